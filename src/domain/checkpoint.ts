@@ -1,0 +1,30 @@
+import type { NodeName, PodUid } from './ids.ts';
+
+/** A PodCheckpoint: the order to a node to save a pod, and what came of it. */
+export interface Checkpoint {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly resourceVersion: string;
+  readonly creationMs: number;
+  readonly podName: string;
+  readonly podUid: PodUid;
+  readonly nodeName: NodeName;
+  readonly keepFrozen: boolean;
+  /** After this the agent thaws a pod that nobody deleted, without asking. */
+  readonly deadlineMs: number | null;
+  readonly deleting: boolean;
+  /** Verified on the node: condition `Ready=True`. */
+  readonly ready: boolean;
+  /** Held still: condition `Frozen=True`. */
+  readonly frozen: boolean;
+  /** It was frozen and went on: condition `Frozen=False` with reason `Thawed` or `DeadlineExceeded` (not `PodKilled`). Its state is old. */
+  readonly thawed: boolean;
+  /** Condition `Failed=True`; null while it has not failed. */
+  readonly failure: { readonly reason: string; readonly message: string } | null;
+  /** The moment the saved state is from; null before it is ready. */
+  readonly takenMs: number | null;
+  readonly bytes: number;
+  readonly location: { readonly node: NodeName; readonly reference: string } | null;
+  readonly compatibility: string | null;
+}

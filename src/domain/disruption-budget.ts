@@ -1,0 +1,12 @@
+import type { LabelSelector } from './selector.ts';
+
+/** A PodDisruptionBudget: what it selects and how many more of its pods may go now. */
+export interface DisruptionBudget {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly resourceVersion: string;
+  /** Null selects nothing, an empty selector selects every pod of the namespace (policy/v1). */
+  readonly selector: LabelSelector | null;
+  readonly disruptionsAllowed: number;
+}

@@ -1,0 +1,28 @@
+/** Every name Reprieve writes into other objects, in one place. */
+
+/** Scheduling gate of a pod that waits for its turn to be restored. */
+export const RESTORE_GATE = 'reprieve.dev/restore';
+/** Pod annotation: name of the ticket (same namespace) that this pod continues. */
+export const TICKET_ANNOTATION = 'reprieve.dev/ticket';
+/** Pod annotation: how often this work was displaced before. */
+export const DISPLACEMENTS_ANNOTATION = 'reprieve.dev/displacements';
+/** Pod condition, written by the agent: the pod stands still and its state is saved; `message` names the PodCheckpoint. */
+export const FROZEN_CONDITION = 'reprieve.dev/Frozen';
+/** Pod condition, written by the agent: the state was restored (True) or could not be (False). */
+export const RESTORED_CONDITION = 'reprieve.dev/Restored';
+/** RuntimeClass of pods that may be restored, and its handler on the nodes. */
+export const RUNTIME_CLASS = 'reprieve';
+/** Node label, written by the agent: pods can be saved here. */
+export const CHECKPOINT_LABEL = 'reprieve.dev/checkpoint';
+/** Node label, written by the agent: checkpoints move between nodes with the same value. */
+export const COMPATIBILITY_LABEL = 'reprieve.dev/compatibility';
+/** Node annotation, written by the agent: measured speed of a dump. */
+export const DUMP_SPEED_ANNOTATION = 'reprieve.dev/dump-bytes-per-second';
+/** Label of tickets and checkpoints: UID of the saved pod's controller. */
+export const OWNER_UID_LABEL = 'reprieve.dev/owner-uid';
+/** Label of tickets and checkpoints: UID of the saved pod. */
+export const POD_UID_LABEL = 'reprieve.dev/pod-uid';
+/** Finalizer of PodCheckpoints: the agent thaws the pod and removes the files first. */
+export const AGENT_FINALIZER = 'reprieve.dev/agent';
+/** Field manager and event source. */
+export const COMPONENT = 'reprieve';

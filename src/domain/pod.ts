@@ -1,0 +1,92 @@
+import type { NodeName, PodUid } from './ids.ts';
+import type { Resources } from './resources.ts';
+import type { LabelSelector } from './selector.ts';
+
+export type PodPhase = 'Pending' | 'Running' | 'Succeeded' | 'Failed' | 'Unknown';
+
+/** The controller of a pod (`metadata.ownerReferences` with `controller: true`). */
+export interface PodOwner {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly uid: string;
+}
+
+/** A pod as Reprieve sees it: the fields decisions read, and nothing else. A value: never changed, only replaced. */
+export interface Pod {
+  readonly uid: PodUid;
+  readonly namespace: string;
+  readonly name: string;
+  readonly resourceVersion: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Null for a bare pod. */
+  readonly owner: PodOwner | null;
+  readonly schedulerName: string;
+  readonly priority: number;
+  readonly priorityClassName: string;
+  readonly preemptionPolicy: 'PreemptLowerPriority' | 'Never';
+  readonly requests: Resources;
+  /** `spec.nodeName`; null while unassigned. */
+  readonly nodeName: NodeName | null;
+  readonly nominatedNodeName: NodeName | null;
+  readonly phase: PodPhase;
+  readonly creationMs: number;
+  /** `status.startTime`, when the kubelet took it; null before. */
+  readonly startMs: number | null;
+  /** `metadata.deletionTimestamp`; null while it is not being deleted. */
+  readonly deletionMs: number | null;
+  readonly gates: readonly string[];
+  /** kube-scheduler tried and found no node: `PodScheduled=False`, reason `Unschedulable`. */
+  readonly unschedulable: boolean;
+  /** Condition `DisruptionTarget=True` with reason `PreemptionByScheduler`. */
+  readonly disruptionTarget: boolean;
+  /** Name of the PodCheckpoint that holds it frozen (condition `reprieve.dev/Frozen=True`); null when it is not frozen. */
+  readonly frozenBy: string | null;
+  /** Outcome of the restore, from condition `reprieve.dev/Restored`; null while there is none. */
+  readonly restored: RestoreOutcome | null;
+  /** Ticket that this pod continues (annotation `reprieve.dev/ticket`); null for all others. */
+  readonly ticket: string | null;
+  /** How often the work in this pod was displaced before (annotation `reprieve.dev/displacements`). */
+  readonly displacements: number;
+  /** `batch.kubernetes.io/job-completion-index`; null outside indexed Jobs. */
+  readonly completionIndex: number | null;
+  readonly runtimeClassName: string | null;
+  /** Why this pod can never be checkpointed, from its spec (`hostPID`, ...); null when nothing in it forbids it. */
+  readonly notCheckpointable: string | null;
+  /**
+   * What must be equal for a checkpoint to continue in another pod: container names, images, security context, mounts.
+   * Set for gated pods only, null elsewhere: it is costly and nobody else asks.
+   */
+  readonly restoreShape: string | null;
+  /** Node constraints that the return queue must respect. Null when there are none. */
+  readonly nodeSelector: LabelSelector | null;
+  readonly tolerations: readonly Toleration[];
+}
+
+export interface RestoreOutcome {
+  readonly succeeded: boolean;
+  readonly reason: string;
+  readonly message: string;
+}
+
+export interface Toleration {
+  readonly key: string | null;
+  readonly operator: 'Exists' | 'Equal';
+  readonly value: string;
+  /** Null tolerates every effect. */
+  readonly effect: string | null;
+}
+
+/** Succeeded or Failed: its room is free, whether or not the object still exists. */
+export function isTerminal(pod: Pod): boolean {
+  return pod.phase === 'Succeeded' || pod.phase === 'Failed';
+}
+
+export function isTerminating(pod: Pod): boolean {
+  return pod.deletionMs !== null;
+}
+
+/** Holds room on a node. */
+export function occupiesNode(pod: Pod): boolean {
+  return pod.nodeName !== null && !isTerminal(pod);
+}

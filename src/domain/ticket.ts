@@ -1,0 +1,100 @@
+import type { NodeName, PodUid } from './ids.ts';
+import type { PodOwner } from './pod.ts';
+import type { Resources } from './resources.ts';
+import type { LabelSelector } from './selector.ts';
+import type { Toleration } from './pod.ts';
+
+/** Where a ticket stands, as `kubectl get reprieves` prints it. */
+export type TicketPhase =
+  /** The victim is being saved; nothing has been evicted. */
+  | 'Saving'
+  /** The eviction has begun: the victim is, or may be, deleted. */
+  | 'Displacing'
+  /** The victim is gone; the ticket stands in the queue. */
+  | 'Waiting'
+  /** A pod has claimed it and its gate was lifted; kube-scheduler places it. */
+  | 'Admitted'
+  /** The pod is on a node, which restores it. */
+  | 'Restoring'
+  /** It goes on. Final. */
+  | 'Restored'
+  /** It started from nothing, with the reason in a condition. Final. */
+  | 'ColdStarted'
+  /** Nobody will continue it, with the reason in a condition. Final. */
+  | 'Abandoned';
+
+/** A victim of a decision, as each of its tickets records the whole decision. */
+export interface PlannedVictim {
+  readonly uid: PodUid;
+  readonly namespace: string;
+  readonly name: string;
+  readonly action: VictimAction;
+  /** Name of the PodCheckpoint that is made (`checkpoint`) or already exists (`reuse`); null for `evict`. */
+  readonly checkpoint: string | null;
+  /** Whether the policy allows to evict it unsaved when its checkpoint fails. */
+  readonly onFailure: 'Evict' | 'Refuse';
+}
+
+export type VictimAction = 'checkpoint' | 'reuse' | 'evict';
+
+export interface PreemptorRef {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: PodUid;
+  readonly priority: number;
+}
+
+/** For one preemptor: the node, its victims and what happens to each. Repeated in each ticket, so that one survivor is enough to go on. */
+export interface Decision {
+  /** Unique per decision, also for a second one about the same preemptor. */
+  readonly id: string;
+  readonly preemptor: PreemptorRef;
+  readonly node: NodeName;
+  /** In the order of the answer: descending priority. */
+  readonly victims: readonly PlannedVictim[];
+  readonly numPdbViolations: number;
+  readonly decidedMs: number;
+  /** When saving must be done; then `onFailure` decides. */
+  readonly deadlineMs: number;
+}
+
+/** A Reprieve: the ticket of one displaced pod. */
+export interface Ticket {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly resourceVersion: string;
+  readonly creationMs: number;
+  readonly deleting: boolean;
+  readonly pod: {
+    readonly name: string;
+    readonly uid: PodUid;
+    readonly completionIndex: number | null;
+    readonly displacements: number;
+  };
+  readonly owner: PodOwner | null;
+  readonly priority: number;
+  readonly requests: Resources;
+  readonly nodeSelector: LabelSelector | null;
+  readonly tolerations: readonly Toleration[];
+  readonly restoreShape: string;
+  readonly decision: Decision;
+  /** Name of the PodCheckpoint that holds the state. */
+  readonly checkpoint: string;
+  readonly restore: { readonly nodes: 'Any' | 'Same'; readonly attempts: number; readonly onFailure: 'ColdStart' | 'Hold'; readonly maxWaitMs: number };
+  readonly phase: TicketPhase;
+  /** When it entered `phase`. */
+  readonly phaseMs: number;
+  /** The pod that will continue it, or did. */
+  readonly claim: { readonly name: string; readonly uid: PodUid } | null;
+  readonly attempts: number;
+}
+
+export function isFinal(phase: TicketPhase): boolean {
+  return phase === 'Restored' || phase === 'ColdStarted' || phase === 'Abandoned';
+}
+
+/** The victim still runs, or may: the decision can be undone. */
+export function isBeforeEviction(phase: TicketPhase): boolean {
+  return phase === 'Saving';
+}

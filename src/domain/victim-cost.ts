@@ -1,0 +1,101 @@
+import type { Checkpoint } from './checkpoint.ts';
+import type { Node } from './node.ts';
+import type { Pod } from './pod.ts';
+import type { Policy } from './policy.ts';
+import { dominantShare } from './resources.ts';
+import type { VictimAction } from './ticket.ts';
+
+/** What the cluster's hardware and workloads cost; from the configuration, refined by what agents measure. */
+export interface CostModel {
+  /** From the start of a container until it works again, without a checkpoint. */
+  readonly coldStartMs: number;
+  readonly freezeMs: number;
+  /** Where the node has not measured its own. */
+  readonly dumpBytesPerSecond: number;
+  readonly restoreBytesPerSecond: number;
+  /** Size of a pod's state where neither a checkpoint nor a memory request tells. */
+  readonly defaultStateBytes: number;
+  /** Each earlier displacement adds this share to the cost, so that the same pod is not chosen over and over. */
+  readonly displacementFactor: number;
+}
+
+export const DEFAULT_COST_MODEL: CostModel = {
+  coldStartMs: 10_000,
+  freezeMs: 100,
+  dumpBytesPerSecond: 500 * 2 ** 20,
+  restoreBytesPerSecond: 1000 * 2 ** 20,
+  defaultStateBytes: 256 * 2 ** 20,
+  displacementFactor: 0.5,
+};
+
+/** What is known about a victim when its cost is asked. */
+export interface VictimFacts {
+  readonly pod: Pod;
+  readonly node: Node;
+  /** The policy that protects it; null: it is evicted as Kubernetes does. */
+  readonly policy: Policy | null;
+  /** The newest checkpoint of this pod that is ready, verified and not being deleted. */
+  readonly latest: Checkpoint | null;
+  /** The preemptor's weight on this node, 0 to 1: what its waiting costs a second. */
+  readonly preemptorShare: number;
+  /** Bytes that this node's disk has to write before it comes to this victim. */
+  readonly queuedBytes: number;
+  readonly nowMs: number;
+}
+
+export interface VictimPlan {
+  readonly action: VictimAction;
+  /** Node-seconds. */
+  readonly cost: number;
+  /** Expected time until it is saved, from now; 0 unless `action` is `checkpoint`. */
+  readonly saveMs: number;
+  /** Expected size of its state. */
+  readonly bytes: number;
+}
+
+/**
+ * The cheapest action its policy allows (design 3.3). Ties go to the action that loses least: checkpoint, reuse, evict.
+ */
+export function planVictim(facts: VictimFacts, model: CostModel): VictimPlan {
+  const { pod, node, policy, latest, nowMs } = facts;
+  const weight = dominantShare(pod.requests, node.allocatable);
+  const bytes = latest?.bytes || pod.requests.memoryBytes || model.defaultStateBytes;
+  const burden = 1 + model.displacementFactor * pod.displacements;
+  const evict: VictimPlan = {
+    action: 'evict',
+    cost: burden * weight * (secondsSince(pod.startMs, nowMs) + model.coldStartMs / 1000),
+    saveMs: 0,
+    bytes,
+  };
+  // It ends anyway; nothing more can be lost or saved.
+  if (pod.deletionMs !== null) return { ...evict, cost: 0 };
+  if (policy === null) return evict;
+
+  const dumpMs = ((facts.queuedBytes + bytes) / (node.dumpBytesPerSecond ?? model.dumpBytesPerSecond)) * 1000;
+  const restoreMs = (bytes / model.restoreBytesPerSecond) * 1000;
+  const saveMs = model.freezeMs + dumpMs;
+  const plans: VictimPlan[] = [
+    {
+      action: 'checkpoint',
+      cost: (burden * weight * (saveMs + restoreMs)) / 1000 + (facts.preemptorShare * saveMs) / 1000,
+      saveMs,
+      bytes,
+    },
+  ];
+  const fresh = latest !== null && latest.takenMs !== null && nowMs - latest.takenMs <= policy.preemption.freshForMs;
+  if (fresh) {
+    plans.push({
+      action: 'reuse',
+      cost: burden * weight * (secondsSince(latest.takenMs, nowMs) + restoreMs / 1000),
+      saveMs: 0,
+      bytes,
+    });
+  }
+  // `startMs` of a restored pod says nothing about the work it carries: what was saved once is not thrown away.
+  if (policy.preemption.decision === 'Adaptive' && pod.displacements === 0) plans.push(evict);
+  return plans.reduce((best, plan) => (plan.cost < best.cost ? plan : best));
+}
+
+function secondsSince(thenMs: number | null, nowMs: number): number {
+  return thenMs === null ? 0 : Math.max(0, nowMs - thenMs) / 1000;
+}

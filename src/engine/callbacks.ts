@@ -1,0 +1,90 @@
+import type { NodeName, PodUid } from '../domain/ids.ts';
+import type { Pod, PodOwner } from '../domain/pod.ts';
+
+/**
+ * What the engine answers to the outside, free of wire formats. `http` parses a body into a request, calls one of these,
+ * and writes the verdict; it decides nothing itself. All but `admitPod` are synchronous: kube-scheduler waits for the
+ * answer inside its serial scheduling cycle, so it comes from memory.
+ */
+export interface ExtenderCallbacks {
+  filter(request: FilterRequest): FilterVerdict;
+  prioritize(request: FilterRequest): PrioritizeVerdict;
+  preempt(request: PreemptRequest): PreemptVerdict;
+  admitPod(request: AdmissionRequest): Promise<AdmissionVerdict>;
+}
+
+export interface FilterRequest {
+  readonly pod: Pod;
+  readonly nodeNames: readonly NodeName[];
+}
+
+export interface FilterVerdict {
+  /** Nodes the pod may not take, and why; all others pass. Written to `FailedAndUnresolvableNodes`. Messages hold no changing numbers. */
+  readonly refused: ReadonlyMap<NodeName, string>;
+}
+
+export interface PrioritizeVerdict {
+  /** 0 to 10 by node; nodes that are not named get 0. */
+  readonly scores: ReadonlyMap<NodeName, number>;
+}
+
+export interface PreemptRequest {
+  readonly preemptor: Pod;
+  /** Nodes that kube-scheduler's dry run offers. `victims` may be empty (kubernetes/kubernetes#135486). */
+  readonly candidates: readonly PreemptCandidate[];
+}
+
+export interface PreemptCandidate {
+  readonly node: NodeName;
+  readonly victims: readonly PodUid[];
+  readonly numPdbViolations: number;
+}
+
+export interface PreemptVerdict {
+  readonly reason: PreemptReason;
+  /** Nodes for kube-scheduler to choose from, each with at least one victim that stands there now; empty: not now (`{}`). */
+  readonly candidates: readonly PreemptCandidate[];
+  /** The node that was chosen, where one was. */
+  readonly node: NodeName | null;
+  /** Name of the decision it follows or made; null where nothing is recorded. */
+  readonly decisionId: string | null;
+  /** Pods that are saved before they go. */
+  readonly saving: number;
+}
+
+/** Why `preempt` was answered as it was: metric label and log field. */
+export type PreemptReason =
+  /** Answered `{}`: the index is not complete yet, or this replica does not lead. */
+  | 'Unsynced'
+  /** No victim on any offered node is protected: kube-scheduler chooses. */
+  | 'NothingProtected'
+  /** The cheapest node needs no checkpoint: its victims go at once. */
+  | 'NoneToSave'
+  /** A decision was made: `{}` while its victims are saved. */
+  | 'Saving'
+  /** A decision exists and is still saving: `{}`. */
+  | 'StillSaving'
+  /** A decision exists and its victims are terminating: that node with those victims. */
+  | 'Displacing'
+  /** Every offered node is taken by a decision of equal or higher priority: `{}`. */
+  | 'AllReserved'
+  /** The candidates name nobody the index sees: `{}`. */
+  | 'NoKnownVictims';
+
+/** A pod as the webhook sees it: before it is stored it has no UID, and its name may not be chosen yet. */
+export interface AdmissionRequest {
+  readonly namespace: string;
+  /** Null while only `generateName` is set. */
+  readonly name: string | null;
+  readonly owner: PodOwner | null;
+  readonly completionIndex: number | null;
+  readonly dryRun: boolean;
+  /** It carries the gate already: created by ourselves. */
+  readonly gated: boolean;
+}
+
+export interface AdmissionVerdict {
+  /** Add the gate `reprieve.dev/restore` and the runtime class. */
+  readonly gate: boolean;
+  readonly reason: 'NoOwner' | 'NoTicket' | 'AlreadyGated' | 'OpenTicket';
+}

@@ -1,0 +1,83 @@
+import { RESTORE_GATE } from '../domain/labels.ts';
+import { objectKey } from '../domain/ids.ts';
+import type { Pod } from '../domain/pod.ts';
+import { isFinal, type Ticket } from '../domain/ticket.ts';
+import type { ClusterView } from '../index/types.ts';
+import type { Steps, World } from './steps.ts';
+
+/**
+ * Binds tickets to the gated pods that will continue them (design 5.2). A pod for which nothing can be continued loses its
+ * gate at once: it must not wait for what never comes.
+ */
+export function claimSteps(world: World, steps: Steps): void {
+  const { view, nowMs, settings } = world;
+  const taken = new Set<string>(); // uids of tickets that this pass has given away
+  const claimants = new Set<string>(); // uids of pods that hold a ticket
+  for (const ticket of view.tickets()) if (ticket.claim !== null) claimants.add(ticket.claim.uid);
+
+  const gated = [...view.gatedPods()].sort((a, b) => a.creationMs - b.creationMs || (a.uid < b.uid ? -1 : 1));
+  for (const pod of gated) {
+    if (claimants.has(pod.uid) || pod.deletionMs !== null) continue;
+    const candidates = candidateTickets(view, pod).filter((ticket) => !taken.has(ticket.uid));
+    const ticket = candidates.find(isClaimable);
+    if (ticket !== undefined) {
+      taken.add(ticket.uid);
+      steps.do({ kind: 'Claim', ticket, pod });
+    } else if (candidates.length > 0 && nowMs < pod.creationMs + settings.claimGraceMs) {
+      // The replacement came before we saw its predecessor's deletion: in a moment one of these is claimable.
+      steps.lookAgainAt(pod.creationMs + settings.claimGraceMs);
+    } else {
+      steps.do({ kind: 'Ungate', pod, as: null, because: 'NoMatchingTicket' });
+    }
+  }
+}
+
+/** Open, unclaimed tickets that `pod` could continue, oldest first. */
+function candidateTickets(view: ClusterView, pod: Pod): readonly Ticket[] {
+  if (pod.ticket !== null) {
+    const ticket = view.ticket(objectKey(pod.namespace, pod.ticket));
+    const isOurs = ticket?.owner === null && ticket.pod.name === pod.name && ticket.restoreShape === pod.restoreShape;
+    return ticket !== undefined && isOurs && isOpenAndFree(ticket) ? [ticket] : [];
+  }
+  if (pod.owner === null) return [];
+  return view
+    .ticketsOfOwner(pod.owner.uid)
+    .filter((ticket) => isOpenAndFree(ticket) && canContinue(ticket, pod))
+    .sort((a, b) => a.creationMs - b.creationMs || (a.name < b.name ? -1 : 1));
+}
+
+function isOpenAndFree(ticket: Ticket): boolean {
+  return ticket.claim === null && !ticket.deleting && !isFinal(ticket.phase);
+}
+
+/** The eviction has begun, so the state is final. */
+function isClaimable(ticket: Ticket): boolean {
+  return ticket.phase === 'Displacing' || ticket.phase === 'Waiting';
+}
+
+/**
+ * Same namespace, owner and shape; the identity that a StatefulSet or an indexed Job gives its pods must be the same too,
+ * because others know the work by it (volumes, DNS names, completion index).
+ */
+function canContinue(ticket: Ticket, pod: Pod): boolean {
+  return (
+    ticket.namespace === pod.namespace &&
+    sameIdentity(ticket, { owner: pod.owner, name: pod.name, completionIndex: pod.completionIndex }) &&
+    ticket.restoreShape === pod.restoreShape
+  );
+}
+
+/** Whether the name or index, where it matters, is that of the displaced pod. `name` is null while it is not chosen yet. */
+export function sameIdentity(
+  ticket: Ticket,
+  pod: { readonly owner: Pod['owner']; readonly name: string | null; readonly completionIndex: number | null },
+): boolean {
+  if (pod.owner === null || ticket.owner?.uid !== pod.owner.uid) return false;
+  if (pod.owner.kind === 'StatefulSet') return ticket.pod.name === pod.name;
+  return ticket.pod.completionIndex === pod.completionIndex;
+}
+
+/** Whether our gate still holds `pod`. */
+export function isGated(pod: Pod): boolean {
+  return pod.gates.includes(RESTORE_GATE);
+}

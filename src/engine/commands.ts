@@ -1,0 +1,78 @@
+import type { Checkpoint } from '../domain/checkpoint.ts';
+import type { NodeName } from '../domain/ids.ts';
+import type { Pod } from '../domain/pod.ts';
+import type { Decision, PlannedVictim, Ticket, TicketPhase } from '../domain/ticket.ts';
+import type { CheckpointOrder, EvictionOrder, Placement, PodRef, TicketOrder } from '../ports/cluster-writer.ts';
+
+/**
+ * One write that brings the cluster nearer to what it should be. `nextSteps` derives commands from the world as it is, so
+ * a command that was lost, or carried out twice, is only derived again or no longer.
+ */
+export type Command =
+  | { readonly kind: 'CreateTicket'; readonly order: TicketOrder }
+  | { readonly kind: 'DeleteTicket'; readonly ticket: Ticket; readonly because: string }
+  | { readonly kind: 'CreateCheckpoint'; readonly order: CheckpointOrder; readonly preemptor: PodRef }
+  | { readonly kind: 'DeleteCheckpoint'; readonly checkpoint: Checkpoint; readonly undo: { readonly victim: Pod; readonly because: string } | null }
+  | { readonly kind: 'ReleaseCheckpoint'; readonly checkpoint: Checkpoint }
+  | { readonly kind: 'Nominate'; readonly pod: PodRef; readonly node: NodeName | null }
+  | { readonly kind: 'Wake'; readonly pod: Pod; readonly node: NodeName }
+  | {
+      readonly kind: 'Evict';
+      readonly order: EvictionOrder;
+      readonly victim: PlannedVictim;
+      readonly decision: Decision;
+      /** Why a protected victim goes without its state; null when it was saved or never protected. */
+      readonly unsaved: string | null;
+    }
+  | { readonly kind: 'RecreatePod'; readonly ticket: Ticket }
+  | { readonly kind: 'Claim'; readonly ticket: Ticket; readonly pod: Pod | null }
+  | {
+      readonly kind: 'Ungate';
+      readonly pod: Pod;
+      readonly as: { readonly ticket: Ticket; readonly placement: Placement } | null;
+      readonly because: UngateReason;
+    }
+  | {
+      readonly kind: 'SetTicketPhase';
+      readonly ticket: Ticket;
+      readonly phase: TicketPhase;
+      readonly reason: string;
+      readonly message: string;
+    };
+
+export type CommandKind = Command['kind'];
+
+export type UngateReason =
+  /** There is room: the pod is placed and restored. */
+  | 'Admitted'
+  /** It waited `maxGate`: autoscalers must see it. It is still restored where it lands. */
+  | 'GateExpired'
+  /** No ticket fits it: it starts cold. */
+  | 'NoMatchingTicket';
+
+/** Commands about one object run one after the other: those with the same key never overlap. */
+export function commandKey(command: Command): string {
+  switch (command.kind) {
+    case 'CreateTicket':
+      return `pod:${command.order.victim.uid}`;
+    case 'CreateCheckpoint':
+      return `pod:${command.order.pod.uid}`;
+    case 'Evict':
+      return `pod:${command.order.victim.uid}`;
+    case 'DeleteCheckpoint':
+    case 'ReleaseCheckpoint':
+      return `pod:${command.checkpoint.podUid}`;
+    case 'DeleteTicket':
+    case 'Claim':
+    case 'SetTicketPhase':
+    case 'RecreatePod':
+      return `ticket:${command.ticket.uid}`;
+    case 'Nominate':
+    case 'Wake':
+      return `nomination:${command.pod.uid}`;
+    case 'Ungate':
+      return `gate:${command.pod.uid}`;
+    default:
+      return command satisfies never;
+  }
+}

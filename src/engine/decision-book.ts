@@ -1,0 +1,74 @@
+import type { NodeName, PodUid } from '../domain/ids.ts';
+import { isFinal, type Decision } from '../domain/ticket.ts';
+import type { ClusterView } from '../index/types.ts';
+
+/**
+ * The open decisions, one per preemptor.
+ *
+ * A decision is remembered from the moment `preempt` makes it; from its first ticket on it also stands in the API server,
+ * and a restarted process adopts it from there. It is closed when the preemptor has what it needs, or void when it will not
+ * be carried out; a void decision is remembered until its last ticket is gone, so that it is not adopted again meanwhile.
+ */
+export class DecisionBook {
+  readonly #open = new Map<PodUid, Decision>(); // preemptor -> its decision
+  readonly #closed = new Set<string>(); // ids of decisions that are over but may still have tickets in phase Saving
+  /** When the last victim of a decision was seen gone. */
+  readonly #emptiedMs = new Map<string, number>(); // decision id -> time
+
+  get(preemptor: PodUid): Decision | undefined {
+    return this.#open.get(preemptor);
+  }
+
+  all(): Iterable<Decision> {
+    return this.#open.values();
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  isClosed(id: string): boolean {
+    return this.#closed.has(id);
+  }
+
+  /** Decisions that use `node`, other than that of `except`. */
+  *on(node: NodeName, except?: PodUid): Generator<Decision> {
+    for (const decision of this.#open.values()) {
+      if (decision.node === node && decision.preemptor.uid !== except) yield decision;
+    }
+  }
+
+  open(decision: Decision): void {
+    this.#open.set(decision.preemptor.uid, decision);
+  }
+
+  /** Ends a decision: carried out, or void. What is left of it is undone by the reconciler. */
+  close(decision: Decision): void {
+    if (this.#open.get(decision.preemptor.uid)?.id === decision.id) this.#open.delete(decision.preemptor.uid);
+    this.#closed.add(decision.id);
+    this.#emptiedMs.delete(decision.id);
+  }
+
+  emptiedAt(decision: Decision): number | undefined {
+    return this.#emptiedMs.get(decision.id);
+  }
+
+  markEmptied(decision: Decision, nowMs: number): void {
+    if (!this.#emptiedMs.has(decision.id)) this.#emptiedMs.set(decision.id, nowMs);
+  }
+
+  /** Adopts decisions that only tickets know, and forgets closed ones that no ticket names any more. */
+  refresh(view: ClusterView): void {
+    const named = new Set<string>();
+    for (const ticket of view.tickets()) {
+      if (isFinal(ticket.phase)) continue;
+      const { decision } = ticket;
+      named.add(decision.id);
+      if (ticket.phase !== 'Saving' && ticket.phase !== 'Displacing') continue;
+      if (ticket.deleting || this.#closed.has(decision.id)) continue;
+      const known = this.#open.get(decision.preemptor.uid);
+      if (known === undefined || (known.id !== decision.id && known.decidedMs < decision.decidedMs)) this.open(decision);
+    }
+    for (const id of this.#closed) if (!named.has(id)) this.#closed.delete(id);
+  }
+}

@@ -1,0 +1,173 @@
+import { isFinal, type Ticket } from '../domain/ticket.ts';
+import type { CostModel } from '../domain/victim-cost.ts';
+import type { ClusterView } from '../index/types.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { ClusterWriter } from '../ports/cluster-writer.ts';
+import type {
+  AdmissionRequest,
+  AdmissionVerdict,
+  ExtenderCallbacks,
+  FilterRequest,
+  FilterVerdict,
+  PreemptRequest,
+  PreemptVerdict,
+  PrioritizeVerdict,
+} from './callbacks.ts';
+import { sameIdentity } from './claims.ts';
+import { DecisionBook } from './decision-book.ts';
+import { EngineEvents } from './engine-events.ts';
+import { Executor } from './executor.ts';
+import { filter, prioritize } from './placement.ts';
+import { preempt } from './preempt.ts';
+import { Reconciler } from './reconciler.ts';
+import type { EngineSettings } from './steps.ts';
+
+export interface EngineOptions {
+  /** The live index. `onChange` tells when to look again. */
+  readonly view: ClusterView & { onChange(listener: () => void): () => void };
+  readonly writer: ClusterWriter;
+  readonly clock: Clock;
+  readonly settings: EngineSettings;
+  readonly costs: CostModel;
+  readonly onUnsynced: 'Hold' | 'PassThrough';
+  /** The index holds everything the API server had. */
+  readonly isSynced: () => boolean;
+  /** This replica leads: it alone decides and writes. */
+  readonly isLeader: () => boolean;
+  /** Tickets of an owner, straight from the API server: for the webhook when the index may lag. */
+  readonly readTickets: (namespace: string, ownerUid: string) => Promise<readonly Ticket[]>;
+  /** Distinguishes the decision ids of two processes that decide in the same millisecond. Lower-case letters and digits. */
+  readonly instanceId: string;
+  readonly onListenerError: (error: unknown) => void;
+}
+
+/**
+ * The whole of Reprieve's behaviour behind its ports: answers the callbacks from memory, and keeps the cluster moving
+ * towards what was decided.
+ */
+export class Engine implements ExtenderCallbacks {
+  readonly events: EngineEvents;
+  readonly #options: EngineOptions;
+  readonly #book = new DecisionBook();
+  readonly #reconciler: Reconciler;
+  readonly #executor: Executor;
+  #unsubscribe: (() => void) | null = null;
+  #decisions = 0;
+
+  constructor(options: EngineOptions) {
+    this.#options = options;
+    const { view, clock, settings, writer } = options;
+    this.events = new EngineEvents(options.onListenerError);
+    this.#reconciler = new Reconciler({
+      view,
+      book: this.#book,
+      clock,
+      events: this.events,
+      settings,
+      mayAct: () => this.#mayAct(),
+    });
+    this.#executor = new Executor({ writer, clock, events: this.events, onSettled: () => this.#reconciler.poke() });
+  }
+
+  start(): void {
+    this.#unsubscribe = this.#options.view.onChange(() => this.#reconciler.poke());
+    this.#reconciler.start(this.#executor);
+  }
+
+  stop(): void {
+    this.#unsubscribe?.();
+    this.#reconciler.stop();
+    this.#executor.stop();
+  }
+
+  /** Something outside the index changed what may be done: synced, leadership. */
+  poke(): void {
+    this.#reconciler.poke();
+  }
+
+  filter(request: FilterRequest): FilterVerdict {
+    if (!this.#mayAct()) return { refused: new Map() };
+    const { view, settings } = this.#options;
+    return filter(view, this.#book, settings.maxConcurrentRestoresPerNode, request);
+  }
+
+  prioritize(request: FilterRequest): PrioritizeVerdict {
+    return prioritize(this.#options.view, request);
+  }
+
+  preempt(request: PreemptRequest): PreemptVerdict {
+    const verdict = this.#mayAct() ? this.#preempt(request) : this.#unsynced(request);
+    this.events.emit('preempt:answered', { preemptor: request.preemptor, verdict });
+    const first = request.candidates[0];
+    if (verdict.candidates.length === 0 && verdict.decisionId === null && first !== undefined) {
+      this.#reconciler.hold(request.preemptor.uid, first.node, verdict.reason === 'AllReserved' ? 'nodeFree' : 'synced');
+    }
+    return verdict;
+  }
+
+  async admitPod(request: AdmissionRequest): Promise<AdmissionVerdict> {
+    if (request.gated) return { gate: false, reason: 'AlreadyGated' };
+    const { owner } = request;
+    if (owner === null) return { gate: false, reason: 'NoOwner' };
+    // A leader's own tickets are in its index before their victims are deleted. Anybody else asks the API server.
+    const tickets = this.#mayAct()
+      ? this.#options.view.ticketsOfOwner(owner.uid)
+      : await this.#options.readTickets(request.namespace, owner.uid);
+    const isOpen = tickets.some(
+      (ticket) =>
+        !isFinal(ticket.phase) && ticket.claim === null && !ticket.deleting && sameIdentity(ticket, { ...request, owner }),
+    );
+    return isOpen ? { gate: true, reason: 'OpenTicket' } : { gate: false, reason: 'NoTicket' };
+  }
+
+  /** Names and counts for `/debug/state`; no pod contents. */
+  describe(): object {
+    return {
+      decisions: [...this.#book.all()],
+      inFlight: this.#executor.inFlight(),
+      mayAct: this.#mayAct(),
+    };
+  }
+
+  #preempt(request: PreemptRequest): PreemptVerdict {
+    const { view, clock, costs, settings } = this.#options;
+    const outcome = preempt(request, {
+      view,
+      book: this.#book,
+      nowMs: clock.now(),
+      costs,
+      defaultMaxDelayMs: settings.defaultMaxDelayMs,
+      isRefused: (preemptor, node) => this.#reconciler.isRefused(preemptor, node),
+      newDecisionId: () => this.#newDecisionId(),
+    });
+    for (const decision of outcome.closed) {
+      this.#book.close(decision);
+      const isOwn = decision.preemptor.uid === request.preemptor.uid;
+      const message = isOwn ? 'kube-scheduler asked anew' : `${request.preemptor.name} of higher priority takes the node`;
+      this.events.emit('decision:closed', { decision, because: isOwn ? 'NotBound' : 'Superseded', message });
+      if (!isOwn) this.#reconciler.hold(decision.preemptor.uid, decision.node, 'nodeFree');
+    }
+    if (outcome.opened !== null) {
+      this.#book.open(outcome.opened);
+      this.events.emit('decision:opened', { decision: outcome.opened });
+    }
+    if (outcome.opened !== null || outcome.closed.length > 0) this.#reconciler.poke();
+    return outcome.verdict;
+  }
+
+  #unsynced(request: PreemptRequest): PreemptVerdict {
+    const candidates =
+      this.#options.onUnsynced === 'PassThrough' ? request.candidates.filter(({ victims }) => victims.length > 0) : [];
+    return { reason: 'Unsynced', candidates, node: null, decisionId: null, saving: 0 };
+  }
+
+  #newDecisionId(): string {
+    this.#decisions = (this.#decisions + 1) % 36 ** 2;
+    const serial = this.#decisions.toString(36).padStart(2, '0');
+    return `${this.#options.clock.now().toString(36).slice(-7)}${serial}${this.#options.instanceId.slice(0, 3)}`;
+  }
+
+  #mayAct(): boolean {
+    return this.#options.isSynced() && this.#options.isLeader();
+  }
+}

@@ -1,0 +1,16 @@
+import type { Pod } from '../domain/pod.ts';
+
+/** Deterministic from the victim, so that a ticket is never made twice: `<pod>-<first 8 of its UID>`. */
+export function ticketNameOf(pod: Pick<Pod, 'name' | 'uid'>): string {
+  return `${trimmed(pod.name)}-${pod.uid.slice(0, 8)}`;
+}
+
+/** One checkpoint per ticket and decision: a second decision about the same pod makes another one. */
+export function checkpointNameOf(ticketName: string, decisionId: string): string {
+  return `${ticketName}-${decisionId}`;
+}
+
+/** Leaves room for both suffixes within the 253 characters of an object name, and ends on a character that may stand before a dash. */
+function trimmed(name: string): string {
+  return name.slice(0, 220).replace(/[^a-z0-9]+$/, '');
+}

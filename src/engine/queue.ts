@@ -1,0 +1,187 @@
+import type { Checkpoint } from '../domain/checkpoint.ts';
+import { objectKey, type NodeName } from '../domain/ids.ts';
+import type { Node, Taint } from '../domain/node.ts';
+import { isTerminal, type Pod, type Toleration } from '../domain/pod.ts';
+import { dominantShare, fits, subtractResources, type Resources } from '../domain/resources.ts';
+import { selects } from '../domain/selector.ts';
+import type { Ticket } from '../domain/ticket.ts';
+import type { ClusterView, NodeSnapshot } from '../index/types.ts';
+import { isGated } from './claims.ts';
+import type { Steps, World } from './steps.ts';
+
+/** A ticket whose pod waits behind the gate. */
+interface Queued {
+  readonly ticket: Ticket;
+  readonly pod: Pod;
+  readonly checkpoint: Checkpoint | undefined;
+}
+
+/**
+ * Lifts gates where there is room (design 5.3, 5.4): by priority, then age, with backfill. Room is what nobody stands on,
+ * nobody is nominated for and no earlier ticket of this pass was given. kube-scheduler has the last word on the node.
+ */
+export function admissionSteps(world: World, steps: Steps): void {
+  const { nowMs, settings } = world;
+  const room = new Room(world.view, settings.maxConcurrentRestoresPerNode);
+  const waiting: Queued[] = [];
+  for (const entry of queueOf(world.view)) {
+    // Let go but not placed yet: its room is spoken for, wherever kube-scheduler will find it.
+    if (!isGated(entry.pod)) room.take(entry, room.find(entry));
+    else waiting.push(entry);
+  }
+  waiting.sort(byTurn);
+  for (const [position, entry] of waiting.entries()) {
+    const { ticket, pod } = entry;
+    const expiresMs = pod.creationMs + settings.maxGateMs;
+    const node = ticket.phase === 'Waiting' ? room.find(entry) : null;
+    if (node !== null) {
+      room.take(entry, node);
+      ungate(steps, entry, 'Admitted');
+    } else if (nowMs >= expiresMs && ticket.phase === 'Waiting') {
+      ungate(steps, entry, 'GateExpired');
+    } else {
+      steps.lookAgainAt(expiresMs > nowMs ? expiresMs : nowMs + 1000);
+      const starvesAtMs = ticket.phaseMs + settings.starvationMs;
+      if (position === 0 && ticket.phase === 'Waiting') {
+        if (nowMs >= starvesAtMs) room.reserveBest(entry);
+        else steps.lookAgainAt(starvesAtMs);
+      }
+    }
+  }
+}
+
+/** Open tickets whose claimed pod has no node yet. */
+function* queueOf(view: ClusterView): Iterable<Queued> {
+  for (const ticket of view.tickets()) {
+    if (ticket.claim === null || ticket.deleting) continue;
+    if (ticket.phase !== 'Waiting' && ticket.phase !== 'Admitted' && ticket.phase !== 'Displacing') continue;
+    const pod = view.pod(ticket.claim.uid);
+    if (pod === undefined || pod.nodeName !== null || pod.deletionMs !== null) continue;
+    yield { ticket, pod, checkpoint: view.checkpoint(objectKey(ticket.namespace, ticket.checkpoint)) };
+  }
+}
+
+/** Highest priority first, then oldest, then name: total. */
+function byTurn(a: Queued, b: Queued): number {
+  return (
+    b.ticket.priority - a.ticket.priority ||
+    a.ticket.creationMs - b.ticket.creationMs ||
+    (a.ticket.name < b.ticket.name ? -1 : 1)
+  );
+}
+
+function ungate(steps: Steps, { ticket, pod, checkpoint }: Queued, because: 'Admitted' | 'GateExpired'): void {
+  const holder = checkpoint?.location?.node ?? null;
+  steps.do({
+    kind: 'Ungate',
+    pod,
+    as: {
+      ticket,
+      placement: {
+        preferredNode: holder,
+        requiredNode: ticket.restore.nodes === 'Same' ? holder : null,
+        compatibility: checkpoint?.compatibility ?? null,
+      },
+    },
+    because,
+  });
+}
+
+/** What is free on each node, less what this pass has promised. Computed on first use of a node. */
+class Room {
+  readonly #view: ClusterView;
+  readonly #maxRestores: number;
+  readonly #free = new Map<NodeName, Resources>(); // node -> free after nominations and promises
+  readonly #restoring = new Map<NodeName, number>(); // node -> restores under way or promised
+  readonly #reserved = new Set<NodeName>(); // kept clear for the head of the queue
+
+  constructor(view: ClusterView, maxRestores: number) {
+    this.#view = view;
+    this.#maxRestores = maxRestores;
+  }
+
+  /** The node that holds the state where it has room, else the emptiest compatible one; null when there is none. */
+  find(entry: Queued): NodeName | null {
+    const holder = entry.checkpoint?.location?.node ?? null;
+    let best: NodeName | null = null;
+    let bestShare = Number.POSITIVE_INFINITY;
+    for (const on of this.#view.nodes()) {
+      const { node } = on;
+      if (this.#reserved.has(node.name) || !suits(node, entry, holder)) continue;
+      const free = this.#freeOn(on);
+      if (this.#restoresOn(on) >= this.#maxRestores || !fits(entry.pod.requests, free)) continue;
+      if (node.name === holder) return holder;
+      const share = dominantShare(subtractResources(node.allocatable, free), node.allocatable);
+      if (share < bestShare || (share === bestShare && best !== null && node.name < best)) {
+        best = node.name;
+        bestShare = share;
+      }
+    }
+    return best;
+  }
+
+  take(entry: Queued, node: NodeName | null): void {
+    const on = node === null ? undefined : this.#view.node(node);
+    if (on === undefined || node === null) return;
+    this.#free.set(node, subtractResources(this.#freeOn(on), entry.pod.requests));
+    this.#restoring.set(node, this.#restoresOn(on) + 1);
+  }
+
+  /** Keeps the node that comes nearest to fitting `entry` clear of everybody behind it. */
+  reserveBest(entry: Queued): void {
+    const holder = entry.checkpoint?.location?.node ?? null;
+    let best: NodeName | null = null;
+    let bestMissing = Number.POSITIVE_INFINITY;
+    for (const on of this.#view.nodes()) {
+      if (!suits(on.node, entry, holder) || !fits(entry.pod.requests, on.node.allocatable)) continue;
+      const missing = dominantShare(subtractResources(entry.pod.requests, this.#freeOn(on)), on.node.allocatable);
+      if (missing < bestMissing) {
+        best = on.node.name;
+        bestMissing = missing;
+      }
+    }
+    if (best !== null) this.#reserved.add(best);
+  }
+
+  #freeOn(on: NodeSnapshot): Resources {
+    const known = this.#free.get(on.node.name);
+    if (known !== undefined) return known;
+    let free = on.free;
+    for (const pod of on.nominated) free = subtractResources(free, pod.requests);
+    this.#free.set(on.node.name, free);
+    return free;
+  }
+
+  #restoresOn(on: NodeSnapshot): number {
+    const known = this.#restoring.get(on.node.name);
+    if (known !== undefined) return known;
+    const count = restoresUnderWay(on);
+    this.#restoring.set(on.node.name, count);
+    return count;
+  }
+}
+
+/** Pods on this node that are to continue a ticket and have not reported yet. */
+export function restoresUnderWay(on: NodeSnapshot): number {
+  let count = 0;
+  for (const pod of on.pods) if (pod.ticket !== null && pod.restored === null && !isTerminal(pod)) count++;
+  return count;
+}
+
+function suits(node: Node, { ticket, pod, checkpoint }: Queued, holder: NodeName | null): boolean {
+  if (!node.ready || node.unschedulable) return false;
+  if (ticket.restore.nodes === 'Same' && node.name !== holder) return false;
+  const compatibility = checkpoint?.compatibility ?? null;
+  if (compatibility !== null && node.compatibility !== compatibility) return false;
+  if (pod.nodeSelector !== null && !selects(pod.nodeSelector, node.labels)) return false;
+  return node.taints.every((taint) => taint.effect === 'PreferNoSchedule' || isTolerated(taint, pod.tolerations));
+}
+
+function isTolerated(taint: Taint, tolerations: readonly Toleration[]): boolean {
+  return tolerations.some(
+    ({ key, operator, value, effect }) =>
+      (effect === null || effect === taint.effect) &&
+      (key === null || key === taint.key) &&
+      (operator === 'Exists' || value === taint.value),
+  );
+}

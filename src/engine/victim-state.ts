@@ -1,0 +1,104 @@
+import { objectKey } from '../domain/ids.ts';
+import { isTerminal, type Pod } from '../domain/pod.ts';
+import { protectionOf } from '../domain/protection.ts';
+import type { Decision, PlannedVictim, Ticket } from '../domain/ticket.ts';
+import type { Policy } from '../domain/policy.ts';
+import type { ClusterView } from '../index/types.ts';
+import type { Command } from './commands.ts';
+import { ticketNameOf } from './names.ts';
+
+/**
+ * Where one victim of a decision stands.
+ *
+ *     (alive) ── unfinished ──> ready ──evicted──> terminating ──> gone
+ *                    └────────> failed ──┘ (only where its policy allows it)
+ */
+export type VictimState =
+  /** It no longer holds room on the node. */
+  | { readonly kind: 'gone' }
+  /** Its deletion has begun, by us or by others. */
+  | { readonly kind: 'terminating' }
+  /** It may be evicted now: saved and frozen, covered by a fresh checkpoint, or never protected. */
+  | { readonly kind: 'ready'; readonly pod: Pod; readonly frozenBy: string | null }
+  /** It is being saved; `next` is the write that is still missing, null while the node works. */
+  | { readonly kind: 'unfinished'; readonly next: Command | null }
+  /** It will not be saved. */
+  | { readonly kind: 'failed'; readonly pod: Pod; readonly reason: string; readonly message: string };
+
+/** Defaults of ReprievePolicy.spec.restore, for a victim whose policy went away while it was being saved. */
+const DEFAULT_RESTORE: Policy['restore'] = { nodes: 'Any', attempts: 2, onFailure: 'ColdStart', maxWaitMs: 24 * 3_600_000 };
+
+export function victimState(view: ClusterView, decision: Decision, victim: PlannedVictim, nowMs: number): VictimState {
+  const pod = view.pod(victim.uid);
+  if (pod === undefined || isTerminal(pod) || pod.nodeName !== decision.node) return { kind: 'gone' };
+  if (pod.deletionMs !== null) return { kind: 'terminating' };
+  if (victim.action === 'evict' || victim.checkpoint === null) return { kind: 'ready', pod, frozenBy: null };
+
+  const ticket = view.ticketOfVictim(victim.uid);
+  if (ticket === undefined) return unfinished(createTicket(view, decision, victim, pod), decision, pod, nowMs);
+  // Left over from an earlier decision about the same pod: it is undone first.
+  if (ticket.decision.id !== decision.id || ticket.deleting) return unfinished(null, decision, pod, nowMs);
+
+  const checkpoint = view.checkpoint(objectKey(victim.namespace, victim.checkpoint));
+  if (checkpoint === undefined) {
+    if (victim.action === 'reuse') return failed(pod, 'CheckpointGone', `checkpoint ${victim.checkpoint} no longer exists`);
+    return unfinished(createCheckpoint(decision, victim, ticket), decision, pod, nowMs);
+  }
+  if (checkpoint.failure !== null) return failed(pod, checkpoint.failure.reason, checkpoint.failure.message);
+  if (victim.action === 'reuse') return { kind: 'ready', pod, frozenBy: null };
+  if (checkpoint.thawed) return failed(pod, 'Thawed', 'the node let it go on before it was evicted');
+  if (checkpoint.ready && checkpoint.frozen && pod.frozenBy === checkpoint.name) {
+    return { kind: 'ready', pod, frozenBy: checkpoint.name };
+  }
+  return unfinished(null, decision, pod, nowMs);
+}
+
+function unfinished(next: Command | null, decision: Decision, pod: Pod, nowMs: number): VictimState {
+  if (nowMs < decision.deadlineMs) return { kind: 'unfinished', next };
+  return failed(pod, 'DeadlineExceeded', 'its checkpoint was not ready in time');
+}
+
+function failed(pod: Pod, reason: string, message: string): VictimState {
+  return { kind: 'failed', pod, reason, message };
+}
+
+function createTicket(view: ClusterView, decision: Decision, victim: PlannedVictim, pod: Pod): Command {
+  const protection = protectionOf(
+    pod,
+    view.node(decision.node)?.node,
+    view.policies(),
+    view.namespaceLabels(pod.namespace),
+  );
+  return {
+    kind: 'CreateTicket',
+    order: {
+      name: ticketNameOf(pod),
+      victim: { namespace: pod.namespace, name: pod.name, uid: pod.uid },
+      planned: victim,
+      decision,
+      restore: protection.protected ? protection.policy.restore : DEFAULT_RESTORE,
+      policyName: protection.protected ? protection.policy.name : '',
+    },
+  };
+}
+
+function createCheckpoint(decision: Decision, victim: PlannedVictim, ticket: Ticket): Command {
+  return {
+    kind: 'CreateCheckpoint',
+    order: {
+      namespace: victim.namespace,
+      name: victim.checkpoint as string,
+      pod: { namespace: victim.namespace, name: victim.name, uid: victim.uid },
+      node: decision.node,
+      reason: 'Preemption',
+      keepFrozen: true,
+      // The agent's own bound, for the case that none of us is left: later than ours, so that it never decides first.
+      deadlineMs: decision.deadlineMs + THAW_AFTER_DEADLINE_MS,
+      ticket: { name: ticket.name, uid: ticket.uid },
+    },
+    preemptor: decision.preemptor,
+  };
+}
+
+/** How long after the decision's deadline a node may still hold a pod frozen: time for the eviction to be written. */
+const THAW_AFTER_DEADLINE_MS = 30_000;

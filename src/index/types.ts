@@ -1,0 +1,94 @@
+import type { Checkpoint } from '../domain/checkpoint.ts';
+import type { DisruptionBudget } from '../domain/disruption-budget.ts';
+import type { NodeName, ObjectKey, PodUid } from '../domain/ids.ts';
+import type { Node } from '../domain/node.ts';
+import type { Pod } from '../domain/pod.ts';
+import type { Policy } from '../domain/policy.ts';
+import type { Resources } from '../domain/resources.ts';
+import type { Ticket } from '../domain/ticket.ts';
+
+/** A namespace: only its labels matter, to policies. */
+export interface Namespace {
+  readonly name: string;
+  readonly uid: string;
+  readonly resourceVersion: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** The values of each kind the index holds. */
+export interface IndexedKinds {
+  readonly pod: Pod;
+  readonly node: Node;
+  readonly namespace: Namespace;
+  readonly budget: DisruptionBudget;
+  readonly policy: Policy;
+  readonly checkpoint: Checkpoint;
+  readonly ticket: Ticket;
+}
+
+export type IndexedKind = keyof IndexedKinds;
+
+/**
+ * One change of one object, from a watch or from the answer to our own write. `resourceVersion` of a deletion is that of
+ * the DELETED event, so that a late answer to an earlier write cannot bring the object back.
+ */
+export type IndexEvent =
+  | { [K in IndexedKind]: { readonly type: 'upsert'; readonly kind: K; readonly value: IndexedKinds[K] } }[IndexedKind]
+  | {
+      readonly type: 'delete';
+      readonly kind: IndexedKind;
+      readonly uid: string;
+      readonly resourceVersion: string;
+    };
+
+/** What a listing has that the index lacks or holds at another version (`missed`), and what only the index has (`redundant`). UIDs. */
+export interface IndexDiff {
+  readonly missed: readonly string[];
+  readonly redundant: readonly string[];
+}
+
+/** A node and what stands on it, at one generation. */
+export interface NodeSnapshot {
+  readonly node: Node;
+  /** Pods that hold room here (assigned, not terminal), in eviction order: lowest priority first, then latest start, then UID. */
+  readonly pods: readonly Pod[];
+  /** Pending pods with `nominatedNodeName` here, highest priority first. */
+  readonly nominated: readonly Pod[];
+  /** Allocatable minus the requests of `pods`; may be negative. Nominated pods are not subtracted. */
+  readonly free: Resources;
+  /** Rises with each change of this node or of what stands on it. */
+  readonly generation: number;
+}
+
+/**
+ * What decisions read. Implemented by the live index and by its frozen snapshot. All answers are values or read-only
+ * views that stay as they are; a later change makes new ones.
+ */
+export interface ClusterView {
+  /** Rises with each applied change. */
+  readonly generation: number;
+
+  pod(uid: PodUid): Pod | undefined;
+  podNamed(namespace: string, name: string): Pod | undefined;
+  /** Pods without a node that are not terminal, any scheduler. */
+  pendingPods(): Iterable<Pod>;
+  /** Pending pods that carry the gate `reprieve.dev/restore`. */
+  gatedPods(): Iterable<Pod>;
+
+  node(name: NodeName): NodeSnapshot | undefined;
+  nodes(): Iterable<NodeSnapshot>;
+
+  namespaceLabels(name: string): Readonly<Record<string, string>>;
+  /** In order of precedence: the first that selects a pod is its policy. */
+  policies(): readonly Policy[];
+  budgets(namespace: string): readonly DisruptionBudget[];
+
+  ticket(key: ObjectKey): Ticket | undefined;
+  tickets(): Iterable<Ticket>;
+  ticketOfVictim(uid: PodUid): Ticket | undefined;
+  ticketsOfOwner(ownerUid: string): readonly Ticket[];
+
+  checkpoint(key: ObjectKey): Checkpoint | undefined;
+  checkpoints(): Iterable<Checkpoint>;
+  checkpointsOfPod(uid: PodUid): readonly Checkpoint[];
+}

@@ -1,0 +1,353 @@
+import type { V1Pod } from '@kubernetes/client-node';
+import type { Checkpoint } from '../domain/checkpoint.ts';
+import {
+  AGENT_FINALIZER,
+  DISPLACEMENTS_ANNOTATION,
+  POD_UID_LABEL,
+  RESTORE_GATE,
+  TICKET_ANNOTATION,
+} from '../domain/labels.ts';
+import type { NodeName } from '../domain/ids.ts';
+import { isTerminal, isTerminating, type Pod } from '../domain/pod.ts';
+import type { Ticket, TicketPhase } from '../domain/ticket.ts';
+import type { IndexEvent } from '../index/types.ts';
+import type { Clock } from '../ports/clock.ts';
+import type {
+  CheckpointOrder,
+  ClusterWriter,
+  EvictionOrder,
+  Placement,
+  PodRef,
+  TicketOrder,
+  WriteOutcome,
+} from '../ports/cluster-writer.ts';
+import { isAlreadyExists, isConflict, isNotFound, KubeApiError } from './api-error.ts';
+import type { KubeClient } from './client.ts';
+import type { PodCheckpointSpec } from './crd/pod-checkpoint.ts';
+import type { ReprieveStatus } from './crd/reprieve.ts';
+import { nodeAffinityWith } from './placement-affinity.ts';
+import { checkpointOf } from './project/checkpoint.ts';
+import { podOf } from './project/pod.ts';
+import { ticketOf } from './project/ticket.ts';
+import { secondsTimestampOf, timestampOf } from './project/time.ts';
+import { wireOf } from './project/wire.ts';
+import { apiVersionOf, RESOURCES } from './resources.ts';
+import { recreatedPod, ticketObject } from './ticket-object.ts';
+import { restoredCondition } from './ticket-condition.ts';
+import type { KubeObject } from './transport.ts';
+
+/** How often a write is tried again after somebody else changed the object in between. Pods are changed a few times a second at most. */
+const CONFLICT_ATTEMPTS = 5;
+
+export interface KubeClusterWriterOptions {
+  readonly client: KubeClient;
+  readonly clock: Clock;
+  /** Gets every object that an answer holds: the index is never behind our own writes. */
+  readonly apply: (event: IndexEvent) => void;
+}
+
+/** {@link ClusterWriter} on an API server. */
+export class KubeClusterWriter implements ClusterWriter {
+  readonly #client: KubeClient;
+  readonly #clock: Clock;
+  readonly #apply: (event: IndexEvent) => void;
+
+  constructor({ client, clock, apply }: KubeClusterWriterOptions) {
+    this.#client = client;
+    this.#clock = clock;
+    this.#apply = apply;
+  }
+
+  async createTicket(order: TicketOrder): Promise<WriteOutcome> {
+    const { victim } = order;
+    const read = await this.#readPod(victim);
+    if (read === null || isTerminating(read.pod) || isTerminal(read.pod)) return 'moved';
+    let ticket: Ticket;
+    try {
+      ticket = this.#seenTicket(
+        await this.#client.create(RESOURCES.reprieves, victim.namespace, ticketObject(order, read.raw)),
+      );
+    } catch (error) {
+      if (!isAlreadyExists(error)) throw error;
+      const raw = await ifFound(this.#client.get(RESOURCES.reprieves, victim.namespace, order.name));
+      if (raw === null) return 'moved';
+      ticket = this.#seenTicket(raw);
+      if (ticket.deleting || ticket.decision.id !== order.decision.id || ticket.pod.uid !== victim.uid) return 'moved';
+      if (wireOf<{ status: ReprieveStatus }>(raw).status?.phase) return 'done';
+    }
+    return this.setTicketPhase(ticket, 'Saving', 'Saving', 'its state is being saved');
+  }
+
+  async deleteTicket({ namespace, name, uid }: Ticket): Promise<WriteOutcome> {
+    const answer = await this.#deleted(this.#client.delete(RESOURCES.reprieves, namespace, name, { uid }));
+    if (answer !== null) this.#seenTicket(answer);
+    return 'done';
+  }
+
+  async createCheckpoint(order: CheckpointOrder): Promise<WriteOutcome> {
+    const { namespace, name, ticket } = order;
+    const spec: PodCheckpointSpec = {
+      pod: { name: order.pod.name, uid: order.pod.uid },
+      nodeName: order.node,
+      reason: order.reason,
+      keepFrozen: order.keepFrozen,
+      deadline: timestampOf(order.deadlineMs),
+    };
+    const owner = {
+      apiVersion: apiVersionOf(RESOURCES.reprieves),
+      kind: RESOURCES.reprieves.kind,
+      name: ticket.name,
+      uid: ticket.uid,
+      controller: true,
+      blockOwnerDeletion: false,
+    };
+    const metadata = {
+      name,
+      namespace,
+      labels: { [POD_UID_LABEL]: order.pod.uid },
+      ownerReferences: [owner],
+      // From the start: an agent that adds it later could be too late, with a frozen pod and no order for it.
+      finalizers: [AGENT_FINALIZER],
+    };
+    try {
+      this.#seenCheckpoint(await this.#client.create(RESOURCES.podCheckpoints, namespace, { metadata, spec }));
+      return 'done';
+    } catch (error) {
+      if (!isAlreadyExists(error)) throw error;
+    }
+    const raw = await ifFound(this.#client.get(RESOURCES.podCheckpoints, namespace, name));
+    if (raw === null) return 'moved';
+    const existing = this.#seenCheckpoint(raw);
+    const isOurs = raw.metadata.ownerReferences?.some(({ uid }) => uid === ticket.uid) ?? false;
+    return isOurs && !existing.deleting && existing.podUid === order.pod.uid ? 'done' : 'moved';
+  }
+
+  async deleteCheckpoint({ namespace, name, uid }: Checkpoint): Promise<WriteOutcome> {
+    const answer = await this.#deleted(this.#client.delete(RESOURCES.podCheckpoints, namespace, name, { uid }));
+    if (answer !== null) this.#seenCheckpoint(answer);
+    return 'done';
+  }
+
+  async releaseCheckpoint({ namespace, name, uid }: Checkpoint): Promise<WriteOutcome> {
+    return this.#untilUnchanged(async () => {
+      const raw = await ifFound(this.#client.get(RESOURCES.podCheckpoints, namespace, name));
+      if (raw === null || raw.metadata.uid !== uid) return 'done';
+      const finalizers = raw.metadata.finalizers?.filter((finalizer) => finalizer !== AGENT_FINALIZER) ?? [];
+      if (finalizers.length === (raw.metadata.finalizers?.length ?? 0)) return 'done';
+      const patch = { metadata: { resourceVersion: raw.metadata.resourceVersion, finalizers } };
+      const answer = await ifFound(
+        this.#client.patch(RESOURCES.podCheckpoints, namespace, name, patch, { type: 'merge' }),
+      );
+      if (answer !== null) this.#seenCheckpoint(answer);
+      return 'done';
+    });
+  }
+
+  async nominate(ref: PodRef, node: NodeName | null): Promise<WriteOutcome> {
+    return this.#untilUnchanged(async () => {
+      const read = await this.#readPod(ref);
+      // With the pod gone or placed, nothing is reserved any more: what clearing asks for.
+      const settled = node === null ? 'done' : 'moved';
+      if (read === null || read.pod.nodeName !== null || isTerminal(read.pod)) return settled;
+      if (read.pod.nominatedNodeName === node) return 'done';
+      const patch = { ...locked(read.raw), status: { nominatedNodeName: node } };
+      const answer = await ifFound(
+        this.#client.patch(RESOURCES.pods, ref.namespace, ref.name, patch, { type: 'merge', subresource: 'status' }),
+      );
+      if (answer === null) return settled;
+      this.#seenPod(answer);
+      return 'done';
+    });
+  }
+
+  /**
+   * GET, mark, DELETE, each at the version of the one before: what is deleted is the frozen pod that was read, or nothing.
+   * A mark on a pod that in the end is not deleted needs no cleaning: the disruption controller resets it after two minutes.
+   */
+  async evict(order: EvictionOrder): Promise<WriteOutcome> {
+    const { victim, frozenBy } = order;
+    return this.#untilUnchanged(async () => {
+      let read = await this.#readPod(victim);
+      if (read === null || isTerminating(read.pod) || isTerminal(read.pod)) return 'done';
+      if (frozenBy !== null && read.pod.frozenBy !== frozenBy) return 'moved';
+      if (!read.pod.disruptionTarget) {
+        const patch = { ...locked(read.raw), status: { conditions: [this.#disruptionTarget()] } };
+        const marked = await ifFound(
+          this.#client.patch(RESOURCES.pods, victim.namespace, victim.name, patch, {
+            type: 'strategic',
+            subresource: 'status',
+          }),
+        );
+        if (marked === null) return 'done';
+        read = { raw: marked, pod: this.#seenPod(marked) };
+        if (isTerminating(read.pod)) return 'done';
+        if (frozenBy !== null && read.pod.frozenBy !== frozenBy) return 'moved';
+      }
+      const { uid, resourceVersion } = read.pod;
+      // An unsaved pod may change all the time; only its identity matters then.
+      const preconditions = frozenBy === null ? { uid } : { uid, resourceVersion };
+      const answer = await ifFound(this.#client.delete(RESOURCES.pods, victim.namespace, victim.name, preconditions));
+      if (answer !== null && answer.metadata.uid === uid && answer.metadata.deletionTimestamp) this.#seenPod(answer);
+      return 'done';
+    });
+  }
+
+  async recreatePod(ticket: Ticket): Promise<WriteOutcome> {
+    const raw = await ifFound(this.#client.get(RESOURCES.reprieves, ticket.namespace, ticket.name));
+    if (raw === null || raw.metadata.uid !== ticket.uid) return 'moved';
+    this.#seenTicket(raw);
+    try {
+      this.#seenPod(await this.#client.create(RESOURCES.pods, ticket.namespace, recreatedPod(ticket, raw)));
+      return 'done';
+    } catch (error) {
+      if (!isAlreadyExists(error)) throw error;
+    }
+    const existing = await ifFound(this.#client.get(RESOURCES.pods, ticket.namespace, ticket.pod.name));
+    if (existing === null) return 'moved';
+    const pod = this.#seenPod(existing);
+    return pod.ticket === ticket.name && pod.uid !== ticket.pod.uid ? 'done' : 'moved';
+  }
+
+  async claim(ticket: Ticket, pod: Pod | null): Promise<WriteOutcome> {
+    const claim = pod === null ? null : { name: pod.name, uid: pod.uid };
+    return this.#patchTicketStatus(ticket, { claim }, (now) => now.claim?.uid === claim?.uid);
+  }
+
+  async ungate(pod: Pod, as: { readonly ticket: Ticket; readonly placement: Placement } | null): Promise<WriteOutcome> {
+    return this.#untilUnchanged(async () => {
+      const read = await this.#readPod(pod);
+      if (read === null || isTerminating(read.pod)) return 'moved';
+      if (!read.pod.gates.includes(RESTORE_GATE)) {
+        return as === null || read.pod.ticket === as.ticket.name ? 'done' : 'moved';
+      }
+      const answer = await ifFound(
+        this.#client.patch(RESOURCES.pods, pod.namespace, pod.name, ungatePatch(read.raw, as), { type: 'merge' }),
+      );
+      if (answer === null) return 'moved';
+      this.#seenPod(answer);
+      return 'done';
+    });
+  }
+
+  async setTicketPhase(ticket: Ticket, phase: TicketPhase, reason: string, message: string): Promise<WriteOutcome> {
+    const nowMs = this.#clock.now();
+    const isNewAttempt = phase === 'Restoring' && ticket.phase !== 'Restoring';
+    const status = {
+      phase,
+      phaseTime: timestampOf(nowMs),
+      attempts: ticket.attempts + (isNewAttempt ? 1 : 0),
+      conditions: [restoredCondition(ticket, phase, reason, message, nowMs)],
+    };
+    return this.#patchTicketStatus(ticket, status, (now) => now.phase === phase);
+  }
+
+  /** `isDone` recognises our own write where its answer was lost, so that the version no longer is the one we know. */
+  async #patchTicketStatus(ticket: Ticket, status: object, isDone: (now: Ticket) => boolean): Promise<WriteOutcome> {
+    const { namespace, name, uid, resourceVersion } = ticket;
+    const patch = { metadata: { resourceVersion }, status };
+    try {
+      const answer = await this.#client.patch(RESOURCES.reprieves, namespace, name, patch, {
+        type: 'merge',
+        subresource: 'status',
+      });
+      this.#seenTicket(answer);
+      return 'done';
+    } catch (error) {
+      if (isNotFound(error)) return 'moved';
+      if (!isConflict(error)) throw error;
+    }
+    const raw = await ifFound(this.#client.get(RESOURCES.reprieves, namespace, name));
+    if (raw === null) return 'moved';
+    const now = this.#seenTicket(raw);
+    return now.uid === uid && isDone(now) ? 'done' : 'moved';
+  }
+
+  /** The pod as it is now; null when it is gone or another one has its name. */
+  async #readPod(ref: PodRef): Promise<{ readonly raw: KubeObject; readonly pod: Pod } | null> {
+    const raw = await ifFound(this.#client.get(RESOURCES.pods, ref.namespace, ref.name));
+    if (raw === null) return null;
+    const pod = this.#seenPod(raw);
+    return pod.uid === ref.uid ? { raw, pod } : null;
+  }
+
+  /** Runs `attempt` again while it fails because somebody changed the object between its read and its write. */
+  async #untilUnchanged(attempt: () => Promise<WriteOutcome>): Promise<WriteOutcome> {
+    for (let count = 1; ; count++) {
+      try {
+        return await attempt();
+      } catch (error) {
+        if (!isConflict(error) || count === CONFLICT_ATTEMPTS) throw error;
+      }
+    }
+  }
+
+  /** The object with its deletionTimestamp; null where nothing of that UID is left. */
+  async #deleted(answer: Promise<KubeObject>): Promise<KubeObject | null> {
+    try {
+      const object = await answer;
+      return object.metadata?.deletionTimestamp ? object : null;
+    } catch (error) {
+      // With a UID as the only precondition, a conflict says that another object has this name by now.
+      if (isNotFound(error) || isConflict(error)) return null;
+      throw error;
+    }
+  }
+
+  #disruptionTarget(): object {
+    return {
+      type: 'DisruptionTarget',
+      status: 'True',
+      reason: 'PreemptionByScheduler',
+      message: 'default-scheduler: preempting to accommodate a higher priority pod',
+      lastTransitionTime: secondsTimestampOf(this.#clock.now()),
+    };
+  }
+
+  #seenPod(raw: KubeObject): Pod {
+    const value = podOf(raw);
+    this.#apply({ type: 'upsert', kind: 'pod', value });
+    return value;
+  }
+
+  #seenTicket(raw: KubeObject): Ticket {
+    const value = ticketOf(raw);
+    this.#apply({ type: 'upsert', kind: 'ticket', value });
+    return value;
+  }
+
+  #seenCheckpoint(raw: KubeObject): Checkpoint {
+    const value = checkpointOf(raw);
+    this.#apply({ type: 'upsert', kind: 'checkpoint', value });
+    return value;
+  }
+}
+
+/** Makes a patch fail with 409 unless it meets this object at this version. */
+function locked({ metadata: { uid, resourceVersion } }: KubeObject): object {
+  return { metadata: { uid, resourceVersion } };
+}
+
+function ungatePatch(raw: KubeObject, as: { readonly ticket: Ticket; readonly placement: Placement } | null): object {
+  const { spec } = wireOf<V1Pod>(raw);
+  const gates = spec?.schedulingGates?.filter(({ name }) => name !== RESTORE_GATE) ?? [];
+  const { uid, resourceVersion } = raw.metadata;
+  if (as === null) return { metadata: { uid, resourceVersion }, spec: { schedulingGates: gates } };
+  const { ticket, placement } = as;
+  const annotations = {
+    [TICKET_ANNOTATION]: ticket.name,
+    [DISPLACEMENTS_ANNOTATION]: String(ticket.pod.displacements + 1),
+  };
+  return {
+    metadata: { uid, resourceVersion, annotations },
+    spec: { schedulingGates: gates, affinity: { nodeAffinity: nodeAffinityWith(spec?.affinity, placement) } },
+  };
+}
+
+async function ifFound(answer: Promise<KubeObject>): Promise<KubeObject | null> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof KubeApiError && isNotFound(error)) return null;
+    throw error;
+  }
+}

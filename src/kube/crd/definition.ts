@@ -1,0 +1,69 @@
+import { API_GROUP, API_VERSION, type ResourceType } from '../resources.ts';
+import type { Schema } from './schema.ts';
+
+export interface PrinterColumn {
+  readonly name: string;
+  readonly type: 'string' | 'integer' | 'date' | 'boolean';
+  readonly jsonPath: string;
+  readonly description: string;
+  /** 1 shows the column with `-o wide` only. */
+  readonly priority?: 1;
+}
+
+export interface CustomResource {
+  readonly resource: ResourceType;
+  readonly shortName: string;
+  readonly description: string;
+  readonly spec: Schema<unknown>;
+  /** Absent: the kind has no status. */
+  readonly status?: Schema<unknown>;
+  readonly columns: readonly PrinterColumn[];
+  /** Fields that a `fieldSelector` may name. */
+  readonly selectable?: readonly string[];
+}
+
+/** The CustomResourceDefinition object of one of our kinds. */
+export function customResourceDefinition(custom: CustomResource): { readonly [field: string]: unknown } {
+  const { resource, spec, status } = custom;
+  return {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: `${resource.plural}.${API_GROUP}` },
+    spec: {
+      group: API_GROUP,
+      scope: resource.namespaced ? 'Namespaced' : 'Cluster',
+      names: {
+        kind: resource.kind,
+        listKind: `${resource.kind}List`,
+        plural: resource.plural,
+        singular: resource.kind.toLowerCase(),
+        shortNames: [custom.shortName],
+        categories: ['reprieve'],
+      },
+      versions: [
+        {
+          name: API_VERSION,
+          served: true,
+          storage: true,
+          ...(status && { subresources: { status: {} } }),
+          ...(custom.selectable && { selectableFields: custom.selectable.map((jsonPath) => ({ jsonPath })) }),
+          additionalPrinterColumns: custom.columns,
+          schema: {
+            openAPIV3Schema: {
+              description: custom.description,
+              type: 'object',
+              required: ['spec'],
+              properties: {
+                apiVersion: { type: 'string' },
+                kind: { type: 'string' },
+                metadata: { type: 'object' },
+                spec: spec.json,
+                ...(status && { status: status.json }),
+              },
+            },
+          },
+        },
+      ],
+    },
+  };
+}

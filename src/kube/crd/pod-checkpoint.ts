@@ -1,0 +1,126 @@
+import { RESOURCES } from '../resources.ts';
+import type { CustomResource } from './definition.ts';
+import {
+  boolean,
+  conditions,
+  described,
+  IMMUTABLE,
+  type Infer,
+  integer,
+  listByKey,
+  name,
+  object,
+  oneOf,
+  optional,
+  text,
+  timestamp,
+  uid,
+  withDefault,
+} from './schema.ts';
+
+const spec = described(
+  'The order to the node. It never changes: another checkpoint is another object.',
+  object(
+    {
+      pod: described('The pod to save, in the namespace of this object.', object({ name, uid })),
+      nodeName: described('The node it runs on; the agent of that node carries out the order.', name),
+      reason: described('Why it is made.', oneOf('Preemption', 'Scheduled', 'Manual')),
+      keepFrozen: described(
+        'The pod stays frozen after it was saved, until it is deleted, this object is, or the deadline has passed.',
+        withDefault(boolean, false),
+      ),
+      deadline: described('After this the agent thaws a pod that nobody deleted, without asking.', optional(timestamp)),
+    },
+    [
+      { ...IMMUTABLE, message: 'the order of a checkpoint is immutable; create another PodCheckpoint' },
+      { rule: '!self.keepFrozen || has(self.deadline)', message: 'a pod that is kept frozen needs a deadline' },
+    ],
+  ),
+);
+
+const digest = text(128, { pattern: '^[a-z0-9]+:[0-9a-fA-F]{32,}$' });
+
+const status = described(
+  'What came of it, written by the agent.',
+  object({
+    observedGeneration: optional(integer(0)),
+    conditions: described(
+      'Ready: saved and verified. Frozen: the pod stands still. Failed: it could not be saved, and runs on.',
+      optional(conditions),
+    ),
+    containers: described(
+      'One entry for each saved container.',
+      optional(
+        listByKey(
+          object({
+            name,
+            imageDigest: described(
+              'Digest of the image it ran; it is restored only into the same.',
+              optional(text(512)),
+            ),
+            bytes: optional(integer(0)),
+            digest: optional(digest),
+          }),
+          'name',
+          64,
+        ),
+      ),
+    ),
+    location: described(
+      'Where the state lies.',
+      optional(
+        object({
+          node: described('The node that holds it on its disk.', name),
+          reference: described(
+            'A directory on that node, or the reference in the store.',
+            text(1024, { minLength: 1 }),
+          ),
+        }),
+      ),
+    ),
+    compatibility: described('It can be restored on nodes whose label has this value.', optional(text(63))),
+    startedAt: described('The agent began.', optional(timestamp)),
+    takenAt: described('The moment the saved state is from.', optional(timestamp)),
+    completedAt: described('It was verified, or had failed.', optional(timestamp)),
+    bytes: described('Size of all it consists of.', optional(integer(0))),
+    manifestDigest: described('Digest of the manifest, which lists the digests of all files.', optional(digest)),
+  }),
+);
+
+export type PodCheckpointSpec = Infer<typeof spec>;
+export type PodCheckpointStatus = Infer<typeof status>;
+
+const conditionPath = (type: string): string => `.status.conditions[?(@.type=="${type}")].status`;
+
+export const podCheckpoint: CustomResource = {
+  resource: RESOURCES.podCheckpoints,
+  shortName: 'pckpt',
+  description: 'PodCheckpoint is the order to a node to save one pod, and the record of what came of it.',
+  spec,
+  status,
+  selectable: ['.spec.nodeName'],
+  columns: [
+    { name: 'Pod', type: 'string', jsonPath: '.spec.pod.name', description: 'The saved pod.' },
+    { name: 'Node', type: 'string', jsonPath: '.spec.nodeName', description: 'Where it ran.' },
+    { name: 'Ready', type: 'string', jsonPath: conditionPath('Ready'), description: 'Saved and verified.' },
+    { name: 'Frozen', type: 'string', jsonPath: conditionPath('Frozen'), description: 'The pod stands still.' },
+    {
+      name: 'Failed',
+      type: 'string',
+      jsonPath: conditionPath('Failed'),
+      description: 'It could not be saved.',
+      priority: 1,
+    },
+    { name: 'Bytes', type: 'integer', jsonPath: '.status.bytes', description: 'Size.' },
+    { name: 'Taken', type: 'date', jsonPath: '.status.takenAt', description: 'The moment the saved state is from.' },
+    { name: 'Reason', type: 'string', jsonPath: '.spec.reason', description: 'Why it was made.', priority: 1 },
+    {
+      name: 'Location',
+      type: 'string',
+      jsonPath: '.status.location.reference',
+      description: 'Where it lies.',
+      priority: 1,
+    },
+    { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Time since creation.' },
+  ],
+};

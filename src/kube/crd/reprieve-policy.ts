@@ -1,0 +1,191 @@
+import { RESOURCES } from '../resources.ts';
+import type { CustomResource } from './definition.ts';
+import {
+  described,
+  duration,
+  type Infer,
+  integer,
+  labelSelector,
+  list,
+  object,
+  oneOf,
+  optional,
+  quantity,
+  text,
+  withDefault,
+} from './schema.ts';
+
+/** What a policy says where its author said nothing. The schema and the projection both take it from here. */
+export const POLICY_DEFAULTS = {
+  precedence: 0,
+  preemption: { decision: 'Adaptive', maxDelay: '60s', onFailure: 'Evict', freshFor: '0s' },
+  checkpoint: { backend: 'Auto', sockets: 'Close', volumes: 'EmptyDir' },
+  schedule: { every: '0s' },
+  store: { durability: 'Node', ttl: '24h', maxBytes: '0' },
+  restore: { nodes: 'Any', attempts: 2, onFailure: 'ColdStart', maxWait: '24h', onContainerRestart: 'Cold' },
+} as const;
+
+const { preemption, checkpoint, schedule, store, restore } = POLICY_DEFAULTS;
+
+const spec = described(
+  'Which pods are saved before they are preempted, and how.',
+  object({
+    match: described(
+      'All given parts must select the pod. A policy that gives none selects every pod outside kube-system.',
+      withDefault(
+        object({
+          namespaceSelector: described('Labels of the namespace.', optional(labelSelector)),
+          podSelector: described('Labels of the pod.', optional(labelSelector)),
+          priorityClassNames: described(
+            'The pod has one of these priority classes.',
+            optional(list(text(253, { minLength: 1 }), 64, { minItems: 1, 'x-kubernetes-list-type': 'set' })),
+          ),
+        }),
+        {},
+      ),
+    ),
+    precedence: described(
+      'Where several policies select a pod, the highest wins; then the older one, then the name.',
+      withDefault(integer(-1_000_000, 1_000_000), POLICY_DEFAULTS.precedence),
+    ),
+    preemption: described(
+      'What happens when a selected pod has to make room.',
+      withDefault(
+        object({
+          decision: described(
+            'Adaptive: whichever of saving and evicting costs less work. Always: save. Never: evict.',
+            withDefault(oneOf('Adaptive', 'Always', 'Never'), preemption.decision),
+          ),
+          maxDelay: described(
+            'The longest a preemptor waits for saving, beyond what the plan promised.',
+            withDefault(duration('1s', '1h'), preemption.maxDelay),
+          ),
+          onFailure: described(
+            'When saving fails. Evict: preempt it as Kubernetes does. Refuse: it keeps running, the preemptor looks elsewhere.',
+            withDefault(oneOf('Evict', 'Refuse'), preemption.onFailure),
+          ),
+          freshFor: described(
+            'A checkpoint younger than this may be used instead of a new one; what was done since is lost. 0s: never.',
+            withDefault(duration('0s', '24h'), preemption.freshFor),
+          ),
+        }),
+        {},
+      ),
+    ),
+    checkpoint: described(
+      'How a pod is saved.',
+      withDefault(
+        object({
+          backend: described(
+            'Direct: the agent with the runtime, frozen until it is gone. Kubelet: the checkpoint API of the kubelet. Auto: Direct where the node can.',
+            withDefault(oneOf('Auto', 'Direct', 'Kubelet'), checkpoint.backend),
+          ),
+          sockets: described(
+            'Established TCP connections. Close: they are closed. Refuse: a pod that has one is not saved.',
+            withDefault(oneOf('Close', 'Refuse'), checkpoint.sockets),
+          ),
+          volumes: described(
+            'EmptyDir: the files of emptyDir volumes and /dev/shm are saved. None: they come back empty.',
+            withDefault(oneOf('EmptyDir', 'None'), checkpoint.volumes),
+          ),
+        }),
+        {},
+      ),
+    ),
+    schedule: described(
+      'Checkpoints without a preemption.',
+      withDefault(
+        object({
+          every: described(
+            'Distance between two checkpoints. 0s: none are made.',
+            withDefault(duration('0s', '168h'), schedule.every),
+          ),
+        }),
+        {},
+      ),
+    ),
+    store: described(
+      'Where checkpoints are kept.',
+      withDefault(
+        object({
+          durability: described(
+            'Node: on the disk of the node. Store: the node may be lost; the pod is evicted once the store has it.',
+            withDefault(oneOf('Node', 'Store'), store.durability),
+          ),
+          ttl: described(
+            'How long a checkpoint that nobody needs any more is kept.',
+            withDefault(duration('1m', '8760h'), store.ttl),
+          ),
+          maxBytes: described('The largest checkpoint of one pod. 0: no limit.', withDefault(quantity, store.maxBytes)),
+        }),
+        {},
+      ),
+    ),
+    restore: described(
+      'How a saved pod comes back.',
+      withDefault(
+        object({
+          nodes: described(
+            'Any: every compatible node. Same: only the node it ran on.',
+            withDefault(oneOf('Any', 'Same'), restore.nodes),
+          ),
+          attempts: described('How many nodes try to restore it.', withDefault(integer(1, 10), restore.attempts)),
+          onFailure: described(
+            'When all attempts failed. ColdStart: it starts from nothing. Hold: it waits for a decision by hand.',
+            withDefault(oneOf('ColdStart', 'Hold'), restore.onFailure),
+          ),
+          maxWait: described(
+            'A ticket that no pod claimed for this long is abandoned.',
+            withDefault(duration('1m', '8760h'), restore.maxWait),
+          ),
+          onContainerRestart: described(
+            'A later restart of a restored container. Cold: from nothing. fromLatest: from the latest checkpoint.',
+            withDefault(oneOf('Cold', 'fromLatest'), restore.onContainerRestart),
+          ),
+        }),
+        {},
+      ),
+    ),
+  }),
+);
+
+export type ReprievePolicySpec = Infer<typeof spec>;
+
+export const reprievePolicy: CustomResource = {
+  resource: RESOURCES.reprievePolicies,
+  shortName: 'rpol',
+  description:
+    'ReprievePolicy selects pods that are checkpointed instead of killed when a more important pod needs their room.',
+  spec,
+  columns: [
+    {
+      name: 'Precedence',
+      type: 'integer',
+      jsonPath: '.spec.precedence',
+      description: 'The highest that selects a pod wins.',
+    },
+    { name: 'Decision', type: 'string', jsonPath: '.spec.preemption.decision', description: 'When pods are saved.' },
+    {
+      name: 'Max-Delay',
+      type: 'string',
+      jsonPath: '.spec.preemption.maxDelay',
+      description: 'The longest a preemptor waits.',
+    },
+    { name: 'On-Failure', type: 'string', jsonPath: '.spec.preemption.onFailure', description: 'When saving fails.' },
+    {
+      name: 'Every',
+      type: 'string',
+      jsonPath: '.spec.schedule.every',
+      description: 'Distance of scheduled checkpoints.',
+      priority: 1,
+    },
+    {
+      name: 'Durability',
+      type: 'string',
+      jsonPath: '.spec.store.durability',
+      description: 'Where checkpoints are kept.',
+    },
+    { name: 'Restore', type: 'string', jsonPath: '.spec.restore.nodes', description: 'Where pods come back.' },
+    { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Time since creation.' },
+  ],
+};

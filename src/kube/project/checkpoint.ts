@@ -1,0 +1,41 @@
+import type { Checkpoint } from '../../domain/checkpoint.ts';
+import type { NodeName, PodUid } from '../../domain/ids.ts';
+import type { PodCheckpointSpec, PodCheckpointStatus } from '../crd/pod-checkpoint.ts';
+import type { KubeObject } from '../transport.ts';
+import { conditionOf, isConditionTrue } from './conditions.ts';
+import { metadataOf } from './metadata.ts';
+import { millisOf } from './time.ts';
+import { wireOf } from './wire.ts';
+
+/** Reasons of `Frozen=False` that mean the pod went on, as opposed to was killed. */
+const THAWED_REASONS: ReadonlySet<string> = new Set(['Thawed', 'DeadlineExceeded']);
+
+/** The domain value of a PodCheckpoint. */
+export function checkpointOf(object: KubeObject): Checkpoint {
+  const { spec, status } = wireOf<{ spec: PodCheckpointSpec; status: PodCheckpointStatus }>(object);
+  const { namespace, name, uid, resourceVersion, creationMs } = metadataOf(object);
+  const frozen = conditionOf(status?.conditions, 'Frozen');
+  const failed = conditionOf(status?.conditions, 'Failed');
+  const { node, reference } = status?.location ?? {};
+  return {
+    namespace,
+    name,
+    uid,
+    resourceVersion,
+    creationMs,
+    podName: spec?.pod?.name ?? '',
+    podUid: (spec?.pod?.uid ?? '') as PodUid,
+    nodeName: (spec?.nodeName ?? '') as NodeName,
+    keepFrozen: spec?.keepFrozen ?? false,
+    deadlineMs: millisOf(spec?.deadline),
+    deleting: object.metadata.deletionTimestamp !== undefined,
+    ready: isConditionTrue(status?.conditions, 'Ready'),
+    frozen: frozen?.status === 'True',
+    thawed: frozen?.status === 'False' && THAWED_REASONS.has(frozen.reason ?? ''),
+    failure: failed?.status === 'True' ? { reason: failed.reason ?? '', message: failed.message ?? '' } : null,
+    takenMs: millisOf(status?.takenAt),
+    bytes: status?.bytes ?? 0,
+    location: node && reference ? { node: node as NodeName, reference } : null,
+    compatibility: status?.compatibility || null,
+  };
+}

@@ -1,0 +1,26 @@
+import type { IndexedKind, IndexedKinds } from '../../index/types.ts';
+import { RESOURCES, type ResourceType } from '../resources.ts';
+import type { KubeObject } from '../transport.ts';
+import { checkpointOf } from './checkpoint.ts';
+import { disruptionBudgetOf } from './disruption-budget.ts';
+import { namespaceOf } from './namespace.ts';
+import { nodeOf } from './node.ts';
+import { podOf } from './pod.ts';
+import { policyOf } from './policy.ts';
+import { ticketOf } from './ticket.ts';
+
+/** For each kind of the index: where its objects are, and how one becomes a value. */
+export const INDEXED_RESOURCES: {
+  readonly [K in IndexedKind]: {
+    readonly type: ResourceType;
+    readonly project: (object: KubeObject) => IndexedKinds[K];
+  };
+} = {
+  pod: { type: RESOURCES.pods, project: podOf },
+  node: { type: RESOURCES.nodes, project: nodeOf },
+  namespace: { type: RESOURCES.namespaces, project: namespaceOf },
+  budget: { type: RESOURCES.podDisruptionBudgets, project: disruptionBudgetOf },
+  policy: { type: RESOURCES.reprievePolicies, project: policyOf },
+  checkpoint: { type: RESOURCES.podCheckpoints, project: checkpointOf },
+  ticket: { type: RESOURCES.reprieves, project: ticketOf },
+};

@@ -1,0 +1,34 @@
+import type { V1Node } from '@kubernetes/client-node';
+import type { NodeName } from '../../domain/ids.ts';
+import { CHECKPOINT_LABEL, COMPATIBILITY_LABEL, DUMP_SPEED_ANNOTATION } from '../../domain/labels.ts';
+import type { Node, Taint } from '../../domain/node.ts';
+import type { KubeObject } from '../transport.ts';
+import { isConditionTrue } from './conditions.ts';
+import { metadataOf } from './metadata.ts';
+import { resourcesOf } from './resource-list.ts';
+import { wireOf } from './wire.ts';
+
+/** The domain value of a v1 Node. */
+export function nodeOf(object: KubeObject): Node {
+  const { spec, status } = wireOf<V1Node>(object);
+  const { name, uid, resourceVersion, labels } = metadataOf(object);
+  const dumpSpeed = Number(object.metadata.annotations?.[DUMP_SPEED_ANNOTATION]);
+  return {
+    name: name as NodeName,
+    uid,
+    resourceVersion,
+    labels,
+    // Servers without a kubelet behind them (tests, just registered nodes) may know the capacity only.
+    allocatable: resourcesOf(status?.allocatable ?? status?.capacity),
+    unschedulable: spec?.unschedulable ?? false,
+    ready: isConditionTrue(status?.conditions, 'Ready'),
+    taints: (spec?.taints ?? []).map((taint) => ({
+      key: taint.key ?? '',
+      value: taint.value ?? '',
+      effect: (taint.effect ?? 'NoSchedule') as Taint['effect'],
+    })),
+    canCheckpoint: labels[CHECKPOINT_LABEL] === 'true',
+    compatibility: labels[COMPATIBILITY_LABEL] || null,
+    dumpBytesPerSecond: dumpSpeed > 0 && Number.isFinite(dumpSpeed) ? dumpSpeed : null,
+  };
+}

@@ -1,0 +1,95 @@
+import type { V1Pod } from '@kubernetes/client-node';
+import type { NodeName, PodUid } from '../../domain/ids.ts';
+import {
+  DISPLACEMENTS_ANNOTATION,
+  FROZEN_CONDITION,
+  RESTORED_CONDITION,
+  RESTORE_GATE,
+  TICKET_ANNOTATION,
+} from '../../domain/labels.ts';
+import type { Pod, PodPhase, RestoreOutcome } from '../../domain/pod.ts';
+import type { KubeObject } from '../transport.ts';
+import { notCheckpointableReason } from './checkpointable.ts';
+import { conditionOf, isConditionTrue, type WireCondition } from './conditions.ts';
+import { controllerOf, metadataOf } from './metadata.ts';
+import { nodeSelectorOf, tolerationsOf } from './node-constraints.ts';
+import { podRequestsOf } from './pod-requests.ts';
+import { restoreShapeOf } from './restore-shape.ts';
+import { millisOf } from './time.ts';
+import { wireOf } from './wire.ts';
+
+const COMPLETION_INDEX_ANNOTATION = 'batch.kubernetes.io/job-completion-index';
+const NO_GATES: readonly string[] = Object.freeze([]);
+
+/** The domain value of a v1 Pod. */
+export function podOf(object: KubeObject): Pod {
+  const raw = wireOf<V1Pod>(object);
+  const { metadata } = object;
+  const { spec, status } = raw;
+  const { namespace, name, uid, resourceVersion, labels, creationMs } = metadataOf(object);
+  const conditions = status?.conditions;
+  const gates = gatesOf(spec?.schedulingGates);
+  const scheduled = conditionOf(conditions, 'PodScheduled');
+  const disrupted = conditionOf(conditions, 'DisruptionTarget');
+  return {
+    uid: uid as PodUid,
+    namespace,
+    name,
+    resourceVersion,
+    labels,
+    owner: controllerOf(object),
+    schedulerName: spec?.schedulerName ?? 'default-scheduler',
+    priority: spec?.priority ?? 0,
+    priorityClassName: spec?.priorityClassName ?? '',
+    preemptionPolicy: spec?.preemptionPolicy === 'Never' ? 'Never' : 'PreemptLowerPriority',
+    requests: podRequestsOf(raw),
+    nodeName: (spec?.nodeName || null) as NodeName | null,
+    nominatedNodeName: (status?.nominatedNodeName || null) as NodeName | null,
+    phase: (status?.phase || 'Pending') as PodPhase,
+    creationMs,
+    startMs: millisOf(status?.startTime),
+    deletionMs: millisOf(metadata.deletionTimestamp),
+    gates,
+    unschedulable: scheduled?.status === 'False' && scheduled.reason === 'Unschedulable',
+    disruptionTarget: disrupted?.status === 'True' && disrupted.reason === 'PreemptionByScheduler',
+    frozenBy: frozenByOf(conditions),
+    restored: restoredOf(conditions),
+    ticket: metadata.annotations?.[TICKET_ANNOTATION] || null,
+    displacements: countOf(metadata.annotations?.[DISPLACEMENTS_ANNOTATION]) ?? 0,
+    completionIndex: countOf(
+      metadata.annotations?.[COMPLETION_INDEX_ANNOTATION] ?? labels[COMPLETION_INDEX_ANNOTATION],
+    ),
+    runtimeClassName: spec?.runtimeClassName || null,
+    notCheckpointable: notCheckpointableReason(spec),
+    restoreShape: gates.includes(RESTORE_GATE) ? restoreShapeOf(object) : null,
+    nodeSelector: nodeSelectorOf(spec),
+    tolerations: tolerationsOf(spec),
+  };
+}
+
+/** Name of the PodCheckpoint that holds the pod: the message of the Frozen condition, which is that name and nothing else. */
+export function frozenByOf(conditions: readonly WireCondition[] | null | undefined): string | null {
+  if (!isConditionTrue(conditions, FROZEN_CONDITION)) return null;
+  return conditionOf(conditions, FROZEN_CONDITION)?.message || null;
+}
+
+function restoredOf(conditions: readonly WireCondition[] | null | undefined): RestoreOutcome | null {
+  const condition = conditionOf(conditions, RESTORED_CONDITION);
+  if (condition?.status !== 'True' && condition?.status !== 'False') return null;
+  return {
+    succeeded: condition.status === 'True',
+    reason: condition.reason ?? '',
+    message: condition.message ?? '',
+  };
+}
+
+function gatesOf(
+  gates: readonly { readonly name?: string | null | undefined }[] | null | undefined,
+): readonly string[] {
+  return gates && gates.length > 0 ? gates.map((gate) => gate.name ?? '') : NO_GATES;
+}
+
+/** A whole number of at least 0 in an annotation; null for anything else. */
+function countOf(text: string | undefined): number | null {
+  return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : null;
+}

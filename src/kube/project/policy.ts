@@ -1,0 +1,47 @@
+import { parseDuration } from '../../domain/duration.ts';
+import type { Policy } from '../../domain/policy.ts';
+import { selectorOf } from '../../domain/selector.ts';
+import { POLICY_DEFAULTS, type ReprievePolicySpec } from '../crd/reprieve-policy.ts';
+import type { KubeObject } from '../transport.ts';
+import { metadataOf } from './metadata.ts';
+import { type Wire, wireOf } from './wire.ts';
+
+/** The domain value of a ReprievePolicy. A server without the CRD's defaults (or a field it let through) changes nothing. */
+export function policyOf(object: KubeObject): Policy {
+  const { spec } = wireOf<{ spec: ReprievePolicySpec }>(object);
+  const { name, uid, creationMs, resourceVersion } = metadataOf(object);
+  const { preemption, restore } = POLICY_DEFAULTS;
+  return {
+    name,
+    uid,
+    creationMs,
+    resourceVersion,
+    generation: object.metadata.generation ?? 0,
+    match: matchOf(spec?.match),
+    precedence: spec?.precedence ?? POLICY_DEFAULTS.precedence,
+    preemption: {
+      decision: spec?.preemption?.decision ?? preemption.decision,
+      maxDelayMs: durationMs(spec?.preemption?.maxDelay, preemption.maxDelay),
+      onFailure: spec?.preemption?.onFailure ?? preemption.onFailure,
+      freshForMs: durationMs(spec?.preemption?.freshFor, preemption.freshFor),
+    },
+    restore: {
+      nodes: spec?.restore?.nodes ?? restore.nodes,
+      attempts: spec?.restore?.attempts ?? restore.attempts,
+      onFailure: spec?.restore?.onFailure ?? restore.onFailure,
+      maxWaitMs: durationMs(spec?.restore?.maxWait, restore.maxWait),
+    },
+  };
+}
+
+function matchOf(match: Wire<ReprievePolicySpec['match']> | null | undefined): Policy['match'] {
+  return {
+    namespaceSelector: match?.namespaceSelector ? selectorOf(match.namespaceSelector) : null,
+    podSelector: match?.podSelector ? selectorOf(match.podSelector) : null,
+    priorityClassNames: match?.priorityClassNames ?? null,
+  };
+}
+
+function durationMs(text: string | null | undefined, fallback: string): number {
+  return (text ? parseDuration(text) : null) ?? parseDuration(fallback) ?? 0;
+}

@@ -1,0 +1,25 @@
+import { isFinal, type Ticket, type TicketPhase } from '../domain/ticket.ts';
+import type { Condition } from './crd/schema.ts';
+import { timestampOf } from './project/time.ts';
+
+/**
+ * The condition `Restored` of a ticket that enters `phase`: True once the work continues, False once it is certain that
+ * it will not, Unknown until then. It changes its status once, at the end, so before that it dates from the creation.
+ */
+export function restoredCondition(
+  ticket: Ticket,
+  phase: TicketPhase,
+  reason: string,
+  message: string,
+  nowMs: number,
+): Condition {
+  const status = phase === 'Restored' ? 'True' : isFinal(phase) ? 'False' : 'Unknown';
+  return {
+    type: 'Restored',
+    status,
+    // Reasons may come from a node; the API refuses what is not an identifier.
+    reason: /^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$/.test(reason) ? reason : phase,
+    message: message.slice(0, 32_768),
+    lastTransitionTime: timestampOf(isFinal(phase) ? nowMs : ticket.creationMs),
+  };
+}

@@ -1,0 +1,128 @@
+import type { V1Pod } from '@kubernetes/client-node';
+import { formatDuration } from '../domain/duration.ts';
+import { OWNER_UID_LABEL, POD_UID_LABEL, RESTORE_GATE, RUNTIME_CLASS, TICKET_ANNOTATION } from '../domain/labels.ts';
+import type { Pod } from '../domain/pod.ts';
+import type { Decision, Ticket } from '../domain/ticket.ts';
+import type { TicketOrder } from '../ports/cluster-writer.ts';
+import type { ReprieveSpec } from './crd/reprieve.ts';
+import { API_GROUP } from './resources.ts';
+import { podOf } from './project/pod.ts';
+import { resourceListOf } from './project/resource-list.ts';
+import { restoreShapeOf } from './project/restore-shape.ts';
+import { serviceAccountVolumesOf } from './project/service-account-volume.ts';
+import { timestampOf } from './project/time.ts';
+import { wireOf } from './project/wire.ts';
+import type { KubeObject } from './transport.ts';
+
+/** The Reprieve that stores this victim: its metadata and spec, ready to be created. */
+export function ticketObject(
+  order: TicketOrder,
+  victim: KubeObject,
+): { readonly metadata: object; readonly spec: ReprieveSpec } {
+  const pod = podOf(victim);
+  const labels = { [POD_UID_LABEL]: pod.uid, ...(pod.owner && { [OWNER_UID_LABEL]: pod.owner.uid }) };
+  return {
+    metadata: { name: order.name, namespace: pod.namespace, labels },
+    spec: {
+      pod: {
+        name: pod.name,
+        uid: pod.uid,
+        ...(pod.completionIndex !== null && { completionIndex: pod.completionIndex }),
+        displacements: pod.displacements,
+        template: templateOf(victim),
+      },
+      ...(pod.owner && { owner: pod.owner }),
+      priority: pod.priority,
+      requests: resourceListOf(pod.requests),
+      ...(pod.nodeSelector && { nodeSelector: pod.nodeSelector.requirements }),
+      tolerations: tolerationsIn(pod),
+      restoreShape: restoreShapeOf(victim),
+      decision: decisionIn(order.decision),
+      checkpoint: order.planned.checkpoint ?? '',
+      restore: {
+        nodes: order.restore.nodes,
+        attempts: order.restore.attempts,
+        onFailure: order.restore.onFailure,
+        maxWait: formatDuration(order.restore.maxWaitMs),
+      },
+      policy: order.policyName,
+    },
+  };
+}
+
+function tolerationsIn({ tolerations }: Pod): NonNullable<ReprieveSpec['tolerations']> {
+  return tolerations.map(({ key, operator, value, effect }) => ({
+    ...(key !== null && { key }),
+    operator,
+    ...(value !== '' && { value }),
+    ...(effect !== null && { effect }),
+  }));
+}
+
+function decisionIn(decision: Decision): ReprieveSpec['decision'] {
+  return {
+    id: decision.id,
+    preemptor: decision.preemptor,
+    node: decision.node,
+    victims: decision.victims.map(({ namespace, name, uid, action, checkpoint, onFailure }) => ({
+      namespace,
+      name,
+      uid,
+      action,
+      ...(checkpoint !== null && { checkpoint }),
+      onFailure,
+    })),
+    numPDBViolations: decision.numPdbViolations,
+    decidedAt: timestampOf(decision.decidedMs),
+    deadline: timestampOf(decision.deadlineMs),
+  };
+}
+
+/** Labels, annotations and spec of the pod, without what belongs to this one incarnation of it. */
+function templateOf(victim: KubeObject): { readonly [field: string]: unknown } {
+  const { spec = {} } = wireOf<V1Pod>(victim) as { spec?: Record<string, unknown> };
+  const generated = serviceAccountVolumesOf(spec);
+  const { nodeName: _node, ephemeralContainers: _debug, schedulingGates: _gates, volumes, ...rest } = spec;
+  const template: Record<string, unknown> = { ...rest };
+  if (Array.isArray(volumes)) template['volumes'] = without(volumes, generated);
+  for (const field of ['containers', 'initContainers'] as const) {
+    const containers = spec[field] as readonly Record<string, unknown>[] | undefined;
+    if (containers === undefined) continue;
+    template[field] = containers.map((container) =>
+      Array.isArray(container['volumeMounts'])
+        ? { ...container, volumeMounts: without(container['volumeMounts'], generated) }
+        : container,
+    );
+  }
+  const annotations = Object.entries(victim.metadata.annotations ?? {}).filter(
+    ([key]) => !key.startsWith(`${API_GROUP}/`),
+  );
+  return {
+    metadata: { labels: victim.metadata.labels ?? {}, annotations: Object.fromEntries(annotations) },
+    spec: template,
+  };
+}
+
+function without(named: readonly unknown[], names: ReadonlySet<string>): readonly unknown[] {
+  return named.filter((item) => !names.has((item as { readonly name?: string }).name ?? ''));
+}
+
+/** The displaced pod once more, gated, from the template in its ticket. Only bare pods need this: others have a controller. */
+export function recreatedPod(ticket: Ticket, rawTicket: KubeObject): object {
+  const { spec } = wireOf<{ spec: ReprieveSpec }>(rawTicket);
+  const template = (spec?.pod?.template ?? {}) as {
+    readonly metadata?: { readonly labels?: object; readonly annotations?: object };
+    readonly spec?: Record<string, unknown>;
+  };
+  // The overhead is that of the former runtime class; admission sets the one of ours, and refuses any other.
+  const { overhead: _overhead, ...podSpec } = template.spec ?? {};
+  return {
+    metadata: {
+      name: ticket.pod.name,
+      namespace: ticket.namespace,
+      labels: template.metadata?.labels ?? {},
+      annotations: { ...template.metadata?.annotations, [TICKET_ANNOTATION]: ticket.name },
+    },
+    spec: { ...podSpec, schedulingGates: [{ name: RESTORE_GATE }], runtimeClassName: RUNTIME_CLASS },
+  };
+}

@@ -1,0 +1,43 @@
+/**
+ * Time as a port. Production runs on the machine's clock, tests and the embedded cluster on a virtual one that they
+ * move themselves. Nothing outside an implementation of it calls `Date.now` or `setTimeout`.
+ */
+export interface Clock {
+  /** Milliseconds since the Unix epoch. */
+  now(): number;
+  /** Calls `run` once, `delayMs` from now (at once, but not synchronously, where it is 0 or less). */
+  setTimer(delayMs: number, run: () => void): Timer;
+}
+
+export interface Timer {
+  /** Prevents the call. Harmless when it already happened. */
+  cancel(): void;
+}
+
+/** Resolves after `delayMs`; rejects with the signal's reason as soon as it is aborted. */
+export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) {
+      reject(signal.reason as Error);
+      return;
+    }
+    const onAbort = (): void => {
+      timer.cancel();
+      reject(signal?.reason as Error);
+    };
+    const timer = clock.setTimer(delayMs, () => {
+      signal?.removeEventListener('abort', onAbort);
+      resolve();
+    });
+    signal?.addEventListener('abort', onAbort, { once: true });
+  });
+}
+
+/** The machine's clock. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  setTimer(delayMs, run) {
+    const handle = setTimeout(run, Math.max(0, delayMs));
+    return { cancel: () => clearTimeout(handle) };
+  },
+};

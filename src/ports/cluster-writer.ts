@@ -1,0 +1,99 @@
+import type { Checkpoint } from '../domain/checkpoint.ts';
+import type { NodeName, PodUid } from '../domain/ids.ts';
+import type { Decision, PlannedVictim, Ticket, TicketPhase } from '../domain/ticket.ts';
+import type { Pod } from '../domain/pod.ts';
+import type { Policy } from '../domain/policy.ts';
+
+/** A pod by identity: a write that finds another UID under this name must not touch it. */
+export interface PodRef {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: PodUid;
+}
+
+/**
+ * `done`: the world is as asked, by this call or already before it. `moved`: it is no longer what the caller decided on
+ * (object gone, another UID, pod not frozen, version conflict): decide again. Anything else is an exception: `KubeApiError`
+ * or `TransportError`, to be retried with backoff.
+ */
+export type WriteOutcome = 'done' | 'moved';
+
+export interface TicketOrder {
+  readonly name: string;
+  readonly victim: PodRef;
+  readonly planned: PlannedVictim;
+  readonly decision: Decision;
+  readonly restore: Policy['restore'];
+  readonly policyName: string;
+}
+
+export interface CheckpointOrder {
+  readonly namespace: string;
+  readonly name: string;
+  readonly pod: PodRef;
+  readonly node: NodeName;
+  readonly reason: 'Preemption';
+  readonly keepFrozen: boolean;
+  readonly deadlineMs: number;
+  /** The ticket that owns it, so that deleting the ticket deletes the checkpoint. */
+  readonly ticket: { readonly name: string; readonly uid: string };
+}
+
+export interface EvictionOrder {
+  readonly victim: PodRef;
+  /** The pod must be frozen by this checkpoint at the version that is deleted; null: it is evicted as it is. */
+  readonly frozenBy: string | null;
+  readonly preemptor: PodRef;
+}
+
+/** Where a gated pod may go once its gate is lifted. */
+export interface Placement {
+  /** Preferred: the node that holds the state. */
+  readonly preferredNode: NodeName | null;
+  /** Required. */
+  readonly requiredNode: NodeName | null;
+  /** Required value of the compatibility label; null: any. */
+  readonly compatibility: string | null;
+}
+
+/**
+ * Everything Reprieve changes in the cluster. Each method is one idempotent step: calling it again after a crash, or after
+ * an answer was lost, does no harm. Answers of the API server are fed back into the index by the implementation, so the
+ * index is never behind our own writes.
+ */
+export interface ClusterWriter {
+  /** Reads the victim, checks its UID and stores its spec with the decision. `moved` when the victim is gone or another ticket has that name. */
+  createTicket(order: TicketOrder): Promise<WriteOutcome>;
+  deleteTicket(ticket: Ticket): Promise<WriteOutcome>;
+  createCheckpoint(order: CheckpointOrder): Promise<WriteOutcome>;
+  /** The agent undoes what it did (fence, thaw, remove files) before the object goes. */
+  deleteCheckpoint(checkpoint: Checkpoint): Promise<WriteOutcome>;
+  /** For a checkpoint whose node no longer exists: nobody else would lift the agent's finalizer. */
+  releaseCheckpoint(checkpoint: Checkpoint): Promise<WriteOutcome>;
+  /** Sets or clears `status.nominatedNodeName`. */
+  nominate(pod: PodRef, node: NodeName | null): Promise<WriteOutcome>;
+  /** DisruptionTarget condition, then DELETE with preconditions (design 4.3). */
+  evict(order: EvictionOrder): Promise<WriteOutcome>;
+  /** Creates a displaced bare pod again, gated, from its ticket. `moved` when the name is taken by another pod. */
+  recreatePod(ticket: Ticket): Promise<WriteOutcome>;
+  /** Writes the claim into the ticket, or takes it back (null); `moved` when the ticket changed since `ticket` was read. */
+  claim(ticket: Ticket, pod: Pod | null): Promise<WriteOutcome>;
+  /** Lifts the gate. With a ticket, the pod also learns what to continue and where it may go. */
+  ungate(pod: Pod, as: { readonly ticket: Ticket; readonly placement: Placement } | null): Promise<WriteOutcome>;
+  setTicketPhase(ticket: Ticket, phase: TicketPhase, reason: string, message: string): Promise<WriteOutcome>;
+}
+
+/** Kubernetes Events. Never fails and never delays its caller. */
+export interface EventSink {
+  emit(event: ClusterEventRecord): void;
+}
+
+export interface ClusterEventRecord {
+  readonly regarding: { readonly kind: 'Pod' | 'Reprieve'; readonly namespace: string; readonly name: string; readonly uid: string };
+  readonly related?: { readonly kind: 'Pod' | 'Reprieve'; readonly namespace: string; readonly name: string; readonly uid: string };
+  readonly type: 'Normal' | 'Warning';
+  readonly reason: string;
+  readonly action: string;
+  readonly message: string;
+}
+

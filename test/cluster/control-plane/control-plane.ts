@@ -1,0 +1,246 @@
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { clusterAddress, insideClusterNetwork } from './address.ts';
+import { binariesOf, type Binaries } from './binaries.ts';
+import { runCommand } from './command.ts';
+import { Daemon } from './daemon.ts';
+import { Pki, type Certificate } from './pki.ts';
+import { takePorts } from './ports.ts';
+import { answersOk } from './probe.ts';
+import { apiServerFlags, controllerManagerFlags, etcdFlags, schedulerFlags, type Site } from './programs.ts';
+import { schedulerConfig } from './scheduler-config.ts';
+
+/** What a test knows before the scheduler starts. */
+export interface SchedulerContext {
+  readonly kubeconfig: string;
+  readonly dir: string;
+  readonly pki: Pki;
+}
+
+/** A KubeSchedulerConfiguration, as an object or as YAML. */
+export type SchedulerConfigSource = (context: SchedulerContext) => object | string;
+
+export interface ControlPlaneOptions {
+  readonly binaries?: Binaries;
+  /** Absent: a scheduler without extenders. */
+  readonly schedulerConfig?: SchedulerConfigSource;
+  /** A folder of its own; absent: a new one in that of the run. */
+  readonly dir?: string;
+  /** Added to the usual ones; the last of a name counts. */
+  readonly apiServerFlags?: readonly string[];
+  readonly controllerManagerFlags?: readonly string[];
+}
+
+type Program = 'etcd' | 'apiserver' | 'controller-manager' | 'scheduler';
+type StopSignal = 'SIGTERM' | 'SIGKILL';
+
+/** `npm run test:cluster` sets it to a folder that it removes after a run without failures. */
+const runFolderVariable = 'REPRIEVE_CLUSTER_DIR';
+
+/**
+ * A real control plane without nodes: etcd, kube-apiserver, kube-controller-manager and kube-scheduler, each a process
+ * of its own that can be stopped, killed and restarted. Works only inside the network namespace of `npm run test:cluster`.
+ *
+ * @example
+ * await using cluster = await ControlPlane.start({
+ *   schedulerConfig: ({ kubeconfig }) => schedulerConfig({ kubeconfig, extenderUrl: 'http://127.0.0.1:9100/v1' }),
+ * });
+ * await cluster.kubectl('get', '--raw', '/readyz');
+ */
+export class ControlPlane implements AsyncDisposable {
+  readonly dir: string;
+  /** Of the API server. */
+  readonly url: string;
+  readonly adminKubeconfigPath: string;
+  readonly admin: Certificate;
+  readonly pki: Pki;
+  readonly #site: Site;
+  readonly #binaries: Binaries;
+  readonly #options: ControlPlaneOptions;
+  readonly #daemons = new Map<Program, Daemon>(); // program -> the last one started, running or not
+  #schedulerConfig: SchedulerConfigSource;
+
+  private constructor(site: Site, admin: { certificate: Certificate; kubeconfig: string }, options: ControlPlaneOptions) {
+    this.#site = site;
+    this.#options = options;
+    this.#binaries = options.binaries ?? binariesOf();
+    this.dir = site.dir;
+    this.url = apiServerUrl(site.ports.apiServer);
+    this.pki = site.pki;
+    this.admin = admin.certificate;
+    this.adminKubeconfigPath = admin.kubeconfig;
+    this.#schedulerConfig =
+      options.schedulerConfig ?? (({ kubeconfig }) => schedulerConfig({ kubeconfig, extenderUrl: null }));
+  }
+
+  /** Answers when all four programs are ready. After a failure none is left running. */
+  static async start(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
+    if (!insideClusterNetwork())
+      throw new Error(`no address ${clusterAddress} here: run cluster tests with "npm run test:cluster"`);
+    const controlPlane = await ControlPlane.#lay(options);
+    try {
+      await controlPlane.#launch('etcd');
+      await controlPlane.startApiServer();
+      await Promise.all([controlPlane.#launch('controller-manager'), controlPlane.startScheduler()]);
+      return controlPlane;
+    } catch (error) {
+      await controlPlane.stop();
+      throw error;
+    }
+  }
+
+  /** Folder, ports, certificates and kubeconfigs; no process yet. */
+  static async #lay(options: ControlPlaneOptions): Promise<ControlPlane> {
+    const dir = options.dir ?? (await mkdtemp(join(process.env[runFolderVariable] ?? tmpdir(), 'control-plane-')));
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+    const [pki, ports] = await Promise.all([Pki.create(join(dir, 'pki')), takePorts()]);
+    const names = ['DNS:localhost', 'IP:127.0.0.1', `IP:${clusterAddress}`, 'IP:10.0.0.1'];
+    const [apiServer, admin, scheduler, controllerManager, serviceAccounts] = await Promise.all([
+      pki.certificate('apiserver', { commonName: 'kube-apiserver' }, names),
+      pki.certificate('admin', { commonName: 'admin', organization: 'system:masters' }),
+      pki.certificate('scheduler', { commonName: 'system:kube-scheduler' }),
+      pki.certificate('controller-manager', { commonName: 'system:kube-controller-manager' }),
+      pki.keyPair('service-accounts'),
+    ]);
+    const server = apiServerUrl(ports.apiServer);
+    const kubeconfigs = {
+      scheduler: await pki.kubeconfig('scheduler', server, scheduler),
+      controllerManager: await pki.kubeconfig('controller-manager', server, controllerManager),
+    };
+    const adminAccess = { certificate: admin, kubeconfig: await pki.kubeconfig('admin', server, admin) };
+    return new ControlPlane({ dir, ports, pki, apiServer, serviceAccounts, kubeconfigs }, adminAccess, options);
+  }
+
+  get caPath(): string {
+    return this.pki.ca.certPath;
+  }
+
+  /** Ids of the processes that run now. */
+  get pids(): number[] {
+    return [...this.#daemons.values()].filter(({ isRunning }) => isRunning).map(({ pid }) => pid);
+  }
+
+  /** Starts the scheduler, with another configuration where one is given; a restart keeps the last one. */
+  async startScheduler(source = this.#schedulerConfig): Promise<void> {
+    this.#schedulerConfig = source;
+    const { dir, pki, kubeconfigs } = this.#site;
+    const config = source({ kubeconfig: kubeconfigs.scheduler, dir, pki });
+    // JSON is YAML: the scheduler reads either.
+    const text = typeof config === 'string' ? config : JSON.stringify(config, undefined, 2);
+    await writeFile(this.#schedulerConfigPath, text, { mode: 0o600 });
+    await this.#launch('scheduler');
+  }
+
+  async stopScheduler(signal?: StopSignal): Promise<void> {
+    await this.#end('scheduler', signal);
+  }
+
+  async restartScheduler(signal?: StopSignal): Promise<void> {
+    await this.stopScheduler(signal);
+    await this.startScheduler();
+  }
+
+  async startApiServer(): Promise<void> {
+    await this.#launch('apiserver');
+  }
+
+  async stopApiServer(signal?: StopSignal): Promise<void> {
+    await this.#end('apiserver', signal);
+  }
+
+  async restartApiServer(signal?: StopSignal): Promise<void> {
+    await this.stopApiServer(signal);
+    await this.startApiServer();
+  }
+
+  /** What kubectl printed, as the cluster's administrator. */
+  async kubectl(...args: string[]): Promise<string> {
+    return this.#kubectl(args);
+  }
+
+  async applyFiles(...paths: string[]): Promise<void> {
+    await this.#kubectl(['apply', ...paths.flatMap((path) => ['-f', path])]);
+  }
+
+  async applyObjects(...items: object[]): Promise<void> {
+    await this.#kubectl(['apply', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
+  }
+
+  /** Pods are refused until the controller manager has made this account. */
+  async waitForDefaultServiceAccount(namespace = 'default'): Promise<void> {
+    await this.kubectl('wait', '--for=create', `--namespace=${namespace}`, '--timeout=60s', 'serviceaccount/default');
+  }
+
+  async schedulerLog(): Promise<string> {
+    return (await this.#daemons.get('scheduler')?.log()) ?? '';
+  }
+
+  /** Ends every process and waits for it; clients before the servers they talk to, so that none waits for a lost one. */
+  async stop(): Promise<void> {
+    await Promise.all([this.#end('scheduler'), this.#end('controller-manager')]);
+    await this.#end('apiserver');
+    await this.#end('etcd');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  get #schedulerConfigPath(): string {
+    return join(this.dir, 'scheduler.yaml');
+  }
+
+  async #launch(name: Program): Promise<void> {
+    if (this.#daemons.get(name)?.isRunning) throw new Error(`${name} is already running`);
+    const [command, args, probe] = this.#recipe(name);
+    const daemon = await Daemon.start({ name, command, args, cwd: this.dir, logPath: join(this.dir, `${name}.log`) });
+    this.#daemons.set(name, daemon);
+    await daemon.ready(probe);
+  }
+
+  #recipe(name: Program): [command: string, args: string[], probe: () => Promise<boolean>] {
+    const { ports } = this.#site;
+    const trust = { caPath: this.caPath, client: this.admin };
+    switch (name) {
+      case 'etcd':
+        return [
+          this.#binaries.etcd,
+          etcdFlags(this.#site),
+          () => answersOk(`http://127.0.0.1:${ports.etcdClient}/health`),
+        ];
+      case 'apiserver':
+        return [
+          this.#binaries.apiServer,
+          [...apiServerFlags(this.#site), ...(this.#options.apiServerFlags ?? [])],
+          () => answersOk(`${this.url}/readyz`, trust),
+        ];
+      case 'controller-manager':
+        return [
+          this.#binaries.controllerManager,
+          [...controllerManagerFlags(this.#site), ...(this.#options.controllerManagerFlags ?? [])],
+          () => answersOk(`https://127.0.0.1:${ports.controllerManager}/healthz`),
+        ];
+      case 'scheduler':
+        return [
+          this.#binaries.scheduler,
+          schedulerFlags(this.#site, this.#schedulerConfigPath),
+          () => answersOk(`https://127.0.0.1:${ports.scheduler}/readyz`),
+        ];
+    }
+  }
+
+  async #end(name: Program, signal?: StopSignal): Promise<void> {
+    await this.#daemons.get(name)?.stop(signal);
+  }
+
+  async #kubectl(args: readonly string[], input?: string): Promise<string> {
+    // A home of its own: neither the caller's preferences nor a cache of another cluster's API may play a part.
+    const env = { PATH: process.env['PATH'], HOME: this.dir, KUBECONFIG: this.adminKubeconfigPath };
+    return runCommand(this.#binaries.kubectl, args, { env, ...(input !== undefined && { input }) });
+  }
+}
+
+function apiServerUrl(port: number): string {
+  return `https://${clusterAddress}:${port}`;
+}

@@ -1,0 +1,105 @@
+import { randomBytes } from 'node:crypto';
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { runCommand } from './command.ts';
+
+export interface Certificate {
+  readonly certPath: string;
+  readonly keyPath: string;
+}
+
+export interface Subject {
+  readonly commonName: string;
+  /** What Kubernetes reads as the user's group. */
+  readonly organization?: string;
+}
+
+/** Longer than any run, short enough that a forgotten key is soon worthless. */
+const days = '2';
+
+/** A certificate authority in a folder of its own, and what it has signed. Only the owner can read the folder. */
+export class Pki {
+  readonly dir: string;
+  readonly ca: Certificate;
+
+  private constructor(dir: string) {
+    this.dir = dir;
+    this.ca = this.#pathsOf('ca');
+  }
+
+  static async create(dir: string): Promise<Pki> {
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+    const pki = new Pki(dir);
+    // A configuration of our own: that of the machine may add extensions, and would mark every certificate as a CA.
+    await writeFile(pki.#configPath, '[req]\ndistinguished_name = subject\n[subject]\n', { mode: 0o600 });
+    await pki.#request('ca', { commonName: 'reprieve-test-ca' }, [
+      'basicConstraints=critical,CA:TRUE',
+      'keyUsage=critical,keyCertSign,cRLSign,digitalSignature',
+    ]);
+    return pki;
+  }
+
+  /**
+   * A certificate good for servers and clients. The same name again makes a new one in the same place.
+   *
+   * @example
+   * const serving = await pki.certificate('reprieve', { commonName: 'reprieve' }, ['DNS:localhost', 'IP:10.77.0.1']);
+   */
+  async certificate(name: string, subject: Subject, alternativeNames: readonly string[] = []): Promise<Certificate> {
+    const names = alternativeNames.length === 0 ? [] : [`subjectAltName=${alternativeNames.join(',')}`];
+    await this.#request(
+      name,
+      subject,
+      ['basicConstraints=critical,CA:FALSE', 'extendedKeyUsage=serverAuth,clientAuth', ...names],
+      ['-CA', this.ca.certPath, '-CAkey', this.ca.keyPath],
+    );
+    return this.#pathsOf(name);
+  }
+
+  /** The pair that signs service account tokens. `certPath` holds the public key alone. */
+  async keyPair(name: string): Promise<Certificate> {
+    const pair = { certPath: join(this.dir, `${name}.pub`), keyPath: join(this.dir, `${name}.key`) };
+    const curve = 'ec_paramgen_curve:P-256';
+    await runCommand('openssl', ['genpkey', '-algorithm', 'EC', '-pkeyopt', curve, '-out', pair.keyPath]);
+    await runCommand('openssl', ['pkey', '-in', pair.keyPath, '-pubout', '-out', pair.certPath]);
+    await Promise.all([chmod(pair.keyPath, 0o600), chmod(pair.certPath, 0o600)]);
+    return pair;
+  }
+
+  /** Path of a kubeconfig that reaches `server` with this certificate. */
+  async kubeconfig(name: string, server: string, user: Certificate): Promise<string> {
+    const path = join(this.dir, `${name}.kubeconfig`);
+    const config = {
+      apiVersion: 'v1',
+      kind: 'Config',
+      clusters: [{ name: 'test', cluster: { server, 'certificate-authority': this.ca.certPath } }],
+      users: [{ name, user: { 'client-certificate': user.certPath, 'client-key': user.keyPath } }],
+      contexts: [{ name: 'test', context: { cluster: 'test', user: name } }],
+      'current-context': 'test',
+    };
+    await writeFile(path, `${JSON.stringify(config, undefined, 2)}\n`, { mode: 0o600 });
+    return path;
+  }
+
+  get #configPath(): string {
+    return join(this.dir, 'openssl.cnf');
+  }
+
+  #pathsOf(name: string): Certificate {
+    return { certPath: join(this.dir, `${name}.crt`), keyPath: join(this.dir, `${name}.key`) };
+  }
+
+  /** Elliptic keys, because RSA keys take seconds to find. */
+  async #request(name: string, subject: Subject, extensions: readonly string[], signer: readonly string[] = []) {
+    const { certPath, keyPath } = this.#pathsOf(name);
+    const organization = subject.organization === undefined ? '' : `/O=${subject.organization}`;
+    await runCommand('openssl', [
+      ...['req', '-x509', '-new', '-config', this.#configPath, '-days', days],
+      ...['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-noenc', '-keyout', keyPath, '-out', certPath],
+      ...['-subj', `${organization}/CN=${subject.commonName}`, '-set_serial', `0x1${randomBytes(8).toString('hex')}`],
+      ...signer,
+      ...extensions.flatMap((extension) => ['-addext', extension]),
+    ]);
+    await Promise.all([chmod(keyPath, 0o600), chmod(certPath, 0o600)]);
+  }
+}

@@ -1,0 +1,12 @@
+import { defineConfig } from 'vitest/config';
+
+/** `npm run test:cluster`: tests against a real control plane, which is too heavy for two at a time. */
+export default defineConfig({
+  test: {
+    include: ['test/cluster/**/*.test.ts'],
+    maxWorkers: 1,
+    fileParallelism: false,
+    testTimeout: 120_000,
+    hookTimeout: 180_000,
+  },
+});
