@@ -29,8 +29,10 @@ export class Collection {
 
   /** All objects, or those of one namespace, in the order of their keys in etcd. */
   list(namespace: string | null): StoredObject[] {
-    const objects =
-      namespace === null ? [...this.#objects.values()].flatMap((byName) => [...byName.values()]) : this.#in(namespace);
+    const objects: StoredObject[] = [];
+    for (const [key, byName] of this.#objects) {
+      if (namespace === null || namespace === key) for (const object of byName.values()) objects.push(object);
+    }
     return objects.sort(byKey);
   }
 
@@ -87,10 +89,6 @@ export class Collection {
   #forget(count: number): void {
     this.#forgottenVersion = this.#history[count - 1]?.version ?? this.#forgottenVersion;
     this.#history = this.#history.slice(count);
-  }
-
-  #in(namespace: string): StoredObject[] {
-    return [...(this.#objects.get(namespace)?.values() ?? [])];
   }
 }
 

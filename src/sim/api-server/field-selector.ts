@@ -10,7 +10,7 @@ export interface FieldRequirement {
   readonly negated: boolean;
 }
 
-const METADATA = ['metadata.name', 'metadata.namespace'];
+const METADATA = new Set(['metadata.name', 'metadata.namespace']);
 
 /** The fields that a kind can be selected by; the real server refuses all others with 400. */
 const SELECTABLE: Readonly<Record<string, readonly string[]>> = {
@@ -38,6 +38,7 @@ const SELECTABLE: Readonly<Record<string, readonly string[]>> = {
   ],
   nodes: ['spec.unschedulable'],
   namespaces: ['status.phase'],
+  podcheckpoints: ['spec.nodeName'], // `selectableFields` of its CRD
   jobs: ['status.successful'],
   replicasets: ['status.replicas'],
 };
@@ -48,8 +49,10 @@ export function parseFieldSelector(text: string, type: ResourceType): readonly F
     const match = /^\s*([^=!\s]+)\s*(!=|==|=)\s*(.*?)\s*$/.exec(term);
     if (match === null) throw badRequest(`invalid selector: '${text}'; can't understand '${term}'`);
     const [, field = '', operator, value = ''] = match;
-    if (!METADATA.includes(field) && !SELECTABLE[type.plural]?.includes(field)) {
-      throw badRequest(`Unable to find "${type.group}/${type.version}, Resource=${type.plural}" that match field selector "${text}": field label not supported: ${field}`);
+    if (!METADATA.has(field) && !SELECTABLE[type.plural]?.includes(field)) {
+      throw badRequest(
+        `Unable to find "${type.group}/${type.version}, Resource=${type.plural}" that match field selector "${text}": field label not supported: ${field}`,
+      );
     }
     return { path: field.split('.'), value, negated: operator === '!=' };
   });
@@ -65,15 +68,9 @@ export function matchesFields(requirements: readonly FieldRequirement[], object:
 function fieldOf(object: KubeObject, path: readonly string[]): string {
   let value: unknown = object;
   for (const part of path) value = isRecord(value) ? value[part] : undefined;
-  switch (typeof value) {
-    case 'string':
-      return value;
-    case 'number':
-    case 'boolean':
-      return String(value);
-    default:
-      if (path[0] === 'spec' && path[1] === 'unschedulable') return 'false';
-      if (path[0] !== 'source') return '';
-      return textAt(value, 'component') || textAt(object, 'reportingComponent');
-  }
+  if (typeof value === 'string') return value;
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  if (path[0] === 'spec' && path[1] === 'unschedulable') return 'false';
+  if (path[0] !== 'source') return '';
+  return textAt(value, 'component') || textAt(object, 'reportingComponent');
 }

@@ -19,7 +19,8 @@ export function applyJsonPatch(document: unknown, patch: unknown): unknown {
 }
 
 function operationsOf(patch: unknown): readonly Operation[] {
-  if (!Array.isArray(patch)) throw badRequest('error decoding patch: json: cannot unmarshal into []handlers.jsonPatchOp');
+  if (!Array.isArray(patch))
+    throw badRequest('error decoding patch: json: cannot unmarshal into []handlers.jsonPatchOp');
   return patch.map((entry: unknown) => {
     if (!isRecord(entry) || typeof entry['op'] !== 'string' || typeof entry['path'] !== 'string') {
       throw badRequest('error decoding patch: operation without op or path');

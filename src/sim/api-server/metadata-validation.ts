@@ -22,7 +22,8 @@ export function metadataErrors(draft: Draft): FieldError[] {
   for (const [key, value] of Object.entries(labels)) {
     if (!isQualified(key)) errors.push({ field: 'metadata.labels', type: 'Invalid value', value: key });
     if (typeof value !== 'string' || !LABEL_VALUE.test(value)) {
-      const detail = 'a valid label must be an empty string or consist of alphanumeric characters, and at most 63 of them';
+      const detail =
+        'a valid label must be an empty string or consist of alphanumeric characters, and at most 63 of them';
       errors.push({ field: 'metadata.labels', type: 'Invalid value', value, detail });
     }
   }
@@ -31,10 +32,10 @@ export function metadataErrors(draft: Draft): FieldError[] {
     if (!isQualified(key.toLowerCase())) {
       errors.push({ field: 'metadata.annotations', type: 'Invalid value', value: key });
     }
-    bytes += Buffer.byteLength(key) + Buffer.byteLength(String(value));
+    bytes += Buffer.byteLength(key) + Buffer.byteLength(value);
   }
   if (bytes > ANNOTATION_BYTES_LIMIT) {
-    errors.push({ field: 'metadata.annotations', type: 'Invalid value', detail: 'may not be more than 262144 bytes' });
+    errors.push({ field: 'metadata.annotations', type: 'Too long', detail: 'may not be more than 262144 bytes' });
   }
   for (const finalizer of finalizers) {
     if (!isQualified(finalizer)) errors.push({ field: 'metadata.finalizers', type: 'Invalid value', value: finalizer });
@@ -66,8 +67,8 @@ function ownerErrors(draft: Draft): FieldError[] {
   for (const [i, owner] of (draft.metadata.ownerReferences ?? []).entries()) {
     for (const name of ['apiVersion', 'kind', 'name', 'uid'] as const) {
       if (owner[name]) continue;
-      const detail = 'must not be empty';
-      errors.push({ field: `metadata.ownerReferences[${i}].${name}`, type: 'Invalid value', value: '', detail });
+      const field = `metadata.ownerReferences[${i}].${name}`;
+      errors.push({ field, type: 'Required value', detail: 'must not be empty' });
     }
     if (owner.controller) controllers++;
   }

@@ -42,7 +42,7 @@ function hasOnlyAdditions(term: unknown, old: unknown): boolean {
     listAt(value, 'matchExpressions').length === 0 && listAt(value, 'matchFields').length === 0;
   if (isEmpty(old) && !isEmpty(term)) return false;
   return ['matchExpressions', 'matchFields'].every((name) => {
-    const [next, previous] = [listAt(term, name), listAt(old, name)];
-    return previous.every((requirement) => next.some((other) => semanticallySame(other, requirement)));
+    const previous = listAt(old, name);
+    return semanticallySame(listAt(term, name).slice(0, previous.length), previous);
   });
 }

@@ -1,5 +1,5 @@
 import { timestampOf, type Draft } from './api-object.ts';
-import { isRecord, listAt, recordAt, type JsonRecord } from './json.ts';
+import { isRecord, listAt, recordAt, textAt, type JsonRecord } from './json.ts';
 
 /** `SetDefaults_Pod*` of k8s.io/kubernetes/pkg/apis/core/v1/defaults.go, as far as a pod that runs in the simulation shows them. */
 export function defaultPod(draft: Draft): void {
@@ -20,7 +20,7 @@ export function defaultPod(draft: Draft): void {
 
 function defaultContainer(container: unknown): unknown {
   if (!isRecord(container)) return container;
-  const image = String(container['image'] ?? '');
+  const image = textAt(container, 'image');
   const tag = /:([^/:@]+)$/.exec(image)?.[1] ?? (image.includes('@') ? 'digest' : 'latest');
   const resources = recordAt(container, 'resources');
   return {
@@ -42,7 +42,6 @@ export function initialPodStatus(draft: Draft, nowMs: number): void {
     const condition: JsonRecord = {
       type: 'PodScheduled',
       status: 'False',
-      lastProbeTime: null,
       lastTransitionTime: timestampOf(nowMs),
       reason: 'SchedulingGated',
       message: 'Scheduling is blocked due to non-empty scheduling gates',
@@ -82,7 +81,6 @@ export function withPodCondition(
   const isSameStatus = isRecord(old) && old['status'] === condition.status;
   const next = {
     ...condition,
-    lastProbeTime: null,
     lastTransitionTime: isSameStatus ? old['lastTransitionTime'] : timestampOf(nowMs),
   };
   return { ...status, conditions: at < 0 ? [...conditions, next] : conditions.with(at, next) };

@@ -21,9 +21,11 @@ export function podCreateErrors(draft: Draft): readonly FieldError[] {
   for (const [i, container] of containers.entries()) {
     const name = textAt(container, 'name');
     if (name === '') errors.push({ field: `spec.containers[${i}].name`, type: 'Required value' });
-    else if (names.has(name)) errors.push({ field: `spec.containers[${i}].name`, type: 'Duplicate value', value: name });
+    else if (names.has(name))
+      errors.push({ field: `spec.containers[${i}].name`, type: 'Duplicate value', value: name });
     names.add(name);
-    if (textAt(container, 'image') === '') errors.push({ field: `spec.containers[${i}].image`, type: 'Required value' });
+    if (textAt(container, 'image') === '')
+      errors.push({ field: `spec.containers[${i}].image`, type: 'Required value' });
   }
   return errors;
 }
@@ -53,10 +55,12 @@ export function podUpdateErrors(draft: Draft, old: StoredObject): readonly Field
   if (listAt(oldSpec, 'schedulingGates').length > 0) {
     errors.push(...nodeSelectorErrors(spec, oldSpec), ...affinityErrors(spec, oldSpec));
     munged['nodeSelector'] = oldSpec['nodeSelector'];
-    munged['affinity'] = { ...recordAt(spec, 'affinity'), nodeAffinity: recordAt(oldSpec, 'affinity')['nodeAffinity'] };
+    munged['affinity'] = withNodeAffinityOf(oldSpec, spec);
   }
   if (!semanticallySame(munged, oldSpec)) {
-    const changed = Object.keys({ ...munged, ...oldSpec }).filter((key) => !semanticallySame(munged[key], oldSpec[key]));
+    const changed = Object.keys({ ...munged, ...oldSpec }).filter(
+      (key) => !semanticallySame(munged[key], oldSpec[key]),
+    );
     const detail = `pod updates may not change fields other than ${UPDATABLE}\n(changed: ${changed.join(', ')})`;
     errors.push({ field: 'spec', type: 'Forbidden', detail });
   }
@@ -82,6 +86,14 @@ export function podStatusErrors(draft: Draft, old: StoredObject): readonly Field
     errors.push({ field: 'status.qosClass', type: 'Invalid value', value: qosClass, detail: 'field is immutable' });
   }
   return errors;
+}
+
+/** What `spec` says of pods near to which it wants to be, with what `oldSpec` says of nodes. */
+function withNodeAffinityOf(oldSpec: Readonly<JsonRecord>, spec: Readonly<JsonRecord>): JsonRecord {
+  const affinity: JsonRecord = { ...recordAt(spec, 'affinity') };
+  delete affinity['nodeAffinity'];
+  const old = recordAt(oldSpec, 'affinity')['nodeAffinity'];
+  return old === undefined ? affinity : { ...affinity, nodeAffinity: old };
 }
 
 function gateErrors(spec: Readonly<JsonRecord>): FieldError[] {
@@ -114,7 +126,9 @@ function tolerationErrors(spec: Readonly<JsonRecord>, oldSpec: Readonly<JsonReco
   const bare = (toleration: unknown): unknown =>
     isRecord(toleration) ? { ...toleration, tolerationSeconds: null } : toleration;
   const kept = listAt(spec, 'tolerations').map(bare);
-  const isMissing = listAt(oldSpec, 'tolerations').some((old) => !kept.some((next) => semanticallySame(next, bare(old))));
+  const isMissing = listAt(oldSpec, 'tolerations').some(
+    (old) => !kept.some((next) => semanticallySame(next, bare(old))),
+  );
   if (!isMissing) return [];
   const detail = 'existing toleration can not be modified except its tolerationSeconds';
   return [{ field: 'spec.tolerations', type: 'Forbidden', detail }];

@@ -46,7 +46,8 @@ export function parseLabelSelector(text: string): readonly Requirement[] {
     if (operator === 'in' || operator === 'notin') return { key, operator, values: set() };
     if (operator === '=' || operator === '==') return { key, operator: 'in', values: [value()] };
     if (operator === '!=') return { key, operator: 'notin', values: [value()] };
-    if (operator === '>' || operator === '<') return { key, operator: operator === '>' ? 'gt' : 'lt', values: [word()] };
+    if (operator === '>' || operator === '<')
+      return { key, operator: operator === '>' ? 'gt' : 'lt', values: [word()] };
     return fail();
   }
 
@@ -96,24 +97,19 @@ const OPERATORS: Readonly<Record<string, Requirement['operator']>> = {
 
 /** A label that is absent satisfies `!=` and `notin`, as in Kubernetes. */
 export function matchesLabels(requirements: readonly Requirement[], labels: Labels | undefined): boolean {
-  return requirements.every(({ key, operator, values }) => {
-    const value = labels?.[key];
-    switch (operator) {
-      case 'in':
-        return value !== undefined && values.includes(value);
-      case 'notin':
-        return value === undefined || !values.includes(value);
-      case 'exists':
-        return value !== undefined;
-      case 'absent':
-        return value === undefined;
-      case 'gt':
-        return value !== undefined && Number(value) > Number(values[0]);
-      case 'lt':
-        return value !== undefined && Number(value) < Number(values[0]);
-    }
-  });
+  return requirements.every(({ key, operator, values }) => SATISFIED[operator](labels?.[key], values));
 }
+
+const SATISFIED: Readonly<
+  Record<Requirement['operator'], (value: string | undefined, values: readonly string[]) => boolean>
+> = {
+  in: (value, values) => value !== undefined && values.includes(value),
+  notin: (value, values) => value === undefined || !values.includes(value),
+  exists: (value) => value !== undefined,
+  absent: (value) => value === undefined,
+  gt: (value, values) => value !== undefined && Number(value) > Number(values[0]),
+  lt: (value, values) => value !== undefined && Number(value) < Number(values[0]),
+};
 
 function tokensOf(text: string): string[] {
   const tokens: string[] = [];

@@ -4,7 +4,7 @@ import type { KubeResponse } from '../../kube/transport.ts';
 /** One reason why an object is not valid, in the words of `k8s.io/apimachinery/pkg/util/validation/field`. */
 export interface FieldError {
   readonly field: string;
-  readonly type: 'Required value' | 'Invalid value' | 'Forbidden' | 'Duplicate value' | 'Unsupported value';
+  readonly type: 'Required value' | 'Invalid value' | 'Forbidden' | 'Duplicate value' | 'Too long';
   readonly value?: unknown;
   readonly detail?: string;
 }
@@ -21,7 +21,7 @@ const CAUSES: Readonly<Record<FieldError['type'], string>> = {
   'Invalid value': 'FieldValueInvalid',
   Forbidden: 'FieldValueForbidden',
   'Duplicate value': 'FieldValueDuplicate',
-  'Unsupported value': 'FieldValueNotSupported',
+  'Too long': 'FieldValueTooLong',
 };
 
 export const OPTIMISTIC_LOCK_MESSAGE =
@@ -45,7 +45,7 @@ export class StatusError extends Error {
       metadata: {},
       status: 'Failure',
       message,
-      reason,
+      ...(reason !== '' && { reason }),
       ...(details && { details }),
       code,
     };
@@ -103,6 +103,11 @@ export function internalError(message: string): StatusError {
   });
 }
 
+/** What the real server makes of an error that it has no words for: 500 without a reason. */
+export function unclassified(message: string): StatusError {
+  return new StatusError({ code: 500, reason: '', message });
+}
+
 export function expired(message: string): StatusError {
   return new StatusError({ code: 410, reason: 'Expired', message });
 }
@@ -131,7 +136,11 @@ export function unsupportedPatch(accepted: readonly string[]): StatusError {
   return new StatusError({ code: 415, reason: 'UnsupportedMediaType', message, details: {} });
 }
 
-export function invalid(kind: { group: string; kind: string }, name: string, errors: readonly FieldError[]): StatusError {
+export function invalid(
+  kind: { group: string; kind: string },
+  name: string,
+  errors: readonly FieldError[],
+): StatusError {
   const messages = errors.map((error) => `${error.field}: ${bodyOf(error)}`);
   const subject = kind.group === '' ? kind.kind : `${kind.kind}.${kind.group}`;
   return new StatusError({

@@ -1,5 +1,5 @@
 import { isRecord, sameJson, type JsonRecord } from './json.ts';
-import { badRequest } from './status-error.ts';
+import { badRequest, unclassified } from './status-error.ts';
 
 /**
  * The key by which the entries of a list are told apart, by the name of the list. Kubernetes keeps these as struct tags
@@ -45,7 +45,7 @@ function mergeRecord(target: Readonly<JsonRecord>, patch: Readonly<JsonRecord>):
   if (patch[DIRECTIVE] === 'delete') return {};
   if (patch[DIRECTIVE] === 'replace') return plain(patch);
   if (patch[DIRECTIVE] !== undefined && patch[DIRECTIVE] !== 'merge') {
-    throw badRequest(`Unknown patch directive: ${JSON.stringify(patch[DIRECTIVE])}`);
+    throw unclassified(`Unknown patch directive: ${JSON.stringify(patch[DIRECTIVE])}`);
   }
   let result: JsonRecord = { ...target };
   const retained = patch[RETAIN_KEYS];
@@ -80,7 +80,7 @@ function mergeList(target: readonly unknown[], patch: readonly unknown[], name: 
   let result = [...target];
   for (const item of patch) {
     if (!isRecord(item) || item[mergeKey] === undefined) {
-      throw badRequest(`map: ${JSON.stringify(item)} does not contain declared merge key: ${mergeKey}`);
+      throw unclassified(`map: ${JSON.stringify(item)} does not contain declared merge key: ${mergeKey}`);
     }
     const isSame = (other: unknown): boolean => isRecord(other) && sameJson(other[mergeKey], item[mergeKey]);
     if (item[DIRECTIVE] === 'delete') {

@@ -139,7 +139,10 @@ const STRATEGIES = new Map<ResourceType, Strategy>([
   [RESOURCES.replicaSets, WORKLOAD],
   [RESOURCES.statefulSets, WORKLOAD],
   [RESOURCES.mutatingWebhooks, { ...BUILT_IN, generation: 'fixed', updatesUnconditionally: false }],
-  [RESOURCES.customResourceDefinitions, { ...BUILT_IN, hasStatus: true, generation: 'spec', updatesUnconditionally: false }],
+  [
+    RESOURCES.customResourceDefinitions,
+    { ...BUILT_IN, hasStatus: true, generation: 'spec', updatesUnconditionally: false },
+  ],
 ]);
 
 export function strategyOf(type: ResourceType): Strategy {
@@ -152,21 +155,13 @@ export function isCustom(type: ResourceType): boolean {
 }
 
 /** Whether a write moves the generation. */
-export function changesGeneration(strategy: Strategy, draft: Draft, old: StoredObject): boolean {
-  switch (strategy.generation) {
-    case 'none':
-    case 'fixed':
-      return false;
-    case 'spec':
-      return !semanticallySame(draft['spec'], old['spec']);
-    case 'spec+annotations':
-      return (
-        !semanticallySame(draft['spec'], old['spec']) ||
-        !semanticallySame(draft.metadata.annotations, old.metadata.annotations)
-      );
-    case 'all-but-metadata':
-      return !semanticallySame({ ...draft, metadata: null }, { ...old, metadata: null });
+export function changesGeneration({ generation }: Strategy, draft: Draft, old: StoredObject): boolean {
+  if (generation === 'none' || generation === 'fixed') return false;
+  if (generation === 'all-but-metadata') {
+    return !semanticallySame({ ...draft, metadata: null }, { ...old, metadata: null });
   }
+  if (!semanticallySame(draft['spec'], old['spec'])) return true;
+  return generation === 'spec+annotations' && !semanticallySame(draft.metadata.annotations, old.metadata.annotations);
 }
 
 function defaultPriorityClass(draft: Draft): void {

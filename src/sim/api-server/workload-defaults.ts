@@ -1,5 +1,5 @@
 import type { Draft } from './api-object.ts';
-import { isRecord, listAt, recordAt, textAt, type JsonRecord } from './json.ts';
+import { isRecord, recordAt, type JsonRecord } from './json.ts';
 
 /** Defaults of Jobs, ReplicaSets, Deployments and StatefulSets that their controllers read. */
 export function defaultWorkload(draft: Draft): void {
@@ -45,10 +45,4 @@ function defaultJob(draft: Draft, spec: JsonRecord): void {
   spec['template'] = { ...template, metadata: { ...metadata, labels } };
   spec['selector'] = { matchLabels: { 'batch.kubernetes.io/controller-uid': draft.metadata.uid } };
   if (Object.keys(draft.metadata.labels ?? {}).length === 0) draft.metadata.labels = labels as Record<string, string>;
-}
-
-/** Whether `template.spec` of a workload names a container; the real server validates far more. */
-export function hasContainers(draft: Draft): boolean {
-  const containers = listAt(recordAt(recordAt(draft['spec'], 'template'), 'spec'), 'containers');
-  return containers.length > 0 && containers.every((container) => textAt(container, 'name') !== '');
 }

@@ -1,0 +1,211 @@
+import { apiVersionOf, RESOURCES, type ResourceType } from '../../kube/resources.ts';
+import type { KubeRequest, KubeResponse } from '../../kube/transport.ts';
+import type { Clock } from '../../ports/clock.ts';
+import { admitPriority, admitTolerations, callWebhook } from './admission.ts';
+import type { Draft, StoredObject } from './api-object.ts';
+import { bindPod } from './binding.ts';
+import { deleteAnswer, deleteObject, deleteOptionsOf } from './deletion.ts';
+import { evictPod } from './eviction.ts';
+import { copyJson, isRecord, textAt, type JsonRecord } from './json.ts';
+import { listObjects } from './list.ts';
+import type { NameGenerator } from './name-generator.ts';
+import type { ObjectStore } from './object-store.ts';
+import { applyPatch } from './patch.ts';
+import { routeOf, type Route } from './route.ts';
+import type { ServerHooks } from './server-options.ts';
+import { badRequest, conflict, methodNotAllowed, notFound, unclassified } from './status-error.ts';
+import { strategyOf } from './strategy.ts';
+import { createObject, updateObject } from './writes.ts';
+
+interface HandlerOptions {
+  readonly clock: Clock;
+  readonly store: ObjectStore;
+  readonly names: NameGenerator;
+  readonly hooks: ServerHooks;
+}
+
+/** How often a generated name is tried again when it is taken, as the real server does. */
+const NAME_ATTEMPTS = 8;
+const JSON_HEADERS = { 'content-type': 'application/json' };
+
+/** Everything but watches: from a request to the answer. Refusals are thrown as `StatusError`. */
+export class RequestHandler {
+  readonly #clock: Clock;
+  readonly #store: ObjectStore;
+  readonly #names: NameGenerator;
+  readonly #hooks: ServerHooks;
+
+  constructor(options: HandlerOptions) {
+    this.#clock = options.clock;
+    this.#store = options.store;
+    this.#names = options.names;
+    this.#hooks = options.hooks;
+  }
+
+  /** What a fresh cluster has. */
+  bootstrap(): void {
+    for (const name of ['default', 'kube-system']) this.#seed(RESOURCES.namespaces, { metadata: { name } });
+    for (const [name, value] of Object.entries({
+      'system-cluster-critical': 2_000_000_000,
+      'system-node-critical': 2_000_001_000,
+    })) {
+      this.#seed(RESOURCES.priorityClasses, { metadata: { name }, value });
+    }
+  }
+
+  async handle(request: KubeRequest, user: string): Promise<KubeResponse> {
+    if (['/readyz', '/livez', '/healthz'].includes(request.path)) return { status: 200, headers: {}, body: 'ok' };
+    if (request.path === '/version')
+      return ok({ major: '1', minor: '37', gitVersion: 'v1.37.2', platform: 'embedded' });
+    const route = routeOf(request.path);
+    if (route === null) return { status: 404, headers: {}, body: '404 page not found\n' };
+    if (route.name === null) return this.#handleCollection(request, route, user);
+    const { name } = route;
+    const { method } = request;
+    if (method === 'POST') return this.#postSubresource(request, route, name);
+    if (method === 'PUT') return this.#put(request, route, name, user);
+    if (method === 'PATCH') return ok(this.#patch(request, route, name));
+    if (method === 'DELETE') return ok(this.#delete(request, route, name));
+    this.#checkSubresource(route);
+    return ok(this.#get(route, name));
+  }
+
+  async #handleCollection(request: KubeRequest, route: Route, user: string): Promise<KubeResponse> {
+    const { type, namespace } = route;
+    if (request.method === 'GET') {
+      return ok(listObjects(this.#store.collection(type), namespace, request.query ?? {}, this.#store.version));
+    }
+    if (request.method !== 'POST' || type.namespaced !== (namespace !== null)) throw methodNotAllowed();
+    const draft = this.#decode(request.body, type, namespace);
+    return { status: 201, headers: JSON_HEADERS, body: await this.#create(draft, type, user) };
+  }
+
+  #get({ type, namespace }: Route, name: string): StoredObject {
+    const object = this.#store.collection(type).get(namespace, name);
+    if (object === undefined) throw notFound(type, name);
+    return object;
+  }
+
+  async #create(sent: Draft, type: ResourceType, user: string): Promise<StoredObject> {
+    const { metadata } = sent;
+    if (metadata.resourceVersion) throw unclassified('resourceVersion should not be set on objects to be created');
+    for (const name of ['resourceVersion', 'uid', 'deletionTimestamp', 'deletionGracePeriodSeconds'] as const) {
+      delete metadata[name];
+    }
+    metadata.name ??= '';
+    // The webhook sees a pod that has no UID yet, and no name where that is generated.
+    const draft = type === RESOURCES.pods ? await this.#admitPod(sent, user) : sent;
+    const prefix = draft.metadata.generateName ?? '';
+    if (draft.metadata.name === '' && prefix !== '') draft.metadata.name = this.#freeName(type, draft, prefix);
+    draft.metadata.uid = this.#names.uid();
+    strategyOf(type).applyDefaults(draft);
+    return createObject(this.#context(type), draft);
+  }
+
+  /** A generated name; the last one, whether or not it is taken, when none was free. */
+  #freeName(type: ResourceType, { metadata }: Draft, prefix: string): string {
+    const collection = this.#store.collection(type);
+    let name = this.#names.nameFrom(prefix);
+    for (let attempt = 1; attempt < NAME_ATTEMPTS && collection.get(metadata.namespace ?? null, name); attempt++) {
+      name = this.#names.nameFrom(prefix);
+    }
+    return name;
+  }
+
+  async #admitPod(sent: Draft, user: string): Promise<Draft> {
+    strategyOf(RESOURCES.pods).applyDefaults(sent);
+    admitPriority(sent, this.#store);
+    admitTolerations(sent);
+    const { admitPod } = this.#hooks;
+    if (admitPod === undefined) return sent;
+    const namespace = sent.metadata.namespace ?? '';
+    const draft = await callWebhook(admitPod, sent, { uid: this.#names.uid(), namespace, user });
+    admitPriority(draft, this.#store);
+    return draft;
+  }
+
+  async #put(request: KubeRequest, route: Route, name: string, user: string): Promise<KubeResponse> {
+    this.#checkSubresource(route);
+    const { type, namespace } = route;
+    const draft = this.#decode(request.body, type, namespace);
+    if (!draft.metadata.name) draft.metadata.name = name;
+    if (draft.metadata.name !== name) {
+      throw badRequest(`the name of the object (${draft.metadata.name}) does not match the name on the URL (${name})`);
+    }
+    const old = this.#store.collection(type).get(namespace, name);
+    if (old === undefined) {
+      if (!strategyOf(type).createsOnUpdate || route.subresource !== null) throw notFound(type, name);
+      delete draft.metadata.resourceVersion;
+      return { status: 201, headers: JSON_HEADERS, body: await this.#create(draft, type, user) };
+    }
+    const { uid } = draft.metadata;
+    if (uid && uid !== old.metadata.uid) {
+      const why = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`;
+      throw conflict(type, name, why);
+    }
+    return ok(updateObject(this.#context(type), old, draft, route.subresource === 'status'));
+  }
+
+  #patch(request: KubeRequest, route: Route, name: string): StoredObject {
+    this.#checkSubresource(route);
+    const old = this.#get(route, name);
+    const draft = applyPatch(route.type, old, request.patchType ?? 'merge', copyJson(request.body));
+    return updateObject(this.#context(route.type), old, draft, route.subresource === 'status');
+  }
+
+  #delete(request: KubeRequest, route: Route, name: string): unknown {
+    if (route.subresource !== null) throw methodNotAllowed();
+    const options = deleteOptionsOf(request.body, request.query);
+    const object = this.#get(route, name);
+    return deleteAnswer(route.type, deleteObject(this.#store, route.type, object, options, this.#clock.now()));
+  }
+
+  #postSubresource(request: KubeRequest, route: Route, name: string): KubeResponse {
+    if (route.type !== RESOURCES.pods) throw methodNotAllowed();
+    const pod = (): StoredObject => this.#get(route, name);
+    if (route.subresource === 'binding') bindPod(this.#store, pod(), copyJson(request.body), this.#clock.now());
+    else if (route.subresource === 'eviction') evictPod(this.#store, pod(), copyJson(request.body), this.#clock.now());
+    else throw methodNotAllowed();
+    return { status: 201, headers: JSON_HEADERS, body: success() };
+  }
+
+  #decode(body: unknown, type: ResourceType, namespace: string | null): Draft {
+    const object: unknown = copyJson(body);
+    if (!isRecord(object)) throw badRequest('the body is not an object');
+    const [apiVersion, kind] = [textAt(object, 'apiVersion'), textAt(object, 'kind')];
+    if ((apiVersion !== '' && apiVersion !== apiVersionOf(type)) || (kind !== '' && kind !== type.kind)) {
+      throw badRequest(`${kind} in version "${apiVersion}" cannot be handled as a ${type.kind}`);
+    }
+    const metadata: JsonRecord = isRecord(object['metadata']) ? object['metadata'] : {};
+    if (namespace !== null && (metadata['namespace'] ?? namespace) !== namespace) {
+      throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
+    }
+    if (namespace === null) delete metadata['namespace'];
+    else metadata['namespace'] = namespace;
+    return { ...object, apiVersion: apiVersionOf(type), kind: type.kind, metadata } as unknown as Draft;
+  }
+
+  #checkSubresource({ type, subresource }: Route): void {
+    if (subresource === null) return;
+    if (subresource !== 'status' || !strategyOf(type).hasStatus) throw methodNotAllowed();
+  }
+
+  #context(type: ResourceType): Parameters<typeof createObject>[0] {
+    return { store: this.#store, type, hooks: this.#hooks, nowMs: this.#clock.now() };
+  }
+
+  #seed(type: ResourceType, object: JsonRecord): void {
+    const draft = this.#decode(object, type, null);
+    draft.metadata.uid = this.#names.uid();
+    strategyOf(type).applyDefaults(draft);
+    createObject({ ...this.#context(type), hooks: {} }, draft);
+  }
+}
+
+function ok(body: unknown): KubeResponse {
+  return { status: 200, headers: JSON_HEADERS, body };
+}
+
+function success(): JsonRecord {
+  return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 };
+}
