@@ -233,6 +233,7 @@ export class KubeClusterWriter implements ClusterWriter {
     const nowMs = this.#clock.now();
     const isNewAttempt = phase === 'Restoring' && ticket.phase !== 'Restoring';
     const status = {
+      observedGeneration: 1, // a ticket's spec never changes
       phase,
       phaseTime: timestampOf(nowMs),
       attempts: ticket.attempts + (isNewAttempt ? 1 : 0),
@@ -276,7 +277,8 @@ export class KubeClusterWriter implements ClusterWriter {
       try {
         return await attempt();
       } catch (error) {
-        if (!isConflict(error) || count === CONFLICT_ATTEMPTS) throw error;
+        if (!isConflict(error)) throw error;
+        if (count === CONFLICT_ATTEMPTS) return 'moved';
       }
     }
   }

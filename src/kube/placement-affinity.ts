@@ -49,6 +49,41 @@ export function nodeAffinityWith(
   return result;
 }
 
+/**
+ * The affinity without what an earlier {@link nodeAffinityWith} added, so that a pod that is displaced a second time is
+ * not bound to where it was after the first. A required node stays: it cannot be told from one that the user gave, and
+ * a pod that was restored there is saved there, too.
+ */
+export function withoutPlacement(affinity: Wire<V1Affinity>): Wire<V1Affinity> {
+  const { nodeAffinity, ...others } = affinity;
+  if (!nodeAffinity) return affinity;
+  const {
+    requiredDuringSchedulingIgnoredDuringExecution: required,
+    preferredDuringSchedulingIgnoredDuringExecution: preferred,
+  } = nodeAffinity;
+  const terms = (required?.nodeSelectorTerms ?? []).map(withoutCompatibility).filter((term) => term !== null);
+  const preferences = (preferred ?? []).filter((term) => !isOurPreference(term));
+  const left: Wire<V1NodeAffinity> = {
+    ...(terms.length > 0 && { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: terms } }),
+    ...(preferences.length > 0 && { preferredDuringSchedulingIgnoredDuringExecution: preferences }),
+  };
+  return Object.keys(left).length > 0 ? { ...others, nodeAffinity: left } : others;
+}
+
+/** Null where nothing but our own requirement was in the term. */
+function withoutCompatibility(term: Term): Term | null {
+  if (!term.matchExpressions?.some(({ key }) => key === COMPATIBILITY_LABEL)) return term;
+  const { matchExpressions, ...rest } = term;
+  const left = matchExpressions.filter(({ key }) => key !== COMPATIBILITY_LABEL);
+  if (left.length === 0 && !rest.matchFields?.length) return null;
+  return left.length > 0 ? { ...rest, matchExpressions: left } : rest;
+}
+
+function isOurPreference({ weight, preference }: Wire<V1PreferredSchedulingTerm>): boolean {
+  const fields = preference?.matchFields;
+  return weight === PREFERENCE_WEIGHT && !preference?.matchExpressions?.length && fields?.[0]?.key === 'metadata.name';
+}
+
 type Requirement = Wire<V1NodeSelectorRequirement>;
 type Term = Wire<V1NodeSelectorTerm>;
 

@@ -17,6 +17,7 @@ export function restoredCondition(
   return {
     type: 'Restored',
     status,
+    observedGeneration: 1, // a ticket's spec never changes
     // Reasons may come from a node; the API refuses what is not an identifier.
     reason: /^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$/.test(reason) ? reason : phase,
     message: message.slice(0, 32_768),

@@ -6,6 +6,8 @@ import type { Decision, Ticket } from '../domain/ticket.ts';
 import type { TicketOrder } from '../ports/cluster-writer.ts';
 import type { ReprieveSpec } from './crd/reprieve.ts';
 import { API_GROUP } from './resources.ts';
+import { withoutPlacement } from './placement-affinity.ts';
+import { nodeSelectorOf } from './project/node-constraints.ts';
 import { podOf } from './project/pod.ts';
 import { resourceListOf } from './project/resource-list.ts';
 import { restoreShapeOf } from './project/restore-shape.ts';
@@ -20,6 +22,8 @@ export function ticketObject(
   victim: KubeObject,
 ): { readonly metadata: object; readonly spec: ReprieveSpec } {
   const pod = podOf(victim);
+  const template = templateOf(victim);
+  const nodeSelector = nodeSelectorOf(template.spec);
   const labels = { [POD_UID_LABEL]: pod.uid, ...(pod.owner && { [OWNER_UID_LABEL]: pod.owner.uid }) };
   return {
     metadata: { name: order.name, namespace: pod.namespace, labels },
@@ -29,12 +33,12 @@ export function ticketObject(
         uid: pod.uid,
         ...(pod.completionIndex !== null && { completionIndex: pod.completionIndex }),
         displacements: pod.displacements,
-        template: templateOf(victim),
+        template,
       },
       ...(pod.owner && { owner: pod.owner }),
       priority: pod.priority,
       requests: resourceListOf(pod.requests),
-      ...(pod.nodeSelector && { nodeSelector: pod.nodeSelector.requirements }),
+      ...(nodeSelector && { nodeSelector: nodeSelector.requirements }),
       tolerations: tolerationsIn(pod),
       restoreShape: restoreShapeOf(victim),
       decision: decisionIn(order.decision),
@@ -79,20 +83,18 @@ function decisionIn(decision: Decision): ReprieveSpec['decision'] {
 }
 
 /** Labels, annotations and spec of the pod, without what belongs to this one incarnation of it. */
-function templateOf(victim: KubeObject): { readonly [field: string]: unknown } {
+function templateOf(victim: KubeObject): { readonly metadata: object; readonly spec: Record<string, unknown> } {
   const { spec = {} } = wireOf<V1Pod>(victim) as { spec?: Record<string, unknown> };
   const generated = serviceAccountVolumesOf(spec);
   const { nodeName: _node, ephemeralContainers: _debug, schedulingGates: _gates, volumes, ...rest } = spec;
   const template: Record<string, unknown> = { ...rest };
+  if (victim.metadata.annotations?.[TICKET_ANNOTATION] && rest['affinity']) {
+    template['affinity'] = withoutPlacement(rest['affinity']);
+  }
   if (Array.isArray(volumes)) template['volumes'] = without(volumes, generated);
   for (const field of ['containers', 'initContainers'] as const) {
     const containers = spec[field] as readonly Record<string, unknown>[] | undefined;
-    if (containers === undefined) continue;
-    template[field] = containers.map((container) =>
-      Array.isArray(container['volumeMounts'])
-        ? { ...container, volumeMounts: without(container['volumeMounts'], generated) }
-        : container,
-    );
+    if (containers !== undefined) template[field] = containers.map((container) => withoutMounts(container, generated));
   }
   const annotations = Object.entries(victim.metadata.annotations ?? {}).filter(
     ([key]) => !key.startsWith(`${API_GROUP}/`),
@@ -101,6 +103,11 @@ function templateOf(victim: KubeObject): { readonly [field: string]: unknown } {
     metadata: { labels: victim.metadata.labels ?? {}, annotations: Object.fromEntries(annotations) },
     spec: template,
   };
+}
+
+function withoutMounts(container: Record<string, unknown>, volumes: ReadonlySet<string>): Record<string, unknown> {
+  const { volumeMounts, ...rest } = container;
+  return Array.isArray(volumeMounts) ? { ...rest, volumeMounts: without(volumeMounts, volumes) } : rest;
 }
 
 function without(named: readonly unknown[], names: ReadonlySet<string>): readonly unknown[] {
@@ -114,8 +121,9 @@ export function recreatedPod(ticket: Ticket, rawTicket: KubeObject): object {
     readonly metadata?: { readonly labels?: object; readonly annotations?: object };
     readonly spec?: Record<string, unknown>;
   };
-  // The overhead is that of the former runtime class; admission sets the one of ours, and refuses any other.
-  const { overhead: _overhead, ...podSpec } = template.spec ?? {};
+  // What admission derives it must derive again: it refuses the overhead of another runtime class, and a priority that
+  // is no longer that of the class.
+  const { overhead: _overhead, priority: _priority, preemptionPolicy: _policy, ...podSpec } = template.spec ?? {};
   return {
     metadata: {
       name: ticket.pod.name,

@@ -1,0 +1,90 @@
+import type { IndexDiff, IndexedKind, IndexedKinds, IndexEvent } from '../index/types.ts';
+import type { Clock } from '../ports/clock.ts';
+import { INDEXED_RESOURCES } from './project/kinds.ts';
+import { Reflector, type ReflectorNotice, type ReflectorOptions, type ReflectorStats } from './reflector.ts';
+import type { KubeTransport } from './transport.ts';
+
+/** The index, as far as it is written to here. */
+export interface ReaderIndex {
+  apply(event: IndexEvent): void;
+  replaceAll<K extends IndexedKind>(kind: K, values: readonly IndexedKinds[K][], resourceVersion: string): IndexDiff;
+}
+
+export interface ClusterReaderOptions {
+  readonly transport: KubeTransport;
+  readonly clock: Clock;
+  readonly index: ReaderIndex;
+  /** Narrows what is read of a kind, for example pods to those that have not ended. */
+  readonly selectors?: Partial<
+    Record<IndexedKind, { readonly fieldSelector?: string; readonly labelSelector?: string }>
+  >;
+  readonly random?: () => number;
+  readonly breathe?: () => Promise<void>;
+  readonly relistEveryMs?: number;
+  readonly onNotice?: (notice: ReflectorNotice) => void;
+}
+
+/** Keeps the index in step with the cluster: one {@link Reflector} for each kind it holds. */
+export class ClusterReader {
+  readonly #reflectors: ReadonlyMap<
+    IndexedKind,
+    { readonly synced: Promise<void>; run(signal: AbortSignal): Promise<void>; stats(): ReflectorStats }
+  >;
+  readonly #stop = new AbortController();
+  #running: Promise<unknown> | null = null;
+  /** Resolves when every kind was listed once: the index may be asked. */
+  readonly synced: Promise<void>;
+
+  constructor(options: ClusterReaderOptions) {
+    const kinds = Object.keys(INDEXED_RESOURCES) as IndexedKind[];
+    this.#reflectors = new Map(kinds.map((kind) => [kind, reflectorOf(kind, options)]));
+    this.synced = Promise.all([...this.#reflectors.values()].map((reflector) => reflector.synced)).then(
+      () => undefined,
+    );
+  }
+
+  start(): void {
+    this.#running ??= Promise.all([...this.#reflectors.values()].map((reflector) => reflector.run(this.#stop.signal)));
+  }
+
+  isSynced(): boolean {
+    for (const reflector of this.#reflectors.values()) if (!reflector.stats().synced) return false;
+    return true;
+  }
+
+  /** Ends all watches; resolves when nothing more will reach the index. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+  }
+
+  stats(): Readonly<Record<IndexedKind, ReflectorStats>> {
+    return Object.fromEntries([...this.#reflectors].map(([kind, reflector]) => [kind, reflector.stats()])) as Record<
+      IndexedKind,
+      ReflectorStats
+    >;
+  }
+}
+
+function reflectorOf<K extends IndexedKind>(kind: K, options: ClusterReaderOptions): Reflector<IndexedKinds[K]> {
+  const { transport, clock, index, selectors, random, breathe, relistEveryMs, onNotice } = options;
+  const { type, project } = INDEXED_RESOURCES[kind];
+  const reflectorOptions: ReflectorOptions<IndexedKinds[K]> = {
+    resource: type,
+    transport,
+    clock,
+    project,
+    sink: {
+      // TypeScript cannot see that the kind and the value of a generic `K` belong together.
+      upsert: (value) => index.apply({ type: 'upsert', kind, value } as IndexEvent),
+      remove: (uid, resourceVersion) => index.apply({ type: 'delete', kind, uid, resourceVersion }),
+      replaceAll: (values, resourceVersion) => index.replaceAll(kind, values, resourceVersion),
+    },
+    ...selectors?.[kind],
+    ...(random && { random }),
+    ...(breathe && { breathe }),
+    ...(relistEveryMs !== undefined && { relistEveryMs }),
+    ...(onNotice && { onNotice }),
+  };
+  return new Reflector(reflectorOptions);
+}

@@ -1,0 +1,508 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { NodeName, PodUid } from '../domain/ids.ts';
+import type { Checkpoint } from '../domain/checkpoint.ts';
+import type { Pod } from '../domain/pod.ts';
+import type { Ticket } from '../domain/ticket.ts';
+import type { IndexEvent } from '../index/types.ts';
+import type { CheckpointOrder, PodRef, TicketOrder } from '../ports/cluster-writer.ts';
+import { ApiServer } from '../sim/api-server/api-server.ts';
+import type { Interception, ServerRequest } from '../sim/api-server/server-options.ts';
+import { VirtualClock } from '../sim/virtual-clock.ts';
+import { KubeClient } from './client.ts';
+import { KubeClusterWriter } from './cluster-writer.ts';
+import { checkpointOf } from './project/checkpoint.ts';
+import { podOf } from './project/pod.ts';
+import { restoreShapeOf } from './project/restore-shape.ts';
+import { ticketOf } from './project/ticket.ts';
+import { RESOURCES } from './resources.ts';
+import type { KubeObject } from './transport.ts';
+
+const NOW_MS = Date.UTC(2026, 0, 1, 12, 0, 0, 250);
+const CHECKPOINT = 'web-0-c1';
+
+let clock: VirtualClock;
+let server: ApiServer;
+let client: KubeClient;
+let applied: IndexEvent[];
+let writer: KubeClusterWriter;
+
+beforeEach(async () => {
+  clock = new VirtualClock({ startMs: NOW_MS });
+  server = new ApiServer({ clock });
+  client = new KubeClient(server.transport());
+  await client.create(RESOURCES.priorityClasses, null, { metadata: { name: 'low' }, value: 10 });
+  applied = [];
+  writer = new KubeClusterWriter({ client, clock, apply: (event) => applied.push(event) });
+});
+
+/** Lets `change` happen just before the first request that matches reaches the server. */
+function before(matches: (request: ServerRequest) => boolean, change: () => Promise<Interception | void>): void {
+  let isDone = false;
+  server.hooks.intercept = async (request) => {
+    if (isDone || !matches(request)) return null;
+    isDone = true;
+    return (await change()) ?? null;
+  };
+}
+
+const token = { name: 'kube-api-access-x7k2p', projected: { sources: [{ serviceAccountToken: { path: 'token' } }] } };
+
+async function createPod(name: string, more: { metadata?: object; spec?: object } = {}): Promise<Pod> {
+  const containers = [
+    {
+      name: 'main',
+      image: 'app:1',
+      resources: { requests: { cpu: '500m', memory: '1Gi' } },
+      volumeMounts: [
+        { name: 'data', mountPath: '/data' },
+        { name: token.name, mountPath: '/var/run/secrets/kubernetes.io/serviceaccount' },
+      ],
+    },
+  ];
+  const volumes = [{ name: 'data', emptyDir: {} }, token];
+  const created = await client.create(RESOURCES.pods, 'default', {
+    metadata: { name, labels: { app: 'web' }, ...more.metadata },
+    spec: { containers, volumes, nodeName: 'n1', priorityClassName: 'low', ...more.spec },
+  });
+  return podOf(created);
+}
+
+async function setConditions(name: string, ...conditions: object[]): Promise<Pod> {
+  const patch = { status: { phase: 'Running', conditions } };
+  return podOf(
+    await client.patch(RESOURCES.pods, 'default', name, patch, { type: 'strategic', subresource: 'status' }),
+  );
+}
+
+const frozen = (by: string = CHECKPOINT) => ({
+  type: 'reprieve.dev/Frozen',
+  status: 'True',
+  reason: 'Saved',
+  message: by,
+});
+const thawed = { type: 'reprieve.dev/Frozen', status: 'False', reason: 'Thawed', message: '' };
+
+const preemptor: PodRef = { namespace: 'default', name: 'urgent', uid: 'p-uid' as PodUid };
+
+function ticketOrder(victim: PodRef, decisionId = 'd1'): TicketOrder {
+  const planned = {
+    uid: victim.uid,
+    namespace: victim.namespace,
+    name: victim.name,
+    action: 'checkpoint',
+    checkpoint: CHECKPOINT,
+    onFailure: 'Evict',
+  } as const;
+  return {
+    name: 'web-0-ticket',
+    victim,
+    planned,
+    decision: {
+      id: decisionId,
+      preemptor: { ...preemptor, priority: 1000 },
+      node: 'n1' as NodeName,
+      victims: [planned],
+      numPdbViolations: 1,
+      decidedMs: NOW_MS,
+      deadlineMs: NOW_MS + 60_250,
+    },
+    restore: { nodes: 'Any', attempts: 2, onFailure: 'ColdStart', maxWaitMs: 5_400_000 },
+    policyName: 'batch',
+  };
+}
+
+function checkpointOrder(ticket: Ticket, pod: PodRef): CheckpointOrder {
+  return {
+    namespace: 'default',
+    name: CHECKPOINT,
+    pod,
+    node: 'n1' as NodeName,
+    reason: 'Preemption',
+    keepFrozen: true,
+    deadlineMs: NOW_MS + 90_000,
+    ticket,
+  };
+}
+
+const get = (name: string): Promise<KubeObject> => client.get(RESOURCES.pods, 'default', name);
+const ticketNow = async (): Promise<Ticket> =>
+  ticketOf(await client.get(RESOURCES.reprieves, 'default', 'web-0-ticket'));
+const checkpointNow = async (): Promise<Checkpoint> =>
+  checkpointOf(await client.get(RESOURCES.podCheckpoints, 'default', CHECKPOINT));
+
+async function createdTicket(pod: Pod): Promise<Ticket> {
+  expect(await writer.createTicket(ticketOrder(pod))).toBe('done');
+  return ticketNow();
+}
+
+describe('createTicket', () => {
+  const owner = { apiVersion: 'apps/v1', kind: 'StatefulSet', name: 'web', uid: 'sts', controller: true };
+
+  it('stores what the pod was and the whole decision, and starts in Saving', async () => {
+    const pod = await createPod('web-0', {
+      metadata: { ownerReferences: [owner], annotations: { note: 'mine', 'reprieve.dev/displacements': '1' } },
+      spec: { nodeSelector: { zone: 'a' }, tolerations: [{ key: 'k', operator: 'Exists' }] },
+    });
+    const ticket = await createdTicket(pod);
+    expect(ticket).toMatchObject({
+      pod: { name: 'web-0', uid: pod.uid, completionIndex: null, displacements: 1 },
+      owner: { apiVersion: 'apps/v1', kind: 'StatefulSet', name: 'web', uid: 'sts' },
+      priority: 10,
+      requests: { cpuMilli: 500, memoryBytes: 1024 ** 3, pods: 1 },
+      nodeSelector: { requirements: [{ key: 'zone', operator: 'In', values: ['a'] }] },
+      tolerations: pod.tolerations,
+      restoreShape: restoreShapeOf(await get('web-0')),
+      decision: ticketOrder(pod).decision,
+      checkpoint: CHECKPOINT,
+      restore: ticketOrder(pod).restore,
+      phase: 'Saving',
+      phaseMs: NOW_MS,
+      claim: null,
+      attempts: 0,
+    });
+    const raw = await client.get(RESOURCES.reprieves, 'default', 'web-0-ticket');
+    expect(raw.metadata.labels).toEqual({ 'reprieve.dev/pod-uid': pod.uid, 'reprieve.dev/owner-uid': 'sts' });
+    expect(raw).toMatchObject({
+      spec: {
+        decision: { decidedAt: '2026-01-01T12:00:00.250Z', deadline: '2026-01-01T12:01:00.500Z' },
+        pod: { template: { metadata: { labels: { app: 'web' }, annotations: { note: 'mine' } } } },
+      },
+      status: { phase: 'Saving', conditions: [{ type: 'Restored', status: 'Unknown', reason: 'Saving' }] },
+    });
+    const template = JSON.stringify((raw as { spec?: { pod?: { template?: object } } }).spec?.pod?.template);
+    for (const gone of ['nodeName', 'kube-api-access', 'displacements', 'resourceVersion'])
+      expect(template).not.toContain(gone);
+    expect(applied.filter(({ kind }) => kind === 'ticket')).toHaveLength(2);
+  });
+
+  it('is done when it was done before, also where it died between its two writes', async () => {
+    const pod = await createPod('web-0');
+    before(
+      ({ path }) => path.endsWith('/status'),
+      () => Promise.resolve('reset'),
+    );
+    await expect(writer.createTicket(ticketOrder(pod))).rejects.toThrow('reset');
+    expect(await writer.createTicket(ticketOrder(pod))).toBe('done');
+    expect(await writer.createTicket(ticketOrder(pod))).toBe('done');
+    expect((await client.get(RESOURCES.reprieves, 'default', 'web-0-ticket'))['status']).toMatchObject({
+      phase: 'Saving',
+    });
+  });
+
+  it.each<[string, (pod: Pod) => Promise<TicketOrder>]>([
+    ['another decision has the ticket', async (pod) => (await createdTicket(pod), ticketOrder(pod, 'd2'))],
+    ['the victim has another UID', (pod) => Promise.resolve(ticketOrder({ ...pod, uid: 'other' as PodUid }))],
+    ['the victim is gone', (pod) => Promise.resolve(ticketOrder({ ...pod, name: 'web-9' }))],
+    [
+      'the victim is going',
+      async (pod) => (await client.delete(RESOURCES.pods, 'default', pod.name), ticketOrder(pod)),
+    ],
+  ])('is moved when %s', async (_, prepare) => {
+    const pod = await createPod('web-0');
+    expect(await writer.createTicket(await prepare(pod))).toBe('moved');
+  });
+});
+
+describe('checkpoints', () => {
+  it('belong to their ticket, wait for the agent before they go, and can be released', async () => {
+    const pod = await createPod('web-0');
+    const order = checkpointOrder(await createdTicket(pod), pod);
+    expect(await writer.createCheckpoint(order)).toBe('done');
+    expect(await writer.createCheckpoint(order)).toBe('done');
+    expect(await writer.createCheckpoint({ ...order, ticket: { name: 'x', uid: 'other' } })).toBe('moved');
+    const raw = await client.get(RESOURCES.podCheckpoints, 'default', CHECKPOINT);
+    expect(raw.metadata).toMatchObject({
+      finalizers: ['reprieve.dev/agent'],
+      ownerReferences: [{ kind: 'Reprieve', name: 'web-0-ticket', controller: true }],
+      labels: { 'reprieve.dev/pod-uid': pod.uid },
+    });
+    expect(raw['spec']).toEqual({
+      pod: { name: 'web-0', uid: pod.uid },
+      nodeName: 'n1',
+      reason: 'Preemption',
+      keepFrozen: true,
+      deadline: '2026-01-01T12:01:30.250Z',
+    });
+    const checkpoint = await checkpointNow();
+    expect(await writer.deleteCheckpoint(checkpoint)).toBe('done');
+    expect((await checkpointNow()).deleting).toBe(true);
+    expect(await writer.createCheckpoint(order)).toBe('moved');
+    expect(await writer.releaseCheckpoint(checkpoint)).toBe('done');
+    await expect(checkpointNow()).rejects.toThrow(/not found/);
+    expect(await writer.deleteCheckpoint(checkpoint)).toBe('done');
+    expect(await writer.releaseCheckpoint(checkpoint)).toBe('done');
+  });
+});
+
+describe('nominate', () => {
+  it('sets and clears, once each', async () => {
+    const pod = await createPod('urgent', { spec: { nodeName: undefined } });
+    expect(await writer.nominate(pod, 'n1' as NodeName)).toBe('done');
+    expect(podOf(await get('urgent')).nominatedNodeName).toBe('n1');
+    const version = (await get('urgent')).metadata.resourceVersion;
+    expect(await writer.nominate(pod, 'n1' as NodeName)).toBe('done');
+    expect((await get('urgent')).metadata.resourceVersion).toBe(version);
+    expect(await writer.nominate(pod, null)).toBe('done');
+    expect(podOf(await get('urgent')).nominatedNodeName).toBeNull();
+  });
+
+  it('leaves a bound pod, another pod and no pod alone', async () => {
+    const bound = await createPod('urgent');
+    const n1 = 'n1' as NodeName;
+    expect(await writer.nominate(bound, n1)).toBe('moved');
+    expect(await writer.nominate(bound, null)).toBe('done');
+    expect(await writer.nominate({ ...bound, uid: 'other' as PodUid }, n1)).toBe('moved');
+    expect(await writer.nominate({ ...bound, name: 'nobody' }, n1)).toBe('moved');
+  });
+
+  it('tries again when kube-scheduler writes in between', async () => {
+    const pod = await createPod('urgent', { spec: { nodeName: undefined } });
+    before(
+      ({ method }) => method === 'PATCH',
+      async () => void (await setConditions('urgent', { type: 'X', status: 'True' })),
+    );
+    expect(await writer.nominate(pod, 'n1' as NodeName)).toBe('done');
+  });
+});
+
+describe('evict', () => {
+  const order = (victim: PodRef, frozenBy: string | null = CHECKPOINT) => ({ victim, frozenBy, preemptor });
+  const isDelete = ({ method }: ServerRequest): boolean => method === 'DELETE';
+
+  it('marks the frozen pod as kube-scheduler does, and deletes that version', async () => {
+    await createPod('web-0', { metadata: { finalizers: ['test/keep'] } });
+    const pod = await setConditions('web-0', frozen());
+    const deletes: unknown[] = [];
+    server.hooks.intercept = (request) => {
+      if (isDelete(request)) deletes.push(request.body);
+      return Promise.resolve(null);
+    };
+    expect(await writer.evict(order(pod))).toBe('done');
+    const after = podOf(await get('web-0'));
+    expect(after).toMatchObject({ disruptionTarget: true, frozenBy: CHECKPOINT });
+    expect(after.deletionMs).not.toBeNull();
+    expect(deletes).toMatchObject([
+      { preconditions: { uid: pod.uid, resourceVersion: expect.stringMatching(/./) as string } },
+    ]);
+    expect(applied.at(-1)).toMatchObject({ kind: 'pod', value: { deletionMs: after.deletionMs } });
+    expect(await writer.evict(order(pod))).toBe('done'); // terminating
+  });
+
+  it('never touches a pod that is not frozen by this checkpoint', async () => {
+    const pod = await createPod('web-0');
+    expect(await writer.evict(order(pod))).toBe('moved');
+    await setConditions('web-0', frozen('another'));
+    expect(await writer.evict(order(pod))).toBe('moved');
+    expect(podOf(await get('web-0'))).toMatchObject({ disruptionTarget: false, deletionMs: null });
+  });
+
+  it('does not delete a pod that is thawed between mark and delete', async () => {
+    await createPod('web-0');
+    const pod = await setConditions('web-0', frozen());
+    before(isDelete, async () => void (await setConditions('web-0', thawed)));
+    expect(await writer.evict(order(pod))).toBe('moved');
+    expect(podOf(await get('web-0')).deletionMs).toBeNull();
+  });
+
+  it('tries again when the pod changed and is still frozen', async () => {
+    await createPod('web-0', { metadata: { finalizers: ['test/keep'] } });
+    const pod = await setConditions('web-0', frozen());
+    before(isDelete, async () => void (await setConditions('web-0', { type: 'Ready', status: 'False' })));
+    expect(await writer.evict(order(pod))).toBe('done');
+    expect(podOf(await get('web-0')).deletionMs).not.toBeNull();
+  });
+
+  it('decides again when the pod never stands still', async () => {
+    await createPod('web-0');
+    const pod = await setConditions('web-0', frozen());
+    let count = 0;
+    server.hooks.intercept = async (request) => {
+      if (isDelete(request)) await setConditions('web-0', { type: 'Ready', status: 'False', message: String(count++) });
+      return null;
+    };
+    expect(await writer.evict(order(pod))).toBe('moved');
+    expect(count).toBe(5);
+  });
+
+  it('evicts an unsaved pod as it is, even while it changes', async () => {
+    const pod = await createPod('web-0', { metadata: { finalizers: ['test/keep'] } });
+    before(isDelete, async () => void (await setConditions('web-0', { type: 'Ready', status: 'False' })));
+    expect(await writer.evict(order(pod, null))).toBe('done');
+    expect(podOf(await get('web-0'))).toMatchObject({ disruptionTarget: true });
+    expect(podOf(await get('web-0')).deletionMs).not.toBeNull();
+  });
+
+  it('is done when the answer was lost, or the pod is gone, ended, or another one', async () => {
+    await createPod('web-0');
+    const pod = await setConditions('web-0', frozen());
+    before(isDelete, () => Promise.resolve('reset-after'));
+    await expect(writer.evict(order(pod))).rejects.toThrow('reset');
+    expect(await writer.evict(order(pod))).toBe('done');
+    expect(await writer.evict(order({ ...pod, name: 'nobody' }))).toBe('done');
+    const other = await createPod('web-1');
+    expect(await writer.evict(order({ ...other, uid: 'former' as PodUid }))).toBe('done');
+    expect(podOf(await get('web-1')).deletionMs).toBeNull();
+  });
+});
+
+describe('recreatePod', () => {
+  it('makes the pod again, gated and with its ticket, once', async () => {
+    const pod = await createPod('web-0', { spec: { overhead: { cpu: '1' } } });
+    const ticket = await createdTicket(pod);
+    expect(await writer.recreatePod(ticket)).toBe('moved'); // the victim still has the name
+    await client.delete(RESOURCES.pods, 'default', 'web-0', { gracePeriodSeconds: 0 });
+    expect(await writer.recreatePod(ticket)).toBe('done');
+    expect(await writer.recreatePod(ticket)).toBe('done');
+    const raw = await get('web-0');
+    expect(podOf(raw)).toMatchObject({
+      labels: { app: 'web' },
+      gates: ['reprieve.dev/restore'],
+      runtimeClassName: 'reprieve',
+      ticket: 'web-0-ticket',
+      nodeName: null,
+      priority: 10,
+      restoreShape: ticket.restoreShape,
+    });
+    expect(raw['spec']).not.toHaveProperty('overhead');
+    expect((await get('web-0')).metadata.uid).not.toBe(pod.uid);
+  });
+
+  it('leaves a pod alone that somebody else made', async () => {
+    const ticket = await createdTicket(await createPod('web-0'));
+    await client.delete(RESOURCES.pods, 'default', 'web-0', { gracePeriodSeconds: 0 });
+    await createPod('web-0');
+    expect(await writer.recreatePod(ticket)).toBe('moved');
+  });
+
+  it('is moved without its ticket', async () => {
+    const ticket = await createdTicket(await createPod('web-0'));
+    expect(await writer.deleteTicket(ticket)).toBe('done');
+    expect(await writer.deleteTicket(ticket)).toBe('done');
+    expect(await writer.recreatePod(ticket)).toBe('moved');
+  });
+});
+
+describe('claim and phases', () => {
+  it('binds a ticket to one pod only, at the version that was read', async () => {
+    const pod = await createPod('web-0');
+    const ticket = await createdTicket(pod);
+    const [first, second] = [await createPod('web-1'), await createPod('web-2')];
+    expect(await writer.claim(ticket, first)).toBe('done');
+    expect(await writer.claim(ticket, first)).toBe('done'); // the answer was lost
+    expect(await writer.claim(ticket, second)).toBe('moved');
+    expect((await ticketNow()).claim).toEqual({ name: 'web-1', uid: first.uid });
+    expect(await writer.claim(await ticketNow(), null)).toBe('done');
+    expect(await ticketNow()).toMatchObject({ claim: null, phase: 'Saving' });
+  });
+
+  it('moves phases with time and reason, counts attempts, and keeps the claim', async () => {
+    const pod = await createPod('web-0');
+    await createdTicket(pod);
+    await writer.claim(await ticketNow(), pod);
+    const path = ['Displacing', 'Waiting', 'Admitted', 'Restoring', 'Waiting', 'Restoring', 'Restored'] as const;
+    for (const phase of path) {
+      await clock.advance(1000);
+      expect(await writer.setTicketPhase(await ticketNow(), phase, 'Because', 'so')).toBe('done');
+      expect(await ticketNow()).toMatchObject({ phase, phaseMs: clock.now(), claim: { uid: pod.uid } });
+    }
+    expect((await ticketNow()).attempts).toBe(2);
+    const raw = await client.get(RESOURCES.reprieves, 'default', 'web-0-ticket');
+    expect(raw['status']).toMatchObject({
+      conditions: [
+        {
+          type: 'Restored',
+          status: 'True',
+          reason: 'Because',
+          message: 'so',
+          lastTransitionTime: '2026-01-01T12:00:07.250Z',
+        },
+      ],
+    });
+  });
+
+  it('is moved when the ticket changed or went', async () => {
+    const ticket = await createdTicket(await createPod('web-0'));
+    await writer.setTicketPhase(ticket, 'Displacing', 'R', '');
+    expect(await writer.setTicketPhase(ticket, 'Abandoned', 'R', '')).toBe('moved');
+    expect(await writer.setTicketPhase(ticket, 'Displacing', 'R', '')).toBe('done'); // ours, answer lost
+    await writer.deleteTicket(ticket);
+    expect(await writer.setTicketPhase(ticket, 'Displacing', 'R', '')).toBe('moved');
+  });
+});
+
+describe('ungate', () => {
+  const gates = [{ name: 'other/gate' }, { name: 'reprieve.dev/restore' }];
+  const ssd = { key: 'ssd', operator: 'Exists' };
+  const affinity = {
+    nodeAffinity: {
+      requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [{ matchExpressions: [ssd] }] },
+    },
+  };
+  const placement = { preferredNode: 'n1' as NodeName, requiredNode: null, compatibility: 'c1' };
+  const gatedPod = (name: string): Promise<Pod> =>
+    createPod(name, { spec: { nodeName: undefined, schedulingGates: gates, affinity } });
+
+  it('lifts our gate only, and says what to continue and where', async () => {
+    const ticket = await createdTicket(
+      await createPod('web-0', { metadata: { annotations: { 'reprieve.dev/displacements': '2' } } }),
+    );
+    const pod = await gatedPod('web-1');
+    before(
+      ({ method }) => method === 'PATCH',
+      async () => void (await setConditions('web-1', { type: 'X', status: 'True' })),
+    );
+    expect(await writer.ungate(pod, { ticket, placement })).toBe('done');
+    const raw = await get('web-1');
+    expect(podOf(raw)).toMatchObject({ gates: ['other/gate'], ticket: 'web-0-ticket', displacements: 3 });
+    expect(raw['spec']).toMatchObject({
+      affinity: {
+        nodeAffinity: {
+          requiredDuringSchedulingIgnoredDuringExecution: {
+            nodeSelectorTerms: [
+              { matchExpressions: [ssd, { key: 'reprieve.dev/compatibility', operator: 'In', values: ['c1'] }] },
+            ],
+          },
+          preferredDuringSchedulingIgnoredDuringExecution: [
+            { weight: 100, preference: { matchFields: [{ key: 'metadata.name', operator: 'In', values: ['n1'] }] } },
+          ],
+        },
+      },
+    });
+    expect(await writer.ungate(pod, { ticket, placement })).toBe('done');
+  });
+
+  it('lifts the gate and changes nothing else for a cold start', async () => {
+    const pod = await gatedPod('web-1');
+    expect(await writer.ungate(pod, null)).toBe('done');
+    expect(await writer.ungate(pod, null)).toBe('done');
+    const raw = await get('web-1');
+    expect(podOf(raw)).toMatchObject({ gates: ['other/gate'], ticket: null });
+    expect(raw['spec']).toMatchObject({ affinity });
+  });
+
+  it('is moved when the pod is gone, another, or was let go for something else', async () => {
+    const ticket = await createdTicket(await createPod('web-0'));
+    const pod = await gatedPod('web-1');
+    expect(await writer.ungate({ ...pod, uid: 'other' as PodUid }, null)).toBe('moved');
+    await writer.ungate(pod, null);
+    expect(await writer.ungate(pod, { ticket, placement })).toBe('moved');
+    await client.delete(RESOURCES.pods, 'default', 'web-1', { gracePeriodSeconds: 0 });
+    expect(await writer.ungate(pod, null)).toBe('moved');
+  });
+
+  it('does not carry a placement over into the next ticket', async () => {
+    const first = await createdTicket(await createPod('web-0'));
+    const pod = await gatedPod('web-1');
+    await writer.ungate(pod, { ticket: first, placement });
+    await writer.ungate(pod, null);
+    expect(await writer.createTicket({ ...ticketOrder(pod), name: 'second' })).toBe('done');
+    const raw = await client.get(RESOURCES.reprieves, 'default', 'second');
+    expect(ticketOf(raw)).toMatchObject({
+      nodeSelector: { requirements: [{ ...ssd, values: [] }] },
+      pod: { displacements: 1 },
+    });
+    expect((raw as { spec?: { pod?: { template?: { spec?: object } } } }).spec?.pod?.template?.spec).toMatchObject({
+      affinity,
+    });
+  });
+});

@@ -1,0 +1,160 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { KubeObject } from '../transport.ts';
+import { podOf } from './pod.ts';
+
+const FIXTURES = join(import.meta.dirname, '../../../test/fixtures/wire');
+
+function recorded(file: string): { readonly Pod: KubeObject; readonly [field: string]: unknown } {
+  return JSON.parse(readFileSync(join(FIXTURES, file), 'utf8')) as { Pod: KubeObject };
+}
+
+function pod(parts: { metadata?: object; spec?: object; status?: object } = {}): KubeObject {
+  const { metadata, ...rest } = parts;
+  return { metadata: { name: 'web', namespace: 'default', uid: 'u1', resourceVersion: '7', ...metadata }, ...rest };
+}
+
+describe('podOf', () => {
+  it('reads a pod as kube-scheduler sent it', () => {
+    expect(podOf(recorded('filter.job-pod.json').Pod)).toMatchObject({
+      uid: 'eeeebbb0-3912-4979-976d-2f0a0e3e96ec',
+      namespace: 'default',
+      name: 'train-57kxr',
+      resourceVersion: '803',
+      owner: { apiVersion: 'batch/v1', kind: 'Job', name: 'train', uid: '3f50d4c1-f1f7-4d0e-be77-36fb838fd439' },
+      schedulerName: 'default-scheduler',
+      priority: 10,
+      priorityClassName: 'low',
+      preemptionPolicy: 'PreemptLowerPriority',
+      requests: { cpuMilli: 1000, memoryBytes: 1024 ** 3, ephemeralBytes: 0, pods: 1, extended: null },
+      nodeName: null,
+      nominatedNodeName: null,
+      phase: 'Pending',
+      creationMs: Date.UTC(2026, 10, 23, 9, 22, 46),
+      startMs: null,
+      deletionMs: null,
+      gates: [],
+      frozenBy: null,
+      restored: null,
+      restoreShape: null,
+      nodeSelector: null,
+      notCheckpointable: null,
+    });
+  });
+
+  it('sees the nomination of a recorded preemptor', () => {
+    expect(podOf(recorded('filter.nominated-pod.json').Pod).nominatedNodeName).toMatch(/./);
+  });
+
+  it('survives an object that has metadata and nothing else', () => {
+    expect(podOf(pod())).toMatchObject({
+      name: 'web',
+      phase: 'Pending',
+      priority: 0,
+      owner: null,
+      displacements: 0,
+      tolerations: [],
+    });
+  });
+
+  it.each([
+    ['hostPID', { hostPID: true }, /hostPID/],
+    ['hostIPC', { hostIPC: true }, /hostIPC/],
+    ['a tty', { containers: [{ name: 'c', tty: true }] }, /tty/],
+    ['a block volume', { containers: [{ name: 'c', volumeDevices: [{ name: 'd', devicePath: '/dev/x' }] }] }, /block/],
+    [
+      'a GPU limit',
+      { containers: [{ name: 'c', resources: { limits: { 'nvidia.com/gpu': '1' } } }] },
+      /nvidia\.com\/gpu/,
+    ],
+    ['a sidecar with a tty', { initContainers: [{ name: 's', restartPolicy: 'Always', tty: true }] }, /tty/],
+  ])('refuses to checkpoint a pod with %s', (_, spec, reason) => {
+    expect(podOf(pod({ spec })).notCheckpointable).toMatch(reason);
+  });
+
+  it('does not mind what an init container did that has ended', () => {
+    expect(podOf(pod({ spec: { initContainers: [{ name: 'i', tty: true }] } })).notCheckpointable).toBeNull();
+  });
+
+  it('reads what the conditions say', () => {
+    const conditions = [
+      { type: 'PodScheduled', status: 'False', reason: 'Unschedulable' },
+      { type: 'DisruptionTarget', status: 'True', reason: 'PreemptionByScheduler' },
+      { type: 'reprieve.dev/Frozen', status: 'True', message: 'web-u1-d1' },
+      { type: 'reprieve.dev/Restored', status: 'False', reason: 'DigestMismatch', message: 'pages-1.img' },
+    ];
+    expect(podOf(pod({ status: { conditions } }))).toMatchObject({
+      unschedulable: true,
+      disruptionTarget: true,
+      frozenBy: 'web-u1-d1',
+      restored: { succeeded: false, reason: 'DigestMismatch', message: 'pages-1.img' },
+    });
+  });
+
+  it.each([
+    ['another reason', { type: 'DisruptionTarget', status: 'True', reason: 'EvictionByEvictionAPI' }],
+    ['thawed', { type: 'reprieve.dev/Frozen', status: 'False', message: 'web-u1-d1' }],
+    ['frozen by nobody', { type: 'reprieve.dev/Frozen', status: 'True' }],
+    ['not known', { type: 'reprieve.dev/Restored', status: 'Unknown' }],
+    ['gated', { type: 'PodScheduled', status: 'False', reason: 'SchedulingGated' }],
+  ])('does not take a condition for more than it says: %s', (_, condition) => {
+    expect(podOf(pod({ status: { conditions: [condition] } }))).toMatchObject({
+      unschedulable: false,
+      disruptionTarget: false,
+      frozenBy: null,
+      restored: null,
+    });
+  });
+
+  it('reads our annotations, and ignores what is not a count in them', () => {
+    const annotations = {
+      'reprieve.dev/ticket': 't1',
+      'reprieve.dev/displacements': '2',
+      'batch.kubernetes.io/job-completion-index': '0',
+    };
+    expect(podOf(pod({ metadata: { annotations } }))).toMatchObject({
+      ticket: 't1',
+      displacements: 2,
+      completionIndex: 0,
+    });
+    const odd = { 'reprieve.dev/displacements': '-1', 'batch.kubernetes.io/job-completion-index': 'x' };
+    expect(podOf(pod({ metadata: { annotations: odd } }))).toMatchObject({ displacements: 0, completionIndex: null });
+  });
+
+  it('gives a gated pod a shape, and no other', () => {
+    const spec = { containers: [{ name: 'c', image: 'i' }] };
+    expect(podOf(pod({ spec })).restoreShape).toBeNull();
+    const gated = { ...spec, schedulingGates: [{ name: 'reprieve.dev/restore' }] };
+    expect(podOf(pod({ spec: gated })).restoreShape).toMatch(/^[0-9a-f]{64}$/);
+  });
+
+  it('joins the node selector and a single affinity term', () => {
+    const term = (key: string) => ({ matchExpressions: [{ key, operator: 'Exists' }] });
+    const affinity = (...terms: object[]) => ({
+      nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: terms } },
+    });
+    expect(podOf(pod({ spec: { nodeSelector: { zone: 'a' }, affinity: affinity(term('ssd')) } })).nodeSelector).toEqual(
+      {
+        requirements: [
+          { key: 'zone', operator: 'In', values: ['a'] },
+          { key: 'ssd', operator: 'Exists', values: [] },
+        ],
+      },
+    );
+    // Alternatives cannot be said in one list: kube-scheduler decides.
+    expect(podOf(pod({ spec: { affinity: affinity(term('ssd'), term('nvme')) } })).nodeSelector).toBeNull();
+  });
+
+  it('reads every victim of a recorded preempt call', () => {
+    const body = recorded('preempt.full-victims.pdb-violations.json') as unknown as {
+      NodeNameToVictims: Record<string, { Pods: KubeObject[] }>;
+    };
+    const victims = Object.values(body.NodeNameToVictims).flatMap(({ Pods }) => Pods);
+    expect(victims.length).toBeGreaterThan(0);
+    for (const victim of victims) {
+      expect(podOf(victim).nodeName).not.toBeNull();
+      expect(podOf(victim).requests.pods).toBe(1);
+    }
+  });
+});

@@ -1,0 +1,150 @@
+import { describe, expect, it } from 'vitest';
+import type { KubeObject } from '../transport.ts';
+import { checkpointOf } from './checkpoint.ts';
+import { disruptionBudgetOf } from './disruption-budget.ts';
+import { nodeOf } from './node.ts';
+import { policyOf } from './policy.ts';
+import { resourceListOf, resourcesOf } from './resource-list.ts';
+import { ticketOf } from './ticket.ts';
+
+const metadata = {
+  name: 'x',
+  namespace: 'default',
+  uid: 'u',
+  resourceVersion: '1',
+  creationTimestamp: '2026-01-01T00:00:00Z',
+};
+const bare: KubeObject = { metadata };
+
+describe('objects that have metadata and nothing else', () => {
+  it.each(Object.entries({ nodeOf, policyOf, checkpointOf, ticketOf, disruptionBudgetOf }))(
+    '%s reads them',
+    (_, project) => {
+      expect(project(bare)).toMatchObject({ name: 'x', uid: 'u', resourceVersion: '1' });
+    },
+  );
+});
+
+describe('policyOf', () => {
+  it('fills in every default', () => {
+    expect(policyOf({ metadata, spec: {} })).toMatchObject({
+      match: { namespaceSelector: null, podSelector: null, priorityClassNames: null },
+      precedence: 0,
+      preemption: { decision: 'Adaptive', maxDelayMs: 60_000, onFailure: 'Evict', freshForMs: 0 },
+      restore: { nodes: 'Any', attempts: 2, onFailure: 'ColdStart', maxWaitMs: 86_400_000 },
+    });
+  });
+
+  it('reads what is given', () => {
+    const spec = {
+      match: { podSelector: { matchLabels: { app: 'train' } }, priorityClassNames: ['low'] },
+      precedence: 5,
+      preemption: { decision: 'Always', maxDelay: '1m30s', onFailure: 'Refuse', freshFor: '5m' },
+      restore: { nodes: 'Same', attempts: 1, onFailure: 'Hold', maxWait: '1h' },
+    };
+    expect(policyOf({ metadata, spec })).toMatchObject({
+      match: {
+        podSelector: { requirements: [{ key: 'app', operator: 'In', values: ['train'] }] },
+        priorityClassNames: ['low'],
+      },
+      precedence: 5,
+      preemption: { decision: 'Always', maxDelayMs: 90_000, onFailure: 'Refuse', freshForMs: 300_000 },
+      restore: { nodes: 'Same', attempts: 1, onFailure: 'Hold', maxWaitMs: 3_600_000 },
+    });
+  });
+});
+
+describe('checkpointOf', () => {
+  const withConditions = (...conditions: object[]): KubeObject => ({ metadata, status: { conditions } });
+
+  it.each([
+    ['Thawed', true],
+    ['DeadlineExceeded', true],
+    ['PodKilled', false],
+  ])('Frozen=False because of %s: it went on: %s', (reason, thawed) => {
+    expect(checkpointOf(withConditions({ type: 'Frozen', status: 'False', reason }))).toMatchObject({
+      frozen: false,
+      thawed,
+    });
+  });
+
+  it('reads a finished one', () => {
+    const object = {
+      metadata,
+      spec: { pod: { name: 'web', uid: 'p' }, nodeName: 'n1', keepFrozen: true, deadline: '2026-01-01T00:01:00.250Z' },
+      status: {
+        conditions: [
+          { type: 'Ready', status: 'True' },
+          { type: 'Frozen', status: 'True' },
+        ],
+        location: { node: 'n1', reference: '/var/lib/reprieve/x' },
+        bytes: 42,
+        takenAt: '2026-01-01T00:00:01.500Z',
+        compatibility: 'c1',
+      },
+    };
+    expect(checkpointOf(object)).toMatchObject({
+      podUid: 'p',
+      keepFrozen: true,
+      deadlineMs: Date.UTC(2026, 0, 1, 0, 1, 0, 250),
+      ready: true,
+      frozen: true,
+      failure: null,
+      takenMs: Date.UTC(2026, 0, 1, 0, 0, 1, 500),
+      bytes: 42,
+      location: { node: 'n1', reference: '/var/lib/reprieve/x' },
+      compatibility: 'c1',
+    });
+  });
+
+  it('keeps the reason of a failure', () => {
+    const failed = withConditions({ type: 'Failed', status: 'True', reason: 'DumpFailed', message: 'io_uring' });
+    expect(checkpointOf(failed).failure).toEqual({ reason: 'DumpFailed', message: 'io_uring' });
+  });
+});
+
+describe('nodeOf', () => {
+  it('reads what the agent wrote', () => {
+    const object = {
+      metadata: {
+        ...metadata,
+        labels: { 'reprieve.dev/checkpoint': 'true', 'reprieve.dev/compatibility': 'c1' },
+        annotations: { 'reprieve.dev/dump-bytes-per-second': '250000000' },
+      },
+      spec: { unschedulable: true, taints: [{ key: 'k', effect: 'NoExecute' }] },
+      status: {
+        allocatable: { cpu: '3920m', memory: '1Ki', pods: '110' },
+        conditions: [{ type: 'Ready', status: 'True' }],
+      },
+    };
+    expect(nodeOf(object)).toMatchObject({
+      allocatable: { cpuMilli: 3920, memoryBytes: 1024, pods: 110 },
+      unschedulable: true,
+      ready: true,
+      taints: [{ key: 'k', value: '', effect: 'NoExecute' }],
+      canCheckpoint: true,
+      compatibility: 'c1',
+      dumpBytesPerSecond: 250_000_000,
+    });
+  });
+});
+
+describe('disruptionBudgetOf', () => {
+  it('selects nothing without a selector, and everything with an empty one', () => {
+    expect(disruptionBudgetOf({ metadata, spec: {} }).selector).toBeNull();
+    expect(disruptionBudgetOf({ metadata, spec: { selector: {} } }).selector).toEqual({ requirements: [] });
+  });
+});
+
+describe('resource lists', () => {
+  it('are read back as they were written', () => {
+    const resources = {
+      cpuMilli: 1250,
+      memoryBytes: 3_221_225_473,
+      ephemeralBytes: 7,
+      pods: 1,
+      extended: { 'a.b/c': 2 },
+    };
+    expect(resourcesOf(resourceListOf(resources))).toEqual(resources);
+  });
+});

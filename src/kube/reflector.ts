@@ -1,0 +1,362 @@
+import type { IndexDiff } from '../index/types.ts';
+import { sleep, type Clock, type Timer } from '../ports/clock.ts';
+import { apiErrorOf, KubeApiError } from './api-error.ts';
+import { backoffMs } from './backoff.ts';
+import { pathOf, type ResourceType } from './resources.ts';
+import { TransportError, type KubeObject, type KubeTransport, type WatchEvent } from './transport.ts';
+
+const PAGE_LIMIT = 500;
+const INITIAL_EVENTS_END = 'k8s.io/initial-events-end';
+/** Statuses that say "I do not do watch-lists". 403, 404 and 5xx say something else, and the same for a list. */
+const REFUSALS: ReadonlySet<number> = new Set([400, 405, 406, 415, 422, 501]);
+/** A stream that ends sooner, without a word, is a failure and not the server's timeout. */
+const SHORT_STREAM_MS = 1000;
+/** Streams that break at one and the same place: something there cannot be read, only a listing leads past it. */
+const MAX_BROKEN_IN_PLACE = 3;
+/** The event loop is given back this often while lines are parsed: callbacks of kube-scheduler are answered in milliseconds. */
+const SLICE_MS = 4;
+
+/** Receives what a reflector sees. */
+export interface ReflectorSink<T> {
+  upsert(value: T): void;
+  remove(uid: string, resourceVersion: string): void;
+  /** All there is, at that version: what is not among it is gone. */
+  replaceAll(values: readonly T[], resourceVersion: string): IndexDiff;
+}
+
+/** Something an operator may want to read in the log. */
+export interface ReflectorNotice {
+  readonly resource: string;
+  readonly kind: 'watch-list-refused' | 'retry' | 'expired' | 'invalid-object' | 'diverged';
+  readonly message: string;
+}
+
+export interface ReflectorStats {
+  readonly synced: boolean;
+  /** Watches opened after the first one. */
+  readonly restarts: number;
+  /** Full listings after the first one. */
+  readonly relists: number;
+  /** Objects that those listings had and the watch had not delivered. */
+  readonly missed: number;
+  /** Objects that were gone without the watch having said so. */
+  readonly redundant: number;
+  /** Changes received, initial ones included. */
+  readonly events: number;
+  /** Objects that could not be read; they are left out. */
+  readonly invalid: number;
+  /** When the server last said anything, bookmarks included; null before it did. The age of what the index knows. */
+  readonly lastEventMs: number | null;
+}
+
+export interface ReflectorOptions<T> {
+  readonly resource: ResourceType;
+  /** Absent: all namespaces. */
+  readonly namespace?: string;
+  readonly fieldSelector?: string;
+  readonly labelSelector?: string;
+  readonly transport: KubeTransport;
+  readonly clock: Clock;
+  readonly project: (object: KubeObject) => T;
+  readonly sink: ReflectorSink<T>;
+  /** 0 to 1; injected so that a simulation repeats itself. */
+  readonly random?: () => number;
+  /** Gives the event loop back. Only called when the clock has moved, so never in virtual time. */
+  readonly breathe?: () => Promise<void>;
+  /** Lists everything again this often, to find what watches lost; 0: only when it must. Default: an hour. */
+  readonly relistEveryMs?: number;
+  readonly onNotice?: (notice: ReflectorNotice) => void;
+}
+
+/**
+ * Keeps a sink in step with one collection of the API server (client-go's reflector, with the initial state streamed):
+ *
+ *     ┌─> list ──────────> watch ─┬─ stream ends: watch on from the last version seen
+ *     │   (as one stream,         ├─ reset, 429, 5xx: the same, after a pause
+ *     │    or in pages)           └─ 410, or an hour has passed ─┐
+ *     └──────────────────────────────────────────────────────────┘
+ *
+ * The version to go on from moves with every event and with bookmarks, so that a quiet collection does not expire. Nothing
+ * but the signal ends the loop.
+ */
+export class Reflector<T> {
+  readonly #options: ReflectorOptions<T>;
+  readonly #random: () => number;
+  readonly #synced = Promise.withResolvers<void>();
+  /** Where the next watch goes on; null: everything is listed first. */
+  #resourceVersion: string | null = null;
+  #refusesWatchList = false;
+  #failures = 0; // in a row
+  #brokenInPlace = 0; // streams in a row that broke before they said anything
+  #unfinishedLists = 0; // streams in a row that ended before the initial events did
+  #current: AbortController | null = null; // ends the watch for a listing
+  #relistTimer: Timer | null = null;
+  #relistDue = false;
+  #sliceStartMs = 0;
+  #lines = 0;
+  #streams = 0;
+  #listings = 0;
+  #missed = 0;
+  #redundant = 0;
+  #events = 0;
+  #invalid = 0;
+  #lastEventMs: number | null = null;
+
+  constructor(options: ReflectorOptions<T>) {
+    this.#options = options;
+    this.#random = options.random ?? Math.random;
+  }
+
+  /** Resolves when the sink has everything for the first time. */
+  get synced(): Promise<void> {
+    return this.#synced.promise;
+  }
+
+  stats(): ReflectorStats {
+    return {
+      synced: this.#listings > 0,
+      restarts: Math.max(0, this.#streams - 1),
+      relists: Math.max(0, this.#listings - 1),
+      missed: this.#missed,
+      redundant: this.#redundant,
+      events: this.#events,
+      invalid: this.#invalid,
+      lastEventMs: this.#lastEventMs,
+    };
+  }
+
+  /** Runs until the signal is aborted. Never rejects. */
+  async run(signal: AbortSignal): Promise<void> {
+    try {
+      while (!signal.aborted) {
+        const pauseMs = await this.#pass(signal);
+        if (pauseMs > 0 && !signal.aborted) await sleep(this.#options.clock, pauseMs, signal);
+      }
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    } finally {
+      this.#relistTimer?.cancel();
+    }
+  }
+
+  /** Lists or watches until something ends it; returns how long to wait before the next pass. */
+  async #pass(signal: AbortSignal): Promise<number> {
+    const { clock } = this.#options;
+    if (this.#relistDue) this.#resourceVersion = null;
+    const startMs = clock.now();
+    const linesBefore = this.#lines;
+    try {
+      if (this.#resourceVersion === null && this.#refusesWatchList) await this.#listInPages(signal);
+      else await this.#watch(signal);
+      if (this.#lines > linesBefore || clock.now() - startMs >= SHORT_STREAM_MS) return 0;
+      return this.#pauseAfterFailure('the watch ended at once', null);
+    } catch (error) {
+      if (signal.aborted) return 0;
+      if (this.#relistDue && this.#resourceVersion !== null) return 0; // we ended this watch ourselves
+      return this.#pauseAfter(error);
+    }
+  }
+
+  #pauseAfter(error: unknown): number {
+    const message = error instanceof Error ? error.message : String(error);
+    if (error instanceof KubeApiError) {
+      if (error.status === 410) {
+        this.#resourceVersion = null;
+        this.#notice('expired', message);
+        this.#failures++;
+        // The first one is everyday life after a quiet hour; one after the other is not.
+        return this.#failures === 1 ? 0 : backoffMs(this.#failures, this.#random, error.retryAfterMs);
+      }
+      if (this.#resourceVersion === null && !this.#refusesWatchList && REFUSALS.has(error.status)) {
+        this.#refusesWatchList = true;
+        this.#notice('watch-list-refused', message);
+        return 0;
+      }
+    }
+    return this.#pauseAfterFailure(message, error instanceof KubeApiError ? error.retryAfterMs : null);
+  }
+
+  #pauseAfterFailure(message: string, retryAfterMs: number | null): number {
+    this.#failures++;
+    const pauseMs = backoffMs(this.#failures, this.#random, retryAfterMs);
+    this.#notice('retry', `${message}; again in ${pauseMs} ms`);
+    return pauseMs;
+  }
+
+  async #watch(signal: AbortSignal): Promise<void> {
+    const { transport, resource, namespace, clock } = this.#options;
+    const initial = this.#resourceVersion === null ? new Map<string, T>() : null;
+    const current = new AbortController();
+    this.#current = current;
+    // Between 5 and 10 minutes, as client-go: the load spreads over the servers again.
+    const query: Record<string, string> = {
+      ...this.#selectors(),
+      allowWatchBookmarks: 'true',
+      timeoutSeconds: String(300 + Math.floor(this.#random() * 300)),
+      ...(this.#resourceVersion === null
+        ? { sendInitialEvents: 'true', resourceVersionMatch: 'NotOlderThan' }
+        : { resourceVersion: this.#resourceVersion }),
+    };
+    const watch = await transport.watch({
+      method: 'GET',
+      path: pathOf(resource, namespace),
+      query,
+      signal: AbortSignal.any([signal, current.signal]),
+    });
+    if (watch.status !== 200) throw apiErrorOf(`watching ${resource.plural}`, watch);
+    this.#streams++;
+    const linesBefore = this.#lines;
+    let pending = initial;
+    try {
+      for await (const event of watch.events) {
+        this.#lines++;
+        this.#lastEventMs = clock.now();
+        if (event.type === 'ERROR') throw errorIn(event, `watching ${resource.plural}`);
+        pending = this.#take(event, pending);
+        if (clock.now() - this.#sliceStartMs >= SLICE_MS) await this.#breathe();
+      }
+    } catch (error) {
+      if (error instanceof TransportError) this.#noteBroken(this.#lines === linesBefore);
+      throw error;
+    }
+    if (pending !== null && !signal.aborted && ++this.#unfinishedLists >= MAX_BROKEN_IN_PLACE) {
+      // It ignores what it does not know, instead of refusing it: no end of the initial events will ever come.
+      this.#refusesWatchList = true;
+      this.#notice('watch-list-refused', 'the server never ended its initial events');
+    }
+  }
+
+  /** Handles one line. `pending` collects the initial state until its end is announced; null from then on. */
+  #take({ type, object }: WatchEvent, pending: Map<string, T> | null): Map<string, T> | null {
+    const { metadata } = object;
+    const resourceVersion = metadata.resourceVersion ?? '';
+    if (type === 'BOOKMARK') {
+      if (pending !== null) {
+        if (metadata.annotations?.[INITIAL_EVENTS_END] !== 'true') return pending;
+        this.#listed([...pending.values()], resourceVersion);
+      }
+      this.#advance(resourceVersion);
+      return null;
+    }
+    this.#events++;
+    const value = type === 'DELETED' ? null : this.#projected(object);
+    if (pending !== null) {
+      const key = `${metadata.namespace ?? ''}/${metadata.name}`;
+      if (value !== null) pending.set(key, value);
+      else pending.delete(key);
+      return pending;
+    }
+    if (value !== null) this.#options.sink.upsert(value);
+    else if (type === 'DELETED') this.#options.sink.remove(metadata.uid ?? '', resourceVersion);
+    this.#advance(resourceVersion);
+    return null;
+  }
+
+  async #listInPages(signal: AbortSignal): Promise<void> {
+    const { transport, resource, namespace, clock } = this.#options;
+    const values: T[] = [];
+    let resourceVersion = '';
+    let next = '';
+    do {
+      const query: Record<string, string> = { ...this.#selectors(), limit: String(PAGE_LIMIT) };
+      if (next !== '') query['continue'] = next;
+      const response = await transport.request({ method: 'GET', path: pathOf(resource, namespace), query, signal });
+      if (response.status !== 200) throw apiErrorOf(`listing ${resource.plural}`, response);
+      this.#lastEventMs = clock.now();
+      const page = response.body as {
+        readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string };
+        readonly items?: readonly KubeObject[];
+      };
+      for (const object of page.items ?? []) {
+        this.#events++;
+        const value = this.#projected(object);
+        if (value !== null) values.push(value);
+        if (clock.now() - this.#sliceStartMs >= SLICE_MS) await this.#breathe();
+      }
+      resourceVersion = page.metadata?.resourceVersion ?? '';
+      next = page.metadata?.continue ?? '';
+    } while (next !== '');
+    this.#listed(values, resourceVersion);
+    this.#advance(resourceVersion);
+    this.#lines++;
+  }
+
+  #listed(values: readonly T[], resourceVersion: string): void {
+    const { resource, sink } = this.#options;
+    const { missed, redundant } = sink.replaceAll(values, resourceVersion);
+    if (this.#listings > 0) {
+      this.#missed += missed.length;
+      this.#redundant += redundant.length;
+      if (missed.length + redundant.length > 0) {
+        const counts = `${missed.length} missed, ${redundant.length} redundant`;
+        this.#notice('diverged', `a listing of ${resource.plural} found ${counts}`);
+      }
+    }
+    this.#listings++;
+    this.#unfinishedLists = 0;
+    this.#relistDue = false;
+    this.#scheduleRelist();
+    this.#synced.resolve();
+  }
+
+  #scheduleRelist(): void {
+    const { clock, relistEveryMs = 3_600_000 } = this.#options;
+    this.#relistTimer?.cancel();
+    if (relistEveryMs <= 0) return;
+    this.#relistTimer = clock.setTimer(relistEveryMs * (0.9 + 0.2 * this.#random()), () => {
+      this.#relistDue = true;
+      this.#current?.abort();
+    });
+  }
+
+  /** An object that cannot be read is left out: one odd object must not blind us for all others. */
+  #projected(object: KubeObject): T | null {
+    try {
+      return this.#options.project(object);
+    } catch (error) {
+      this.#invalid++;
+      const name = `${object.metadata.namespace ?? ''}/${object.metadata.name}`;
+      this.#notice('invalid-object', `${name}: ${error instanceof Error ? error.message : String(error)}`);
+      return null;
+    }
+  }
+
+  #advance(resourceVersion: string): void {
+    if (resourceVersion !== '') this.#resourceVersion = resourceVersion;
+    this.#failures = 0;
+    this.#brokenInPlace = 0;
+  }
+
+  #noteBroken(withoutProgress: boolean): void {
+    this.#brokenInPlace = withoutProgress ? this.#brokenInPlace + 1 : 0;
+    if (this.#brokenInPlace < MAX_BROKEN_IN_PLACE) return;
+    this.#brokenInPlace = 0;
+    this.#resourceVersion = null;
+  }
+
+  async #breathe(): Promise<void> {
+    await this.#options.breathe?.();
+    this.#sliceStartMs = this.#options.clock.now();
+  }
+
+  #selectors(): Record<string, string> {
+    const { fieldSelector, labelSelector } = this.#options;
+    return { ...(fieldSelector && { fieldSelector }), ...(labelSelector && { labelSelector }) };
+  }
+
+  #notice(kind: ReflectorNotice['kind'], message: string): void {
+    this.#options.onNotice?.({ resource: this.#options.resource.plural, kind, message });
+  }
+}
+
+/** The `Status` in an ERROR line. */
+function errorIn({ object }: WatchEvent, doing: string): KubeApiError {
+  const { code, reason, message, details } = object as unknown as {
+    readonly code?: number;
+    readonly reason?: string;
+    readonly message?: string;
+    readonly details?: { readonly retryAfterSeconds?: number };
+  };
+  const retryAfterMs = details?.retryAfterSeconds ? details.retryAfterSeconds * 1000 : null;
+  return new KubeApiError(code ?? 500, reason ?? '', `${doing}: ${message ?? 'ERROR event'}`, retryAfterMs);
+}
