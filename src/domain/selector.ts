@@ -34,3 +34,30 @@ function holds({ key, operator, values }: LabelRequirement, labels: Readonly<Rec
       return operator satisfies never;
   }
 }
+
+/** A label selector that the API server would not have stored. */
+export class SelectorError extends Error {
+  override readonly name = 'SelectorError';
+}
+
+const OPERATORS: ReadonlySet<string> = new Set(['In', 'NotIn', 'Exists', 'DoesNotExist', 'Gt', 'Lt']);
+
+/**
+ * Parses `{matchLabels, matchExpressions}`. Absent and null parts are empty, and an empty selector selects everything;
+ * whether an absent selector selects nothing is the caller's to say.
+ */
+export function selectorOf(json: unknown): LabelSelector {
+  const { matchLabels, matchExpressions } = (json ?? {}) as { matchLabels?: unknown; matchExpressions?: unknown };
+  const requirements: LabelRequirement[] = [];
+  for (const [key, value] of Object.entries((matchLabels ?? {}) as Record<string, unknown>)) {
+    requirements.push({ key, operator: 'In', values: [String(value)] });
+  }
+  for (const expression of (matchExpressions ?? []) as readonly Partial<LabelRequirement>[]) {
+    const { key, operator, values } = expression;
+    if (typeof key !== 'string' || operator === undefined || !OPERATORS.has(operator)) {
+      throw new SelectorError(`unknown operator "${String(operator)}" for label "${String(key)}"`);
+    }
+    requirements.push({ key, operator, values: (values ?? []).map(String) });
+  }
+  return { requirements };
+}

@@ -81,7 +81,12 @@ export interface Ticket {
   readonly decision: Decision;
   /** Name of the PodCheckpoint that holds the state. */
   readonly checkpoint: string;
-  readonly restore: { readonly nodes: 'Any' | 'Same'; readonly attempts: number; readonly onFailure: 'ColdStart' | 'Hold'; readonly maxWaitMs: number };
+  readonly restore: {
+    readonly nodes: 'Any' | 'Same';
+    readonly attempts: number;
+    readonly onFailure: 'ColdStart' | 'Hold';
+    readonly maxWaitMs: number;
+  };
   readonly phase: TicketPhase;
   /** When it entered `phase`. */
   readonly phaseMs: number;

@@ -1,0 +1,70 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { cpuToMilli, formatBytes, quantityToInteger, QuantityError } from './quantity.ts';
+
+describe('quantities', () => {
+  const cpu: Record<string, number> = {
+    '100m': 100,
+    '1': 1000,
+    '1.5': 1500,
+    '0.1': 100,
+    '.5': 500,
+    '2.': 2000,
+    '1u': 1,
+    '1n': 1,
+    '1500001u': 1501,
+    '2e3': 2_000_000,
+    '-1': -1000,
+    '0': 0,
+    '+3': 3000,
+  };
+  for (const [text, milli] of Object.entries(cpu)) {
+    it(`reads ${text} CPUs as ${milli} thousandths`, () => expect(cpuToMilli(text)).toBe(milli));
+  }
+
+  const amounts: Record<string, number> = {
+    '512Mi': 512 * 2 ** 20,
+    '1.5Gi': 1.5 * 2 ** 30,
+    '1Ki': 1024,
+    '1k': 1000,
+    '12E2': 1200,
+    '1E': 1e18 > Number.MAX_SAFE_INTEGER ? Number.MAX_SAFE_INTEGER : 1e18,
+    '100m': 1,
+    '1001m': 2,
+    '0.1Ki': 103,
+    '8Ei': Number.MAX_SAFE_INTEGER,
+    '110': 110,
+  };
+  for (const [text, value] of Object.entries(amounts)) {
+    it(`reads ${text} as ${value}`, () => expect(quantityToInteger(text)).toBe(value));
+  }
+
+  it('takes numbers, as JSON may hold them', () => {
+    expect(cpuToMilli(0.1)).toBe(100);
+    expect(quantityToInteger(110)).toBe(110);
+  });
+
+  for (const text of ['', 'm', '1.5.2', '1mi', '1 Gi', 'Gi', '1e', '--1', '0x10', 'NaN', '1e9999', '.', 'Infinity']) {
+    it(`refuses "${text}"`, () => {
+      expect(() => quantityToInteger(text)).toThrow(QuantityError);
+    });
+  }
+
+  it('is exact where floating point is not', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 10 ** 9 }), fc.integer({ min: 0, max: 999 }), (whole, milli) => {
+        expect(cpuToMilli(`${whole}.${String(milli).padStart(3, '0')}`)).toBe(whole * 1000 + milli);
+      }),
+    );
+  });
+
+  it('writes bytes for people', () => {
+    expect([0, 1023, 1024, 512 * 2 ** 20, 1.5 * 2 ** 30].map(formatBytes)).toEqual([
+      '0',
+      '1023',
+      '1Ki',
+      '512Mi',
+      '1.5Gi',
+    ]);
+  });
+});

@@ -1,0 +1,178 @@
+import type { Checkpoint } from '../../src/domain/checkpoint.ts';
+import type { NodeName, PodUid } from '../../src/domain/ids.ts';
+import type { Node } from '../../src/domain/node.ts';
+import type { Pod } from '../../src/domain/pod.ts';
+import type { Policy } from '../../src/domain/policy.ts';
+import type { Resources } from '../../src/domain/resources.ts';
+import type { Decision, Ticket } from '../../src/domain/ticket.ts';
+
+/** Domain values with sensible defaults; each call overrides what its test is about. Names make UIDs, so that tests read well. */
+
+export const GI = 2 ** 30;
+
+export function makeResources(overrides: Partial<Resources> = {}): Resources {
+  return { cpuMilli: 1000, memoryBytes: GI, ephemeralBytes: 0, pods: 1, extended: null, ...overrides };
+}
+
+/** A running pod of priority 0; `nodeName: null` makes it pending. */
+export function makePod(overrides: Partial<Omit<Pod, 'nodeName' | 'uid' | 'nominatedNodeName'>> & Names = {}): Pod {
+  const name = overrides.name ?? 'pod';
+  const nodeName = overrides.nodeName ?? null;
+  return {
+    namespace: 'default',
+    resourceVersion: '1',
+    labels: {},
+    owner: null,
+    schedulerName: 'default-scheduler',
+    priority: 0,
+    priorityClassName: '',
+    preemptionPolicy: 'PreemptLowerPriority',
+    requests: makeResources(),
+    phase: nodeName === null ? 'Pending' : 'Running',
+    creationMs: 0,
+    startMs: nodeName === null ? null : 0,
+    deletionMs: null,
+    gates: [],
+    unschedulable: false,
+    disruptionTarget: false,
+    frozenBy: null,
+    restored: null,
+    ticket: null,
+    displacements: 0,
+    completionIndex: null,
+    runtimeClassName: null,
+    notCheckpointable: null,
+    restoreShape: null,
+    nodeSelector: null,
+    tolerations: [],
+    ...overrides,
+    name,
+    uid: (overrides.uid ?? `uid-${name}`) as PodUid,
+    nodeName: nodeName as NodeName | null,
+    nominatedNodeName: (overrides.nominatedNodeName ?? null) as NodeName | null,
+  };
+}
+
+interface Names {
+  readonly uid?: string;
+  readonly nodeName?: string | null;
+  readonly nominatedNodeName?: string | null;
+}
+
+/** A ready node with 4 CPUs and 8 GiB whose agent saves pods. */
+export function makeNode(overrides: Partial<Omit<Node, 'name'>> & { readonly name?: string } = {}): Node {
+  const name = overrides.name ?? 'n1';
+  return {
+    uid: `uid-${name}`,
+    resourceVersion: '1',
+    labels: { 'kubernetes.io/hostname': name },
+    allocatable: { cpuMilli: 4000, memoryBytes: 8 * GI, ephemeralBytes: 0, pods: 110, extended: null },
+    unschedulable: false,
+    ready: true,
+    taints: [],
+    canCheckpoint: true,
+    compatibility: null,
+    dumpBytesPerSecond: null,
+    ...overrides,
+    name: name as NodeName,
+  };
+}
+
+/** A policy that protects everything, always. */
+export function makePolicy(overrides: Partial<Policy> = {}): Policy {
+  const name = overrides.name ?? 'everything';
+  return {
+    name,
+    uid: `uid-${name}`,
+    creationMs: 0,
+    resourceVersion: '1',
+    generation: 1,
+    match: { namespaceSelector: null, podSelector: null, priorityClassNames: null },
+    precedence: 0,
+    preemption: { decision: 'Always', maxDelayMs: 60_000, onFailure: 'Evict', freshForMs: 0 },
+    restore: { nodes: 'Any', attempts: 2, onFailure: 'ColdStart', maxWaitMs: 3_600_000 },
+    ...overrides,
+  };
+}
+
+export function makeCheckpoint(
+  overrides: Partial<Omit<Checkpoint, 'nodeName' | 'podUid'>> & {
+    readonly nodeName?: string;
+    readonly podUid?: string;
+  } = {},
+): Checkpoint {
+  const name = overrides.name ?? 'checkpoint';
+  return {
+    namespace: 'default',
+    uid: `uid-${name}`,
+    resourceVersion: '1',
+    creationMs: 0,
+    podName: 'pod',
+    keepFrozen: true,
+    deadlineMs: null,
+    deleting: false,
+    ready: false,
+    frozen: false,
+    thawed: false,
+    failure: null,
+    takenMs: null,
+    bytes: 0,
+    location: null,
+    compatibility: null,
+    ...overrides,
+    name,
+    podUid: (overrides.podUid ?? 'uid-pod') as PodUid,
+    nodeName: (overrides.nodeName ?? 'n1') as NodeName,
+  };
+}
+
+/** A decision about one victim, `pod` on `n1`, for the preemptor `high`. */
+export function makeDecision(overrides: Partial<Decision> = {}): Decision {
+  return {
+    id: 'd1',
+    preemptor: { namespace: 'default', name: 'high', uid: 'uid-high' as PodUid, priority: 1000 },
+    node: 'n1' as NodeName,
+    victims: [
+      {
+        uid: 'uid-pod' as PodUid,
+        namespace: 'default',
+        name: 'pod',
+        action: 'checkpoint',
+        checkpoint: 'pod-uid-pod-d1',
+        onFailure: 'Evict',
+      },
+    ],
+    numPdbViolations: 0,
+    decidedMs: 0,
+    deadlineMs: 60_000,
+    ...overrides,
+  };
+}
+
+/** The ticket of `pod`, waiting in the queue. */
+export function makeTicket(overrides: Partial<Ticket> = {}): Ticket {
+  const name = overrides.name ?? 'pod-uid-pod';
+  return {
+    namespace: 'default',
+    name,
+    uid: `uid-${name}`,
+    resourceVersion: '1',
+    creationMs: 0,
+    deleting: false,
+    pod: { name: 'pod', uid: 'uid-pod' as PodUid, completionIndex: null, displacements: 0 },
+    owner: null,
+    priority: 0,
+    requests: makeResources(),
+    nodeSelector: null,
+    tolerations: [],
+    restoreShape: 'shape',
+    decision: makeDecision(),
+    checkpoint: 'pod-uid-pod-d1',
+    restore: makePolicy().restore,
+    phase: 'Waiting',
+    phaseMs: 0,
+    claim: null,
+    attempts: 0,
+    ...overrides,
+  };
+}
