@@ -19,7 +19,7 @@ test('the API server is ready', async () => {
 test('the real scheduler binds a pod to a node', async () => {
   await cluster.waitForDefaultServiceAccount();
   await cluster.applyObjects(node('node1'), pod('first'));
-  await waitUntilBound('first', 'node1');
+  expect(await nodeOnceBound('first')).toBe('node1');
 });
 
 test('the scheduler comes back from a crash, and asks an extender that fails open', async () => {
@@ -29,7 +29,7 @@ test('the scheduler comes back from a crash, and asks an extender that fails ope
     schedulerConfig({ kubeconfig, extenderUrl: 'http://127.0.0.1:9/v1' }),
   );
   await cluster.applyObjects(pod('second'));
-  await waitUntilBound('second', 'node1');
+  expect(await nodeOnceBound('second')).toBe('node1');
   expect(await cluster.schedulerLog()).toContain('http://127.0.0.1:9/v1');
 });
 
@@ -52,8 +52,9 @@ test('two run side by side, and nothing is left of either', async () => {
   expect(pids.filter(isAlive)).toEqual([]);
 });
 
-async function waitUntilBound(podName: string, nodeName: string): Promise<void> {
-  await cluster.kubectl('wait', `--for=jsonpath={.spec.nodeName}=${nodeName}`, '--timeout=60s', `pod/${podName}`);
+async function nodeOnceBound(podName: string): Promise<string> {
+  await cluster.kubectl('wait', '--for=jsonpath={.spec.nodeName}', '--timeout=60s', `pod/${podName}`);
+  return cluster.kubectl('get', `pod/${podName}`, '-o', 'jsonpath={.spec.nodeName}');
 }
 
 function node(name: string): object {

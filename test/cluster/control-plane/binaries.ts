@@ -18,7 +18,7 @@ export interface Binaries {
 /** What `npm run test:cluster` runs against unless REPRIEVE_KUBERNETES_VERSION says otherwise. */
 const defaultKubernetesVersion = '1.37.2';
 
-/** The 3.6 line is what Kubernetes 1.34 to 1.37 are tested with upstream. */
+/** The same for every Kubernetes version; kubeadm 1.37 itself would take 3.7.0. */
 const etcdVersion = '3.6.16';
 
 export interface BuildOptions {
@@ -27,8 +27,8 @@ export interface BuildOptions {
   readonly signal?: AbortSignal;
 }
 
-export function wantedKubernetesVersion(): string {
-  return process.env['REPRIEVE_KUBERNETES_VERSION'] ?? defaultKubernetesVersion;
+function wantedKubernetesVersion(): string {
+  return process.env['REPRIEVE_KUBERNETES_VERSION'] || defaultKubernetesVersion;
 }
 
 /** Where the programs are, whether built or not. */
@@ -45,7 +45,10 @@ export function binariesOf(kubernetesVersion = wantedKubernetesVersion()): Binar
 }
 
 /** Builds what the cache lacks. Needs Go and its module proxy, so it runs before the network is cut off. */
-export async function buildBinaries(options: BuildOptions, kubernetesVersion = wantedKubernetesVersion()): Promise<void> {
+export async function buildBinaries(
+  options: BuildOptions,
+  kubernetesVersion = wantedKubernetesVersion(),
+): Promise<void> {
   // One after the other: Go already uses every core, and the linker of kube-apiserver alone takes 2.7 GB.
   await build(etcdRecipe(etcdVersion), options);
   await build(kubernetesRecipe(kubernetesVersion), options);

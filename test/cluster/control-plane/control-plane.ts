@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { clusterAddress, insideClusterNetwork } from './address.ts';
 import { binariesOf, type Binaries } from './binaries.ts';
 import { runCommand } from './command.ts';
@@ -12,7 +13,7 @@ import { apiServerFlags, controllerManagerFlags, etcdFlags, schedulerFlags, type
 import { schedulerConfig } from './scheduler-config.ts';
 
 /** What a test knows before the scheduler starts. */
-export interface SchedulerContext {
+interface SchedulerContext {
   readonly kubeconfig: string;
   readonly dir: string;
   readonly pki: Pki;
@@ -33,7 +34,17 @@ export interface ControlPlaneOptions {
 }
 
 type Program = 'etcd' | 'apiserver' | 'controller-manager' | 'scheduler';
+
+interface LaunchPlan {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly isReady: () => Promise<boolean>;
+}
+
 type StopSignal = 'SIGTERM' | 'SIGKILL';
+
+/** The controller manager takes a second or two after its own start. */
+const serviceAccountTimeoutMs = 60_000;
 
 /** `npm run test:cluster` sets it to a folder that it removes after a run without failures. */
 const runFolderVariable = 'REPRIEVE_CLUSTER_DIR';
@@ -61,7 +72,11 @@ export class ControlPlane implements AsyncDisposable {
   readonly #daemons = new Map<Program, Daemon>(); // program -> the last one started, running or not
   #schedulerConfig: SchedulerConfigSource;
 
-  private constructor(site: Site, admin: { certificate: Certificate; kubeconfig: string }, options: ControlPlaneOptions) {
+  private constructor(
+    site: Site,
+    admin: { certificate: Certificate; kubeconfig: string },
+    options: ControlPlaneOptions,
+  ) {
     this.#site = site;
     this.#options = options;
     this.#binaries = options.binaries ?? binariesOf();
@@ -169,7 +184,12 @@ export class ControlPlane implements AsyncDisposable {
 
   /** Pods are refused until the controller manager has made this account. */
   async waitForDefaultServiceAccount(namespace = 'default'): Promise<void> {
-    await this.kubectl('wait', '--for=create', `--namespace=${namespace}`, '--timeout=60s', 'serviceaccount/default');
+    const url = `${this.url}/api/v1/namespaces/${namespace}/serviceaccounts/default`;
+    const deadlineMs = Date.now() + serviceAccountTimeoutMs;
+    while (!(await answersOk(url, this.#trust))) {
+      if (Date.now() > deadlineMs) throw new Error(`namespace ${namespace}: no default service account`);
+      await sleep(50);
+    }
   }
 
   async schedulerLog(): Promise<string> {
@@ -187,47 +207,47 @@ export class ControlPlane implements AsyncDisposable {
     await this.stop();
   }
 
+  get #trust(): { caPath: string; client: Certificate } {
+    return { caPath: this.caPath, client: this.admin };
+  }
+
   get #schedulerConfigPath(): string {
     return join(this.dir, 'scheduler.yaml');
   }
 
   async #launch(name: Program): Promise<void> {
     if (this.#daemons.get(name)?.isRunning) throw new Error(`${name} is already running`);
-    const [command, args, probe] = this.#recipe(name);
+    const { command, args, isReady } = this.#launchPlan(name);
     const daemon = await Daemon.start({ name, command, args, cwd: this.dir, logPath: join(this.dir, `${name}.log`) });
     this.#daemons.set(name, daemon);
-    await daemon.ready(probe);
+    await daemon.ready(isReady);
   }
 
-  #recipe(name: Program): [command: string, args: string[], probe: () => Promise<boolean>] {
+  #launchPlan(name: Program): LaunchPlan {
     const { ports } = this.#site;
-    const trust = { caPath: this.caPath, client: this.admin };
-    switch (name) {
-      case 'etcd':
-        return [
-          this.#binaries.etcd,
-          etcdFlags(this.#site),
-          () => answersOk(`http://127.0.0.1:${ports.etcdClient}/health`),
-        ];
-      case 'apiserver':
-        return [
-          this.#binaries.apiServer,
-          [...apiServerFlags(this.#site), ...(this.#options.apiServerFlags ?? [])],
-          () => answersOk(`${this.url}/readyz`, trust),
-        ];
-      case 'controller-manager':
-        return [
-          this.#binaries.controllerManager,
-          [...controllerManagerFlags(this.#site), ...(this.#options.controllerManagerFlags ?? [])],
-          () => answersOk(`https://127.0.0.1:${ports.controllerManager}/healthz`),
-        ];
-      case 'scheduler':
-        return [
-          this.#binaries.scheduler,
-          schedulerFlags(this.#site, this.#schedulerConfigPath),
-          () => answersOk(`https://127.0.0.1:${ports.scheduler}/readyz`),
-        ];
-    }
+    const plans: Record<Program, LaunchPlan> = {
+      etcd: {
+        command: this.#binaries.etcd,
+        args: etcdFlags(this.#site),
+        isReady: () => answersOk(`http://127.0.0.1:${ports.etcdClient}/health`),
+      },
+      apiserver: {
+        command: this.#binaries.apiServer,
+        args: [...apiServerFlags(this.#site), ...(this.#options.apiServerFlags ?? [])],
+        isReady: () => answersOk(`${this.url}/readyz`, this.#trust),
+      },
+      'controller-manager': {
+        command: this.#binaries.controllerManager,
+        args: [...controllerManagerFlags(this.#site), ...(this.#options.controllerManagerFlags ?? [])],
+        isReady: () => answersOk(`https://127.0.0.1:${ports.controllerManager}/healthz`),
+      },
+      scheduler: {
+        command: this.#binaries.scheduler,
+        args: schedulerFlags(this.#site, this.#schedulerConfigPath),
+        isReady: () => answersOk(`https://127.0.0.1:${ports.scheduler}/readyz`),
+      },
+    };
+    return plans[name];
   }
 
   async #end(name: Program, signal?: StopSignal): Promise<void> {

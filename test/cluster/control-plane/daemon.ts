@@ -12,10 +12,10 @@ export interface DaemonOptions {
   readonly logPath: string;
 }
 
-/** Longest wait for a program to be ready: ten times what a loaded 2-core machine was seen to need. */
+/** Longest wait for a program to be ready: the API server needs 2 to 3 s on 2 busy cores. */
 const readyTimeoutMs = 90_000;
 const probeEveryMs = 50;
-/** An API server that drains its requests ends in 1 s here; SIGKILL is for what hangs. */
+/** An API server that ends its watches first is gone after 1 s; SIGKILL is for what hangs. */
 const termTimeoutMs = 15_000;
 
 /** Process groups alive, ended when this process exits without having stopped them. */

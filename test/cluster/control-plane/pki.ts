@@ -93,13 +93,12 @@ export class Pki {
   async #request(name: string, subject: Subject, extensions: readonly string[], signer: readonly string[] = []) {
     const { certPath, keyPath } = this.#pathsOf(name);
     const organization = subject.organization === undefined ? '' : `/O=${subject.organization}`;
-    await runCommand('openssl', [
-      ...['req', '-x509', '-new', '-config', this.#configPath, '-days', days],
-      ...['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-noenc', '-keyout', keyPath, '-out', certPath],
-      ...['-subj', `${organization}/CN=${subject.commonName}`, '-set_serial', `0x1${randomBytes(8).toString('hex')}`],
-      ...signer,
-      ...extensions.flatMap((extension) => ['-addext', extension]),
-    ]);
+    const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-noenc', '-keyout', keyPath];
+    const identity = ['-subj', `${organization}/CN=${subject.commonName}`];
+    const serial = ['-set_serial', `0x1${randomBytes(8).toString('hex')}`];
+    const added = extensions.flatMap((extension) => ['-addext', extension]);
+    const request = ['req', '-x509', '-new', '-config', this.#configPath, '-days', days, '-out', certPath];
+    await runCommand('openssl', [...request, ...key, ...identity, ...serial, ...signer, ...added]);
     await Promise.all([chmod(keyPath, 0o600), chmod(certPath, 0o600)]);
   }
 }

@@ -47,6 +47,8 @@ export function apiServerFlags({ dir, ports, pki, apiServer, serviceAccounts }: 
     '--allow-privileged=true',
     // Nobody here reaches the service `kubernetes` through its address, and a restart need not wait for the old lease.
     '--endpoint-reconciler-type=none',
+    // Ends the watches of its clients when told to stop; without it, it waits for them to go by themselves.
+    '--shutdown-watch-termination-grace-period=5s',
     '--profiling=false',
   ];
 }
@@ -58,6 +60,9 @@ export function controllerManagerFlags({ ports, pki, serviceAccounts, kubeconfig
     `--root-ca-file=${pki.ca.certPath}`,
     '--use-service-account-credentials=true',
     '--leader-elect=false',
+    // It makes an account and a token for each of its controllers; the default rate makes that last 5 s.
+    '--kube-api-qps=500',
+    '--kube-api-burst=1000',
     // A simulated node says Ready once and may never renew its Lease; the default would mark it lost after 50 s.
     '--node-monitor-grace-period=1h',
   ];

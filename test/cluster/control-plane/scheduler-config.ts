@@ -12,7 +12,7 @@ export interface KubeSchedulerConfiguration {
   readonly profiles?: readonly object[];
 }
 
-export interface Extender {
+interface Extender {
   readonly urlPrefix: string;
   readonly preemptVerb?: string;
   readonly filterVerb?: string;
