@@ -12,7 +12,11 @@ export type Command =
   | { readonly kind: 'CreateTicket'; readonly order: TicketOrder }
   | { readonly kind: 'DeleteTicket'; readonly ticket: Ticket; readonly because: string }
   | { readonly kind: 'CreateCheckpoint'; readonly order: CheckpointOrder; readonly preemptor: PodRef }
-  | { readonly kind: 'DeleteCheckpoint'; readonly checkpoint: Checkpoint; readonly undo: { readonly victim: Pod; readonly because: string } | null }
+  | {
+      readonly kind: 'DeleteCheckpoint';
+      readonly checkpoint: Checkpoint;
+      readonly undo: { readonly victim: Pod; readonly because: string } | null;
+    }
   | { readonly kind: 'ReleaseCheckpoint'; readonly checkpoint: Checkpoint }
   | { readonly kind: 'Nominate'; readonly pod: PodRef; readonly node: NodeName | null }
   | { readonly kind: 'Wake'; readonly pod: Pod; readonly node: NodeName }

@@ -148,7 +148,8 @@ function bytesBeingWritten(view: ClusterView, offer: Offer, costs: CostModel): n
 function latestCheckpoint(view: ClusterView, pod: Pod): Checkpoint | null {
   let latest: Checkpoint | null = null;
   for (const checkpoint of view.checkpointsOfPod(pod.uid)) {
-    if (!checkpoint.ready || checkpoint.deleting || checkpoint.takenMs === null) continue;
+    // One that was made to hold the pod frozen belongs to its preemption, and goes when that is off.
+    if (!checkpoint.ready || checkpoint.deleting || checkpoint.keepFrozen || checkpoint.takenMs === null) continue;
     if (latest === null || checkpoint.takenMs > (latest.takenMs ?? 0)) latest = checkpoint;
   }
   return latest;
@@ -160,7 +161,8 @@ function toDecision(view: ClusterView, preemptor: Pod, chosen: PlannedOffer, con
   const victims = chosen.offer.victims.map(({ pod, policy }, position): PlannedVictim => {
     const plan = chosen.plans[position] as VictimPlan;
     promisedMs = Math.max(promisedMs, plan.saveMs);
-    if (policy !== null && plan.action === 'checkpoint') maxDelayMs = Math.min(maxDelayMs, policy.preemption.maxDelayMs);
+    if (policy !== null && plan.action === 'checkpoint')
+      maxDelayMs = Math.min(maxDelayMs, policy.preemption.maxDelayMs);
     return {
       uid: pod.uid,
       namespace: pod.namespace,

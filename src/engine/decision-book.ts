@@ -67,7 +67,8 @@ export class DecisionBook {
       if (ticket.phase !== 'Saving' && ticket.phase !== 'Displacing') continue;
       if (ticket.deleting || this.#closed.has(decision.id)) continue;
       const known = this.#open.get(decision.preemptor.uid);
-      if (known === undefined || (known.id !== decision.id && known.decidedMs < decision.decidedMs)) this.open(decision);
+      if (known === undefined || (known.id !== decision.id && known.decidedMs < decision.decidedMs))
+        this.open(decision);
     }
     for (const id of this.#closed) if (!named.has(id)) this.#closed.delete(id);
   }

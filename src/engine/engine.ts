@@ -100,7 +100,11 @@ export class Engine implements ExtenderCallbacks {
     this.events.emit('preempt:answered', { preemptor: request.preemptor, verdict });
     const first = request.candidates[0];
     if (verdict.candidates.length === 0 && verdict.decisionId === null && first !== undefined) {
-      this.#reconciler.hold(request.preemptor.uid, first.node, verdict.reason === 'AllReserved' ? 'nodeFree' : 'synced');
+      this.#reconciler.hold(
+        request.preemptor.uid,
+        first.node,
+        verdict.reason === 'AllReserved' ? 'nodeFree' : 'synced',
+      );
     }
     return verdict;
   }
@@ -115,7 +119,10 @@ export class Engine implements ExtenderCallbacks {
       : await this.#options.readTickets(request.namespace, owner.uid);
     const isOpen = tickets.some(
       (ticket) =>
-        !isFinal(ticket.phase) && ticket.claim === null && !ticket.deleting && sameIdentity(ticket, { ...request, owner }),
+        !isFinal(ticket.phase) &&
+        ticket.claim === null &&
+        !ticket.deleting &&
+        sameIdentity(ticket, { ...request, owner }),
     );
     return isOpen ? { gate: true, reason: 'OpenTicket' } : { gate: false, reason: 'NoTicket' };
   }
@@ -143,7 +150,9 @@ export class Engine implements ExtenderCallbacks {
     for (const decision of outcome.closed) {
       this.#book.close(decision);
       const isOwn = decision.preemptor.uid === request.preemptor.uid;
-      const message = isOwn ? 'kube-scheduler asked anew' : `${request.preemptor.name} of higher priority takes the node`;
+      const message = isOwn
+        ? 'kube-scheduler asked anew'
+        : `${request.preemptor.name} of higher priority takes the node`;
       this.events.emit('decision:closed', { decision, because: isOwn ? 'NotBound' : 'Superseded', message });
       if (!isOwn) this.#reconciler.hold(decision.preemptor.uid, decision.node, 'nodeFree');
     }

@@ -21,14 +21,23 @@ const NOT_HOLDER = 'does not hold the checkpoint of this pod';
  * `filter`: keeps pods off nodes that are being emptied for others, and restored pods off nodes that cannot restore them.
  * Everybody else passes unchanged, which costs one look at two small collections.
  */
-export function filter(view: ClusterView, book: DecisionBook, maxRestores: number, request: FilterRequest): FilterVerdict {
+export function filter(
+  view: ClusterView,
+  book: DecisionBook,
+  maxRestores: number,
+  request: FilterRequest,
+): FilterVerdict {
   const { pod } = request;
   if (book.size === 0 && pod.ticket === null) return REFUSES_NOBODY;
   const refused = new Map<NodeName, string>();
   for (const name of request.nodeNames) {
     const on = view.node(name);
     if (on === undefined) continue;
-    const why = isReservedFor(view, book, on, pod) ? RESERVED : pod.ticket === null ? null : whyNotHere(view, on, pod, maxRestores);
+    const why = isReservedFor(view, book, on, pod)
+      ? RESERVED
+      : pod.ticket === null
+        ? null
+        : whyNotHere(view, on, pod, maxRestores);
     if (why !== null) refused.set(name, why);
   }
   return { refused };

@@ -53,7 +53,11 @@ export function preempt(request: PreemptRequest, context: PreemptContext): Preem
     case 'passThrough':
       return { verdict: verdictOf('NothingProtected', choice.candidates), opened: null, closed: stale };
     case 'evictNow':
-      return { verdict: verdictOf('NoneToSave', [choice.candidate], choice.candidate.node), opened: null, closed: stale };
+      return {
+        verdict: verdictOf('NoneToSave', [choice.candidate], choice.candidate.node),
+        opened: null,
+        closed: stale,
+      };
     case 'none':
       return { verdict: verdictOf(choice.because, []), opened: null, closed: stale };
     case 'save': {
@@ -82,7 +86,8 @@ function followUp(decision: Decision, context: PreemptContext): PreemptVerdict |
     if (pod.deletionMs !== null) terminating.push(uid);
   }
   const about = { node: decision.node, decisionId: decision.id, saving: 0 };
-  if (remaining > terminating.length) return { ...about, reason: 'StillSaving', candidates: [], saving: remaining - terminating.length };
+  if (remaining > terminating.length)
+    return { ...about, reason: 'StillSaving', candidates: [], saving: remaining - terminating.length };
   if (terminating.length > 0) {
     const candidate = { node: decision.node, victims: terminating, numPdbViolations: decision.numPdbViolations };
     return { ...about, reason: 'Displacing', candidates: [candidate] };

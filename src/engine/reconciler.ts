@@ -95,7 +95,8 @@ export class Reconciler {
         this.#refused.set(`${preemptor.uid}/${decision.node}`, clock.now() + settings.retryNodeAfterMs);
         this.hold(preemptor.uid, decision.node, 'synced');
       }
-      if (preemptor.nominatedNodeName === decision.node) commands.push({ kind: 'Nominate', pod: preemptor, node: null });
+      if (preemptor.nominatedNodeName === decision.node)
+        commands.push({ kind: 'Nominate', pod: preemptor, node: null });
     }
     const nowMs = clock.now();
     for (const [key, untilMs] of this.#refused) if (nowMs >= untilMs) this.#refused.delete(key);

@@ -35,7 +35,8 @@ function stepDisplaced(world: World, ticket: Ticket, steps: Steps): void {
   if (victim !== undefined && victim.deletionMs === null && !isTerminal(victim)) return; // it still runs
   const saved = isSaved(world, ticket);
   if (victim !== undefined) {
-    if (saved && ticket.phase === 'Saving') move(steps, ticket, 'Displacing', 'Evicted', 'its state is saved; the pod is going');
+    if (saved && ticket.phase === 'Saving')
+      move(steps, ticket, 'Displacing', 'Evicted', 'its state is saved; the pod is going');
     return;
   }
   if (saved) move(steps, ticket, 'Waiting', 'Queued', 'waits for room on a compatible node');
@@ -72,29 +73,39 @@ function stepClaimed(world: World, ticket: Ticket, claim: { readonly uid: Pod['u
   const { view, nowMs } = world;
   const pod = view.pod(claim.uid);
   if (pod === undefined) {
-    if (ticket.owner === null) move(steps, ticket, 'Abandoned', 'PodDeleted', 'the pod was deleted before it was restored');
+    if (ticket.owner === null)
+      move(steps, ticket, 'Abandoned', 'PodDeleted', 'the pod was deleted before it was restored');
     else steps.do({ kind: 'Claim', ticket, pod: null });
     return;
   }
   if (pod.restored !== null) {
     const { succeeded, reason, message } = pod.restored;
-    if (succeeded) move(steps, ticket, 'Restored', 'Restored', `continues in ${pod.name} on ${pod.nodeName ?? 'a node'}`);
+    if (succeeded)
+      move(steps, ticket, 'Restored', 'Restored', `continues in ${pod.name} on ${pod.nodeName ?? 'a node'}`);
     else move(steps, ticket, 'ColdStarted', reason, message);
     return;
   }
   if (isTerminal(pod)) {
-    move(steps, ticket, 'ColdStarted', 'EndedUnreported', 'the pod ended, and its node never said that it was restored');
+    move(
+      steps,
+      ticket,
+      'ColdStarted',
+      'EndedUnreported',
+      'the pod ended, and its node never said that it was restored',
+    );
     return;
   }
   if (pod.nodeName !== null) {
     if (ticket.phase !== 'Restoring') move(steps, ticket, 'Restoring', 'Placed', `on ${pod.nodeName}`);
     else if (pod.phase === 'Running') {
       if (nowMs < ticket.phaseMs + RESTORE_REPORT_MS) steps.lookAgainAt(ticket.phaseMs + RESTORE_REPORT_MS);
-      else move(steps, ticket, 'ColdStarted', 'NotReported', 'the pod runs, and its node never said that it was restored');
+      else
+        move(steps, ticket, 'ColdStarted', 'NotReported', 'the pod runs, and its node never said that it was restored');
     }
     return;
   }
-  if (!isGated(pod) && ticket.phase === 'Waiting') move(steps, ticket, 'Admitted', 'Admitted', 'kube-scheduler places it');
+  if (!isGated(pod) && ticket.phase === 'Waiting')
+    move(steps, ticket, 'Admitted', 'Admitted', 'kube-scheduler places it');
 }
 
 /** The state is no longer needed; the record stays a while for people to read. */

@@ -26,7 +26,12 @@ export type VictimState =
   | { readonly kind: 'failed'; readonly pod: Pod; readonly reason: string; readonly message: string };
 
 /** Defaults of ReprievePolicy.spec.restore, for a victim whose policy went away while it was being saved. */
-const DEFAULT_RESTORE: Policy['restore'] = { nodes: 'Any', attempts: 2, onFailure: 'ColdStart', maxWaitMs: 24 * 3_600_000 };
+const DEFAULT_RESTORE: Policy['restore'] = {
+  nodes: 'Any',
+  attempts: 2,
+  onFailure: 'ColdStart',
+  maxWaitMs: 24 * 3_600_000,
+};
 
 export function victimState(view: ClusterView, decision: Decision, victim: PlannedVictim, nowMs: number): VictimState {
   const pod = view.pod(victim.uid);
@@ -41,7 +46,8 @@ export function victimState(view: ClusterView, decision: Decision, victim: Plann
 
   const checkpoint = view.checkpoint(objectKey(victim.namespace, victim.checkpoint));
   if (checkpoint === undefined) {
-    if (victim.action === 'reuse') return failed(pod, 'CheckpointGone', `checkpoint ${victim.checkpoint} no longer exists`);
+    if (victim.action === 'reuse')
+      return failed(pod, 'CheckpointGone', `checkpoint ${victim.checkpoint} no longer exists`);
     return unfinished(createCheckpoint(decision, victim, ticket), decision, pod, nowMs);
   }
   if (checkpoint.failure !== null) return failed(pod, checkpoint.failure.reason, checkpoint.failure.message);

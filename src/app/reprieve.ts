@@ -1,0 +1,106 @@
+import { OWNER_UID_LABEL } from '../domain/labels.ts';
+import { DEFAULT_COST_MODEL, type CostModel } from '../domain/victim-cost.ts';
+import { Engine } from '../engine/engine.ts';
+import { DEFAULT_ENGINE_SETTINGS, type EngineSettings } from '../engine/steps.ts';
+import { ClusterIndex } from '../index/cluster-index.ts';
+import { KubeClient } from '../kube/client.ts';
+import { ClusterReader } from '../kube/cluster-reader.ts';
+import { KubeClusterWriter } from '../kube/cluster-writer.ts';
+import { EventRecorder } from '../kube/event-recorder.ts';
+import { ticketOf } from '../kube/project/ticket.ts';
+import type { ReflectorNotice } from '../kube/reflector.ts';
+import { RESOURCES } from '../kube/resources.ts';
+import type { KubeTransport } from '../kube/transport.ts';
+import { narrate } from '../observe/narrator.ts';
+import type { Clock } from '../ports/clock.ts';
+
+export interface ReprieveOptions {
+  readonly transport: KubeTransport;
+  readonly clock: Clock;
+  readonly settings?: Partial<EngineSettings>;
+  readonly costs?: Partial<CostModel>;
+  readonly onUnsynced?: 'Hold' | 'PassThrough';
+  readonly isLeader?: () => boolean;
+  /** Name of this process among its replicas; the pod's name in a cluster. */
+  readonly instance: string;
+  readonly random?: () => number;
+  /** Lets other work of a real process run between slices of a long listing. */
+  readonly breathe?: () => Promise<void>;
+  readonly onNotice?: (notice: ReflectorNotice) => void;
+  readonly onListenerError?: (error: unknown) => void;
+}
+
+/**
+ * One Reprieve over one API server, real or embedded: index, reader, writer, engine and Events, without a network of its own.
+ * `serve` puts HTTP in front of it, tests and the simulator call its engine directly.
+ */
+export class Reprieve {
+  readonly index = new ClusterIndex();
+  readonly engine: Engine;
+  readonly reader: ClusterReader;
+  readonly #recorder: EventRecorder;
+  #isSynced = false;
+
+  constructor(options: ReprieveOptions) {
+    const { transport, clock } = options;
+    const client = new KubeClient(transport);
+    this.reader = new ClusterReader({
+      transport,
+      clock,
+      index: this.index,
+      ...(options.random && { random: options.random }),
+      ...(options.breathe && { breathe: options.breathe }),
+      ...(options.onNotice && { onNotice: options.onNotice }),
+    });
+    this.engine = new Engine({
+      view: this.index,
+      writer: new KubeClusterWriter({ client, clock, apply: (event) => this.index.apply(event) }),
+      clock,
+      settings: { ...DEFAULT_ENGINE_SETTINGS, ...options.settings },
+      costs: { ...DEFAULT_COST_MODEL, ...options.costs },
+      onUnsynced: options.onUnsynced ?? 'Hold',
+      isSynced: () => this.#isSynced,
+      isLeader: options.isLeader ?? (() => true),
+      readTickets: async (namespace, ownerUid) => {
+        const labelSelector = `${OWNER_UID_LABEL}=${ownerUid}`;
+        return (await client.list(RESOURCES.reprieves, { namespace, labelSelector })).map(ticketOf);
+      },
+      instanceId: options.instance
+        .toLowerCase()
+        .replace(/[^a-z0-9]/g, '')
+        .slice(-3),
+      onListenerError: options.onListenerError ?? (() => undefined),
+    });
+    this.#recorder = new EventRecorder({ client, clock, instance: options.instance });
+    narrate(this.engine.events, this.index, this.#recorder);
+  }
+
+  get isSynced(): boolean {
+    return this.#isSynced;
+  }
+
+  /** Resolves when the index holds the cluster and the engine answers. */
+  async start(): Promise<void> {
+    this.reader.start();
+    this.engine.start();
+    await this.reader.synced;
+    this.#isSynced = true;
+    this.engine.poke();
+  }
+
+  async stop(): Promise<void> {
+    this.engine.stop();
+    await this.reader.stop();
+  }
+
+  /** What `/debug/state` shows: names, counts and decisions; no pod contents. */
+  describe(): object {
+    const tickets = [...this.index.tickets()].map(({ namespace, name, phase, priority, claim }) => ({
+      name: `${namespace}/${name}`,
+      phase,
+      priority,
+      claim: claim?.name ?? null,
+    }));
+    return { synced: this.#isSynced, engine: this.engine.describe(), tickets, watches: this.reader.stats() };
+  }
+}

@@ -1,0 +1,129 @@
+import type { PodUid } from '../domain/ids.ts';
+import { formatBytes } from '../domain/quantity.ts';
+import type { Pod } from '../domain/pod.ts';
+import type { Decision, Ticket } from '../domain/ticket.ts';
+import type { Command } from '../engine/commands.ts';
+import type { EngineEvents } from '../engine/engine-events.ts';
+import type { CloseReason } from '../engine/steps.ts';
+import type { ClusterView } from '../index/types.ts';
+import { objectKey } from '../domain/ids.ts';
+import type { ClusterEventRecord, EventSink, PodRef } from '../ports/cluster-writer.ts';
+import { EVENT_REASONS, type EventReason } from './event-reasons.ts';
+
+/**
+ * Tells the story as Kubernetes Events, on both sides: the victim's name the preemptor and the other way round, so that
+ * `kubectl describe` of either pod explains what happened to it.
+ */
+export function narrate(events: EngineEvents, view: ClusterView, sink: EventSink): void {
+  events.on('command:done', ({ command, outcome }) => {
+    if (outcome === 'done') narrateCommand(command, view, sink);
+  });
+  events.on('decision:opened', ({ decision }) => {
+    const saved = decision.victims.filter((victim) => victim.action !== 'evict').map((victim) => victim.name);
+    say(sink, 'PreemptionHeld', podObject(decision.preemptor), `waits on ${decision.node} until saved: ${saved.join(', ')}`);
+  });
+  events.on('decision:closed', ({ decision, because, message }) => {
+    if (!ENDED_WELL.has(because)) {
+      say(sink, 'PreemptionCancelled', podObject(decision.preemptor), `preemption on ${decision.node} is off: ${message}`);
+    }
+  });
+}
+
+const ENDED_WELL: ReadonlySet<CloseReason> = new Set<CloseReason>(['Bound', 'PreemptorGone']);
+
+function narrateCommand(command: Command, view: ClusterView, sink: EventSink): void {
+  switch (command.kind) {
+    case 'CreateCheckpoint':
+      say(sink, 'Checkpointing', podObject(command.order.pod), `is being saved for ${nameOf(command.preemptor)}`, podObject(command.preemptor));
+      return;
+    case 'Evict':
+      narrateEviction(command, view, sink);
+      return;
+    case 'DeleteCheckpoint':
+      if (command.undo !== null) say(sink, 'Thawed', podObject(command.undo.victim), `goes on: ${command.undo.because}`);
+      return;
+    case 'Ungate':
+      narrateUngate(command, sink);
+      return;
+    case 'SetTicketPhase':
+      narratePhase(command, view, sink);
+      return;
+    case 'CreateTicket':
+    case 'DeleteTicket':
+    case 'ReleaseCheckpoint':
+    case 'Nominate':
+    case 'Wake':
+    case 'RecreatePod':
+    case 'Claim':
+      return;
+    default:
+      command satisfies never;
+  }
+}
+
+function narrateEviction(command: Extract<Command, { kind: 'Evict' }>, view: ClusterView, sink: EventSink): void {
+  const { order, decision, victim, unsaved } = command;
+  const preemptor = podObject(decision.preemptor);
+  const pod = podObject(order.victim);
+  if (unsaved !== null) {
+    say(sink, 'EvictedUnsaved', pod, `evicted for ${nameOf(decision.preemptor)} without its state: ${unsaved}`, preemptor);
+    say(sink, 'EvictedUnsaved', preemptor, `${nameOf(order.victim)} was evicted without its state: ${unsaved}`, pod);
+    return;
+  }
+  const checkpoint = victim.checkpoint === null ? undefined : view.checkpoint(objectKey(victim.namespace, victim.checkpoint));
+  const how = checkpoint === undefined ? '' : `, saved as ${checkpoint.name} (${formatBytes(checkpoint.bytes)})`;
+  say(sink, 'Displaced', pod, `evicted from ${decision.node} for ${nameOf(decision.preemptor)}${how}`, preemptor);
+}
+
+function narrateUngate({ pod, as, because }: Extract<Command, { kind: 'Ungate' }>, sink: EventSink): void {
+  const related = as === null ? undefined : ticketObject(as.ticket);
+  switch (because) {
+    case 'Admitted':
+      say(sink, 'RestoreAdmitted', podObject(pod), 'there is room: it continues where it stopped', related);
+      return;
+    case 'GateExpired':
+      say(sink, 'GateExpired', podObject(pod), 'no room yet: waits as an ordinary pending pod and continues where it lands', related);
+      return;
+    case 'NoMatchingTicket':
+      say(sink, 'ColdStarted', podObject(pod), 'nothing was saved that it could continue: starts from the beginning');
+      return;
+    default:
+      because satisfies never;
+  }
+}
+
+/** Phases that end a ticket are told on the pod that continues it, and on the ticket itself. */
+function narratePhase(command: Extract<Command, { kind: 'SetTicketPhase' }>, view: ClusterView, sink: EventSink): void {
+  const { ticket, phase, message } = command;
+  const reason = PHASE_REASONS[phase];
+  if (reason === undefined) return;
+  say(sink, reason, ticketObject(ticket), message);
+  const pod: Pod | undefined = ticket.claim === null ? undefined : view.pod(ticket.claim.uid);
+  if (pod !== undefined) say(sink, reason, podObject(pod), message, ticketObject(ticket));
+}
+
+const PHASE_REASONS: Partial<Record<Ticket['phase'], EventReason>> = {
+  Waiting: 'RestoreQueued',
+  Restored: 'Restored',
+  ColdStarted: 'ColdStarted',
+  Abandoned: 'Abandoned',
+};
+
+type Subject = ClusterEventRecord['regarding'];
+
+function say(sink: EventSink, reason: EventReason, regarding: Subject, message: string, related?: Subject): void {
+  const { type, action } = EVENT_REASONS[reason];
+  sink.emit({ regarding, ...(related && { related }), type, reason, action, message });
+}
+
+function podObject(pod: PodRef | Decision['preemptor'] | Pod): Subject {
+  return { kind: 'Pod', namespace: pod.namespace, name: pod.name, uid: pod.uid as PodUid };
+}
+
+function ticketObject(ticket: Ticket): Subject {
+  return { kind: 'Reprieve', namespace: ticket.namespace, name: ticket.name, uid: ticket.uid };
+}
+
+function nameOf(pod: { readonly namespace: string; readonly name: string }): string {
+  return `${pod.namespace}/${pod.name}`;
+}
