@@ -1,0 +1,224 @@
+import { describe, expect, it } from 'vitest';
+import {
+  makeCheckpoint,
+  makeDecision,
+  makeNode,
+  makePod,
+  makePolicy,
+  makeTicket,
+} from '../../test/support/builders.ts';
+import { TestWorld, uidOf } from '../../test/support/world.ts';
+import type { PlannedVictim } from '../domain/ticket.ts';
+
+const high = makePod({ name: 'high', priority: 1000 });
+const pod = makePod({ name: 'pod', nodeName: 'n1', priority: 10 });
+const ticket = makeTicket({ phase: 'Saving' });
+const [planned] = makeDecision().victims as [PlannedVictim];
+const checkpoint = makeCheckpoint({ name: planned.checkpoint as string, podUid: pod.uid });
+const saved = { ...checkpoint, ready: true, frozen: true, takenMs: 9_000, bytes: 1 };
+const frozenPod = makePod({ ...pod, frozenBy: checkpoint.name });
+const nominated = makePod({ ...high, nominatedNodeName: 'n1' });
+
+/** A decision about `pod` for `high` has been made; nothing is written yet. */
+function decided(decision = makeDecision()): TestWorld {
+  const world = new TestWorld().put('node', makeNode()).put('policy', makePolicy()).put('pod', high, pod);
+  world.book.open(decision);
+  return world;
+}
+
+/** The same with ticket, nomination and checkpoint in place. */
+function saving(decision = makeDecision()): TestWorld {
+  return decided(decision)
+    .put('pod', nominated)
+    .put('ticket', { ...ticket, decision })
+    .put('checkpoint', checkpoint);
+}
+
+describe('prepare', () => {
+  it('writes the ticket before the order to save, and nominates meanwhile', () => {
+    const world = decided();
+    expect(world.commands()).toEqual(['Nominate high n1', 'CreateTicket pod-uid-pod']);
+    world.put('ticket', ticket).put('pod', nominated);
+    expect(world.commands()).toEqual(['CreateCheckpoint pod-uid-pod-d1']);
+    world.put('checkpoint', checkpoint);
+    expect(world.commands()).toEqual([]);
+  });
+
+  it('nominates again when kube-scheduler cleared it', () => {
+    expect(saving().put('pod', high).commands()).toEqual(['Nominate high n1']);
+  });
+
+  it('waits for a preemptor that our watch has not brought yet, but not for ever', () => {
+    const world = saving(makeDecision({ decidedMs: 8_000 })).remove('pod', high);
+    expect(world.steps().closed).toEqual([]);
+    world.nowMs = 13_000;
+    expect(world.steps().closed).toMatchObject([{ because: 'PreemptorGone' }]);
+  });
+});
+
+describe('commit', () => {
+  it('evicts when the checkpoint is ready, frozen, and the pod says so itself', () => {
+    expect(
+      saving()
+        .put('checkpoint', { ...saved, frozen: false })
+        .put('pod', frozenPod)
+        .commands(),
+    ).toEqual([]);
+    expect(
+      saving()
+        .put('checkpoint', { ...saved, ready: false })
+        .put('pod', frozenPod)
+        .commands(),
+    ).toEqual([]);
+    expect(saving().put('checkpoint', saved).commands()).toEqual([]);
+    const world = saving().put('checkpoint', saved).put('pod', frozenPod);
+    expect(world.commands()).toEqual(['Evict pod']);
+    expect(world.steps().commands[0]).toMatchObject({ order: { frozenBy: checkpoint.name }, unsaved: null });
+  });
+
+  it('evicts nobody before everybody is saved', () => {
+    const second: PlannedVictim = {
+      ...planned,
+      uid: uidOf('second'),
+      name: 'second',
+      checkpoint: 'second-uid-second-d1',
+    };
+    const plain: PlannedVictim = { ...planned, uid: uidOf('plain'), name: 'plain', action: 'evict', checkpoint: null };
+    const decision = makeDecision({ victims: [planned, second, plain] });
+    const world = saving(decision)
+      .put('pod', frozenPod, makePod({ name: 'second', nodeName: 'n1' }), makePod({ name: 'plain', nodeName: 'n1' }))
+      .put('checkpoint', saved);
+    expect(world.commands()).toEqual(['CreateTicket second-uid-seco']);
+    world
+      .put(
+        'ticket',
+        makeTicket({
+          ...ticket,
+          name: 'second-uid-seco',
+          uid: 't2',
+          decision,
+          checkpoint: 'second-uid-second-d1',
+          pod: { ...ticket.pod, name: 'second', uid: uidOf('second') },
+        }),
+      )
+      .put('checkpoint', { ...saved, name: 'second-uid-second-d1', uid: 'c2', podUid: uidOf('second') })
+      .put('pod', makePod({ name: 'second', nodeName: 'n1', frozenBy: 'second-uid-second-d1' }));
+    expect(world.commands()).toEqual(['Evict pod', 'Evict second', 'Evict plain']);
+  });
+
+  it('goes on with those who still stand after a crash in the middle', () => {
+    const plain: PlannedVictim = { ...planned, uid: uidOf('plain'), name: 'plain', action: 'evict', checkpoint: null };
+    const world = saving(makeDecision({ victims: [planned, plain] }))
+      .put('checkpoint', saved)
+      .put('pod', makePod({ ...frozenPod, deletionMs: 9_500 }), makePod({ name: 'plain', nodeName: 'n1' }));
+    expect(world.commands()).toContain('Evict plain');
+    expect(world.commands()).not.toContain('Evict pod');
+  });
+
+  it('wakes a preemptor that is not bound though the room is free', () => {
+    const world = saving().remove('pod', pod).remove('ticket', ticket);
+    const { emptied } = world.steps();
+    expect(emptied).toHaveLength(1);
+    world.book.markEmptied(emptied[0]!, world.nowMs);
+    expect(world.commands()).not.toContain('Wake high');
+    world.nowMs += 5_000;
+    expect(world.commands()).toContain('Wake high');
+    world.nowMs += 60_000;
+    expect(world.steps().closed).toMatchObject([{ because: 'NotBound' }]);
+  });
+});
+
+describe('failure', () => {
+  const failed = { ...checkpoint, failure: { reason: 'DumpFailed', message: 'criu said no' } };
+  const refusing = makeDecision({ victims: [{ ...planned, onFailure: 'Refuse' }] });
+
+  it('evicts unsaved where the policy allows it', () => {
+    const world = saving().put('checkpoint', failed);
+    expect(world.commands()).toEqual(['Evict pod unsaved']);
+    expect(world.steps().commands[0]).toMatchObject({ order: { frozenBy: null }, unsaved: 'DumpFailed: criu said no' });
+  });
+
+  it('gives up where the policy refuses', () => {
+    const { closed, commands } = saving(refusing).put('checkpoint', failed).steps();
+    expect(closed).toMatchObject([{ because: 'CheckpointFailed' }]);
+    expect(commands).toEqual([]);
+  });
+
+  it('treats the deadline like a failure', () => {
+    const world = saving(refusing);
+    world.nowMs = 60_000;
+    expect(world.steps().closed).toMatchObject([{ because: 'DeadlineExceeded' }]);
+    const evicting = saving();
+    evicting.nowMs = 60_000;
+    expect(evicting.commands()).toEqual(['Evict pod unsaved']);
+  });
+
+  it('does not trust a checkpoint after which the pod went on', () => {
+    const thawed = { ...saved, frozen: false, thawed: true };
+    expect(saving(refusing).put('checkpoint', thawed).steps().closed).toHaveLength(1);
+  });
+
+  it('looks again at the deadline though nothing happens', () => {
+    expect(saving().steps().wakeAtMs).toBe(60_000);
+  });
+});
+
+describe('undo', () => {
+  const ends: Record<string, (world: TestWorld) => TestWorld> = {
+    'the preemptor is deleted': (world) => world.put('pod', makePod({ ...nominated, deletionMs: 9_000 })),
+    'the preemptor is bound elsewhere': (world) => world.put('pod', makePod({ ...nominated, nodeName: 'n2' })),
+    'the preemptor is bound here, because others made room': (world) =>
+      world.put('pod', makePod({ ...nominated, nodeName: 'n1' })),
+    'the node is gone': (world) => world.remove('node', makeNode()),
+  };
+  for (const [sentence, end] of Object.entries(ends)) {
+    it(`lets the victim go on when ${sentence}`, () => {
+      const world = end(saving().put('checkpoint', saved).put('pod', frozenPod));
+      const { closed, commands } = world.steps();
+      expect(closed).toHaveLength(1);
+      expect(commands).toEqual([]);
+      world.book.close(closed[0]!.decision);
+      // First the node lets it go on, then the ticket goes.
+      expect(world.commands()).toEqual(['DeleteCheckpoint pod-uid-pod-d1']);
+      world.put('checkpoint', { ...saved, deleting: true });
+      expect(world.commands().filter((command) => command.startsWith('DeleteTicket'))).toEqual([]);
+      world.remove('checkpoint', checkpoint);
+      expect(world.commands()).toEqual(['DeleteTicket pod-uid-pod']);
+    });
+  }
+
+  it('keeps the ticket of a victim whose deletion had begun', () => {
+    const world = saving()
+      .put('checkpoint', saved)
+      .put('pod', makePod({ ...frozenPod, deletionMs: 9_000 }), makePod({ ...nominated, deletionMs: 9_000 }));
+    world.book.close(makeDecision());
+    expect(world.commands()).toEqual(['SetTicketPhase pod-uid-pod Displacing Evicted']);
+  });
+
+  it('does not adopt a decision again that was closed', () => {
+    const world = saving();
+    world.book.close(makeDecision());
+    world.steps();
+    expect(world.book.size).toBe(0);
+  });
+
+  it('adopts the decision of a ticket after a restart, and goes on', () => {
+    const world = new TestWorld()
+      .put('node', makeNode())
+      .put('pod', nominated, frozenPod)
+      .put('ticket', ticket)
+      .put('checkpoint', saved);
+    expect(world.commands()).toEqual(['Evict pod']);
+    expect(world.book.get(high.uid)?.id).toBe('d1');
+  });
+
+  it('removes a checkpoint that holds a pod frozen for nobody', () => {
+    const world = new TestWorld().put('node', makeNode()).put('pod', frozenPod).put('checkpoint', saved);
+    expect(world.commands()).toEqual(['DeleteCheckpoint pod-uid-pod-d1']);
+  });
+
+  it('releases a checkpoint whose node is gone with its agent', () => {
+    const world = new TestWorld().put('checkpoint', { ...checkpoint, deleting: true });
+    expect(world.commands()).toEqual(['ReleaseCheckpoint pod-uid-pod-d1']);
+  });
+});

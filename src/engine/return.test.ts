@@ -1,0 +1,270 @@
+import { describe, expect, it } from 'vitest';
+import {
+  GI,
+  makeCheckpoint,
+  makeNode,
+  makePod,
+  makePolicy,
+  makeResources,
+  makeTicket,
+} from '../../test/support/builders.ts';
+import { TestWorld, uidOf } from '../../test/support/world.ts';
+import { RESTORE_GATE } from '../domain/labels.ts';
+import type { NodeName } from '../domain/ids.ts';
+import type { Ticket } from '../domain/ticket.ts';
+
+const owner = { apiVersion: 'batch/v1', kind: 'Job', name: 'train', uid: 'uid-train' };
+const checkpoint = makeCheckpoint({
+  name: makeTicket().checkpoint,
+  ready: true,
+  takenMs: 1,
+  bytes: 1,
+  location: { node: 'n1' as NodeName, reference: 'x' },
+});
+const gated = (name: string, overrides: Parameters<typeof makePod>[0] = {}) =>
+  makePod({ name, owner, gates: [RESTORE_GATE], restoreShape: 'shape', creationMs: 9_000, ...overrides });
+const waiting = (overrides: Partial<Ticket> = {}) => makeTicket({ owner, ...overrides });
+const claimedBy = (name: string) => ({ name, uid: uidOf(name) });
+
+function world(): TestWorld {
+  return new TestWorld().put('node', makeNode(), makeNode({ name: 'n2' })).put('checkpoint', checkpoint);
+}
+
+describe('claims', () => {
+  it('gives the oldest ticket of the owner to the oldest pod', () => {
+    const w = world()
+      .put('ticket', waiting({ name: 'b', uid: 'b', creationMs: 2 }), waiting({ name: 'a', uid: 'a', creationMs: 1 }))
+      .put('pod', gated('second', { creationMs: 9_001 }), gated('first'));
+    expect(w.commands().filter((command) => command.startsWith('Claim'))).toEqual(['Claim a first', 'Claim b second']);
+  });
+
+  const strangers: Record<string, { ticket?: Partial<Ticket>; pod?: Parameters<typeof makePod>[0] }> = {
+    'another namespace': { pod: { namespace: 'other' } },
+    'another owner': { pod: { owner: { ...owner, uid: 'uid-other' } } },
+    'another shape': { pod: { restoreShape: 'other image' } },
+    'another completion index': {
+      ticket: { pod: { ...makeTicket().pod, completionIndex: 0 } },
+      pod: { completionIndex: 1 },
+    },
+    'another StatefulSet name': {
+      ticket: { owner: { ...owner, kind: 'StatefulSet' } },
+      pod: { owner: { ...owner, kind: 'StatefulSet' } },
+    },
+  };
+  for (const [sentence, change] of Object.entries(strangers)) {
+    it(`lets a pod of ${sentence} start cold`, () => {
+      const w = world().put('ticket', waiting(change.ticket)).put('pod', gated('new', change.pod));
+      expect(w.commands()).toContain('Ungate new NoMatchingTicket');
+      expect(w.commands().some((command) => command.startsWith('Claim'))).toBe(false);
+    });
+  }
+
+  it('waits a moment for a ticket whose eviction we have not seen yet, then lets the pod go', () => {
+    const victim = makePod({ name: 'pod', nodeName: 'n1' });
+    const w = world()
+      .put('pod', victim, gated('new'), makePod({ name: 'high' }))
+      .put('ticket', waiting({ phase: 'Saving' }));
+    expect(w.commands()).not.toContain('Ungate new NoMatchingTicket');
+    w.nowMs = 14_000;
+    expect(w.commands()).toContain('Ungate new NoMatchingTicket');
+  });
+
+  it('takes a claim back when the pod is gone', () => {
+    const w = world().put('ticket', waiting({ phase: 'Admitted', claim: claimedBy('gone') }));
+    expect(w.commands()).toEqual(['Claim pod-uid-pod -']);
+    w.put('ticket', waiting({ phase: 'Admitted' }));
+    expect(w.commands()).toEqual(['SetTicketPhase pod-uid-pod Waiting Queued']);
+  });
+});
+
+describe('phases', () => {
+  it('waits until the old pod object is gone', () => {
+    const victim = makePod({ name: 'pod', nodeName: 'n1', deletionMs: 9_000, phase: 'Failed' });
+    const w = world()
+      .put('ticket', waiting({ phase: 'Displacing', claim: claimedBy('new') }))
+      .put('pod', gated('new'), victim);
+    expect(w.commands()).toEqual([]);
+    w.remove('pod', victim);
+    expect(w.commands()).toEqual(['SetTicketPhase pod-uid-pod Waiting Queued']);
+  });
+
+  it('abandons what went unsaved, and says so', () => {
+    const w = world()
+      .put('checkpoint', { ...checkpoint, ready: false })
+      .put('ticket', waiting({ phase: 'Saving' }));
+    expect(w.commands()).toContain('SetTicketPhase pod-uid-pod Abandoned NotSaved');
+  });
+
+  it('abandons what nobody came to continue', () => {
+    const w = world().put('ticket', waiting());
+    expect(w.commands()).toEqual([]);
+    w.nowMs = 3_600_000;
+    expect(w.commands()).toEqual(['SetTicketPhase pod-uid-pod Abandoned NobodyClaimed']);
+  });
+
+  it('makes a bare pod again once, and gives it its ticket', () => {
+    const w = world().put('ticket', makeTicket());
+    expect(w.commands()).toEqual(['RecreatePod pod-uid-pod']);
+    w.put('pod', gated('pod', { uid: 'uid-anew', owner: null, ticket: 'pod-uid-pod' }));
+    expect(w.commands()).toEqual(['Claim pod-uid-pod pod']);
+  });
+
+  it('does not fight for a name that is taken', () => {
+    const w = world()
+      .put('ticket', makeTicket())
+      .put('pod', makePod({ name: 'pod', uid: 'uid-stranger' }));
+    expect(w.commands()).toEqual(['SetTicketPhase pod-uid-pod Abandoned NameTaken']);
+  });
+
+  it('follows the pod to its end', () => {
+    const claim = claimedBy('new');
+    const w = world()
+      .put('ticket', waiting({ claim }))
+      .put('pod', makePod({ name: 'new', owner, ticket: 'pod-uid-pod' }));
+    expect(w.commands()).toEqual(['SetTicketPhase pod-uid-pod Admitted Admitted']);
+    w.put('ticket', waiting({ claim, phase: 'Admitted' })).put('pod', makePod({ name: 'new', owner, nodeName: 'n2' }));
+    expect(w.commands()).toEqual(['SetTicketPhase pod-uid-pod Restoring Placed']);
+    w.put('ticket', waiting({ claim, phase: 'Restoring', phaseMs: 9_000 }));
+    expect(w.commands()).toEqual([]);
+    const restored = (succeeded: boolean) =>
+      makePod({
+        name: 'new',
+        owner,
+        nodeName: 'n2',
+        restored: { succeeded, reason: 'CheckpointMissing', message: 'm' },
+      });
+    expect(w.put('pod', restored(true)).commands()).toEqual(['SetTicketPhase pod-uid-pod Restored Restored']);
+    expect(w.put('pod', restored(false)).commands()).toEqual([
+      'SetTicketPhase pod-uid-pod ColdStarted CheckpointMissing',
+    ]);
+  });
+
+  it('removes the state when it is no longer needed, and the ticket later', () => {
+    const w = world().put('ticket', waiting({ phase: 'Restored', phaseMs: 9_000 }));
+    expect(w.commands()).toEqual([`DeleteCheckpoint ${checkpoint.name}`]);
+    w.remove('checkpoint', checkpoint);
+    expect(w.commands()).toEqual([]);
+    w.nowMs += 3_600_000;
+    expect(w.commands()).toEqual(['DeleteTicket pod-uid-pod']);
+  });
+
+  it('forgets the ticket of a pod that completed before it was evicted', () => {
+    const w = world()
+      .put('ticket', waiting({ phase: 'Saving' }))
+      .put('pod', makePod({ name: 'pod', nodeName: 'n1', phase: 'Succeeded' }), makePod({ name: 'high' }));
+    expect(w.commands()).toContain('DeleteTicket pod-uid-pod');
+  });
+});
+
+describe('queue', () => {
+  const cpus = (count: number) => makeResources({ cpuMilli: count * 1000 });
+  const entry = (name: string, count: number, overrides: Partial<Ticket> = {}) => ({
+    ticket: waiting({
+      name: `t-${name}`,
+      uid: `t-${name}`,
+      claim: claimedBy(name),
+      requests: cpus(count),
+      ...overrides,
+    }),
+    pod: gated(name, { requests: cpus(count) }),
+  });
+  function queued(...entries: ReturnType<typeof entry>[]): TestWorld {
+    const w = world();
+    for (const { ticket, pod } of entries) w.put('ticket', ticket).put('pod', pod);
+    return w;
+  }
+  const admitted = (w: TestWorld) => w.commands().filter((command) => command.endsWith('Admitted'));
+
+  it('admits by priority, then age, as far as there is room', () => {
+    const w = queued(
+      entry('old', 3, { creationMs: 1 }),
+      entry('young', 3, { creationMs: 2 }),
+      entry('important', 3, { creationMs: 3, priority: 5 }),
+    );
+    expect(admitted(w)).toEqual(['Ungate important Admitted', 'Ungate old Admitted']);
+  });
+
+  it('fills behind a head that does not fit', () => {
+    const w = queued(entry('big', 4, { priority: 5 }), entry('small', 1)).put(
+      'pod',
+      makePod({ name: 'r1', nodeName: 'n1' }),
+      makePod({ name: 'r2', nodeName: 'n2' }),
+    );
+    expect(admitted(w)).toEqual(['Ungate small Admitted']);
+  });
+
+  it('keeps a node clear for a head that has waited long', () => {
+    const w = queued(entry('big', 4, { priority: 5 }), entry('small', 1)).put(
+      'pod',
+      makePod({ name: 'r1', nodeName: 'n1', requests: cpus(4) }),
+      makePod({ name: 'r2', nodeName: 'n2', requests: cpus(1) }),
+    );
+    expect(admitted(w)).toEqual(['Ungate small Admitted']);
+    w.nowMs = 120_000;
+    expect(admitted(w)).toEqual([]);
+  });
+
+  it('leaves the room of nominated pods alone', () => {
+    const w = queued(entry('a', 3)).put(
+      'pod',
+      makePod({ name: 'h1', nominatedNodeName: 'n1', requests: cpus(2) }),
+      makePod({ name: 'h2', nominatedNodeName: 'n2', requests: cpus(2) }),
+    );
+    expect(admitted(w)).toEqual([]);
+  });
+
+  it('counts the room of those it let go before', () => {
+    const w = queued(entry('a', 3), entry('b', 3), entry('c', 3));
+    for (const name of ['a', 'b']) {
+      w.put('ticket', entry(name, 3, { phase: 'Admitted' }).ticket).put(
+        'pod',
+        makePod({ name, owner, requests: cpus(3) }),
+      );
+    }
+    expect(admitted(w)).toEqual([]);
+  });
+
+  it('restores no more at once on a node than it may', () => {
+    const restoring = (name: string, nodeName: string) => makePod({ name, nodeName, ticket: 'x', requests: cpus(1) });
+    const w = queued(entry('a', 1)).put(
+      'pod',
+      restoring('r1', 'n1'),
+      restoring('r2', 'n1'),
+      restoring('r3', 'n2'),
+      restoring('r4', 'n2'),
+    );
+    expect(admitted(w)).toEqual([]);
+  });
+
+  it('asks for the node class that made the checkpoint', () => {
+    const w = queued(entry('a', 1)).put('checkpoint', { ...checkpoint, compatibility: 'x86-v3' });
+    expect(admitted(w)).toEqual([]);
+    w.put('node', makeNode({ name: 'n2', compatibility: 'x86-v3' }));
+    expect(w.steps().commands).toMatchObject([
+      { kind: 'Ungate', as: { placement: { preferredNode: 'n1', requiredNode: null, compatibility: 'x86-v3' } } },
+    ]);
+  });
+
+  it('restores on the same node where the policy says so', () => {
+    const same = { ...makePolicy().restore, nodes: 'Same' as const };
+    const w = queued(entry('a', 3, { restore: same })).put(
+      'pod',
+      makePod({ name: 'r1', nodeName: 'n1', requests: cpus(2) }),
+    );
+    expect(admitted(w)).toEqual([]);
+    w.remove('pod', makePod({ name: 'r1' }));
+    expect(w.steps().commands).toMatchObject([{ kind: 'Ungate', as: { placement: { requiredNode: 'n1' } } }]);
+  });
+
+  it('lets a pod go after maxGate, so that autoscalers see it', () => {
+    const w = queued(entry('a', 9));
+    expect(w.commands()).toEqual([]);
+    w.nowMs = 9_000 + 300_000;
+    expect(w.commands()).toEqual(['Ungate a GateExpired']);
+  });
+
+  it('does not count memory that is not there', () => {
+    const hungry = { ...entry('a', 1), pod: gated('a', { requests: makeResources({ memoryBytes: 9 * GI }) }) };
+    expect(admitted(queued(hungry))).toEqual([]);
+  });
+});
