@@ -1,0 +1,95 @@
+import { describe, expect, it } from 'vitest';
+import {
+  makeCheckpoint,
+  makeDecision,
+  makeNode,
+  makePod,
+  makePolicy,
+  makeResources,
+  makeTicket,
+} from '../../test/support/builders.ts';
+import { TestWorld } from '../../test/support/world.ts';
+import type { NodeName } from '../domain/ids.ts';
+import type { Pod } from '../domain/pod.ts';
+import { filter, prioritize } from './placement.ts';
+
+const nodeNames = ['n1', 'n2', 'n3'] as NodeName[];
+const zone = (name: string) => ({ 'topology.kubernetes.io/zone': name });
+
+function world(): TestWorld {
+  return new TestWorld().put(
+    'node',
+    makeNode({ labels: zone('a'), compatibility: 'v3' }),
+    makeNode({ name: 'n2', labels: zone('a'), compatibility: 'v3' }),
+    makeNode({ name: 'n3', labels: zone('b'), compatibility: 'v2' }),
+  );
+}
+const refusals = (w: TestWorld, pod: Pod) => Object.fromEntries(filter(w.index, w.book, 2, { pod, nodeNames }).refused);
+
+describe('filter', () => {
+  const high = makePod({ name: 'high', priority: 1000, requests: makeResources({ cpuMilli: 3000 }) });
+  const victim = makePod({ name: 'pod', nodeName: 'n1', requests: makeResources({ cpuMilli: 3000 }) });
+  const reserved = (): TestWorld => {
+    const w = world().put('pod', high, victim);
+    w.book.open(makeDecision());
+    return w;
+  };
+
+  it('passes everybody where nothing is decided', () => {
+    expect(refusals(world(), makePod())).toEqual({});
+  });
+
+  it('keeps a pod off the room that is being made for another', () => {
+    const taker = makePod({ name: 'taker', requests: makeResources({ cpuMilli: 1001 }) });
+    expect(refusals(reserved(), taker)).toEqual({ n1: 'reserved for a pod whose victims are being saved' });
+  });
+
+  it('lets a pod take what the preemptor leaves', () => {
+    expect(refusals(reserved(), makePod({ name: 'small', requests: makeResources({ cpuMilli: 1000 }) }))).toEqual({});
+  });
+
+  it('lets the preemptor itself and pods of higher priority pass', () => {
+    expect(refusals(reserved(), high)).toEqual({});
+    expect(
+      refusals(reserved(), makePod({ name: 'higher', priority: 2000, requests: makeResources({ cpuMilli: 4000 }) })),
+    ).toEqual({});
+  });
+
+  it('keeps a restored pod off nodes of another class', () => {
+    const w = world()
+      .put('ticket', makeTicket())
+      .put('checkpoint', makeCheckpoint({ name: makeTicket().checkpoint, compatibility: 'v3' }));
+    const pod = makePod({ name: 'back', ticket: makeTicket().name });
+    expect(refusals(w, pod)).toEqual({ n3: 'cannot restore the checkpoint of this pod' });
+    const busy = ['r1', 'r2'].map((name) => makePod({ name, nodeName: 'n2', ticket: 'x' }));
+    expect(Object.keys(refusals(w.put('pod', ...busy), pod))).toEqual(['n2', 'n3']);
+  });
+
+  it('keeps it on the node that holds the state where the policy says so', () => {
+    const restore = { ...makePolicy().restore, nodes: 'Same' as const };
+    const location = { node: 'n2' as NodeName, reference: 'x' };
+    const w = world()
+      .put('ticket', makeTicket({ restore }))
+      .put('checkpoint', makeCheckpoint({ name: makeTicket().checkpoint, location }));
+    expect(Object.keys(refusals(w, makePod({ name: 'back', ticket: makeTicket().name })))).toEqual(['n1', 'n3']);
+  });
+
+  it('lets a pod go anywhere when its state is gone', () => {
+    expect(refusals(world(), makePod({ name: 'back', ticket: 'forgotten' }))).toEqual({});
+  });
+});
+
+describe('prioritize', () => {
+  it('prefers the node that holds the state, then its zone', () => {
+    const location = { node: 'n1' as NodeName, reference: 'x' };
+    const w = world()
+      .put('ticket', makeTicket())
+      .put('checkpoint', makeCheckpoint({ name: makeTicket().checkpoint, location }));
+    const { scores } = prioritize(w.index, { pod: makePod({ ticket: makeTicket().name }), nodeNames });
+    expect(Object.fromEntries(scores)).toEqual({ n1: 10, n2: 5 });
+  });
+
+  it('says nothing about pods that continue nothing', () => {
+    expect(prioritize(world().index, { pod: makePod(), nodeNames }).scores.size).toBe(0);
+  });
+});
