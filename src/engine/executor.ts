@@ -1,4 +1,4 @@
-import type { Clock } from '../ports/clock.ts';
+import type { Clock, Timer } from '../ports/clock.ts';
 import type { ClusterWriter, WriteOutcome } from '../ports/cluster-writer.ts';
 import { commandKey, type Command } from './commands.ts';
 import type { EngineEvents } from './engine-events.ts';
@@ -31,6 +31,7 @@ export class Executor {
   readonly #maxInFlight: number;
   readonly #inFlight = new Map<string, Command>(); // object -> the command under way
   readonly #resting = new Map<string, { readonly untilMs: number; readonly failures: number }>(); // object -> its pause
+  readonly #timers = new Set<Timer>(); // those that have not fired
   #stopped = false;
 
   constructor(options: ExecutorOptions) {
@@ -63,6 +64,7 @@ export class Executor {
   /** Starts nothing more. What is under way comes back, unobserved. */
   stop(): void {
     this.#stopped = true;
+    for (const timer of this.#timers) timer.cancel();
   }
 
   async #carryOut(key: string, command: Command): Promise<void> {
@@ -97,13 +99,20 @@ export class Executor {
     }
     const pause = { untilMs: this.#clock.now() + pauseMs, failures };
     this.#resting.set(key, pause);
-    this.#clock.setTimer(pauseMs, () => {
-      if (!this.#stopped) this.#onSettled();
-    });
+    this.#after(pauseMs, () => this.#onSettled());
     // The count of failures outlives the pause, so that the next one is longer, but not for ever.
-    this.#clock.setTimer(pauseMs + LAST_RETRY_MS, () => {
+    this.#after(pauseMs + LAST_RETRY_MS, () => {
       if (this.#resting.get(key) === pause) this.#resting.delete(key);
     });
+  }
+
+  #after(delayMs: number, run: () => void): void {
+    if (this.#stopped) return;
+    const timer = this.#clock.setTimer(delayMs, () => {
+      this.#timers.delete(timer);
+      run();
+    });
+    this.#timers.add(timer);
   }
 
   async #write(command: Command): Promise<WriteOutcome> {

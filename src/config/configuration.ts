@@ -1,0 +1,109 @@
+import { parseDuration } from '../domain/duration.ts';
+import { quantityToInteger } from '../domain/quantity.ts';
+import type { CostModel } from '../domain/victim-cost.ts';
+import type { EngineSettings } from '../engine/steps.ts';
+import type { LogLevel } from '../observe/log.ts';
+import { API_VERSION, configurationSchema, KIND, type ConfigurationFile } from './schema.ts';
+
+/** Files of the HTTPS server. */
+export interface TlsConfiguration {
+  readonly certFile: string;
+  readonly keyFile: string;
+  /** Authority of client certificates; null: nobody needs one. */
+  readonly clientCaFile: string | null;
+  /** Common names of the clients that may call the extender; empty: any that the authority signed. */
+  readonly allowedClientNames: readonly string[];
+}
+
+/** The configuration as the program uses it: complete, durations in milliseconds, sizes in bytes. */
+export interface ReprieveConfiguration {
+  readonly server: { readonly address: string; readonly port: number; readonly tls: TlsConfiguration | null };
+  readonly extender: { readonly onUnsynced: 'Hold' | 'PassThrough'; readonly cost: CostModel };
+  readonly saving: {
+    readonly defaultMaxDelayMs: number;
+    readonly retryNodeAfterMs: number;
+    readonly bindGraceMs: number;
+  };
+  readonly restore: {
+    readonly maxConcurrentPerNode: number;
+    readonly maxGateMs: number;
+    readonly starvationReservationMs: number;
+    readonly claimGraceMs: number;
+    readonly ticketRetentionMs: number;
+  };
+  readonly kubernetes: { readonly kubeconfig: string | null; readonly context: string | null };
+  readonly leaderElection: {
+    readonly enabled: boolean;
+    readonly leaseName: string;
+    readonly leaseNamespace: string;
+    readonly leaseDurationMs: number;
+    readonly renewDeadlineMs: number;
+    readonly retryPeriodMs: number;
+  };
+  readonly log: { readonly level: LogLevel };
+}
+
+/** The configuration of a process that was given no file. */
+export function defaultConfiguration(): ReprieveConfiguration {
+  return resolved(configurationSchema.parse({ apiVersion: API_VERSION, kind: KIND }));
+}
+
+/** The part that steers the reconciler. */
+export function engineSettingsOf({ saving, restore }: ReprieveConfiguration): EngineSettings {
+  return {
+    maxConcurrentRestoresPerNode: restore.maxConcurrentPerNode,
+    maxGateMs: restore.maxGateMs,
+    starvationMs: restore.starvationReservationMs,
+    ticketRetentionMs: restore.ticketRetentionMs,
+    claimGraceMs: restore.claimGraceMs,
+    bindGraceMs: saving.bindGraceMs,
+    retryNodeAfterMs: saving.retryNodeAfterMs,
+    defaultMaxDelayMs: saving.defaultMaxDelayMs,
+  };
+}
+
+/** The value of a file that passed the schema. */
+export function resolved(file: ConfigurationFile): ReprieveConfiguration {
+  const { server, extender, saving, restore, kubernetes, leaderElection, log } = file;
+  const { cost } = extender;
+  return {
+    server,
+    extender: {
+      onUnsynced: extender.onUnsynced,
+      cost: {
+        coldStartMs: ms(cost.coldStart),
+        freezeMs: ms(cost.freeze),
+        dumpBytesPerSecond: quantityToInteger(cost.dumpBytesPerSecond),
+        restoreBytesPerSecond: quantityToInteger(cost.restoreBytesPerSecond),
+        defaultStateBytes: quantityToInteger(cost.defaultStateBytes),
+        displacementFactor: cost.displacementFactor,
+      },
+    },
+    saving: {
+      defaultMaxDelayMs: ms(saving.defaultMaxDelay),
+      retryNodeAfterMs: ms(saving.retryNodeAfter),
+      bindGraceMs: ms(saving.bindGrace),
+    },
+    restore: {
+      maxConcurrentPerNode: restore.maxConcurrentPerNode,
+      maxGateMs: ms(restore.maxGate),
+      starvationReservationMs: ms(restore.starvationReservation),
+      claimGraceMs: ms(restore.claimGrace),
+      ticketRetentionMs: ms(restore.ticketRetention),
+    },
+    kubernetes,
+    leaderElection: {
+      enabled: leaderElection.enabled,
+      leaseName: leaderElection.leaseName,
+      leaseNamespace: leaderElection.leaseNamespace,
+      leaseDurationMs: ms(leaderElection.leaseDuration),
+      renewDeadlineMs: ms(leaderElection.renewDeadline),
+      retryPeriodMs: ms(leaderElection.retryPeriod),
+    },
+    log,
+  };
+}
+
+function ms(duration: string): number {
+  return parseDuration(duration) ?? 0; // the schema has refused what is not one
+}

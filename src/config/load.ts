@@ -1,0 +1,88 @@
+import { readFile } from 'node:fs/promises';
+import { parseDocument } from 'yaml';
+import type { z } from 'zod';
+import { AppError } from '../observe/error-codes.ts';
+import { resolved, type ReprieveConfiguration } from './configuration.ts';
+import { nearestName } from './did-you-mean.ts';
+import { configurationSchema } from './schema.ts';
+
+/** A configuration file that is not valid: every problem, one line each. */
+export class ConfigurationError extends AppError {
+  override readonly name = 'ConfigurationError';
+  readonly problems: readonly string[];
+
+  constructor(path: string, problems: readonly string[]) {
+    super('ConfigurationInvalid', { path, count: problems.length, problems: problems.join('\n') });
+    this.problems = problems;
+  }
+}
+
+/**
+ * The configuration in a YAML or JSON file, defaults filled in. Rejects with a {@link ConfigurationError}, or with
+ * `ConfigurationUnreadable`.
+ *
+ * @example
+ * const { server } = await loadConfiguration('/etc/reprieve/reprieve.yaml');
+ */
+export async function loadConfiguration(path: string): Promise<ReprieveConfiguration> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new AppError('ConfigurationUnreadable', { path, cause: cause instanceof Error ? cause.message : '' }, cause);
+  }
+  return parseConfiguration(text, path);
+}
+
+/** {@link loadConfiguration} for a text; `path` only names it in errors. */
+export function parseConfiguration(text: string, path: string): ReprieveConfiguration {
+  const document = parseDocument(text); // JSON is YAML
+  if (document.errors.length > 0) {
+    throw new ConfigurationError(
+      path,
+      document.errors.map(({ linePos, message }) => {
+        const [summary = ''] = message.replace(/ at line \d+, column \d+:?/, '').split('\n');
+        return linePos === undefined ? summary : `line ${linePos[0].line}, column ${linePos[0].col}: ${summary}`;
+      }),
+    );
+  }
+  const parsed = configurationSchema.safeParse(document.toJS(), { reportInput: true });
+  if (!parsed.success) throw new ConfigurationError(path, parsed.error.issues.flatMap(problemsOf));
+  return resolved(parsed.data);
+}
+
+function problemsOf(issue: z.core.$ZodIssue): string[] {
+  const path = issue.path.map(String);
+  if (issue.code === 'unrecognized_keys') {
+    const known = keysAt(path);
+    return issue.keys.map((key) => {
+      const meant = nearestName(key, known);
+      const hint = meant === null ? `expected one of ${known.join(', ')}` : `did you mean ${meant}?`;
+      return `${[...path, key].join('.')}: unknown key; ${hint}`;
+    });
+  }
+  const expected = issue.message.startsWith('Invalid input: expected object') ? 'a mapping with keys' : issue.message;
+  return [`${path.join('.') || 'file'}: found ${shown(issue.input)}, expected ${expected}`];
+}
+
+/** Keys that the mapping at `path` may have. */
+function keysAt(path: readonly string[]): readonly string[] {
+  let schema: unknown = configurationSchema;
+  for (const key of path) schema = shapeOf(schema)[key];
+  return Object.keys(shapeOf(schema));
+}
+
+/** Members of an object schema, through the wrappers that give it a default or allow null. */
+function shapeOf(schema: unknown): Readonly<Record<string, unknown>> {
+  let inner = schema as { shape?: Readonly<Record<string, unknown>>; unwrap?: () => unknown } | undefined;
+  while (inner !== undefined && inner.shape === undefined) inner = inner.unwrap?.() as typeof inner;
+  return inner?.shape ?? {};
+}
+
+function shown(input: unknown): string {
+  if (input === undefined) return 'nothing';
+  if (Array.isArray(input)) return 'a list';
+  if (typeof input === 'object' && input !== null) return 'a mapping';
+  const text = JSON.stringify(input);
+  return text.length <= 60 ? text : `${text.slice(0, 57)}…`;
+}

@@ -1,0 +1,204 @@
+import { z } from 'zod';
+import { formatDuration, parseDuration } from '../domain/duration.ts';
+import { formatBytes, quantityToInteger } from '../domain/quantity.ts';
+import { DEFAULT_COST_MODEL } from '../domain/victim-cost.ts';
+import { DEFAULT_ENGINE_SETTINGS } from '../engine/steps.ts';
+import { LOG_LEVELS } from '../observe/log.ts';
+
+export const API_VERSION = 'config.reprieve.dev/v1alpha1';
+export const KIND = 'ReprieveConfiguration';
+
+/** The grammar of `parseDuration`, for editors that read the JSON schema. */
+const DURATION = /^(0|(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+)$/;
+const QUANTITY = /^\d+(\.\d+)?(k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$/;
+
+// The message of every check is what is expected there: the loader says what was found and where.
+
+function duration(defaultMs: number, description: string, minMs = 1) {
+  const expected = { error: () => `a duration of at least ${formatDuration(minMs)}, as 30s or 1h30m` };
+  return z
+    .string(expected)
+    .regex(DURATION, expected)
+    .refine((text) => (parseDuration(text) ?? -1) >= minMs, expected)
+    .default(formatDuration(defaultMs))
+    .meta({ description, title: 'duration' });
+}
+
+function bytes(defaultBytes: number, description: string) {
+  const expected = { error: () => 'a number of bytes greater than 0, as 500Mi or 1G' };
+  const quantity = z
+    .string(expected)
+    .regex(QUANTITY, expected)
+    .refine((text) => QUANTITY.test(text) && quantityToInteger(text) > 0, expected);
+  return z
+    .union([quantity, z.int(expected).min(1, expected)], expected)
+    .default(formatBytes(defaultBytes))
+    .meta({ description, title: 'quantity' });
+}
+
+function integer(defaultValue: number, min: number, max: number, description: string) {
+  const expected = { error: () => `a whole number from ${min} to ${max}` };
+  return z.int(expected).min(min, expected).max(max, expected).default(defaultValue).meta({ description });
+}
+
+function text(description: string) {
+  const expected = { error: () => 'a text that is not empty' };
+  return z.string(expected).min(1, expected).meta({ description });
+}
+
+function optionalText(description: string) {
+  const expected = { error: () => 'a text that is not empty, or null' };
+  return z.string(expected).min(1, expected).nullable().default(null).meta({ description });
+}
+
+function choice<const T extends readonly [string, ...string[]]>(values: T, defaultValue: T[number], description: string) {
+  return z
+    .enum(values, { error: () => `one of ${values.join(', ')}` })
+    .default(defaultValue as never)
+    .meta({ description });
+}
+
+const tls = z.strictObject({
+  certFile: text('Certificate that the server shows, with its intermediates (PEM).'),
+  keyFile: text('Its private key (PEM).'),
+  clientCaFile: optionalText(
+    'Authority of client certificates (PEM). Set: the extender verbs and /debug/state are answered only to clients with a certificate of it. The webhook, probes and metrics stay open: kube-apiserver and the kubelet show no certificate by default.',
+  ),
+  allowedClientNames: z
+    .array(z.string().min(1), { error: () => 'a list of names' })
+    .default([])
+    .meta({ description: 'Common names of the clients that may call those; empty: any that the authority signed.' }),
+});
+
+const server = z.strictObject({
+  address: text(
+    'Address to listen on. Without TLS anybody who reaches it can have pods displaced: keep it on the loopback beside kube-scheduler, or set tls.',
+  ).default('127.0.0.1'),
+  port: integer(9443, 0, 65_535, 'Port to listen on; 0: any free one.'),
+  tls: tls.nullable().default(null).meta({
+    description:
+      'Files for HTTPS, taken over within a minute when they change. Null: plain HTTP, and no webhook, because kube-apiserver calls HTTPS only.',
+  }),
+});
+
+const cost = z.strictObject({
+  coldStart: duration(
+    DEFAULT_COST_MODEL.coldStartMs,
+    'From the start of a container until it works again, without a checkpoint.',
+    0,
+  ),
+  freeze: duration(DEFAULT_COST_MODEL.freezeMs, 'Time to freeze a pod.', 0),
+  dumpBytesPerSecond: bytes(
+    DEFAULT_COST_MODEL.dumpBytesPerSecond,
+    'Speed of a dump, on nodes that have not measured their own.',
+  ),
+  restoreBytesPerSecond: bytes(DEFAULT_COST_MODEL.restoreBytesPerSecond, 'Speed of a restore.'),
+  defaultStateBytes: bytes(
+    DEFAULT_COST_MODEL.defaultStateBytes,
+    'Size of a pod’s state, where neither a checkpoint nor a memory request tells.',
+  ),
+  displacementFactor: z
+    .number({ error: () => 'a number of at least 0' })
+    .min(0, { error: () => 'a number of at least 0' })
+    .default(DEFAULT_COST_MODEL.displacementFactor)
+    .meta({
+      description:
+        'Each earlier displacement adds this share to the cost of a pod, so that the same one is not chosen over and over.',
+    }),
+});
+
+const extender = z.strictObject({
+  onUnsynced: choice(
+    ['Hold', 'PassThrough'],
+    'Hold',
+    'Answer to preempt while the index is incomplete or another replica leads. Hold: nobody is preempted yet. PassThrough: as without Reprieve, victims unsaved.',
+  ),
+  cost: cost.prefault({}).meta({ description: 'What hardware and workloads cost; decides between saving and evicting.' }),
+});
+
+const saving = z.strictObject({
+  defaultMaxDelay: duration(
+    DEFAULT_ENGINE_SETTINGS.defaultMaxDelayMs,
+    'How much longer than without Reprieve a preemptor may wait, where no policy states it.',
+  ),
+  retryNodeAfter: duration(
+    DEFAULT_ENGINE_SETTINGS.retryNodeAfterMs,
+    'A node where saving failed is not chosen again for the same preemptor for this long.',
+  ),
+  bindGrace: duration(
+    DEFAULT_ENGINE_SETTINGS.bindGraceMs,
+    'A preemptor whose victims are gone is expected to be bound within this; then kube-scheduler is woken for it.',
+  ),
+});
+
+const restore = z.strictObject({
+  maxConcurrentPerNode: integer(
+    DEFAULT_ENGINE_SETTINGS.maxConcurrentRestoresPerNode,
+    1,
+    1000,
+    'Pods that may be restored on one node at the same time.',
+  ),
+  maxGate: duration(
+    DEFAULT_ENGINE_SETTINGS.maxGateMs,
+    'After this a gated pod is let go though there is no room, so that autoscalers see it.',
+  ),
+  starvationReservation: duration(
+    DEFAULT_ENGINE_SETTINGS.starvationMs,
+    'After this the head of the queue gets a node that is kept free of backfill.',
+  ),
+  claimGrace: duration(
+    DEFAULT_ENGINE_SETTINGS.claimGraceMs,
+    'How long a gated pod waits for a ticket that may still become claimable.',
+  ),
+  ticketRetention: duration(
+    DEFAULT_ENGINE_SETTINGS.ticketRetentionMs,
+    'How long a ticket and its checkpoint are kept after they ended.',
+  ),
+});
+
+const kubernetes = z.strictObject({
+  kubeconfig: optionalText(
+    'Kubeconfig file. Null: $KUBECONFIG, else the service account of this pod, else ~/.kube/config.',
+  ),
+  context: optionalText('Context in it; null: its current one.'),
+});
+
+const leaderElection = z
+  .strictObject({
+    enabled: z
+      .boolean({ error: () => 'true or false' })
+      .default(true)
+      .meta({ description: 'False only where exactly one replica runs.' }),
+    leaseName: text('Name of the Lease.').default('reprieve'),
+    leaseNamespace: text('Namespace of the Lease.').default('reprieve-system'),
+    leaseDuration: duration(15_000, 'Others may take the Lease over when it was not renewed for this long.'),
+    renewDeadline: duration(10_000, 'The leader stops leading when it could not renew for this long.'),
+    retryPeriod: duration(2_000, 'Pause between attempts to get or renew it.'),
+  })
+  .superRefine((lease, context) => {
+    const ms = (of: string): number => parseDuration(of) ?? 0;
+    const demand = (holds: boolean, key: keyof typeof lease, expected: string): void => {
+      if (!holds) context.addIssue({ code: 'custom', path: [key], message: expected, input: lease[key] });
+    };
+    // As client-go demands: a leader must have given up before another one may begin.
+    demand(ms(lease.leaseDuration) > ms(lease.renewDeadline), 'leaseDuration', 'more than renewDeadline');
+    demand(ms(lease.renewDeadline) > ms(lease.retryPeriod) * 1.2, 'renewDeadline', 'more than 1.2 times retryPeriod');
+  });
+
+/** The configuration file as it is written, with its defaults. {@link resolved} makes the value the program uses. */
+export const configurationSchema = z.strictObject({
+  apiVersion: z.literal(API_VERSION, { error: () => API_VERSION }),
+  kind: z.literal(KIND, { error: () => KIND }),
+  server: server.prefault({}).meta({ description: 'Where Reprieve answers kube-scheduler, the webhook and probes.' }),
+  extender: extender.prefault({}).meta({ description: 'How preempt is answered.' }),
+  saving: saving.prefault({}).meta({ description: 'How victims are saved.' }),
+  restore: restore.prefault({}).meta({ description: 'How displaced pods come back.' }),
+  kubernetes: kubernetes.prefault({}).meta({ description: 'The API server.' }),
+  leaderElection: leaderElection.prefault({}).meta({ description: 'Which of several replicas decides and writes.' }),
+  log: z
+    .strictObject({ level: choice(LOG_LEVELS, 'info', 'Least severe line that is written.') })
+    .prefault({})
+    .meta({ description: 'JSON lines on standard output.' }),
+});
+
+export type ConfigurationFile = z.output<typeof configurationSchema>;

@@ -1,0 +1,108 @@
+import { z } from 'zod';
+import { RESTORE_GATE, RUNTIME_CLASS } from '../domain/labels.ts';
+import type { Pod } from '../domain/pod.ts';
+import type { AdmissionRequest, ExtenderCallbacks } from '../engine/callbacks.ts';
+import { errorAnswer, jsonAnswer, type Answer } from './answer.ts';
+import { absent, readBody } from './wire/json-body.ts';
+import { newPodSchema, readPod } from './wire/pod-schema.ts';
+
+/**
+ * The webhook for new pods: a pod that may continue a displaced one gets the restore gate and our runtime class.
+ *
+ * Fails open: once the review can be identified at all, the pod is allowed, whatever goes wrong: Kubernetes works
+ * without us. Side-effect free, so that a dry run needs no care.
+ */
+export async function handleAdmission(callbacks: Pick<ExtenderCallbacks, 'admitPod'>, rawBody: string | Buffer): Promise<Answer> {
+  let review: Review;
+  try {
+    review = readBody(reviewSchema, rawBody).request;
+  } catch (error) {
+    return errorAnswer(error, { verb: VERB });
+  }
+  try {
+    return await decided(callbacks, review);
+  } catch (error) {
+    const warning = 'reprieve: could not look for a checkpoint of this pod; it starts without one';
+    return { ...allowed(review, { reason: 'Failed' }, { warnings: [warning] }), error };
+  }
+}
+
+const VERB = 'admit-pod';
+
+const reviewSchema = z.object({
+  apiVersion: z.literal('admission.k8s.io/v1'),
+  kind: z.literal('AdmissionReview'),
+  request: z.object({
+    uid: z.string().min(1),
+    operation: z.string(),
+    resource: z.object({ group: absent(z.string()), version: z.string(), resource: z.string() }),
+    subResource: absent(z.string()),
+    namespace: absent(z.string()),
+    name: absent(z.string()),
+    dryRun: absent(z.boolean()),
+    object: z.unknown(),
+  }),
+});
+
+type Review = z.output<typeof reviewSchema>['request'];
+
+interface PatchOperation {
+  readonly op: 'add';
+  readonly path: string;
+  readonly value: unknown;
+}
+
+async function decided(callbacks: Pick<ExtenderCallbacks, 'admitPod'>, review: Review): Promise<Answer> {
+  if (!isPodCreation(review)) return allowed(review, { reason: 'NotAPodCreation' });
+  const raw = newPodSchema.parse(review.object);
+  const pod = readPod('request.object', raw);
+  const request = requestOf(review, pod);
+  const fields = { pod: `${request.namespace}/${request.name ?? `${raw.metadata.generateName ?? ''}*`}`, dryRun: request.dryRun };
+  const obstacle = obstacleTo(pod);
+  if (obstacle !== null) return allowed(review, { ...fields, reason: obstacle });
+  const { gate, reason } = await callbacks.admitPod(request);
+  if (!gate || request.gated) return allowed(review, { ...fields, reason });
+  const patch = patchOf(pod, Array.isArray(raw.spec?.schedulingGates));
+  const body = { patchType: 'JSONPatch', patch: Buffer.from(JSON.stringify(patch)).toString('base64') };
+  return allowed(review, { ...fields, reason, gated: true }, body);
+}
+
+function isPodCreation({ operation, resource, subResource }: Review): boolean {
+  return operation === 'CREATE' && !resource.group && resource.version === 'v1' && resource.resource === 'pods' && !subResource;
+}
+
+function requestOf(review: Review, pod: Pod): AdmissionRequest {
+  return {
+    // The object's own namespace may still be empty; the request's is the one it is created in.
+    namespace: review.namespace || pod.namespace,
+    name: pod.name || review.name || null,
+    owner: pod.owner,
+    completionIndex: pod.completionIndex,
+    dryRun: review.dryRun ?? false,
+    gated: pod.gates.includes(RESTORE_GATE),
+  };
+}
+
+/** Why a pod cannot be gated or restored, whatever was saved for it; null when nothing stands against it. */
+function obstacleTo(pod: Pod): 'OtherRuntimeClass' | 'AlreadyPlaced' | null {
+  // It would not run through our wrapper, and swapping a sandboxed runtime for ours is not for us to do.
+  if (pod.runtimeClassName !== null && pod.runtimeClassName !== RUNTIME_CLASS) return 'OtherRuntimeClass';
+  // kube-apiserver refuses gates on pods that name their node: we would break the pod.
+  return pod.nodeName === null ? null : 'AlreadyPlaced';
+}
+
+function patchOf(pod: Pod, hasGates: boolean): readonly PatchOperation[] {
+  const gate = { name: RESTORE_GATE };
+  const operations: PatchOperation[] = [
+    hasGates
+      ? { op: 'add', path: '/spec/schedulingGates/-', value: gate }
+      : { op: 'add', path: '/spec/schedulingGates', value: [gate] },
+  ];
+  if (pod.runtimeClassName === null) operations.push({ op: 'add', path: '/spec/runtimeClassName', value: RUNTIME_CLASS });
+  return operations;
+}
+
+function allowed({ uid }: Review, fields: Answer['fields'], more: object = {}): Answer {
+  const review = { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response: { uid, allowed: true, ...more } };
+  return jsonAnswer(JSON.stringify(review), { verb: VERB, ...fields });
+}

@@ -1,0 +1,144 @@
+import { createServer as createHttpServer, type Server } from 'node:http';
+import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { promisify } from 'node:util';
+import type { TlsConfiguration } from '../config/configuration.ts';
+import { AppError, type ErrorCode } from '../observe/error-codes.ts';
+import type { Clock, Timer } from '../ports/clock.ts';
+import { createApp, type AppOptions } from './app.ts';
+import { readTlsMaterial, type TlsMaterial } from './tls-context.ts';
+
+/**
+ * Above the 90 s after which Go's client gives an idle connection up. Where the server closes first, Go may just be
+ * sending on it; a POST is not repeated, and with `ignorable: true` that is a preemption behind our back.
+ */
+const KEEP_ALIVE_MS = 120_000;
+/** Must be above the keep-alive time, or an idle connection is cut when the next head arrives. */
+const HEADERS_MS = KEEP_ALIVE_MS + 5_000;
+const REQUEST_MS = 180_000;
+const TLS_CHECK_MS = 60_000;
+
+export interface ServerOptions extends AppOptions {
+  /** Paces the look at the TLS files. */
+  readonly clock: Clock;
+  readonly address: string;
+  /** 0: any free one. */
+  readonly port: number;
+}
+
+export interface RunningServer {
+  /** Where it listens. */
+  readonly address: string;
+  readonly port: number;
+  /** Stops accepting, lets calls under way finish, closes idle connections. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts the HTTP or HTTPS server. Rejects with an `AppError` that says what to do when it cannot listen.
+ *
+ * With TLS every client may connect, with or without a certificate, and each path decides ({@link createApp}): one
+ * listener serves kube-scheduler, which has a certificate, and kube-apiserver and the kubelet, which have none.
+ */
+export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const app = createApp(options);
+  const timeouts = {
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    headersTimeout: HEADERS_MS,
+    requestTimeout: REQUEST_MS,
+    connectionsCheckingInterval: 30_000,
+  };
+  let server: Server | HttpsServer;
+  let watch: Timer | null = null;
+  if (options.tls === null) {
+    server = createHttpServer(timeouts, app);
+  } else {
+    const material = await readTlsMaterial(options.tls);
+    const clients = { requestCert: options.tls.clientCaFile !== null, rejectUnauthorized: false };
+    const https = createHttpsServer({ ...timeouts, ...clients, ...material.options }, app);
+    watch = watchTls(https, options.tls, material, options);
+    server = https;
+  }
+  const close = gracefulCloser(server);
+  try {
+    await listen(server, options);
+  } catch (error) {
+    watch?.cancel();
+    throw error;
+  }
+  const bound = server.address() as AddressInfo;
+  return {
+    address: bound.address,
+    port: bound.port,
+    close: () => {
+      watch?.cancel();
+      return close();
+    },
+  };
+}
+
+/** Takes changed files over within a minute. Files that do not fit together (a rotation half done) leave the old ones in use. */
+function watchTls(server: HttpsServer, settings: TlsConfiguration, first: TlsMaterial, { clock, log }: ServerOptions): Timer {
+  let current = first;
+  let cancelled = false;
+  let timer: Timer;
+  const check = async (): Promise<void> => {
+    try {
+      const next = await readTlsMaterial(settings);
+      if (next.text !== current.text && !cancelled) {
+        server.setSecureContext(next.options);
+        current = next;
+        log.info({ certFile: settings.certFile }, 'serving the changed TLS files');
+      }
+    } catch (error) {
+      log.warn({ err: error }, 'TLS files changed to something that cannot be served; serving the former ones');
+    }
+    if (!cancelled) plan();
+  };
+  const plan = (): void => {
+    timer = clock.setTimer(TLS_CHECK_MS, () => void check());
+  };
+  plan();
+  return {
+    cancel: () => {
+      cancelled = true;
+      timer.cancel();
+    },
+  };
+}
+
+function listen(server: Server, { address, port }: ServerOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onError = (error: NodeJS.ErrnoException): void => reject(listenError(error, `${address}:${port}`));
+    server.once('error', onError);
+    server.listen({ host: address, port }, () => {
+      server.off('error', onError);
+      resolve();
+    });
+  });
+}
+
+const LISTEN_ERRORS: Readonly<Record<string, ErrorCode>> = {
+  EADDRINUSE: 'AddressInUse',
+  EACCES: 'AddressForbidden',
+  EADDRNOTAVAIL: 'AddressUnavailable',
+  ENOTFOUND: 'AddressUnavailable',
+};
+
+function listenError(error: NodeJS.ErrnoException, address: string): AppError {
+  return new AppError(LISTEN_ERRORS[error.code ?? ''] ?? 'ListenFailed', { address, cause: error.message }, error);
+}
+
+/**
+ * Node.js closes the connections that are idle when it stops accepting, and waits for the others; those would stay open
+ * for the whole keep-alive time once they are answered, so each is closed then.
+ */
+function gracefulCloser(server: Server): () => Promise<void> {
+  let closing: Promise<void> | null = null;
+  server.on('request', (_request, response) => {
+    response.once('close', () => {
+      if (closing !== null) server.closeIdleConnections();
+    });
+  });
+  return () => (closing ??= promisify((done: (error?: Error) => void) => server.close(done))());
+}

@@ -1,0 +1,4 @@
+/** The `reprieve` command. */
+import { program } from './cli/program.ts';
+
+await program.parseAsync();

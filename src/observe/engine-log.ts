@@ -1,0 +1,56 @@
+import type { Command } from '../engine/commands.ts';
+import type { EngineEvents } from '../engine/engine-events.ts';
+import type { Log } from './log.ts';
+
+/** One line for each decision, its end and each write: ids, names and counts. */
+export function logEngine(events: EngineEvents, log: Log): void {
+  events.on('decision:opened', ({ decision }) => {
+    const { id, preemptor, node, victims, deadlineMs } = decision;
+    log.info(
+      {
+        decision: id,
+        preemptor: `${preemptor.namespace}/${preemptor.name}`,
+        node,
+        victims: victims.map(({ namespace, name, action }) => `${namespace}/${name}:${action}`),
+        deadline: new Date(deadlineMs).toISOString(),
+      },
+      'decided',
+    );
+  });
+  events.on('decision:closed', ({ decision, because, message }) => {
+    log.info({ decision: decision.id, node: decision.node, because, message }, 'decision over');
+  });
+  events.on('command:done', ({ command, outcome, error }) => {
+    const line = { command: command.kind, about: subjectOf(command), outcome };
+    if (outcome === 'failed') log.warn({ ...line, err: error }, 'write failed, will be tried again');
+    else if (outcome === 'moved') log.debug(line, 'the world moved');
+    else log.info(line, 'written');
+  });
+}
+
+function subjectOf(command: Command): string {
+  switch (command.kind) {
+    case 'CreateTicket':
+      return `${command.order.victim.namespace}/${command.order.name}`;
+    case 'CreateCheckpoint':
+      return `${command.order.namespace}/${command.order.name}`;
+    case 'Evict':
+      return `${command.order.victim.namespace}/${command.order.victim.name}`;
+    case 'DeleteCheckpoint':
+    case 'ReleaseCheckpoint':
+      return `${command.checkpoint.namespace}/${command.checkpoint.name}`;
+    case 'Nominate':
+      return `${command.pod.namespace}/${command.pod.name} to ${command.node ?? 'none'}`;
+    case 'Wake':
+    case 'Ungate':
+      return `${command.pod.namespace}/${command.pod.name}`;
+    case 'SetTicketPhase':
+      return `${command.ticket.namespace}/${command.ticket.name} ${command.phase}`;
+    case 'DeleteTicket':
+    case 'Claim':
+    case 'RecreatePod':
+      return `${command.ticket.namespace}/${command.ticket.name}`;
+    default:
+      return command satisfies never;
+  }
+}

@@ -1,0 +1,127 @@
+/** What an error code means to the outside: the HTTP status it travels with, and whether the same call may succeed later. */
+export interface ErrorCodeEntry {
+  /** Null for errors that never leave through HTTP: they end or prevent the start of the process. */
+  readonly status: number | null;
+  readonly retryable: boolean;
+  /** `{name}` stands for a field of the error. */
+  readonly message: string;
+  readonly meaning: string;
+}
+
+/** Every error code, once. Codes are never reused for something else: people search for them. */
+export const ERROR_CODES = {
+  MalformedBody: {
+    status: 400,
+    retryable: false,
+    message: '{field}: expected {expected}, found {found}',
+    meaning: 'The body is not what the path takes. Contents are not repeated in the answer.',
+  },
+  ClientCertificateRequired: {
+    status: 401,
+    retryable: false,
+    message: 'this path needs a client certificate signed by the configured authority',
+    meaning: 'The caller showed no client certificate, or one of another authority (`server.tls.clientCaFile`).',
+  },
+  ClientNotAllowed: {
+    status: 403,
+    retryable: false,
+    message: 'the common name of the client certificate is not among the allowed ones',
+    meaning: 'The certificate is genuine, but its common name is not in `server.tls.allowedClientNames`.',
+  },
+  NotFound: {
+    status: 404,
+    retryable: false,
+    message: 'no such path; Reprieve answers {paths}',
+    meaning: 'Often a `urlPrefix` in kube-scheduler’s configuration that does not end in `/v1`.',
+  },
+  MethodNotAllowed: {
+    status: 405,
+    retryable: false,
+    message: 'this path takes {method} only',
+    meaning: 'Extender verbs and the webhook take POST, all else GET.',
+  },
+  BodyTooLarge: {
+    status: 413,
+    retryable: false,
+    message: 'the body is larger than {limit} bytes',
+    meaning: 'Set `nodeCacheCapable: true` in kube-scheduler’s configuration: bodies then hold names instead of objects.',
+  },
+  Internal: {
+    status: 500,
+    retryable: true,
+    message: 'internal error; the log has its cause',
+    meaning: 'A defect of Reprieve. kube-scheduler preempts nobody (`ignorable: false`) and asks again.',
+  },
+  NotReady: {
+    status: 503,
+    retryable: true,
+    message: 'not ready: {reasons}',
+    meaning: 'Answer of `/readyz` until the index is complete; see the reasons.',
+  },
+  AddressInUse: {
+    status: null,
+    retryable: true,
+    message: 'cannot listen on {address}: another process does; stop it, or set server.port',
+    meaning: 'The port is taken (EADDRINUSE).',
+  },
+  AddressForbidden: {
+    status: null,
+    retryable: false,
+    message: 'cannot listen on {address}: not permitted; set server.port to 1024 or higher',
+    meaning: 'The process may not bind that port (EACCES).',
+  },
+  AddressUnavailable: {
+    status: null,
+    retryable: false,
+    message: 'cannot listen on {address}: this machine has no such address; set server.address',
+    meaning: 'The address belongs to no interface of this machine, or its name is unknown (EADDRNOTAVAIL, ENOTFOUND).',
+  },
+  ListenFailed: {
+    status: null,
+    retryable: true,
+    message: 'cannot listen on {address}: {cause}',
+    meaning: 'The operating system refused, for the named cause.',
+  },
+  TlsFilesInvalid: {
+    status: null,
+    retryable: true,
+    message: 'cannot serve TLS: {cause}; check server.tls',
+    meaning: 'A certificate, key or authority file is missing, unreadable, or they do not belong together.',
+  },
+  ConfigurationInvalid: {
+    status: null,
+    retryable: false,
+    message: '{path}: {count} problem(s)\n{problems}',
+    meaning: 'The configuration file is not valid. Every problem is listed, one a line.',
+  },
+  ConfigurationUnreadable: {
+    status: null,
+    retryable: false,
+    message: 'cannot read the configuration {path}: {cause}',
+    meaning: 'The file given with `--config` is missing or unreadable.',
+  },
+} as const satisfies Readonly<Record<string, ErrorCodeEntry>>;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+/** An error with a code from {@link ERROR_CODES}; its message is the template of that code, filled in from `fields`. */
+export class AppError extends Error {
+  override readonly name: string = 'AppError';
+  readonly code: ErrorCode;
+  readonly fields: Readonly<Record<string, string | number>>;
+
+  constructor(code: ErrorCode, fields: Readonly<Record<string, string | number>> = {}, cause?: unknown) {
+    super(filled(ERROR_CODES[code].message, fields), cause === undefined ? undefined : { cause });
+    this.code = code;
+    this.fields = fields;
+  }
+}
+
+/** HTTP status of a code; 500 for one that was never meant to travel. */
+export function statusOf(code: ErrorCode): number {
+  return ERROR_CODES[code].status ?? 500;
+}
+
+function filled(template: string, fields: Readonly<Record<string, string | number>>): string {
+  return template.replace(/\{(\w+)\}/g, (whole, name: string) => String(fields[name] ?? whole));
+}

@@ -1,0 +1,105 @@
+/** A reason of a Kubernetes Event: what it says to the reader of `kubectl describe`. */
+export interface EventReasonEntry {
+  readonly type: 'Normal' | 'Warning';
+  /** What was done: `action` of the Event. */
+  readonly action: string;
+  /** The object it is written on. */
+  readonly on: string;
+  readonly meaning: string;
+}
+
+/** Every Event reason, once. `REFERENCE.md` is held to it. */
+export const EVENT_REASONS = {
+  PreemptionHeld: {
+    type: 'Normal',
+    action: 'Preempting',
+    on: 'preemptor',
+    meaning: 'The pod has its node and waits until the victims there are saved.',
+  },
+  PreemptionCancelled: {
+    type: 'Normal',
+    action: 'Preempting',
+    on: 'preemptor',
+    meaning: 'The attempt on that node is off, for the named cause; kube-scheduler tries again.',
+  },
+  Checkpointing: {
+    type: 'Normal',
+    action: 'Checkpointing',
+    on: 'victim',
+    meaning: 'The pod is being frozen and saved for the named preemptor.',
+  },
+  Checkpointed: {
+    type: 'Normal',
+    action: 'Checkpointing',
+    on: 'victim',
+    meaning: 'The state of the pod is saved and verified.',
+  },
+  CheckpointFailed: {
+    type: 'Warning',
+    action: 'Checkpointing',
+    on: 'victim',
+    meaning: 'The pod could not be saved; what follows stands in the policy (`onFailure`).',
+  },
+  Thawed: {
+    type: 'Normal',
+    action: 'Checkpointing',
+    on: 'victim',
+    meaning: 'The pod goes on with nothing lost: it is not evicted after all.',
+  },
+  Displaced: {
+    type: 'Normal',
+    action: 'Evicting',
+    on: 'victim',
+    meaning: 'The pod was evicted for the named preemptor; where it was saved, the checkpoint is named.',
+  },
+  EvictedUnsaved: {
+    type: 'Warning',
+    action: 'Evicting',
+    on: 'victim and preemptor',
+    meaning: 'A protected pod was evicted without its state, because its policy allows that.',
+  },
+  RestoreQueued: {
+    type: 'Normal',
+    action: 'Restoring',
+    on: 'ticket',
+    meaning: 'The displaced pod stands in the queue and continues when there is room.',
+  },
+  RestoreAdmitted: {
+    type: 'Normal',
+    action: 'Restoring',
+    on: 'replacement',
+    meaning: 'There is room: the gate is lifted, and the pod continues where it stopped.',
+  },
+  GateExpired: {
+    type: 'Warning',
+    action: 'Restoring',
+    on: 'replacement',
+    meaning: 'No room within `restore.maxGate`: the pod waits as an ordinary pending pod, visible to autoscalers.',
+  },
+  Restored: {
+    type: 'Normal',
+    action: 'Restoring',
+    on: 'replacement and ticket',
+    meaning: 'The pod goes on where it was stopped.',
+  },
+  RestoreFailed: {
+    type: 'Warning',
+    action: 'Restoring',
+    on: 'replacement',
+    meaning: 'The node could not restore the state; it is tried again or started cold, as the policy says.',
+  },
+  ColdStarted: {
+    type: 'Warning',
+    action: 'Restoring',
+    on: 'replacement and ticket',
+    meaning: 'The pod starts from the beginning, for the named cause.',
+  },
+  Abandoned: {
+    type: 'Warning',
+    action: 'Restoring',
+    on: 'ticket',
+    meaning: 'Nobody will continue the saved state, for the named cause.',
+  },
+} as const satisfies Readonly<Record<string, EventReasonEntry>>;
+
+export type EventReason = keyof typeof EVENT_REASONS;

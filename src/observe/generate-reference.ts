@@ -1,0 +1,83 @@
+/**
+ * Writes the marked tables of `REFERENCE.md` from the tables in the sources; the text around them is written by hand. With
+ * `--check` it only compares, and exits with 1 on a difference.
+ *
+ *     node src/observe/generate-reference.ts [--check]
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { format } from 'prettier';
+import { configurationKeys, type ConfigurationKey } from '../config/keys.ts';
+import { ERROR_CODES } from './error-codes.ts';
+import { EVENT_REASONS } from './event-reasons.ts';
+import { METRICS, type MetricEntry } from './metrics-table.ts';
+
+type Row = readonly string[];
+
+const TABLES: Readonly<Record<string, () => readonly Row[]>> = {
+  configuration: () => [
+    ['key', 'takes', 'default', 'meaning'],
+    ...configurationKeys()
+      .filter(({ type }) => type !== 'section')
+      .map((key) => [code(key.path.join('.')), key.type, defaultOf(key), key.description]),
+  ],
+  metrics: () => [
+    ['metric', 'type', 'labels', 'meaning'],
+    ...Object.entries<MetricEntry>(METRICS).map(([name, { type, labels, help }]) => {
+      return [code(name), type, labels.map(code).join(', '), help];
+    }),
+  ],
+  events: () => [
+    ['reason', 'type', 'written on', 'meaning'],
+    ...Object.entries(EVENT_REASONS).map(([reason, { type, on, meaning }]) => [code(reason), type, on, meaning]),
+  ],
+  errors: () => [
+    ['code', 'HTTP status', 'worth a retry', 'message', 'meaning'],
+    ...Object.entries(ERROR_CODES).map(([name, { status, retryable, message, meaning }]) => {
+      return [code(name), String(status ?? ''), retryable ? 'yes' : 'no', message.split('\n')[0] ?? '', meaning];
+    }),
+  ],
+};
+
+/** `text` with each marked table replaced by what the sources say. Throws when a mark is missing. */
+export async function withTables(text: string): Promise<string> {
+  let result = text;
+  for (const [name, rows] of Object.entries(TABLES)) {
+    const marked = new RegExp(`(<!-- generated: ${name} -->\n)[\\s\\S]*?(<!-- end -->)`);
+    if (!marked.test(result)) throw new Error(`REFERENCE.md lacks the mark <!-- generated: ${name} --> or its <!-- end -->`);
+    result = result.replace(marked, (_whole, start: string, end: string) => `${start}\n${table(rows())}\n${end}`);
+  }
+  return format(result, { printWidth: 120, proseWrap: 'preserve', parser: 'markdown' });
+}
+
+function table([head = [], ...rows]: readonly Row[]): string {
+  return [head, head.map(() => '---'), ...rows].map((row) => `| ${row.map(cell).join(' | ')} |\n`).join('');
+}
+
+/** Braces and pipes mean something to some renderers of Markdown. */
+function cell(text: string): string {
+  return text.replace(/\|/g, '\\|').replace(/</g, '&lt;');
+}
+
+function code(text: string): string {
+  return `\`${text}\``;
+}
+
+function defaultOf({ default: value, isOptional }: ConfigurationKey): string {
+  if (value !== undefined) return code(typeof value === 'string' ? value : JSON.stringify(value));
+  return isOptional ? 'required where its mapping is set' : 'required';
+}
+
+async function main(check: boolean): Promise<void> {
+  const file = join(import.meta.dirname, '../../REFERENCE.md');
+  const text = readFileSync(file, 'utf8');
+  const wanted = await withTables(text);
+  if (!check) {
+    writeFileSync(file, wanted);
+  } else if (text !== wanted) {
+    process.stderr.write('REFERENCE.md differs from the sources; run: node src/observe/generate-reference.ts\n');
+    process.exitCode = 1;
+  }
+}
+
+if (import.meta.main) await main(process.argv.includes('--check'));

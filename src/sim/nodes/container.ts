@@ -1,0 +1,84 @@
+import type { KubeObject } from '../../kube/transport.ts';
+import type { Clock } from '../../ports/clock.ts';
+
+/**
+ * The one process of a simulated pod. Its work is a number: seconds of progress.
+ *
+ *     starting ──> running <──> frozen
+ *        │            │            │
+ *        │            v            │
+ *        │       terminating       │
+ *        └────────────┴────────────┴──> ended
+ *
+ * Progress is made in `running` only.
+ */
+export type ContainerState = 'starting' | 'running' | 'frozen' | 'terminating' | 'ended';
+
+export class Container {
+  readonly uid: string;
+  readonly nodeName: string;
+  /** The newest version of its pod. */
+  pod: KubeObject;
+  /** PodCheckpoint (namespace/name) that froze it; null while it is not frozen. */
+  frozenBy: string | null = null;
+  /** Ends what the kubelet or the agent is waiting for when the pod goes. */
+  readonly ended = new AbortController();
+  readonly #clock: Clock;
+  #state: ContainerState = 'starting';
+  #stateSinceMs: number;
+  #progressMs = 0;
+
+  constructor(pod: KubeObject, nodeName: string, clock: Clock) {
+    this.pod = pod;
+    this.uid = pod.metadata.uid as string;
+    this.nodeName = nodeName;
+    this.#clock = clock;
+    this.#stateSinceMs = clock.now();
+  }
+
+  get state(): ContainerState {
+    return this.#state;
+  }
+
+  /** Seconds in the current state. */
+  get stateSeconds(): number {
+    return (this.#clock.now() - this.#stateSinceMs) / 1000;
+  }
+
+  /** Seconds of work done so far. */
+  get progressSeconds(): number {
+    const runningMs = this.#state === 'running' ? this.#clock.now() - this.#stateSinceMs : 0;
+    return (this.#progressMs + runningMs) / 1000;
+  }
+
+  /** Begins to work, from the start or from a saved state. */
+  run(progressSeconds: number): void {
+    this.#progressMs = progressSeconds * 1000;
+    this.#enter('running');
+  }
+
+  freeze(by: string): void {
+    this.frozenBy = by;
+    this.#enter('frozen');
+  }
+
+  thaw(): void {
+    this.frozenBy = null;
+    this.#enter('running');
+  }
+
+  terminate(): void {
+    this.#enter('terminating');
+  }
+
+  end(): void {
+    this.#enter('ended');
+    this.ended.abort(new Error('the container ended'));
+  }
+
+  #enter(state: ContainerState): void {
+    this.#progressMs = this.progressSeconds * 1000;
+    this.#state = state;
+    this.#stateSinceMs = this.#clock.now();
+  }
+}

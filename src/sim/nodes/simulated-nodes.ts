@@ -1,0 +1,136 @@
+import { isAlreadyExists } from '../../kube/api-error.ts';
+import { RESOURCES } from '../../kube/resources.ts';
+import type { KubeObject, KubeTransport } from '../../kube/transport.ts';
+import type { Clock } from '../../ports/clock.ts';
+import { Informer } from '../informer.ts';
+import { Agent, type NodeFaults } from './agent.ts';
+import { Kubelet } from './kubelet.ts';
+import { NodeApi } from './node-api.ts';
+import type { NodeSpec } from './node-spec.ts';
+import { SimulatedNode } from './simulated-node.ts';
+import type { WorkLedger } from './work-ledger.ts';
+import { nodeNameOf } from './workload.ts';
+
+export interface SimulatedNodesOptions {
+  readonly transport: KubeTransport;
+  readonly clock: Clock;
+  readonly nodes: readonly NodeSpec[];
+  readonly ledger: WorkLedger;
+  readonly faults?: NodeFaults;
+}
+
+/**
+ * Kubelets and agents of many nodes in one process, over any API server: the embedded one on virtual time, a real one on
+ * the machine's clock. One watch of pods and one of PodCheckpoints serve all of them.
+ */
+export class SimulatedNodes {
+  readonly #options: SimulatedNodesOptions;
+  readonly #api: NodeApi;
+  readonly #nodes = new Map<
+    string,
+    { readonly node: SimulatedNode; readonly kubelet: Kubelet; readonly agent: Agent }
+  >();
+  readonly #unsavedWork = new Set<string>();
+  readonly #pods: Informer;
+  readonly #checkpoints: Informer;
+
+  constructor(options: SimulatedNodesOptions) {
+    const { transport, clock } = options;
+    this.#options = options;
+    this.#api = new NodeApi(transport, clock);
+    this.#pods = new Informer({ transport, clock, resource: RESOURCES.pods, fieldSelector: 'spec.nodeName!=' });
+    this.#checkpoints = new Informer({ transport, clock, resource: RESOURCES.podCheckpoints });
+    this.#pods.onChange((before, after) => this.#podChanged(before, after));
+    this.#checkpoints.onChange((before, after) => this.#checkpointChanged(before, after));
+  }
+
+  /** Resolves when the nodes are registered and their pods known. */
+  async start(): Promise<void> {
+    for (const spec of this.#options.nodes) await this.addNode(spec);
+    this.#pods.start();
+    this.#checkpoints.start();
+    await Promise.all([this.#pods.synced, this.#checkpoints.synced]);
+  }
+
+  stop(): void {
+    this.#pods.stop();
+    this.#checkpoints.stop();
+  }
+
+  async addNode(spec: NodeSpec): Promise<void> {
+    const { clock, ledger, faults = {} } = this.#options;
+    const node = new SimulatedNode(spec);
+    const agent: Agent = new Agent({
+      node,
+      api: this.#api,
+      clock,
+      ledger,
+      faults,
+      nodeNamed: (name) => this.#nodes.get(name)?.node,
+      onFrozen: (container) => kubelet.frozen(container),
+      onThawed: (container) => kubelet.resumed(container),
+    });
+    const kubelet = new Kubelet({ node, agent, api: this.#api, clock, ledger, unsavedWork: this.#unsavedWork });
+    this.#nodes.set(spec.name, { node, kubelet, agent });
+    try {
+      await this.#api.client.create(RESOURCES.nodes, null, node.toObject(true, this.#api.timestamp()));
+    } catch (error) {
+      if (!isAlreadyExists(error)) throw error;
+    }
+  }
+
+  /** The node dies with all that is on it; its objects stay until somebody removes them. */
+  removeNode(name: string): void {
+    const entry = this.#nodes.get(name);
+    entry?.agent.crash();
+    for (const container of entry?.node.containers.values() ?? []) container.end();
+    this.#nodes.delete(name);
+  }
+
+  crashAgent(name: string): void {
+    this.#nodes.get(name)?.agent.crash();
+  }
+
+  async restartAgent(name: string): Promise<void> {
+    const all = await this.#api.client.list(RESOURCES.podCheckpoints);
+    await this.#nodes.get(name)?.agent.restart(all.filter((checkpoint) => checkpointNodeOf(checkpoint) === name));
+  }
+
+  /** Seconds of work done by the container of a pod; 0 where none runs. */
+  progressOf(podUid: string): number {
+    for (const { node } of this.#nodes.values()) {
+      const container = node.containers.get(podUid);
+      if (container !== undefined) return container.progressSeconds;
+    }
+    return 0;
+  }
+
+  /** Containers that stand still now, by node. */
+  frozen(): readonly { readonly node: string; readonly pod: string }[] {
+    return [...this.#nodes.values()].flatMap(({ node }) =>
+      [...node.containers.values()]
+        .filter(({ state }) => state === 'frozen')
+        .map(({ pod }) => ({ node: node.spec.name, pod: pod.metadata.name })),
+    );
+  }
+
+  #podChanged(before: KubeObject | null, after: KubeObject | null): void {
+    const pod = (after ?? before) as KubeObject;
+    const entry = this.#nodes.get(nodeNameOf(pod) ?? '');
+    if (after !== null) entry?.kubelet.podChanged(after);
+    else entry?.kubelet.podRemoved(pod);
+  }
+
+  #checkpointChanged(before: KubeObject | null, after: KubeObject | null): void {
+    const checkpoint = (after ?? before) as KubeObject;
+    const entry = this.#nodes.get(checkpointNodeOf(checkpoint) ?? '');
+    if (after !== null) entry?.agent.checkpointChanged(after);
+    else entry?.agent.checkpointRemoved(checkpoint);
+  }
+}
+
+function checkpointNodeOf(checkpoint: KubeObject): string | undefined {
+  return (checkpoint['spec'] as { nodeName?: string } | undefined)?.nodeName;
+}
+
+export type { NodeFaults };

@@ -1,0 +1,231 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FROZEN_CONDITION, TICKET_ANNOTATION } from '../../../src/domain/labels.ts';
+import { compareVersions } from '../../../src/index/object-table.ts';
+import type { KubeObject } from '../../../src/kube/transport.ts';
+import { condition, field, type Version } from './history.ts';
+import { Lab } from './lab.ts';
+import { deployment, job, pod, policy, statefulSet } from './workloads.ts';
+
+/** The story of Reprieve under the real kube-scheduler and kube-controller-manager, on simulated nodes. */
+let lab: Lab;
+
+beforeAll(async () => {
+  lab = await Lab.start(20);
+});
+afterAll(async () => {
+  await lab?.[Symbol.asyncDispose]();
+});
+
+const nameOf = (object: KubeObject): string => object.metadata.name;
+const nodeOf = (object: KubeObject): string | undefined => field(object, 'spec', 'nodeName') as string | undefined;
+const phaseOf = (object: KubeObject): unknown => field(object, 'status', 'phase');
+const isRunning = (object: KubeObject): boolean => phaseOf(object) === 'Running';
+const progressOf = (object: KubeObject): number => Number(object.metadata.annotations?.['sim.reprieve.dev/progress']);
+const isOwnedBy = (owner: string) => (object: KubeObject) =>
+  object.metadata.ownerReferences?.[0]?.name.startsWith(owner) ?? false;
+
+/** The first running pod that passes, with the node it runs on. */
+async function running(
+  what: string,
+  passes: (object: KubeObject) => boolean,
+): Promise<{ name: string; uid: string; node: string }> {
+  const { object } = await lab.history.until(
+    'Pod',
+    `${what} running`,
+    (candidate) => isRunning(candidate) && passes(candidate),
+  );
+  return { name: nameOf(object), uid: object.metadata.uid as string, node: nodeOf(object) as string };
+}
+
+const rise = (...versions: readonly Version[]): void => {
+  const places = versions.map(({ at }) => at);
+  expect(places).toEqual([...places].sort(compareVersions));
+};
+
+/** The ticket of a victim, once it is in `phase`. */
+const ticketIn = (phase: string, podUid: string): Promise<Version> =>
+  lab.history.until(
+    'Reprieve',
+    `${phase} for ${podUid}`,
+    (ticket) => phaseOf(ticket) === phase && field(ticket, 'spec', 'pod', 'uid') === podUid,
+  );
+
+describe('(a) preempt, {}, tickets, checkpoints, eviction, bound', () => {
+  it('saves the victim before it is evicted, and binds the preemptor to the planned node', async () => {
+    await lab.cluster.applyObjects(
+      policy('batch', 'batch'),
+      pod('bare-a', { priorityClassName: 'batch', cpu: '3', state: '250Mi' }),
+    );
+    const victim = await running('bare-a', (object) => nameOf(object) === 'bare-a');
+    await lab.cluster.applyObjects(pod('serving-a', { priorityClassName: 'serving', cpu: '3', node: victim.node }));
+
+    const { history } = lab;
+    const isTicket = (ticket: KubeObject): boolean => field(ticket, 'spec', 'pod', 'uid') === victim.uid;
+    const isCheckpoint = (checkpoint: KubeObject): boolean => field(checkpoint, 'spec', 'pod', 'uid') === victim.uid;
+    const ticket = await history.until('Reprieve', 'a ticket', isTicket);
+    const ordered = await history.until('PodCheckpoint', 'an order', isCheckpoint);
+    const ready = await history.until(
+      'PodCheckpoint',
+      'Ready',
+      (object) => isCheckpoint(object) && condition(object, 'Ready') === 'True',
+    );
+    const marked = await history.until(
+      'Pod',
+      'DisruptionTarget',
+      (object) => object.metadata.uid === victim.uid && condition(object, 'DisruptionTarget') === 'True',
+    );
+    const evicted = await history.until(
+      'Pod',
+      'deletionTimestamp',
+      (object) => object.metadata.uid === victim.uid && object.metadata.deletionTimestamp !== undefined,
+    );
+    // kube-scheduler counts the room as free when the pod has ended, a moment before its object goes.
+    const ended = await history.until(
+      'Pod',
+      'ended',
+      (object) => object.metadata.uid === victim.uid && phaseOf(object) === 'Failed',
+    );
+    const bound = await history.until(
+      'Pod',
+      'bound',
+      (object) => nameOf(object) === 'serving-a' && nodeOf(object) !== undefined,
+    );
+    rise(ticket, ordered, ready, marked, evicted, ended, bound);
+
+    const planned = field(ticket.object, 'spec', 'decision', 'node');
+    expect(planned).toBe(victim.node);
+    expect(nodeOf(bound.object)).toBe(planned);
+    // The pod was deleted in the state in which it was seen frozen, and never went on after it.
+    const afterFreeze = history
+      .of('Pod', 'bare-a')
+      .filter(({ object, at }) => object.metadata.uid === victim.uid && compareVersions(at, ready.at) >= 0);
+    expect(new Set(afterFreeze.map(({ object }) => condition(object, FROZEN_CONDITION)))).toEqual(new Set(['True']));
+    // kube-scheduler asked, was told {}, and killed nobody itself.
+    expect(await lab.cluster.schedulerLog()).not.toMatch(/"Preempting victims?"|victims? deleted/i);
+    expect(await lab.reprieveLog()).toMatch(/"reason":"Saving"/);
+    const nominated = history
+      .of('Pod', 'serving-a')
+      .find(({ object }) => field(object, 'status', 'nominatedNodeName') === planned);
+    expect(nominated).toBeDefined();
+  });
+});
+
+describe('(b) each kind of workload comes back with its progress', () => {
+  const kinds: Record<
+    string,
+    { readonly make: (name: string) => object; readonly ofVictim: (name: string) => (object: KubeObject) => boolean }
+  > = {
+    job: { make: (name) => job(name, shape), ofVictim: isOwnedBy },
+    statefulset: { make: (name) => statefulSet(name, shape), ofVictim: isOwnedBy },
+    deployment: { make: (name) => deployment(name, shape), ofVictim: isOwnedBy },
+    bare: { make: (name) => pod(name, shape), ofVictim: (name) => (object) => nameOf(object) === name },
+  };
+  const shape = { priorityClassName: 'batch', cpu: '3', state: '200Mi' };
+
+  for (const [kind, { make, ofVictim }] of Object.entries(kinds)) {
+    it(`${kind}: through gate and claim, on another node, where it stopped`, async () => {
+      const name = `back-${kind}`;
+      await lab.cluster.applyObjects(make(name));
+      const victim = await running(name, ofVictim(name));
+      // Some work, so that there is something to lose.
+      await new Promise((resolve) => setTimeout(resolve, 2_500));
+      await lab.cluster.applyObjects(
+        pod(`serving-${kind}`, { priorityClassName: 'serving', cpu: '3', node: victim.node }),
+      );
+
+      const { object: restored } = await ticketIn('Restored', victim.uid);
+      const claim = field(restored, 'status', 'claim') as { readonly name: string; readonly uid: string };
+      expect(claim.uid).not.toBe(victim.uid);
+      const versions = lab.history.of('Pod', claim.name).filter(({ object }) => object.metadata.uid === claim.uid);
+      const [first] = versions as [Version];
+      expect(field(first.object, 'spec', 'schedulingGates')).toEqual([{ name: 'reprieve.dev/restore' }]);
+      expect(field(first.object, 'spec', 'runtimeClassName')).toBe('reprieve');
+      const resumed = versions.find(({ object }) => isRunning(object)) as Version;
+      expect(resumed.object.metadata.annotations?.[TICKET_ANNOTATION]).toBe(nameOf(restored));
+      expect(nodeOf(resumed.object)).not.toBe(victim.node);
+
+      const frozen = lab.history
+        .of('Pod')
+        .filter(({ object }) => object.metadata.uid === victim.uid && condition(object, FROZEN_CONDITION) === 'True')
+        .at(-1) as Version;
+      expect(progressOf(frozen.object)).toBeGreaterThanOrEqual(2);
+      expect(progressOf(resumed.object)).toBe(progressOf(frozen.object));
+      if (kind === 'job') {
+        const last = lab.history.of('Job', name).at(-1) as Version;
+        expect(field(last.object, 'status', 'failed') ?? 0).toBe(0);
+        expect(condition(last.object, 'Failed')).toBeUndefined();
+      }
+      if (kind === 'statefulset') expect(claim.name).toBe(victim.name);
+    });
+  }
+});
+
+describe('(c) no policy', () => {
+  it('lets kube-scheduler evict by itself, and writes nothing of ours', async () => {
+    const before = lab.history.versions.filter(({ kind }) => kind === 'Reprieve' || kind === 'PodCheckpoint').length;
+    await lab.cluster.applyObjects(pod('scratch-c', { priorityClassName: 'scratch', cpu: '3' }));
+    const victim = await running('scratch-c', (object) => nameOf(object) === 'scratch-c');
+    await lab.cluster.applyObjects(pod('serving-c', { priorityClassName: 'serving', cpu: '3', node: victim.node }));
+    const bound = await lab.history.until(
+      'Pod',
+      'serving-c bound',
+      (object) => nameOf(object) === 'serving-c' && nodeOf(object) !== undefined,
+    );
+    expect(nodeOf(bound.object)).toBe(victim.node);
+    const evicted = await lab.history.until(
+      'Pod',
+      'evicted',
+      (object) => object.metadata.uid === victim.uid && object.metadata.deletionTimestamp !== undefined,
+    );
+    expect(condition(evicted.object, 'DisruptionTarget')).toBe('True');
+    expect(condition(evicted.object, FROZEN_CONDITION)).toBeUndefined();
+    const after = lab.history.versions.filter(
+      ({ kind, object }) =>
+        (kind === 'Reprieve' || kind === 'PodCheckpoint') && field(object, 'spec', 'pod', 'uid') === victim.uid,
+    );
+    expect(after).toEqual([]);
+    expect(before).toBeGreaterThan(0);
+    expect(await lab.reprieveLog()).toMatch(/"reason":"NothingProtected"/);
+  });
+});
+
+describe('(d) the preemptor is deleted half-way', () => {
+  it('lets the victims go on, with nothing lost and nobody evicted', async () => {
+    await lab.cluster.applyObjects(pod('bare-d', { priorityClassName: 'batch', cpu: '3', state: '5Gi' }));
+    const victim = await running('bare-d', (object) => nameOf(object) === 'bare-d');
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    await lab.cluster.applyObjects(pod('serving-d', { priorityClassName: 'serving', cpu: '3', node: victim.node }));
+    // The dump takes ten seconds: the preemptor goes in the middle of it.
+    const ordered = await lab.history.until(
+      'PodCheckpoint',
+      'an order',
+      (object) => field(object, 'spec', 'pod', 'uid') === victim.uid,
+    );
+    await new Promise((resolve) => setTimeout(resolve, 2_000));
+    await lab.cluster.kubectl('delete', 'pod', 'serving-d', '--wait=false');
+
+    await lab.history.until(
+      'PodCheckpoint',
+      'removed',
+      (object, { type }) => nameOf(object) === nameOf(ordered.object) && type === 'DELETED',
+    );
+    await lab.history.until(
+      'Reprieve',
+      'removed',
+      (object, { type }) => field(object, 'spec', 'pod', 'uid') === victim.uid && type === 'DELETED',
+    );
+    const versions = lab.history.of('Pod', 'bare-d');
+    expect(
+      versions.every(({ object, type }) => type !== 'DELETED' && object.metadata.deletionTimestamp === undefined),
+    ).toBe(true);
+    expect(versions.every(({ object }) => condition(object, 'DisruptionTarget') !== 'True')).toBe(true);
+    const last = (versions.at(-1) as Version).object;
+    expect(last.metadata.uid).toBe(victim.uid);
+    expect(isRunning(last)).toBe(true);
+    expect(condition(last, FROZEN_CONDITION)).not.toBe('True');
+    // It runs, not only its record: its work goes on from where it stood.
+    const before = lab.nodes.progressOf(victim.uid);
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    expect(lab.nodes.progressOf(victim.uid)).toBeGreaterThan(before);
+  });
+});
