@@ -88,13 +88,13 @@ describe('commit', () => {
     const world = saving(decision)
       .put('pod', frozenPod, makePod({ name: 'second', nodeName: 'n1' }), makePod({ name: 'plain', nodeName: 'n1' }))
       .put('checkpoint', saved);
-    expect(world.commands()).toEqual(['CreateTicket second-uid-seco']);
+    expect(world.commands()).toEqual(['CreateTicket second-uid-second']);
     world
       .put(
         'ticket',
         makeTicket({
           ...ticket,
-          name: 'second-uid-seco',
+          name: 'second-uid-second',
           uid: 't2',
           decision,
           checkpoint: 'second-uid-second-d1',

@@ -1,8 +1,12 @@
 import type { Pod } from '../domain/pod.ts';
 
-/** Deterministic from the victim, so that a ticket is never made twice: `<pod>-<first 8 of its UID>`. */
+/**
+ * Deterministic from the victim, so that a ticket is never made twice: `<pod>-<last 12 of its UID>`, 48 bits of chance.
+ * Pods of one name follow each other within the life of a ticket (StatefulSets, restored bare pods), so the name must not
+ * rest on fewer.
+ */
 export function ticketNameOf(pod: Pick<Pod, 'name' | 'uid'>): string {
-  return `${trimmed(pod.name)}-${pod.uid.slice(0, 8)}`;
+  return `${trimmed(pod.name)}-${pod.uid.slice(-12)}`;
 }
 
 /** One checkpoint per ticket and decision: a second decision about the same pod makes another one. */

@@ -133,4 +133,3 @@ function checkpointNodeOf(checkpoint: KubeObject): string | undefined {
   return (checkpoint['spec'] as { nodeName?: string } | undefined)?.nodeName;
 }
 
-export type { NodeFaults };
