@@ -13,7 +13,9 @@ const stamp = join(root, 'node_modules', '.installed-lock.json');
 if (existsSync(lock)) installMissing();
 const local = join(root, 'node_modules', 'node', 'bin', 'node');
 const node = existsSync(local) ? local : process.execPath;
-const path = [dirname(node), join(root, 'node_modules', '.bin'), process.env.PATH].join(process.platform === 'win32' ? ';' : ':');
+const path = [dirname(node), join(root, 'node_modules', '.bin'), process.env.PATH].join(
+  process.platform === 'win32' ? ';' : ':',
+);
 const child = spawn(node, process.argv.slice(2), { stdio: 'inherit', env: { ...process.env, PATH: path } });
 // The terminal sends Ctrl-C to the whole group; the child decides how it ends, we only pass its verdict on.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
@@ -25,7 +27,11 @@ function installMissing() {
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
   process.stderr.write('reprieve: installing dependencies (once)...\n');
   // `npm install --no-save` rather than `npm ci`: the lock file names no registry, which `npm ci` refuses.
-  const done = spawnSync('npm', ['install', '--no-save', '--loglevel=error'], { cwd: root, stdio: ['ignore', 2, 2], shell: process.platform === 'win32' });
+  const done = spawnSync('npm', ['install', '--no-save', '--loglevel=error'], {
+    cwd: root,
+    stdio: ['ignore', 2, 2],
+    shell: process.platform === 'win32',
+  });
   if (done.status !== 0) {
     process.stderr.write('reprieve: "npm install" failed; see the lines above, then run the command again\n');
     process.exit(done.status ?? 1);

@@ -31,9 +31,9 @@ function sources(folder: string): string[] {
 
 function importsOf(file: string): Import[] {
   const text = readFileSync(file, 'utf8');
-  return [...text.matchAll(/(?:import|export)\s[^;]*?from\s+'([^']+)'|import\(\s*'([^']+)'\s*\)|import\s+'([^']+)'/g)].map(
-    (match) => ({ from: relative(src, file), target: (match[1] ?? match[2] ?? match[3]) as string }),
-  );
+  return [
+    ...text.matchAll(/(?:import|export)\s[^;]*?from\s+'([^']+)'|import\(\s*'([^']+)'\s*\)|import\s+'([^']+)'/g),
+  ].map((match) => ({ from: relative(src, file), target: (match[1] ?? match[2] ?? match[3]) as string }));
 }
 
 function ringOf(path: string): number {
@@ -46,7 +46,9 @@ const imports = sources(src).flatMap(importsOf);
 describe('rings', () => {
   it('finds the imports it is to judge', () => {
     expect(imports.length).toBeGreaterThan(100);
-    expect(imports.some(({ from, target }) => from.startsWith('engine/') && target.startsWith('../domain/'))).toBe(true);
+    expect(imports.some(({ from, target }) => from.startsWith('engine/') && target.startsWith('../domain/'))).toBe(
+      true,
+    );
   });
 
   it('has a ring for every folder', () => {
@@ -63,7 +65,9 @@ describe('rings', () => {
   });
 
   it('keeps domain and index free of packages and of Node.js', () => {
-    const impure = imports.filter(({ from, target }) => PURE.has(from.split('/')[0] as string) && !target.startsWith('.'));
+    const impure = imports.filter(
+      ({ from, target }) => PURE.has(from.split('/')[0] as string) && !target.startsWith('.'),
+    );
     expect(impure).toEqual([]);
   });
 

@@ -42,7 +42,10 @@ export async function demo({ once, json, seed, speed }: DemoOptions): Promise<nu
     withReprieve: true,
     extender: async (reprieve, clock) => {
       server = await serveEngine(reprieve);
-      extender = new HttpExtender({ baseUrl: `http://127.0.0.1:${server.port}/v1`, clock: clock satisfies VirtualClock });
+      extender = new HttpExtender({
+        baseUrl: `http://127.0.0.1:${server.port}/v1`,
+        clock: clock satisfies VirtualClock,
+      });
       return extender;
     },
   });

@@ -18,12 +18,15 @@ import { systemClock } from '../ports/clock.ts';
 /** Runs until SIGTERM or SIGINT. Returns the exit code: 0 after a signal, 1 when it could not start. */
 export async function serve(options: { readonly config?: string }): Promise<number> {
   try {
-    const configuration = options.config === undefined ? defaultConfiguration() : await loadConfiguration(options.config);
+    const configuration =
+      options.config === undefined ? defaultConfiguration() : await loadConfiguration(options.config);
     await run(configuration);
     return 0;
   } catch (error) {
     // What an operator can mend is one clear message; anything else is a defect, and its stack is what we need.
-    process.stderr.write(error instanceof AppError ? `reprieve: ${error.message}\n` : `${String((error as Error).stack)}\n`);
+    process.stderr.write(
+      error instanceof AppError ? `reprieve: ${error.message}\n` : `${String((error as Error).stack)}\n`,
+    );
     return 1;
   }
 }
@@ -58,7 +61,10 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
   // The server comes first: before the index is complete the engine answers what `onUnsynced` says.
   const server = await startServer({
     callbacks: engine,
-    readiness: () => ({ ready: reprieve.isSynced, reasons: reprieve.isSynced ? [] : ['the index is not complete yet'] }),
+    readiness: () => ({
+      ready: reprieve.isSynced,
+      reasons: reprieve.isSynced ? [] : ['the index is not complete yet'],
+    }),
     debugState: () => reprieve.describe(),
     metrics,
     log,

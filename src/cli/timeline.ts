@@ -39,7 +39,10 @@ export function tellTimeline(story: Story, print: (line: string) => void): void 
     const pod = event.value;
     if (pod.priority < SERVING_PRIORITY || pod.nodeName === null || bound.has(pod.uid)) return;
     bound.add(pod.uid);
-    say(`${pod.name} is bound to ${pod.nodeName} after ${((clock.now() - pod.creationMs) / 1000).toFixed(1)} s`, 'cyan');
+    say(
+      `${pod.name} is bound to ${pod.nodeName} after ${((clock.now() - pod.creationMs) / 1000).toFixed(1)} s`,
+      'cyan',
+    );
   });
 
   const status = (): void => {
@@ -82,7 +85,13 @@ function lineOf(event: WorkEvent, frozenMs: Map<string, number>): string | null 
 }
 
 /** `nodes [#####++ ] ...`: `#` serving, `=` batch, one mark for each CPU. */
-function statusOf(nodes: Iterable<{ readonly node: { readonly allocatable: { readonly cpuMilli: number } }; readonly pods: readonly Pod[] }>, queued: number): string {
+function statusOf(
+  nodes: Iterable<{
+    readonly node: { readonly allocatable: { readonly cpuMilli: number } };
+    readonly pods: readonly Pod[];
+  }>,
+  queued: number,
+): string {
   const bars: string[] = [];
   for (const { node, pods } of nodes) {
     const cpus = (isServing: boolean): number =>

@@ -35,7 +35,7 @@ export function jsonSchema(): object {
 
 /** All keys in the order of the file, each section before what stands in it. */
 export function configurationKeys(): readonly ConfigurationKey[] {
-  return keysIn(jsonSchema() as Schema, [], false);
+  return keysIn(jsonSchema(), [], false);
 }
 
 function keysIn({ properties = {} }: Schema, above: readonly string[], isOptional: boolean): ConfigurationKey[] {
@@ -55,7 +55,7 @@ function keysIn({ properties = {} }: Schema, above: readonly string[], isOptiona
 }
 
 function typeOf({ type, enum: values, const: only }: Schema, title: string | undefined): string {
-  if (only !== undefined) return String(only);
+  if (only !== undefined) return typeof only === 'string' ? only : JSON.stringify(only);
   if (values !== undefined) return values.join(', ');
   return title ?? (type === 'array' ? 'list' : (type ?? ''));
 }

@@ -51,7 +51,11 @@ function optionalText(description: string) {
   return z.string(expected).min(1, expected).nullable().default(null).meta({ description });
 }
 
-function choice<const T extends readonly [string, ...string[]]>(values: T, defaultValue: T[number], description: string) {
+function choice<const T extends readonly [string, ...string[]]>(
+  values: T,
+  defaultValue: T[number],
+  description: string,
+) {
   return z
     .enum(values, { error: () => `one of ${values.join(', ')}` })
     .default(defaultValue as never)
@@ -111,9 +115,11 @@ const extender = z.strictObject({
   onUnsynced: choice(
     ['Hold', 'PassThrough'],
     'Hold',
-    'Answer to preempt while the index is incomplete or another replica leads. Hold: nobody is preempted yet. PassThrough: as without Reprieve, victims unsaved.',
+    'Answer to preempt while the index is incomplete. Hold: nobody is preempted yet. PassThrough: as without Reprieve, victims unsaved.',
   ),
-  cost: cost.prefault({}).meta({ description: 'What hardware and workloads cost; decides between saving and evicting.' }),
+  cost: cost
+    .prefault({})
+    .meta({ description: 'What hardware and workloads cost; decides between saving and evicting.' }),
 });
 
 const saving = z.strictObject({
@@ -163,28 +169,6 @@ const kubernetes = z.strictObject({
   context: optionalText('Context in it; null: its current one.'),
 });
 
-const leaderElection = z
-  .strictObject({
-    enabled: z
-      .boolean({ error: () => 'true or false' })
-      .default(true)
-      .meta({ description: 'False only where exactly one replica runs.' }),
-    leaseName: text('Name of the Lease.').default('reprieve'),
-    leaseNamespace: text('Namespace of the Lease.').default('reprieve-system'),
-    leaseDuration: duration(15_000, 'Others may take the Lease over when it was not renewed for this long.'),
-    renewDeadline: duration(10_000, 'The leader stops leading when it could not renew for this long.'),
-    retryPeriod: duration(2_000, 'Pause between attempts to get or renew it.'),
-  })
-  .superRefine((lease, context) => {
-    const ms = (of: string): number => parseDuration(of) ?? 0;
-    const demand = (holds: boolean, key: keyof typeof lease, expected: string): void => {
-      if (!holds) context.addIssue({ code: 'custom', path: [key], message: expected, input: lease[key] });
-    };
-    // As client-go demands: a leader must have given up before another one may begin.
-    demand(ms(lease.leaseDuration) > ms(lease.renewDeadline), 'leaseDuration', 'more than renewDeadline');
-    demand(ms(lease.renewDeadline) > ms(lease.retryPeriod) * 1.2, 'renewDeadline', 'more than 1.2 times retryPeriod');
-  });
-
 /** The configuration file as it is written, with its defaults. {@link resolved} makes the value the program uses. */
 export const configurationSchema = z.strictObject({
   apiVersion: z.literal(API_VERSION, { error: () => API_VERSION }),
@@ -194,7 +178,6 @@ export const configurationSchema = z.strictObject({
   saving: saving.prefault({}).meta({ description: 'How victims are saved.' }),
   restore: restore.prefault({}).meta({ description: 'How displaced pods come back.' }),
   kubernetes: kubernetes.prefault({}).meta({ description: 'The API server.' }),
-  leaderElection: leaderElection.prefault({}).meta({ description: 'Which of several replicas decides and writes.' }),
   log: z
     .strictObject({ level: choice(LOG_LEVELS, 'info', 'Least severe line that is written.') })
     .prefault({})

@@ -27,7 +27,7 @@ export interface Policy {
 }
 
 /** All given parts must select the pod; a policy that gives none selects every pod outside kube-system. */
-export interface PolicyMatch {
+interface PolicyMatch {
   readonly namespaceSelector: LabelSelector | null;
   readonly podSelector: LabelSelector | null;
   /** Null: any. */

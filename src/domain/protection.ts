@@ -8,7 +8,7 @@ export type Protection =
   | { readonly protected: true; readonly policy: Policy }
   | { readonly protected: false; readonly reason: UnprotectedReason; readonly message: string };
 
-export type UnprotectedReason =
+type UnprotectedReason =
   /** No policy selects it. */
   | 'NoPolicy'
   /** It stands in kube-system, and no policy names that namespace. */

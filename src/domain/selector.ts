@@ -36,7 +36,7 @@ function holds({ key, operator, values }: LabelRequirement, labels: Readonly<Rec
 }
 
 /** A label selector that the API server would not have stored. */
-export class SelectorError extends Error {
+class SelectorError extends Error {
   override readonly name = 'SelectorError';
 }
 

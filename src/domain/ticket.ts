@@ -37,7 +37,7 @@ export interface PlannedVictim {
 
 export type VictimAction = 'checkpoint' | 'reuse' | 'evict';
 
-export interface PreemptorRef {
+interface PreemptorRef {
   readonly namespace: string;
   readonly name: string;
   readonly uid: PodUid;

@@ -44,9 +44,7 @@ export type Command =
       readonly message: string;
     };
 
-export type CommandKind = Command['kind'];
-
-export type UngateReason =
+type UngateReason =
   /** There is room: the pod is placed and restored. */
   | 'Admitted'
   /** It waited `maxGate`: autoscalers must see it. It is still restored where it lands. */

@@ -7,7 +7,13 @@ const OWNER = { apiVersion: 'batch/v1', kind: 'Job', name: 'train', uid: 'uid-tr
 const POD_RESOURCE = { group: '', version: 'v1', resource: 'pods' };
 
 interface Review {
-  readonly response: { readonly uid: string; readonly allowed: boolean; readonly patch?: string; readonly patchType?: string; readonly warnings?: string[] };
+  readonly response: {
+    readonly uid: string;
+    readonly allowed: boolean;
+    readonly patch?: string;
+    readonly patchType?: string;
+    readonly warnings?: string[];
+  };
 }
 
 function review(object: unknown, request: object = {}): string {
@@ -19,7 +25,10 @@ function review(object: unknown, request: object = {}): string {
 }
 
 function pod(spec: object = {}, metadata: object = {}): object {
-  return { metadata: { generateName: 'train-', ownerReferences: [OWNER], ...metadata }, spec: { containers: [], ...spec } };
+  return {
+    metadata: { generateName: 'train-', ownerReferences: [OWNER], ...metadata },
+    spec: { containers: [], ...spec },
+  };
 }
 
 async function admit(body: string, verdict: AdmissionVerdict | Error = { gate: true, reason: 'OpenTicket' }) {
@@ -46,7 +55,9 @@ describe('handleAdmission', () => {
   });
 
   it('adds to the gates that are there', async () => {
-    const { patch } = await admit(review(pod({ schedulingGates: [{ name: 'other' }], runtimeClassName: RUNTIME_CLASS })));
+    const { patch } = await admit(
+      review(pod({ schedulingGates: [{ name: 'other' }], runtimeClassName: RUNTIME_CLASS })),
+    );
     expect(patch).toEqual([{ op: 'add', path: '/spec/schedulingGates/-', value: { name: RESTORE_GATE } }]);
   });
 
@@ -69,7 +80,9 @@ describe('handleAdmission', () => {
     'a pod that names its node, which may not be gated': { body: review(pod({ nodeName: 'n1' })) },
     'an update': { body: review(pod(), { operation: 'UPDATE' }) },
     'a subresource': { body: review(pod(), { subResource: 'binding' }) },
-    'another resource': { body: review(pod(), { resource: { group: 'apps', version: 'v1', resource: 'deployments' } }) },
+    'another resource': {
+      body: review(pod(), { resource: { group: 'apps', version: 'v1', resource: 'deployments' } }),
+    },
   };
   for (const [sentence, { body, verdict, isAsked = false }] of Object.entries(untouched)) {
     it(`leaves ${sentence} alone`, async () => {

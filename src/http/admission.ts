@@ -12,7 +12,10 @@ import { newPodSchema, readPod } from './wire/pod-schema.ts';
  * Fails open: once the review can be identified at all, the pod is allowed, whatever goes wrong: Kubernetes works
  * without us. Side-effect free, so that a dry run needs no care.
  */
-export async function handleAdmission(callbacks: Pick<ExtenderCallbacks, 'admitPod'>, rawBody: string | Buffer): Promise<Answer> {
+export async function handleAdmission(
+  callbacks: Pick<ExtenderCallbacks, 'admitPod'>,
+  rawBody: string | Buffer,
+): Promise<Answer> {
   let review: Review;
   try {
     review = readBody(reviewSchema, rawBody).request;
@@ -57,7 +60,10 @@ async function decided(callbacks: Pick<ExtenderCallbacks, 'admitPod'>, review: R
   const raw = newPodSchema.parse(review.object);
   const pod = readPod('request.object', raw);
   const request = requestOf(review, pod);
-  const fields = { pod: `${request.namespace}/${request.name ?? `${raw.metadata.generateName ?? ''}*`}`, dryRun: request.dryRun };
+  const fields = {
+    pod: `${request.namespace}/${request.name ?? `${raw.metadata.generateName ?? ''}*`}`,
+    dryRun: request.dryRun,
+  };
   const obstacle = obstacleTo(pod);
   if (obstacle !== null) return allowed(review, { ...fields, reason: obstacle });
   const { gate, reason } = await callbacks.admitPod(request);
@@ -68,7 +74,13 @@ async function decided(callbacks: Pick<ExtenderCallbacks, 'admitPod'>, review: R
 }
 
 function isPodCreation({ operation, resource, subResource }: Review): boolean {
-  return operation === 'CREATE' && !resource.group && resource.version === 'v1' && resource.resource === 'pods' && !subResource;
+  return (
+    operation === 'CREATE' &&
+    !resource.group &&
+    resource.version === 'v1' &&
+    resource.resource === 'pods' &&
+    !subResource
+  );
 }
 
 function requestOf(review: Review, pod: Pod): AdmissionRequest {
@@ -98,11 +110,16 @@ function patchOf(pod: Pod, hasGates: boolean): readonly PatchOperation[] {
       ? { op: 'add', path: '/spec/schedulingGates/-', value: gate }
       : { op: 'add', path: '/spec/schedulingGates', value: [gate] },
   ];
-  if (pod.runtimeClassName === null) operations.push({ op: 'add', path: '/spec/runtimeClassName', value: RUNTIME_CLASS });
+  if (pod.runtimeClassName === null)
+    operations.push({ op: 'add', path: '/spec/runtimeClassName', value: RUNTIME_CLASS });
   return operations;
 }
 
 function allowed({ uid }: Review, fields: Answer['fields'], more: object = {}): Answer {
-  const review = { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response: { uid, allowed: true, ...more } };
+  const review = {
+    apiVersion: 'admission.k8s.io/v1',
+    kind: 'AdmissionReview',
+    response: { uid, allowed: true, ...more },
+  };
   return jsonAnswer(JSON.stringify(review), { verb: VERB, ...fields });
 }

@@ -11,7 +11,7 @@ export interface Answer {
   readonly error: unknown;
 }
 
-export const JSON_TYPE = 'application/json';
+const JSON_TYPE = 'application/json';
 
 export function jsonAnswer(body: string, fields: Answer['fields'] = {}): Answer {
   return { status: 200, body, contentType: JSON_TYPE, fields, error: null };

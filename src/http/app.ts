@@ -13,11 +13,11 @@ import { readRequestBody } from './request-body.ts';
 import { clientRefusal } from './tls-context.ts';
 
 /** Full victim pods of a hundred nodes are about 3 MB (facts: kube-scheduler 10); this is far above and still bounded. */
-export const DEFAULT_MAX_BODY_BYTES = 64 * 2 ** 20;
+const DEFAULT_MAX_BODY_BYTES = 64 * 2 ** 20;
 /** kube-apiserver itself takes objects of 3 MiB at most; a review holds two of them. */
 const MAX_REVIEW_BYTES = 8 * 2 ** 20;
 
-export interface Readiness {
+interface Readiness {
   readonly ready: boolean;
   /** What is still missing, in words; empty when ready. */
   readonly reasons: readonly string[];
@@ -61,7 +61,10 @@ export function createApp(options: AppOptions): Express {
     app.all(path, async (request, response) => {
       const isMethod = request.method === method || (method === 'GET' && request.method === 'HEAD');
       if (!isMethod) response.setHeader('Allow', method);
-      send(response, isMethod ? await answered(request, needsClient, handle, options.tls) : refused('MethodNotAllowed', { method }));
+      send(
+        response,
+        isMethod ? await answered(request, needsClient, handle, options.tls) : refused('MethodNotAllowed', { method }),
+      );
     });
   }
   const paths = routes.map(({ path }) => path).join(', ');
@@ -79,16 +82,14 @@ function routesOf(options: AppOptions): readonly Route[] {
   const { callbacks, readiness, debugState, metrics } = options;
   const maxBytes = options.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES;
   return [
-    ...EXTENDER_VERBS.map(
-      (verb): Route => ({
-        method: 'POST',
-        path: `/v1/${verb}`,
-        needsClient: true,
-        handle: recorded(options, verb, async (request) => {
-          return handleExtender(callbacks, verb, await readRequestBody(request, maxBytes));
-        }),
+    ...EXTENDER_VERBS.map((verb): Route => ({
+      method: 'POST',
+      path: `/v1/${verb}`,
+      needsClient: true,
+      handle: recorded(options, verb, async (request) => {
+        return handleExtender(callbacks, verb, await readRequestBody(request, maxBytes));
       }),
-    ),
+    })),
     {
       method: 'POST',
       path: '/v1/admit-pod',
@@ -114,7 +115,12 @@ function routesOf(options: AppOptions): readonly Route[] {
   ];
 }
 
-async function answered(request: Request, needsClient: boolean, handle: Handler, tls: TlsConfiguration | null): Promise<Answer> {
+async function answered(
+  request: Request,
+  needsClient: boolean,
+  handle: Handler,
+  tls: TlsConfiguration | null,
+): Promise<Answer> {
   try {
     if (needsClient && tls !== null && request.socket instanceof TLSSocket) {
       const refusal = clientRefusal(request.socket, tls);

@@ -4,7 +4,10 @@ import type { ExtenderCallbacks, FilterRequest, PreemptCandidate, PreemptRequest
 import { handleExtender, type ExtenderVerb } from './extender-handler.ts';
 
 const POD = { metadata: { name: 'serving-0', namespace: 'default', uid: 'uid-serving', creationTimestamp: null } };
-const NODES = { metadata: {}, items: [{ metadata: { name: 'n1', labels: null }, spec: { taints: [null] } }, { metadata: { name: 'n2' } }] };
+const NODES = {
+  metadata: {},
+  items: [{ metadata: { name: 'n1', labels: null }, spec: { taints: [null] } }, { metadata: { name: 'n2' } }],
+};
 
 const node = (name: string): NodeName => name as NodeName;
 const uid = (name: string): PodUid => name as PodUid;
@@ -63,7 +66,10 @@ describe('filter', () => {
       return { refused: new Map<NodeName, string>() };
     };
     call('filter', { Pod: POD, Nodes: NODES }, { filter });
-    expect(asked).toMatchObject({ pod: { name: 'serving-0', uid: 'uid-serving', labels: {} }, nodeNames: ['n1', 'n2'] });
+    expect(asked).toMatchObject({
+      pod: { name: 'serving-0', uid: 'uid-serving', labels: {} },
+      nodeNames: ['n1', 'n2'],
+    });
   });
 });
 
@@ -142,7 +148,13 @@ describe('preempt', () => {
       { ...good, node: 'empty uid', victims: ['a', ''] },
       { ...good, node: 'twice', victims: ['a', 'a'], numPdbViolations: Number.NaN },
     ] as unknown as PreemptCandidate[];
-    const verdict = { reason: 'NoneToSave' as const, candidates: [...bad, good], node: null, decisionId: null, saving: 0 };
+    const verdict = {
+      reason: 'NoneToSave' as const,
+      candidates: [...bad, good],
+      node: null,
+      decisionId: null,
+      saving: 0,
+    };
     expect(call('preempt', { Pod: POD }, { preempt: () => verdict }).json).toEqual({
       NodeNameToMetaVictims: {
         twice: { Pods: [{ UID: 'a' }], NumPDBViolations: 0 },
@@ -161,7 +173,10 @@ describe('preempt', () => {
 describe('errors', () => {
   const bad: Record<string, { given: string; want: string }> = {
     'an empty body': { given: '', want: 'body: expected JSON, found nothing' },
-    'text that ends early': { given: '{"Pod":', want: 'body: expected JSON, found text that is not, or only the beginning of it' },
+    'text that ends early': {
+      given: '{"Pod":',
+      want: 'body: expected JSON, found text that is not, or only the beginning of it',
+    },
     'text that is not JSON': { given: '{"Pod" 1}', want: 'body: expected JSON, found something else at character 7' },
     'an array': { given: '[]', want: 'body: expected an object, found an array' },
     'no pod': { given: '{}', want: 'Pod: expected an object, found nothing' },
@@ -190,14 +205,19 @@ describe('errors', () => {
       want: 'Pod.spec.priority: expected a whole number, found a number that is not a safe whole one',
     },
     'a quantity that is none': {
-      given: '{"Pod":{"metadata":{"name":"a","uid":"u"},"spec":{"containers":[{"resources":{"requests":{"cpu":"many"}}}]}}}',
+      given:
+        '{"Pod":{"metadata":{"name":"a","uid":"u"},"spec":{"containers":[{"resources":{"requests":{"cpu":"many"}}}]}}}',
       want: 'Pod.spec.containers[0].resources.requests.*: expected a quantity, found a string',
     },
   };
   for (const [sentence, { given, want }] of Object.entries(bad)) {
     it(`refuses ${sentence}`, () => {
       const { status, body } = handleExtender(makeCallbacks(), 'preempt', given);
-      expect({ status, ...(JSON.parse(body) as object) }).toEqual({ status: 400, code: 'MalformedBody', message: want });
+      expect({ status, ...(JSON.parse(body) as object) }).toEqual({
+        status: 400,
+        code: 'MalformedBody',
+        message: want,
+      });
     });
   }
 
@@ -222,7 +242,13 @@ describe('errors', () => {
 
 describe('log fields', () => {
   it('are names and counts', () => {
-    const preempt = () => ({ reason: 'Saving' as const, candidates: [], node: node('n1'), decisionId: 'd1', saving: 2 });
+    const preempt = () => ({
+      reason: 'Saving' as const,
+      candidates: [],
+      node: node('n1'),
+      decisionId: 'd1',
+      saving: 2,
+    });
     const map = { n1: { Pods: [{ UID: 'a' }] } };
     expect(call('preempt', { Pod: POD, NodeNameToMetaVictims: map }, { preempt }).fields).toEqual({
       verb: 'preempt',

@@ -31,14 +31,22 @@ const HANDLERS: Readonly<Record<ExtenderVerb, (callbacks: SchedulerCallbacks, ra
   filter(callbacks, rawBody) {
     const args = readExtenderArgs(rawBody);
     const verdict = callbacks.filter(args.request);
-    const fields = { ...about('filter', args.request.pod), nodes: args.request.nodeNames.length, refused: verdict.refused.size };
+    const fields = {
+      ...about('filter', args.request.pod),
+      nodes: args.request.nodeNames.length,
+      refused: verdict.refused.size,
+    };
     return jsonAnswer(filterResult(args, verdict), fields);
   },
 
   prioritize(callbacks, rawBody) {
     const { request } = readExtenderArgs(rawBody);
     const verdict = callbacks.prioritize(request);
-    const fields = { ...about('prioritize', request.pod), nodes: request.nodeNames.length, preferred: verdict.scores.size };
+    const fields = {
+      ...about('prioritize', request.pod),
+      nodes: request.nodeNames.length,
+      preferred: verdict.scores.size,
+    };
     return jsonAnswer(hostPriorityList(request, verdict), fields);
   },
 

@@ -6,7 +6,8 @@ import { AppError } from '../observe/error-codes.ts';
  * declared length before a byte is read, otherwise when the limit is passed.
  */
 export async function readRequestBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
-  if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw new AppError('BodyTooLarge', { limit: maxBytes });
+  if (Number(request.headers['content-length'] ?? 0) > maxBytes)
+    throw new AppError('BodyTooLarge', { limit: maxBytes });
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {

@@ -78,7 +78,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 }
 
 /** Takes changed files over within a minute. Files that do not fit together (a rotation half done) leave the old ones in use. */
-function watchTls(server: HttpsServer, settings: TlsConfiguration, first: TlsMaterial, { clock, log }: ServerOptions): Timer {
+function watchTls(
+  server: HttpsServer,
+  settings: TlsConfiguration,
+  first: TlsMaterial,
+  { clock, log }: ServerOptions,
+): Timer {
   let current = first;
   let cancelled = false;
   let timer: Timer;

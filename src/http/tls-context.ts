@@ -35,7 +35,10 @@ export async function readTlsMaterial({ certFile, keyFile, clientCaFile }: TlsCo
 }
 
 /** Why this connection may not call what needs a client certificate; null where it may. */
-export function clientRefusal(socket: TLSSocket, { clientCaFile, allowedClientNames }: TlsConfiguration): ErrorCode | null {
+export function clientRefusal(
+  socket: TLSSocket,
+  { clientCaFile, allowedClientNames }: TlsConfiguration,
+): ErrorCode | null {
   if (clientCaFile === null) return null;
   const certificate = socket.getPeerCertificate();
   // `authorized` alone is not enough, see the remark on session resumption above: the certificate itself has to be there.

@@ -146,7 +146,7 @@ function interleave(lives: readonly Life[], order: readonly number[], echoes: re
 }
 
 function eventOf({ kind, versions }: Life, { resourceVersion, value }: Life['versions'][number]): IndexEvent {
-  const uid = (versions[0]?.value as { uid: string }).uid;
+  const { uid } = (versions[0] as { value: { uid: string } }).value;
   return value === null
     ? { type: 'delete', kind, uid, resourceVersion }
     : ({ type: 'upsert', kind, value } as IndexEvent);

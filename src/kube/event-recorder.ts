@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import type { ClusterEventRecord, EventSink } from '../ports/cluster-writer.ts';
 import { sleep, type Clock } from '../ports/clock.ts';
 import { COMPONENT } from '../domain/labels.ts';
@@ -42,7 +43,7 @@ export class EventRecorder implements EventSink {
   readonly #client: KubeClient;
   readonly #clock: Clock;
   readonly #instance: string;
-  readonly #recent = new Map<string, Recorded>(); // what it says -> the event that says it, oldest first
+  readonly #recent: LRUCache<string, Recorded>; // what it says -> the event that says it
   readonly #queue: Recorded[] = [];
   #sequence = 0;
   #draining: Promise<void> | null = null;
@@ -52,6 +53,12 @@ export class EventRecorder implements EventSink {
     this.#client = client;
     this.#clock = clock;
     this.#instance = instance;
+    this.#recent = new LRUCache({
+      max: MAX_RECENT,
+      ttl: SAME_WITHIN_MS,
+      ttlResolution: 0,
+      perf: { now: () => clock.now() },
+    });
   }
 
   /** Events that were given up: queue full, or refused by the server. */
@@ -63,7 +70,7 @@ export class EventRecorder implements EventSink {
     const nowMs = this.#clock.now();
     const key = keyOf(event);
     let recorded = this.#recent.get(key);
-    if (recorded === undefined || nowMs - recorded.lastMs > SAME_WITHIN_MS) {
+    if (recorded === undefined) {
       recorded = {
         name: this.#nameFor(event, nowMs),
         event,
@@ -73,10 +80,8 @@ export class EventRecorder implements EventSink {
         queued: false,
         created: false,
       };
-      this.#recent.delete(key);
-      this.#recent.set(key, recorded);
-      if (this.#recent.size > MAX_RECENT) this.#recent.delete(this.#recent.keys().next().value ?? '');
     }
+    this.#recent.set(key, recorded); // counts as seen now
     recorded.count++;
     recorded.lastMs = nowMs;
     if (recorded.queued) return; // the queued write will carry the new count

@@ -17,7 +17,7 @@ const MAX_BROKEN_IN_PLACE = 3;
 const SLICE_MS = 4;
 
 /** Receives what a reflector sees. */
-export interface ReflectorSink<T> {
+interface ReflectorSink<T> {
   upsert(value: T): void;
   remove(uid: string, resourceVersion: string): void;
   /** All there is, at that version: what is not among it is gone. */

@@ -5,7 +5,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Metrics } from './metrics.ts';
 
 /** The live index, as far as it is measured. */
-export type MeasuredView = ClusterView & {
+type MeasuredView = ClusterView & {
   count(kind: IndexedKind): number;
   onChange(listener: (event: IndexEvent) => void): () => void;
 };

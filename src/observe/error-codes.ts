@@ -44,7 +44,8 @@ export const ERROR_CODES = {
     status: 413,
     retryable: false,
     message: 'the body is larger than {limit} bytes',
-    meaning: 'Set `nodeCacheCapable: true` in kube-scheduler’s configuration: bodies then hold names instead of objects.',
+    meaning:
+      'Set `nodeCacheCapable: true` in kube-scheduler’s configuration: bodies then hold names instead of objects.',
   },
   Internal: {
     status: 500,

@@ -44,7 +44,8 @@ export async function withTables(text: string): Promise<string> {
   let result = text;
   for (const [name, rows] of Object.entries(TABLES)) {
     const marked = new RegExp(`(<!-- generated: ${name} -->\n)[\\s\\S]*?(<!-- end -->)`);
-    if (!marked.test(result)) throw new Error(`REFERENCE.md lacks the mark <!-- generated: ${name} --> or its <!-- end -->`);
+    if (!marked.test(result))
+      throw new Error(`REFERENCE.md lacks the mark <!-- generated: ${name} --> or its <!-- end -->`);
     result = result.replace(marked, (_whole, start: string, end: string) => `${start}\n${table(rows())}\n${end}`);
   }
   return format(result, { printWidth: 120, proseWrap: 'preserve', parser: 'markdown' });

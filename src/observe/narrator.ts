@@ -1,4 +1,3 @@
-import type { PodUid } from '../domain/ids.ts';
 import { formatBytes } from '../domain/quantity.ts';
 import type { Pod } from '../domain/pod.ts';
 import type { Decision, Ticket } from '../domain/ticket.ts';
@@ -20,11 +19,21 @@ export function narrate(events: EngineEvents, view: ClusterView, sink: EventSink
   });
   events.on('decision:opened', ({ decision }) => {
     const saved = decision.victims.filter((victim) => victim.action !== 'evict').map((victim) => victim.name);
-    say(sink, 'PreemptionHeld', podObject(decision.preemptor), `waits on ${decision.node} until saved: ${saved.join(', ')}`);
+    say(
+      sink,
+      'PreemptionHeld',
+      podObject(decision.preemptor),
+      `waits on ${decision.node} until saved: ${saved.join(', ')}`,
+    );
   });
   events.on('decision:closed', ({ decision, because, message }) => {
     if (!ENDED_WELL.has(because)) {
-      say(sink, 'PreemptionCancelled', podObject(decision.preemptor), `preemption on ${decision.node} is off: ${message}`);
+      say(
+        sink,
+        'PreemptionCancelled',
+        podObject(decision.preemptor),
+        `preemption on ${decision.node} is off: ${message}`,
+      );
     }
   });
 }
@@ -34,13 +43,20 @@ const ENDED_WELL: ReadonlySet<CloseReason> = new Set<CloseReason>(['Bound', 'Pre
 function narrateCommand(command: Command, view: ClusterView, sink: EventSink): void {
   switch (command.kind) {
     case 'CreateCheckpoint':
-      say(sink, 'Checkpointing', podObject(command.order.pod), `is being saved for ${nameOf(command.preemptor)}`, podObject(command.preemptor));
+      say(
+        sink,
+        'Checkpointing',
+        podObject(command.order.pod),
+        `is being saved for ${nameOf(command.preemptor)}`,
+        podObject(command.preemptor),
+      );
       return;
     case 'Evict':
       narrateEviction(command, view, sink);
       return;
     case 'DeleteCheckpoint':
-      if (command.undo !== null) say(sink, 'Thawed', podObject(command.undo.victim), `goes on: ${command.undo.because}`);
+      if (command.undo !== null)
+        say(sink, 'Thawed', podObject(command.undo.victim), `goes on: ${command.undo.because}`);
       return;
     case 'Ungate':
       narrateUngate(command, sink);
@@ -66,11 +82,18 @@ function narrateEviction(command: Extract<Command, { kind: 'Evict' }>, view: Clu
   const preemptor = podObject(decision.preemptor);
   const pod = podObject(order.victim);
   if (unsaved !== null) {
-    say(sink, 'EvictedUnsaved', pod, `evicted for ${nameOf(decision.preemptor)} without its state: ${unsaved}`, preemptor);
+    say(
+      sink,
+      'EvictedUnsaved',
+      pod,
+      `evicted for ${nameOf(decision.preemptor)} without its state: ${unsaved}`,
+      preemptor,
+    );
     say(sink, 'EvictedUnsaved', preemptor, `${nameOf(order.victim)} was evicted without its state: ${unsaved}`, pod);
     return;
   }
-  const checkpoint = victim.checkpoint === null ? undefined : view.checkpoint(objectKey(victim.namespace, victim.checkpoint));
+  const checkpoint =
+    victim.checkpoint === null ? undefined : view.checkpoint(objectKey(victim.namespace, victim.checkpoint));
   const how = checkpoint === undefined ? '' : `, saved as ${checkpoint.name} (${formatBytes(checkpoint.bytes)})`;
   say(sink, 'Displaced', pod, `evicted from ${decision.node} for ${nameOf(decision.preemptor)}${how}`, preemptor);
 }
@@ -82,7 +105,13 @@ function narrateUngate({ pod, as, because }: Extract<Command, { kind: 'Ungate' }
       say(sink, 'RestoreAdmitted', podObject(pod), 'there is room: it continues where it stopped', related);
       return;
     case 'GateExpired':
-      say(sink, 'GateExpired', podObject(pod), 'no room yet: waits as an ordinary pending pod and continues where it lands', related);
+      say(
+        sink,
+        'GateExpired',
+        podObject(pod),
+        'no room yet: waits as an ordinary pending pod and continues where it lands',
+        related,
+      );
       return;
     case 'NoMatchingTicket':
       say(sink, 'ColdStarted', podObject(pod), 'nothing was saved that it could continue: starts from the beginning');
@@ -117,7 +146,7 @@ function say(sink: EventSink, reason: EventReason, regarding: Subject, message: 
 }
 
 function podObject(pod: PodRef | Decision['preemptor'] | Pod): Subject {
-  return { kind: 'Pod', namespace: pod.namespace, name: pod.name, uid: pod.uid as PodUid };
+  return { kind: 'Pod', namespace: pod.namespace, name: pod.name, uid: pod.uid };
 }
 
 function ticketObject(ticket: Ticket): Subject {

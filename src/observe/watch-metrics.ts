@@ -1,7 +1,10 @@
 import type { Metrics } from './metrics.ts';
 
 /** Counts how often each watch had to be opened again, from the totals that the readers keep. */
-export function measureWatches(metrics: Metrics, stats: () => Readonly<Record<string, { readonly restarts: number }>>): void {
+export function measureWatches(
+  metrics: Metrics,
+  stats: () => Readonly<Record<string, { readonly restarts: number }>>,
+): void {
   const counted = new Map<string, number>(); // kind -> restarts that are in the counter
   metrics.onCollect(() => {
     for (const [kind, { restarts }] of Object.entries(stats())) {

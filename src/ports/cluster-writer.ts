@@ -89,11 +89,20 @@ export interface EventSink {
 }
 
 export interface ClusterEventRecord {
-  readonly regarding: { readonly kind: 'Pod' | 'Reprieve'; readonly namespace: string; readonly name: string; readonly uid: string };
-  readonly related?: { readonly kind: 'Pod' | 'Reprieve'; readonly namespace: string; readonly name: string; readonly uid: string };
+  readonly regarding: {
+    readonly kind: 'Pod' | 'Reprieve';
+    readonly namespace: string;
+    readonly name: string;
+    readonly uid: string;
+  };
+  readonly related?: {
+    readonly kind: 'Pod' | 'Reprieve';
+    readonly namespace: string;
+    readonly name: string;
+    readonly uid: string;
+  };
   readonly type: 'Normal' | 'Warning';
   readonly reason: string;
   readonly action: string;
   readonly message: string;
 }
-

@@ -96,8 +96,8 @@ export class EmbeddedCluster {
   }
 
   async stop(): Promise<void> {
-    await this.#controlPlane?.stop();
-    await this.nodes.stop();
+    this.#controlPlane?.stop();
+    this.nodes.stop();
     await this.reprieve?.stop();
   }
 }

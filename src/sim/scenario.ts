@@ -30,7 +30,10 @@ export function demoScenario(random: Random): Scenario {
   const actions: ScenarioAction[] = [
     create(0, RESOURCES.priorityClasses, { metadata: { name: 'batch' }, value: 10 }),
     create(0, RESOURCES.priorityClasses, { metadata: { name: 'serving' }, value: SERVING_PRIORITY }),
-    create(0, RESOURCES.reprievePolicies, { metadata: { name: 'batch' }, spec: { match: { priorityClassNames: ['batch'] } } }),
+    create(0, RESOURCES.reprievePolicies, {
+      metadata: { name: 'batch' },
+      spec: { match: { priorityClassNames: ['batch'] } },
+    }),
     ...batch(random),
     ...peak('checkout', 150 * SECOND, 330 * SECOND, 4),
     ...peak('search', 156 * SECOND, 360 * SECOND, 2),
@@ -52,7 +55,9 @@ function batch(random: Random): ScenarioAction[] {
   }
   for (let index = 1; index <= 3; index++) {
     const { metadata, spec } = worker(random, { cpu: '3', stateMi: [256, 1024], workSeconds: [420, 560] });
-    actions.push(create(soon(), RESOURCES.pods, { metadata: { ...metadata, name: `batch-${index}`, namespace: 'default' }, spec }));
+    actions.push(
+      create(soon(), RESOURCES.pods, { metadata: { ...metadata, name: `batch-${index}`, namespace: 'default' }, spec }),
+    );
   }
   actions.push(create(soon(), RESOURCES.deployments, crawler(random)));
   return actions;
@@ -64,7 +69,9 @@ function job(name: string, random: Random): object {
     metadata: { name, namespace: 'default' },
     spec: {
       backoffLimit: 0,
-      podFailurePolicy: { rules: [{ action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget', status: 'True' }] }] },
+      podFailurePolicy: {
+        rules: [{ action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget', status: 'True' }] }],
+      },
       template: { ...podTemplate, spec: { ...podTemplate.spec, restartPolicy: 'Never' } },
     },
   };
@@ -114,7 +121,12 @@ function podSpec(priorityClassName: string, cpu: string): object {
   };
 }
 
-function replicated(name: string, replicas: number, template: { metadata: object; spec: object }, more: object = {}): object {
+function replicated(
+  name: string,
+  replicas: number,
+  template: { metadata: object; spec: object },
+  more: object = {},
+): object {
   const labels = { app: name };
   return {
     metadata: { name, namespace: 'default' },

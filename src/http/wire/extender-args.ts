@@ -9,7 +9,9 @@ import { withoutNulls } from './without-nulls.ts';
 const extenderArgs = z.object({
   Pod: podSchema,
   /** `nodeCacheCapable: false`: whole nodes. */
-  Nodes: absent(z.object({ items: absent(z.array(z.looseObject({ metadata: z.looseObject({ name: z.string().min(1) }) }))) })),
+  Nodes: absent(
+    z.object({ items: absent(z.array(z.looseObject({ metadata: z.looseObject({ name: z.string().min(1) }) }))) }),
+  ),
   /** `nodeCacheCapable: true`: names. */
   NodeNames: absent(z.array(z.string().min(1))),
 });

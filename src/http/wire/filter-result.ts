@@ -15,7 +15,12 @@ export function filterResult({ request, nodes }: ExtenderArgs, { refused }: Filt
   return JSON.stringify({
     ...(nodes === null
       ? { NodeNames: request.nodeNames.filter(isAllowed) }
-      : { Nodes: { metadata: {}, items: nodes.filter((_, position) => isAllowed(request.nodeNames[position] as NodeName)) } }),
+      : {
+          Nodes: {
+            metadata: {},
+            items: nodes.filter((_, position) => isAllowed(request.nodeNames[position] as NodeName)),
+          },
+        }),
     FailedNodes: {},
     FailedAndUnresolvableNodes: Object.fromEntries(failed),
     Error: '',

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import { AppError } from '../../observe/error-codes.ts';
 
 /**
@@ -50,13 +50,20 @@ function parseJson(raw: string | Buffer): unknown {
   } catch (cause) {
     // The message of a SyntaxError quotes the body; of it only the position is passed on.
     const position = cause instanceof Error ? /at position (\d+)/.exec(cause.message)?.[1] : undefined;
-    const found = position === undefined ? 'text that is not, or only the beginning of it' : `something else at character ${position}`;
+    const found =
+      position === undefined
+        ? 'text that is not, or only the beginning of it'
+        : `something else at character ${position}`;
     throw new AppError('MalformedBody', { field: 'body', expected: 'JSON', found });
   }
 }
 
 function malformed(issue: z.core.$ZodIssue): AppError {
-  return new AppError('MalformedBody', { field: fieldOf(issue.path), expected: expectedOf(issue), found: foundOf(issue.input) });
+  return new AppError('MalformedBody', {
+    field: fieldOf(issue.path),
+    expected: expectedOf(issue),
+    found: foundOf(issue.input),
+  });
 }
 
 function fieldOf(path: readonly PropertyKey[]): string {

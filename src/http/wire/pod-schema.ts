@@ -11,7 +11,15 @@ const MAX_QUANTITY_LENGTH = 64;
 const text = absent(z.string());
 const flag = absent(z.boolean());
 /** A null value of a Go map of strings is the empty string. */
-const textMap = absent(z.record(z.string(), z.string().nullable().transform((value) => value ?? '')));
+const textMap = absent(
+  z.record(
+    z.string(),
+    z
+      .string()
+      .nullable()
+      .transform((value) => value ?? ''),
+  ),
+);
 const quantities = absent(
   z.record(
     z.string(),
@@ -30,11 +38,19 @@ const container = z.looseObject({
   volumeDevices: absent(z.array(z.unknown())),
   volumeMounts: absent(z.array(z.looseObject({ name: text, mountPath: text }))),
 });
-const owner = z.looseObject({ apiVersion: z.string(), kind: z.string(), name: z.string(), uid: z.string(), controller: flag });
+const owner = z.looseObject({
+  apiVersion: z.string(),
+  kind: z.string(),
+  name: z.string(),
+  uid: z.string(),
+  controller: flag,
+});
 const requirement = z.looseObject({ key: text, operator: text, values: absent(z.array(z.string())) });
 const nodeAffinity = z.looseObject({
   requiredDuringSchedulingIgnoredDuringExecution: absent(
-    z.looseObject({ nodeSelectorTerms: absent(z.array(z.looseObject({ matchExpressions: absent(z.array(requirement)) }))) }),
+    z.looseObject({
+      nodeSelectorTerms: absent(z.array(z.looseObject({ matchExpressions: absent(z.array(requirement)) }))),
+    }),
   ),
 });
 const projectedSources = absent(z.looseObject({ sources: absent(z.array(z.looseObject({}))) }));

@@ -8,7 +8,9 @@ const uid = z.string().min(1);
 const numPdbViolations = absent(z.int().min(0));
 
 /** `nodeCacheCapable: true`. `Pods` may be empty or null: nodes where the pod fits without victims (kubernetes/kubernetes#135486). */
-const metaVictims = absent(z.object({ Pods: absent(z.array(z.object({ UID: uid }))), NumPDBViolations: numPdbViolations }));
+const metaVictims = absent(
+  z.object({ Pods: absent(z.array(z.object({ UID: uid }))), NumPDBViolations: numPdbViolations }),
+);
 
 /** `nodeCacheCapable: false`: whole pods, of which only the UID is read: what else is known of them stands in the index. */
 const fullVictims = absent(

@@ -18,7 +18,11 @@ function cleaned(field: string, value: unknown, depth: number): unknown {
   }
   if (typeof value !== 'object' || value === null) return value;
   if (depth > MAX_DEPTH) {
-    throw new AppError('MalformedBody', { field, expected: 'a v1 Node', found: `more than ${MAX_DEPTH} levels of nesting` });
+    throw new AppError('MalformedBody', {
+      field,
+      expected: 'a v1 Node',
+      found: `more than ${MAX_DEPTH} levels of nesting`,
+    });
   }
   if (Array.isArray(value)) return value.filter(isPresent).map((element) => cleaned(field, element, depth + 1));
   return Object.fromEntries(

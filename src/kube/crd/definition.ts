@@ -1,7 +1,7 @@
 import { API_GROUP, API_VERSION, type ResourceType } from '../resources.ts';
 import type { Schema } from './schema.ts';
 
-export interface PrinterColumn {
+interface PrinterColumn {
   readonly name: string;
   readonly type: 'string' | 'integer' | 'date' | 'boolean';
   readonly jsonPath: string;

@@ -3,7 +3,7 @@ import type { KubeObject } from '../transport.ts';
 import { millisOf } from './time.ts';
 
 /** One object for all that have none: 100,000 empty objects would be memory for nothing. */
-export const NO_LABELS: Readonly<Record<string, string>> = Object.freeze({});
+const NO_LABELS: Readonly<Record<string, string>> = Object.freeze({});
 
 /** What every domain value takes from `metadata`. Missing text is empty, a missing creation time is the epoch. */
 export function metadataOf({ metadata }: KubeObject): {

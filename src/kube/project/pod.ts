@@ -68,7 +68,7 @@ export function podOf(object: KubeObject): Pod {
 }
 
 /** Name of the PodCheckpoint that holds the pod: the message of the Frozen condition, which is that name and nothing else. */
-export function frozenByOf(conditions: readonly WireCondition[] | null | undefined): string | null {
+function frozenByOf(conditions: readonly WireCondition[] | null | undefined): string | null {
   if (!isConditionTrue(conditions, FROZEN_CONDITION)) return null;
   return conditionOf(conditions, FROZEN_CONDITION)?.message || null;
 }

@@ -14,7 +14,7 @@ export interface AdmissionReview {
   readonly response?: AdmissionResponse;
 }
 
-export interface AdmissionRequest {
+interface AdmissionRequest {
   readonly uid: string;
   readonly kind: { readonly group: string; readonly version: string; readonly kind: string };
   readonly resource: { readonly group: string; readonly version: string; readonly resource: string };
@@ -30,7 +30,7 @@ export interface AdmissionRequest {
   readonly options: { readonly kind: 'CreateOptions'; readonly apiVersion: 'meta.k8s.io/v1' };
 }
 
-export interface AdmissionResponse {
+interface AdmissionResponse {
   readonly uid: string;
   readonly allowed: boolean;
   readonly status?: { readonly code?: number; readonly message?: string; readonly reason?: string };

@@ -60,7 +60,7 @@ export class StatusError extends Error {
 }
 
 /** `pods`, `podcheckpoints.reprieve.dev`: how messages name a collection. */
-export function groupResource(type: ResourceType): string {
+function groupResource(type: ResourceType): string {
   return type.group === '' ? type.plural : `${type.plural}.${type.group}`;
 }
 

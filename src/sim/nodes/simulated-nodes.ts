@@ -132,4 +132,3 @@ export class SimulatedNodes {
 function checkpointNodeOf(checkpoint: KubeObject): string | undefined {
   return (checkpoint['spec'] as { nodeName?: string } | undefined)?.nodeName;
 }
-

@@ -3,11 +3,11 @@ import { podOf } from '../../kube/project/pod.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 
 /** Pod annotation, read: it succeeds after this many seconds of work; absent: it never ends by itself. */
-export const WORK_ANNOTATION = 'sim.reprieve.dev/work-seconds';
+const WORK_ANNOTATION = 'sim.reprieve.dev/work-seconds';
 /** Pod annotation, read: size of its state, a quantity; absent: its memory request. */
-export const MEMORY_ANNOTATION = 'sim.reprieve.dev/memory';
+const MEMORY_ANNOTATION = 'sim.reprieve.dev/memory';
 /** Pod annotation, read: seconds it goes on after SIGTERM; its grace period cuts that short. */
-export const TERMINATION_ANNOTATION = 'sim.reprieve.dev/termination-seconds';
+const TERMINATION_ANNOTATION = 'sim.reprieve.dev/termination-seconds';
 /** Pod annotation, written by the kubelet: seconds of work done when it started, was frozen or ended. */
 export const PROGRESS_ANNOTATION = 'sim.reprieve.dev/progress';
 

@@ -96,7 +96,7 @@ export class Lab implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.nodes.stop();
+    this.nodes.stop();
     await this.history.stop();
     await this.#transport.close();
     await this.#reprieve.stop();

@@ -146,8 +146,9 @@ describe('(b) each kind of workload comes back with its progress', () => {
 
       const frozen = lab.history
         .of('Pod')
-        .filter(({ object }) => object.metadata.uid === victim.uid && condition(object, FROZEN_CONDITION) === 'True')
-        .at(-1) as Version;
+        .findLast(
+          ({ object }) => object.metadata.uid === victim.uid && condition(object, FROZEN_CONDITION) === 'True',
+        ) as Version;
       expect(progressOf(frozen.object)).toBeGreaterThanOrEqual(2);
       expect(progressOf(resumed.object)).toBe(progressOf(frozen.object));
       if (kind === 'job') {

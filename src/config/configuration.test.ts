@@ -1,0 +1,112 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { DEFAULT_COST_MODEL } from '../domain/victim-cost.ts';
+import { DEFAULT_ENGINE_SETTINGS } from '../engine/steps.ts';
+import { defaultConfiguration, engineSettingsOf } from './configuration.ts';
+import { ConfigurationError, loadConfiguration, parseConfiguration } from './load.ts';
+
+const folder = join(import.meta.dirname, '../../config');
+const head = 'apiVersion: config.reprieve.dev/v1alpha1\nkind: ReprieveConfiguration\n';
+
+/** The lines an operator reads. */
+function problems(text: string): readonly string[] {
+  try {
+    parseConfiguration(text, 'reprieve.yaml');
+  } catch (error) {
+    if (error instanceof ConfigurationError) return error.problems;
+    throw error;
+  }
+  return [];
+}
+
+describe('ReprieveConfiguration', () => {
+  it('means the defaults of the engine where it says nothing', () => {
+    const configuration = parseConfiguration(head, 'x');
+    expect(configuration).toEqual(defaultConfiguration());
+    expect(engineSettingsOf(configuration)).toEqual(DEFAULT_ENGINE_SETTINGS);
+    expect(configuration.extender.cost).toEqual(DEFAULT_COST_MODEL);
+  });
+
+  it('ships a sample that holds every key at its default', async () => {
+    expect(await loadConfiguration(join(folder, 'reprieve.yaml'))).toEqual(defaultConfiguration());
+  });
+
+  it('reads durations, quantities and JSON', () => {
+    const file = {
+      apiVersion: 'config.reprieve.dev/v1alpha1',
+      kind: 'ReprieveConfiguration',
+      restore: { maxGate: '1m30s' },
+      extender: { cost: { dumpBytesPerSecond: '2Gi' } },
+      server: { tls: { certFile: 'c', keyFile: 'k' } },
+    };
+    const configuration = parseConfiguration(JSON.stringify(file), 'x');
+    expect(configuration.restore.maxGateMs).toBe(90_000);
+    expect(configuration.extender.cost.dumpBytesPerSecond).toBe(2 ** 31);
+    expect(configuration.server.tls).toEqual({
+      certFile: 'c',
+      keyFile: 'k',
+      clientCaFile: null,
+      allowedClientNames: [],
+    });
+  });
+
+  const mistakes: Record<string, { given: string; want: RegExp }> = {
+    'an unknown key, with what was meant': {
+      given: `${head}restore: {maxgate: 5m}`,
+      want: /^restore\.maxgate: unknown key; did you mean maxGate\?$/,
+    },
+    'an unknown key that resembles none': {
+      given: `${head}zzzzzz: 1`,
+      want: /^zzzzzz: unknown key; expected one of .*server/,
+    },
+    'a wrong type': {
+      given: `${head}server: {port: "x"}`,
+      want: /^server\.port: found "x", expected a whole number from 0 to 65535$/,
+    },
+    'a number out of range': { given: `${head}server: {port: 70000}`, want: /^server\.port: found 70000/ },
+    'a bad duration': {
+      given: `${head}restore: {maxGate: soon}`,
+      want: /^restore\.maxGate: found "soon", expected a duration/,
+    },
+    'a bad choice': {
+      given: `${head}extender: {onUnsynced: Wait}`,
+      want: /^extender\.onUnsynced: found "Wait", expected one of Hold, PassThrough$/,
+    },
+    'a list for a mapping': {
+      given: `${head}server: [1]`,
+      want: /^server: found a list, expected a mapping with keys$/,
+    },
+    'another version': { given: 'apiVersion: v1\nkind: ReprieveConfiguration', want: /^apiVersion: found "v1"/ },
+    'an empty file': { given: '', want: /^file: found nothing|^file: found null/ },
+    'text that is not YAML': { given: `${head}server: {port: [`, want: /^line \d+, column \d+: / },
+  };
+  for (const [sentence, { given, want }] of Object.entries(mistakes)) {
+    it(`names ${sentence}`, () => {
+      expect(problems(given)[0]).toMatch(want);
+    });
+  }
+
+  it('lists all problems at once', () => {
+    expect(problems(`${head}server: {port: x}\nlog: {level: loud}`)).toHaveLength(2);
+  });
+
+  it('says so when the file is not there', async () => {
+    await expect(loadConfiguration('/nowhere/reprieve.yaml')).rejects.toMatchObject({
+      code: 'ConfigurationUnreadable',
+    });
+  });
+});
+
+describe('config/kube-scheduler.yaml', () => {
+  it('has preempt fail closed, and the rest fail open', () => {
+    const { extenders } = parse(readFileSync(join(folder, 'kube-scheduler.yaml'), 'utf8')) as { extenders: object[] };
+    expect(extenders).toMatchObject([
+      { preemptVerb: 'preempt', ignorable: false, nodeCacheCapable: true },
+      { filterVerb: 'filter', prioritizeVerb: 'prioritize', ignorable: true, nodeCacheCapable: true },
+    ]);
+    const { port } = defaultConfiguration().server;
+    for (const extender of extenders) expect(extender).toMatchObject({ urlPrefix: `http://127.0.0.1:${port}/v1` });
+  });
+});
