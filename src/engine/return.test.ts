@@ -102,6 +102,15 @@ describe('phases', () => {
     expect(w.commands()).toEqual(['SetTicketPhase pod-uid-pod Abandoned NobodyClaimed']);
   });
 
+  it('sees a StatefulSet go on without it', () => {
+    const set = { ...owner, kind: 'StatefulSet' };
+    const w = world().put('ticket', waiting({ owner: set }));
+    w.put('pod', gated('pod', { uid: 'uid-anew', owner: set }));
+    expect(w.commands()).toEqual(['Claim pod-uid-pod pod']);
+    w.put('pod', makePod({ name: 'pod', uid: 'uid-anew', owner: set }));
+    expect(w.commands()).toEqual(['SetTicketPhase pod-uid-pod ColdStarted NotGated']);
+  });
+
   it('makes a bare pod again once, and gives it its ticket', () => {
     const w = world().put('ticket', makeTicket());
     expect(w.commands()).toEqual(['RecreatePod pod-uid-pod']);

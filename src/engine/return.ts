@@ -61,8 +61,15 @@ function stepUnclaimed(world: World, ticket: Ticket, steps: Steps): void {
     return;
   }
   steps.lookAgainAt(abandonAtMs);
-  if (ticket.owner !== null) return; // its controller makes the replacement
   const other = view.podNamed(ticket.namespace, ticket.pod.name);
+  if (ticket.owner !== null) {
+    // Its controller makes the replacement. Where the name shows that it came past our webhook, nothing is left to wait for.
+    const isReplacement = ticket.owner.kind === 'StatefulSet' && other !== undefined && other.uid !== ticket.pod.uid;
+    if (isReplacement && !isGated(other)) {
+      move(steps, ticket, 'ColdStarted', 'NotGated', 'its replacement was created while the webhook was away');
+    }
+    return;
+  }
   if (other === undefined) steps.do({ kind: 'RecreatePod', ticket });
   else if (other.ticket !== ticket.name && other.uid !== ticket.pod.uid) {
     move(steps, ticket, 'Abandoned', 'NameTaken', 'another pod of that name exists');

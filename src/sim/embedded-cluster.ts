@@ -1,7 +1,9 @@
 import { Reprieve } from '../app/reprieve.ts';
+import type { Engine } from '../engine/engine.ts';
 import { handleAdmission } from '../http/admission.ts';
 import { handleExtender } from '../http/extender-handler.ts';
 import { KubeClient } from '../kube/client.ts';
+import type { KubeRequest, KubeResponse, KubeTransport, KubeWatch } from '../kube/transport.ts';
 import type { AdmissionReview } from './api-server/admission.ts';
 import { ApiServer } from './api-server/api-server.ts';
 import { startControlPlane, type ControlPlane } from './control-plane.ts';
@@ -12,6 +14,9 @@ import { WorkLedger } from './nodes/work-ledger.ts';
 import { Random } from './random.ts';
 import { InProcessExtender, type ExtenderTransport } from './scheduler/extender-transport.ts';
 import type { VirtualClock } from './virtual-clock.ts';
+
+/** Who writes, for hooks of the API server that look at one writer only. */
+export const REPRIEVE_USER = 'system:serviceaccount:reprieve-system:reprieve';
 
 export interface EmbeddedClusterOptions {
   readonly clock: VirtualClock;
@@ -34,7 +39,8 @@ export class EmbeddedCluster {
   readonly client: KubeClient;
   readonly ledger = new WorkLedger();
   readonly nodes: SimulatedNodes;
-  readonly reprieve: Reprieve | null;
+  #reprieve: Reprieve | null = null;
+  #connection: ProcessConnection | null = null;
   #controlPlane: ControlPlane | null = null;
   readonly #options: EmbeddedClusterOptions;
   readonly #random: Random;
@@ -53,30 +59,59 @@ export class EmbeddedCluster {
       ledger: this.ledger,
       ...(options.faults && { faults: options.faults }),
     });
+    if (options.withReprieve) this.#reprieve = this.#newLeader();
+  }
+
+  /** The process that runs now; null without Reprieve, and between a crash and a restart. */
+  get reprieve(): Reprieve | null {
+    return this.#reprieve;
+  }
+
+  /** Ends Reprieve's process as SIGKILL would: between two of its requests, also in the middle of a step that needs several. */
+  async crashReprieve(): Promise<void> {
+    this.#connection?.cut();
+    const reprieve = this.#reprieve;
+    this.#reprieve = null;
+    await reprieve?.stop();
+  }
+
+  /** A new process with nothing in memory. */
+  async restartReprieve(): Promise<void> {
+    await this.crashReprieve();
+    this.#reprieve = this.#newLeader();
+    await this.#reprieve.start();
+  }
+
+  #newLeader(): Reprieve {
+    this.#connection = new ProcessConnection(this.api.transport(REPRIEVE_USER));
+    return this.#newReprieve(this.#connection);
+  }
+
+  #newReprieve(transport: KubeTransport): Reprieve {
     const random = this.#random.fork('reprieve');
-    this.reprieve = options.withReprieve
-      ? new Reprieve({
-          transport: this.api.transport('system:serviceaccount:reprieve-system:reprieve'),
-          clock,
-          instance: `reprieve-${seed}`,
-          random: () => random.next(),
-          onListenerError: (error) => {
-            throw error;
-          },
-        })
-      : null;
+    return new Reprieve({
+      transport,
+      clock: this.clock,
+      instance: `reprieve-${this.#options.seed}`,
+      random: () => random.next(),
+      onListenerError: (error) => {
+        throw error;
+      },
+    });
   }
 
   /** Starts everything; needs the clock to run meanwhile. */
   async start(): Promise<void> {
-    const { reprieve } = this;
+    const reprieve = this.#reprieve;
     let extender: ExtenderTransport | null = null;
     if (reprieve !== null) {
       extender = this.#options.extender
         ? await this.#options.extender(reprieve)
-        : new InProcessExtender(async (verb, body) => handleExtender(reprieve.engine, verb, body));
+        : new InProcessExtender(async (verb, body) => handleExtender(this.#running(), verb, body));
+      // A second replica: it does not lead, and answers the webhook from the API server.
+      const standby = this.#newReprieve(this.api.transport(REPRIEVE_USER));
       this.api.hooks.admitPod = async (review) => {
-        const { body } = await handleAdmission(reprieve.engine, JSON.stringify(review));
+        const { body } = await handleAdmission((this.#reprieve ?? standby).engine, JSON.stringify(review));
         return JSON.parse(body) as AdmissionReview;
       };
       await reprieve.start();
@@ -95,10 +130,44 @@ export class EmbeddedCluster {
     return this.#controlPlane.scheduler;
   }
 
+  /** Who answers now; a call to a dead process fails. */
+  #running(): Engine {
+    if (this.#reprieve === null) throw new Error('connection refused');
+    return this.#reprieve.engine;
+  }
+
   async stop(): Promise<void> {
     this.#controlPlane?.stop();
     this.nodes.stop();
-    await this.reprieve?.stop();
+    await this.crashReprieve();
+  }
+}
+
+/** What a process has of the API server: nothing any more once it is dead. */
+class ProcessConnection implements KubeTransport {
+  readonly #transport: KubeTransport;
+  #isCut = false;
+
+  constructor(transport: KubeTransport) {
+    this.#transport = transport;
+  }
+
+  cut(): void {
+    this.#isCut = true;
+  }
+
+  async request(request: KubeRequest): Promise<KubeResponse> {
+    this.#assertAlive();
+    return this.#transport.request(request);
+  }
+
+  async watch(request: KubeRequest): Promise<KubeWatch> {
+    this.#assertAlive();
+    return this.#transport.watch(request);
+  }
+
+  #assertAlive(): void {
+    if (this.#isCut) throw new Error('the process is dead');
   }
 }
 
