@@ -1,0 +1,60 @@
+import type { NodeName } from '../src/domain/ids.ts';
+import { DEFAULT_COST_MODEL } from '../src/domain/victim-cost.ts';
+import { DecisionBook } from '../src/engine/decision-book.ts';
+import { preempt } from '../src/engine/preempt.ts';
+import { handleExtender } from '../src/http/extender-handler.ts';
+import { ClusterIndex } from '../src/index/cluster-index.ts';
+import { makeNode, makePod, makePolicy } from '../test/support/builders.ts';
+import type { Sample } from './measure.ts';
+
+const VICTIMS = 8;
+
+/** `preempt` with so many candidate nodes, eight victims each, all protected: the decision alone, and with parse and answer. */
+export function decideSamples(nodes: number): readonly Sample[] {
+  const index = new ClusterIndex();
+  index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
+  const candidates = Array.from({ length: nodes }, (_, node) => {
+    const name = `node-${node}`;
+    index.apply({ type: 'upsert', kind: 'node', value: makeNode({ name }) });
+    const victims = Array.from({ length: VICTIMS }, (_, pod) => {
+      const value = makePod({ name: `pod-${node}-${pod}`, nodeName: name, priority: pod, startMs: node * 1000 + pod });
+      index.apply({ type: 'upsert', kind: 'pod', value });
+      return value.uid;
+    });
+    return { node: name as NodeName, victims, numPdbViolations: 0 };
+  });
+  const preemptor = makePod({ name: 'high', priority: 1000 });
+  const ask = (request: Parameters<typeof preempt>[0]): ReturnType<typeof preempt> =>
+    preempt(request, {
+      view: index,
+      book: new DecisionBook(),
+      nowMs: 10_000_000,
+      costs: DEFAULT_COST_MODEL,
+      defaultMaxDelayMs: 60_000,
+      isRefused: () => false,
+      newDecisionId: () => 'd1',
+    });
+  const body = JSON.stringify({
+    Pod: {
+      metadata: { name: 'high', namespace: 'default', uid: preemptor.uid },
+      spec: { priority: 1000, containers: [] },
+    },
+    NodeNameToVictims: null,
+    NodeNameToMetaVictims: Object.fromEntries(
+      candidates.map(({ node, victims }) => [node, { Pods: victims.map((UID) => ({ UID })), NumPDBViolations: 0 }]),
+    ),
+  });
+  const callbacks = { preempt: (request: Parameters<typeof preempt>[0]) => ask(request).verdict } as Parameters<
+    typeof handleExtender
+  >[0];
+  return [
+    { name: `decide, ${nodes} nodes x ${VICTIMS} victims`, run: () => void ask({ preemptor, candidates }) },
+    {
+      name: `parse, decide, answer, ${nodes} nodes x ${VICTIMS} victims`,
+      run: () => {
+        if (handleExtender(callbacks, 'preempt', body).status !== 200) throw new Error('the body was refused');
+      },
+    },
+    { name: `JSON.parse of the same body, ${nodes} nodes (reference)`, run: () => void JSON.parse(body) },
+  ];
+}
