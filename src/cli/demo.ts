@@ -19,6 +19,8 @@ export interface DemoOptions {
 }
 
 const MINUTE_MS = 60_000;
+/** Serving pods of a peak after the story: more than fit beside the batch work that never ends. */
+const CROWD = 9;
 
 /** Plays the story twice with one seed, live with Reprieve and unseen without it, and compares. Returns the exit code. */
 export async function demo({ once, json, seed, speed }: DemoOptions): Promise<number> {
@@ -53,6 +55,7 @@ export async function demo({ once, json, seed, speed }: DemoOptions): Promise<nu
   const { port } = server as unknown as RunningServer;
   print(`reprieve demo: seed ${seed}, ${speed} seconds a second. Ctrl-C stops it.`);
   print(`kube-scheduler's calls go over http://127.0.0.1:${port}/v1`);
+  print('Each minute, one mark for each CPU of each node: # serving, = batch, . free.');
   print('');
   tellTimeline(story, print);
   await story.play();
@@ -94,7 +97,7 @@ async function goOn(story: Story, print: (line: string) => void, port: number): 
   print('');
   for (let round = 1; ; round++) {
     const fromMs = story.elapsedMs + MINUTE_MS;
-    for (const action of peak(`peak-${round}`, fromMs, fromMs + 3 * MINUTE_MS, 4)) story.plan(action);
+    for (const action of peak(`peak-${round}`, fromMs, fromMs + 3 * MINUTE_MS, CROWD)) story.plan(action);
     await story.play(fromMs + 5 * MINUTE_MS);
   }
 }

@@ -110,6 +110,40 @@ describe('(a) preempt, {}, tickets, checkpoints, eviction, bound', () => {
   });
 });
 
+describe('what people see', () => {
+  it('tells both pods why, in Events that name each other', async () => {
+    const { items } = JSON.parse(await lab.cluster.kubectl('get', 'events', '-o', 'json')) as {
+      items: {
+        reason: string;
+        involvedObject: { name: string };
+        related?: { name: string };
+        reportingComponent: string;
+      }[];
+    };
+    const told = items
+      .filter(({ reportingComponent }) => reportingComponent === 'reprieve')
+      .map(({ reason, involvedObject, related }) => `${involvedObject.name} ${reason} ${related?.name ?? '-'}`);
+    expect(told).toEqual(
+      expect.arrayContaining([
+        'bare-a Displaced serving-a',
+        'bare-a Checkpointing serving-a',
+        'serving-a PreemptionHeld -',
+      ]),
+    );
+  });
+
+  it('prints what an operator looks for', async () => {
+    const tickets = await lab.cluster.kubectl('get', 'reprieves');
+    expect(tickets.split('\n')[0]).toMatch(/NAME +PHASE +POD/);
+    expect(tickets).toMatch(/bare-a-\w+ +(?:Waiting|Admitted|Restoring|Restored) +bare-a/);
+    expect(await lab.cluster.kubectl('get', 'rpol')).toMatch(/batch +.*Always/);
+  });
+
+  it('needs no right that deploy/rbac.yaml does not give', async () => {
+    expect(await lab.reprieveLog()).not.toMatch(/forbidden|"status":403/i);
+  });
+});
+
 describe('(b) each kind of workload comes back with its progress', () => {
   const kinds: Record<
     string,
@@ -164,7 +198,8 @@ describe('(b) each kind of workload comes back with its progress', () => {
 describe('(c) no policy', () => {
   it('lets kube-scheduler evict by itself, and writes nothing of ours', async () => {
     const before = lab.history.versions.filter(({ kind }) => kind === 'Reprieve' || kind === 'PodCheckpoint').length;
-    await lab.cluster.applyObjects(pod('scratch-c', { priorityClassName: 'scratch', cpu: '3' }));
+    await lab.cluster.kubectl('delete', 'reprievepolicies', '--all');
+    await lab.cluster.applyObjects(pod('scratch-c', { priorityClassName: 'batch', cpu: '3' }));
     const victim = await running('scratch-c', (object) => nameOf(object) === 'scratch-c');
     await lab.cluster.applyObjects(pod('serving-c', { priorityClassName: 'serving', cpu: '3', node: victim.node }));
     const bound = await lab.history.until(
@@ -192,6 +227,7 @@ describe('(c) no policy', () => {
 
 describe('(d) the preemptor is deleted half-way', () => {
   it('lets the victims go on, with nothing lost and nobody evicted', async () => {
+    await lab.cluster.applyObjects(policy('batch', 'batch'));
     await lab.cluster.applyObjects(pod('bare-d', { priorityClassName: 'batch', cpu: '3', state: '5Gi' }));
     const victim = await running('bare-d', (object) => nameOf(object) === 'bare-d');
     await new Promise((resolve) => setTimeout(resolve, 1_500));
