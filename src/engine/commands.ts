@@ -78,3 +78,29 @@ export function commandKey(command: Command): string {
       return command satisfies never;
   }
 }
+
+/** Equal for commands that ask for the same: deriving one again after it succeeded means that it had no effect. */
+export function commandSignature(command: Command): string {
+  switch (command.kind) {
+    case 'SetTicketPhase':
+      return `${command.kind} ${command.phase}`;
+    case 'Nominate':
+      return `${command.kind} ${command.node ?? ''}`;
+    case 'Claim':
+      return `${command.kind} ${command.pod?.uid ?? ''}`;
+    case 'CreateTicket':
+      return `${command.kind} ${command.order.decision.id}`;
+    case 'CreateCheckpoint':
+      return `${command.kind} ${command.order.name}`;
+    case 'DeleteTicket':
+    case 'DeleteCheckpoint':
+    case 'ReleaseCheckpoint':
+    case 'Wake':
+    case 'Evict':
+    case 'RecreatePod':
+    case 'Ungate':
+      return command.kind;
+    default:
+      return command satisfies never;
+  }
+}

@@ -73,8 +73,17 @@ describe('Executor', () => {
     await clock.advance(200);
     executor.run([phase('a')]);
     await clock.settle();
-    executor.run([phase('b')]);
+    executor.run([{ ...phase('b'), phase: 'Restored' } as Command]);
     expect(calls).toHaveLength(3);
+  });
+
+  it('does not write in a circle what has no effect', async () => {
+    const { executor, calls, clock } = setUp(() => Promise.resolve('done'));
+    for (let step = 0; step < 100; step++) {
+      executor.run([phase('again')]);
+      await clock.advance(100);
+    }
+    expect(calls.length).toBeLessThan(10);
   });
 
   it('does not quarrel about a nomination', async () => {

@@ -1,13 +1,21 @@
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { ClusterWriter, WriteOutcome } from '../ports/cluster-writer.ts';
-import { commandKey, type Command } from './commands.ts';
+import { commandKey, commandSignature, type Command } from './commands.ts';
 import type { EngineEvents } from './engine-events.ts';
 
 const FIRST_RETRY_MS = 200;
 const LAST_RETRY_MS = 30_000;
 /** Nominations and wake-ups change nothing we can see when others undo them at once; this bounds such a quarrel. */
-const NOMINATION_PAUSE_MS = 1_000;
-const WAKE_PAUSE_MS = 5_000;
+const PAUSES_MS: Partial<Record<Command['kind'], number>> = { Nominate: 1_000, Wake: 5_000 };
+
+/** What is remembered of the last command about an object. */
+interface Pause {
+  readonly untilMs: number;
+  /** Commands in a row that failed or changed nothing. */
+  readonly failures: number;
+  /** Signature of the command that succeeded; null when it did not. */
+  readonly done: string | null;
+}
 
 export interface ExecutorOptions {
   readonly writer: ClusterWriter;
@@ -30,7 +38,7 @@ export class Executor {
   readonly #onSettled: () => void;
   readonly #maxInFlight: number;
   readonly #inFlight = new Map<string, Command>(); // object -> the command under way
-  readonly #resting = new Map<string, { readonly untilMs: number; readonly failures: number }>(); // object -> its pause
+  readonly #resting = new Map<string, Pause>(); // object -> its pause
   readonly #timers = new Set<Timer>(); // those that have not fired
   #stopped = false;
 
@@ -83,24 +91,22 @@ export class Executor {
     this.#onSettled();
   }
 
+  /**
+   * Sets the pause before the next command about this object: none after a success, growing ones after failures. A success
+   * that is asked for again at once had no effect that we can see: it counts like a failure, or we would write in a circle.
+   */
   #rest(key: string, command: Command, outcome: WriteOutcome | 'failed'): void {
-    let pauseMs = 0;
-    let failures = 0;
-    if (outcome === 'done') {
-      if (command.kind === 'Nominate') pauseMs = NOMINATION_PAUSE_MS;
-      if (command.kind === 'Wake') pauseMs = WAKE_PAUSE_MS;
-    } else {
-      failures = (this.#resting.get(key)?.failures ?? 0) + 1;
-      pauseMs = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** (failures - 1));
-    }
-    if (pauseMs === 0) {
-      this.#resting.delete(key);
-      return;
-    }
-    const pause = { untilMs: this.#clock.now() + pauseMs, failures };
+    const before = this.#resting.get(key);
+    const signature = commandSignature(command);
+    const isDone = outcome === 'done';
+    const isVain = isDone ? before?.done === signature : true;
+    const failures = isVain ? (before?.failures ?? 0) + 1 : 0;
+    const retryMs = failures === 0 ? 0 : Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** (failures - 1));
+    const pauseMs = Math.max(retryMs, isDone ? (PAUSES_MS[command.kind] ?? 0) : 0);
+    const pause: Pause = { untilMs: this.#clock.now() + pauseMs, failures, done: isDone ? signature : null };
     this.#resting.set(key, pause);
-    this.#after(pauseMs, () => this.#onSettled());
-    // The count of failures outlives the pause, so that the next one is longer, but not for ever.
+    if (pauseMs > 0) this.#after(pauseMs, () => this.#onSettled());
+    // It outlives the pause, so that the next one is longer, but not for ever.
     this.#after(pauseMs + LAST_RETRY_MS, () => {
       if (this.#resting.get(key) === pause) this.#resting.delete(key);
     });

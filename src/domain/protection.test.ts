@@ -1,0 +1,100 @@
+import { describe, expect, it } from 'vitest';
+import { makeNode, makePod, makePolicy } from '../../test/support/builders.ts';
+import type { Policy } from './policy.ts';
+import { comparePolicies, protectionOf } from './protection.ts';
+import { selectorOf } from './selector.ts';
+
+const running = { nodeName: 'n1', priorityClassName: 'batch', labels: { app: 'train' } };
+const owner = (kind: string) => ({ apiVersion: 'x/v1', kind, name: 'o', uid: 'o' });
+const matching = (match: Partial<Policy['match']>, more: Partial<Policy> = {}): Policy =>
+  makePolicy({ match: { ...makePolicy().match, ...match }, ...more });
+const never = makePolicy({ name: 'never', preemption: { ...makePolicy().preemption, decision: 'Never' } });
+
+describe('protectionOf', () => {
+  const table: Record<
+    string,
+    {
+      pod?: Parameters<typeof makePod>[0];
+      policies?: Policy[];
+      namespace?: Record<string, string>;
+      node?: Parameters<typeof makeNode>[0] | null;
+      want: string;
+    }
+  > = {
+    'protects what a policy without conditions selects': { want: 'protected' },
+    'protects nobody without a policy': { policies: [], want: 'NoPolicy' },
+    'asks the priority class': { policies: [matching({ priorityClassNames: ['other'] })], want: 'NoPolicy' },
+    'takes a priority class that is named': {
+      policies: [matching({ priorityClassNames: ['other', 'batch'] })],
+      want: 'protected',
+    },
+    'asks the pod labels': {
+      policies: [matching({ podSelector: selectorOf({ matchLabels: { app: 'x' } }) })],
+      want: 'NoPolicy',
+    },
+    'asks the namespace labels': {
+      policies: [matching({ namespaceSelector: selectorOf({ matchLabels: { team: 'a' } }) })],
+      want: 'NoPolicy',
+    },
+    'takes a namespace that is selected': {
+      policies: [matching({ namespaceSelector: selectorOf({ matchLabels: { team: 'a' } }) })],
+      namespace: { team: 'a' },
+      want: 'protected',
+    },
+    'demands all parts': {
+      policies: [matching({ priorityClassNames: ['batch'], podSelector: selectorOf({ matchLabels: { app: 'x' } }) })],
+      want: 'NoPolicy',
+    },
+    'lets the first policy that selects it decide, also where it says no': {
+      policies: [never, makePolicy()],
+      want: 'DecisionNever',
+    },
+    'leaves kube-system alone': { pod: { namespace: 'kube-system' }, want: 'SystemNamespace' },
+    'leaves kube-system alone where a selector merely fits it': {
+      pod: { namespace: 'kube-system' },
+      policies: [
+        matching({ namespaceSelector: selectorOf({ matchExpressions: [{ key: 'x', operator: 'DoesNotExist' }] }) }),
+      ],
+      want: 'SystemNamespace',
+    },
+    'protects kube-system where it is named': {
+      pod: { namespace: 'kube-system' },
+      namespace: { 'kubernetes.io/metadata.name': 'kube-system' },
+      policies: [
+        matching({ namespaceSelector: selectorOf({ matchLabels: { 'kubernetes.io/metadata.name': 'kube-system' } }) }),
+      ],
+      want: 'protected',
+    },
+    'has nothing to save of a pod that has not started': { pod: { phase: 'Pending' }, want: 'NotRunning' },
+    'has nothing to save of a pod that is going': { pod: { deletionMs: 1 }, want: 'NotRunning' },
+    'passes over pods of a DaemonSet': { pod: { owner: owner('DaemonSet') }, want: 'UnsupportedOwner' },
+    'passes over static pods': { pod: { owner: owner('Node') }, want: 'UnsupportedOwner' },
+    'protects pods of a Job': { pod: { owner: owner('Job') }, want: 'protected' },
+    'passes over what cannot be saved': { pod: { notCheckpointable: 'hostPID' }, want: 'NotCheckpointable' },
+    'passes over nodes without an agent': { node: { canCheckpoint: false }, want: 'NodeCannotCheckpoint' },
+    'passes over nodes that are not known': { node: null, want: 'NodeCannotCheckpoint' },
+  };
+  for (const [sentence, { pod, policies = [makePolicy()], namespace = {}, node = {}, want }] of Object.entries(table)) {
+    it(sentence, () => {
+      const protection = protectionOf(
+        makePod({ ...running, ...pod }),
+        node === null ? undefined : makeNode(node),
+        policies,
+        namespace,
+      );
+      expect(protection.protected ? 'protected' : protection.reason).toBe(want);
+    });
+  }
+});
+
+describe('comparePolicies', () => {
+  it('puts higher precedence first, then the older, then the name', () => {
+    const policies = [
+      makePolicy({ name: 'b', precedence: 1, creationMs: 5 }),
+      makePolicy({ name: 'young', precedence: 1, creationMs: 9 }),
+      makePolicy({ name: 'high', precedence: 2, creationMs: 9 }),
+      makePolicy({ name: 'a', precedence: 1, creationMs: 5 }),
+    ];
+    expect(policies.sort(comparePolicies).map(({ name }) => name)).toEqual(['high', 'a', 'b', 'young']);
+  });
+});

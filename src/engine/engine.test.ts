@@ -1,0 +1,141 @@
+import { describe, expect, it } from 'vitest';
+import { makeNode, makePod, makePolicy, makeTicket } from '../../test/support/builders.ts';
+import type { NodeName, PodUid } from '../domain/ids.ts';
+import { DEFAULT_COST_MODEL } from '../domain/victim-cost.ts';
+import { ClusterIndex } from '../index/cluster-index.ts';
+import type { ClusterWriter } from '../ports/cluster-writer.ts';
+import { VirtualClock } from '../sim/virtual-clock.ts';
+import { Engine, type EngineOptions } from './engine.ts';
+import { DEFAULT_ENGINE_SETTINGS } from './steps.ts';
+
+const owner = { apiVersion: 'batch/v1', kind: 'Job', name: 'train', uid: 'uid-train' };
+const high = makePod({ name: 'high', priority: 1000 });
+const low = makePod({ name: 'low', nodeName: 'n1' });
+const offer = { node: 'n1' as NodeName, victims: [low.uid], numPdbViolations: 0 };
+
+function setUp(overrides: Partial<EngineOptions> = {}) {
+  const clock = new VirtualClock();
+  const index = new ClusterIndex();
+  const writes: string[] = [];
+  const writer = new Proxy({} as ClusterWriter, {
+    get:
+      (_, method: string) =>
+      (...args: unknown[]) => {
+        writes.push(method === 'nominate' ? `nominate ${String(args[1])}` : method);
+        return Promise.resolve('done');
+      },
+  });
+  let synced = true;
+  const engine = new Engine({
+    view: index,
+    writer,
+    clock,
+    settings: DEFAULT_ENGINE_SETTINGS,
+    costs: DEFAULT_COST_MODEL,
+    onUnsynced: 'Hold',
+    isSynced: () => synced,
+    isLeader: () => true,
+    readTickets: () => Promise.resolve([]),
+    instanceId: 'abc',
+    onListenerError: (error) => {
+      throw error;
+    },
+    ...overrides,
+  });
+  engine.start();
+  index.apply({ type: 'upsert', kind: 'node', value: makeNode() });
+  for (const value of [high, low]) index.apply({ type: 'upsert', kind: 'pod', value });
+  return { clock, index, engine, writes, setSynced: (is: boolean) => void (synced = is) };
+}
+
+describe('preempt', () => {
+  it('holds while the index is incomplete, and wakes the preemptor once it is', async () => {
+    const { engine, clock, writes, setSynced } = setUp();
+    setSynced(false);
+    expect(engine.preempt({ preemptor: high, candidates: [offer] })).toMatchObject({
+      reason: 'Unsynced',
+      candidates: [],
+    });
+    await clock.advance(10_000);
+    expect(writes).toEqual([]);
+    setSynced(true);
+    engine.poke();
+    await clock.advance(0);
+    // Only a nomination that is taken back wakes kube-scheduler.
+    expect(writes).toEqual(['nominate n1', 'nominate null']);
+    engine.stop();
+  });
+
+  it('passes through while the index is incomplete where that is asked for', () => {
+    const { engine } = setUp({ onUnsynced: 'PassThrough', isSynced: () => false });
+    const empty = { ...offer, node: 'n2' as NodeName, victims: [] };
+    expect(engine.preempt({ preemptor: high, candidates: [offer, empty] }).candidates).toEqual([offer]);
+    engine.stop();
+  });
+
+  it('writes nothing for a replica that does not lead', async () => {
+    const { engine, clock, index, writes } = setUp({ isLeader: () => false });
+    index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
+    expect(engine.preempt({ preemptor: high, candidates: [offer] }).reason).toBe('Unsynced');
+    await clock.advance(60_000);
+    expect(writes).toEqual([]);
+    engine.stop();
+  });
+
+  it('wakes a preemptor that was turned away for a reservation when that is over', async () => {
+    const { engine, clock, index, writes } = setUp();
+    index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
+    const rival = makePod({ name: 'rival', priority: 1000 });
+    index.apply({ type: 'upsert', kind: 'pod', value: rival });
+    engine.preempt({ preemptor: high, candidates: [offer] });
+    expect(engine.preempt({ preemptor: rival, candidates: [offer] }).reason).toBe('AllReserved');
+    await clock.advance(1_000);
+    expect(writes).not.toContain('nominate null');
+    index.apply({ type: 'delete', kind: 'pod', uid: high.uid, resourceVersion: '9' });
+    await clock.advance(10_000);
+    expect(writes).toContain('nominate null');
+    engine.stop();
+  });
+});
+
+describe('admitPod', () => {
+  const request = { namespace: 'default', name: null, owner, completionIndex: null, dryRun: false, gated: false };
+
+  it('gates a pod whose owner has an open ticket', async () => {
+    const { engine, index } = setUp();
+    expect(await engine.admitPod(request)).toEqual({ gate: false, reason: 'NoTicket' });
+    index.apply({ type: 'upsert', kind: 'ticket', value: makeTicket({ owner, phase: 'Saving' }) });
+    expect(await engine.admitPod(request)).toEqual({ gate: true, reason: 'OpenTicket' });
+    engine.stop();
+  });
+
+  it('leaves others alone', async () => {
+    const { engine, index } = setUp();
+    const claim = { name: 'x', uid: 'x' as PodUid };
+    for (const [name, value] of Object.entries({
+      claimed: { claim },
+      final: { phase: 'Restored' as const },
+      going: { deleting: true },
+    })) {
+      index.apply({ type: 'upsert', kind: 'ticket', value: makeTicket({ owner, name, uid: name, ...value }) });
+    }
+    expect((await engine.admitPod(request)).gate).toBe(false);
+    expect(await engine.admitPod({ ...request, owner: null })).toEqual({ gate: false, reason: 'NoOwner' });
+    expect(await engine.admitPod({ ...request, gated: true })).toEqual({ gate: false, reason: 'AlreadyGated' });
+    engine.stop();
+  });
+
+  it('reads the tickets from the API server where the index may lag', async () => {
+    const asked: string[] = [];
+    const { engine } = setUp({
+      isLeader: () => false,
+      readTickets: async (namespace, ownerUid) => {
+        asked.push(`${namespace} ${ownerUid}`);
+        return [makeTicket({ owner })];
+      },
+    });
+    expect((await engine.admitPod(request)).gate).toBe(true);
+    expect(asked).toEqual(['default uid-train']);
+    engine.stop();
+  });
+});
