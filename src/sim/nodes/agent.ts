@@ -10,11 +10,8 @@ import type { ConditionPatch, NodeApi } from './node-api.ts';
 import { imageIdOf } from './pod-status.ts';
 import type { SimulatedNode } from './simulated-node.ts';
 import type { SavedState } from './state-store.ts';
-import type { WorkEvent, WorkLedger } from './work-ledger.ts';
+import { workEvent, type WorkLedger } from './work-ledger.ts';
 import { containersOf, PROGRESS_ANNOTATION, rounded, workloadOf } from './workload.ts';
-
-/** Beside the bytes: reading the manifest, setting up namespaces, `runc restore` of an empty process (lab: 138 ms). */
-const RESTORE_OVERHEAD_MS = 100;
 
 /** Below the 32 bits of the platform's timers. */
 const LONGER_THAN_ANY_STORY_MS = 2_000_000_000;
@@ -33,22 +30,10 @@ export interface AgentOptions {
   readonly clock: Clock;
   readonly ledger: WorkLedger;
   readonly faults: NodeFaults;
-  /** Any node of the cluster, to fetch states from. */
-  readonly nodeNamed: (name: string) => SimulatedNode | undefined;
   /** The kubelet's timers follow what the agent does to a container. */
   readonly onFrozen: (container: Container) => void;
   readonly onThawed: (container: Container) => void;
 }
-
-export type Restore =
-  | {
-      readonly succeeded: true;
-      readonly reason: string;
-      readonly message: string;
-      readonly progressSeconds: number;
-      readonly bytes: number;
-    }
-  | { readonly succeeded: false; readonly reason: string; readonly message: string };
 
 /** One PodCheckpoint the agent works on. */
 interface Order {
@@ -141,50 +126,8 @@ export class Agent {
     for (const checkpoint of checkpoints) this.checkpointChanged(checkpoint);
   }
 
-  /** Brings the state that a ticket names into a new container. Never throws but for the container's end. */
-  async restore(container: Container, ticketName: string): Promise<Restore> {
-    const { node, api, clock, faults, nodeNamed } = this.#options;
-    const { namespace = null } = container.pod.metadata;
-    const ticket = await api.read(RESOURCES.reprieves, namespace, ticketName);
-    const spec = ticket?.['spec'] as { checkpoint?: string } | undefined;
-    const raw =
-      spec?.checkpoint === undefined ? null : await api.read(RESOURCES.podCheckpoints, namespace, spec.checkpoint);
-    if (raw === null) return refused('CheckpointMissing', `ticket ${ticketName} names no checkpoint that exists`);
-    const checkpoint = checkpointOf(raw);
-    const holder = checkpoint.location === null ? undefined : nodeNamed(checkpoint.location.node);
-    const state = holder?.store.get(checkpoint.location?.reference ?? '');
-    if (holder === undefined || state === undefined) {
-      return refused('CheckpointMissing', `node ${checkpoint.location?.node ?? 'none'} does not hold it`);
-    }
-    if (checkpoint.compatibility !== null && checkpoint.compatibility !== node.spec.compatibility) {
-      return refused(
-        'Incompatible',
-        `made on class ${checkpoint.compatibility}, this node is ${node.spec.compatibility}`,
-      );
-    }
-    if (
-      state.images.join() !==
-      containersOf(container.pod)
-        .map(({ image }) => image)
-        .join()
-    ) {
-      return refused('ImagesDiffer', 'the pod runs other images than those that were saved');
-    }
-    const failure = faults.restoreFails?.(container.pod) ?? null;
-    const fetchMs = holder === node ? 0 : (state.bytes / node.spec.networkBytesPerSecond) * 1000;
-    await sleep(
-      clock,
-      fetchMs + (state.bytes / node.spec.restoreBytesPerSecond) * 1000 + RESTORE_OVERHEAD_MS,
-      container.ended.signal,
-    );
-    if (failure !== null) return refused('RestoreFailed', failure);
-    state.restored = true;
-    const message = `continues checkpoint ${checkpoint.name} from ${checkpoint.location?.node ?? ''}`;
-    return { succeeded: true, reason: 'Restored', message, progressSeconds: state.progressSeconds, bytes: state.bytes };
-  }
-
   async #save(order: Order): Promise<void> {
-    const { node, clock, onFrozen } = this.#options;
+    const { node, clock, ledger, onFrozen } = this.#options;
     const { podUid, podName, keepFrozen } = checkpointOf(order.checkpoint);
     const container = node.containers.get(podUid);
     if (container === undefined)
@@ -201,7 +144,7 @@ export class Agent {
         return await this.#fail(order, 'NotRunning', `pod ${podName} ended before it was frozen`);
       container.freeze(keyOf(order.checkpoint));
       onFrozen(container);
-      this.#record('frozen', container);
+      ledger.record(workEvent('frozen', container, clock.now()));
       const takenMs = clock.now();
       const failure = await node.disk.use(() => this.#dump(container, stateBytes, stop));
       if (failure !== null) {
@@ -217,7 +160,7 @@ export class Agent {
         restored: false,
       });
       this.#references.set(container.uid, reference);
-      this.#record('saved', container, stateBytes);
+      ledger.record(workEvent('saved', container, clock.now(), stateBytes));
       if (keepFrozen) await this.#mark(container, order);
       else await this.#thaw(container);
       await this.#reportReady(order, container, { startedAt, takenMs, reference, stateBytes, keepFrozen });
@@ -331,7 +274,7 @@ export class Agent {
    * the kubelet kills it.
    */
   async #thaw(container: Container): Promise<boolean> {
-    const { api, node, ledger, onThawed } = this.#options;
+    const { api, clock, node, ledger, onThawed } = this.#options;
     const { namespace = null, name } = container.pod.metadata;
     for (;;) {
       const pod = await api.read(RESOURCES.pods, namespace, name);
@@ -346,7 +289,7 @@ export class Agent {
       if (fenced.metadata.deletionTimestamp !== undefined) return false;
       ledger.hold(node.weightOf(pod), container.stateSeconds);
       container.thaw();
-      this.#record('thawed', container);
+      ledger.record(workEvent('thawed', container, clock.now()));
       onThawed(container);
       return true;
     }
@@ -372,20 +315,6 @@ export class Agent {
     for (const order of this.#orders.values()) if (keyOf(order.checkpoint) === container.frozenBy) return order;
     return undefined;
   }
-
-  #record(kind: WorkEvent['kind'], container: Container, bytes?: number): void {
-    const { clock, ledger } = this.#options;
-    const { name, namespace } = container.pod.metadata;
-    ledger.record({
-      kind,
-      atMs: clock.now(),
-      namespace: namespace ?? '',
-      pod: name,
-      node: container.nodeName,
-      progressSeconds: container.progressSeconds,
-      ...(bytes !== undefined && { bytes }),
-    });
-  }
 }
 
 function keyOf(checkpoint: KubeObject): string {
@@ -394,8 +323,4 @@ function keyOf(checkpoint: KubeObject): string {
 
 function frozen(status: 'True' | 'False', reason: string, message: string): ConditionPatch {
   return { type: 'Frozen', status, reason, message };
-}
-
-function refused(reason: string, message: string): Restore {
-  return { succeeded: false, reason, message };
 }

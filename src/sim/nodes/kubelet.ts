@@ -5,13 +5,15 @@ import type { Agent } from './agent.ts';
 import { Container } from './container.ts';
 import type { ConditionPatch, NodeApi } from './node-api.ts';
 import { endedStatus, readiness, runningStatus } from './pod-status.ts';
+import type { Restorer } from './restorer.ts';
 import type { SimulatedNode } from './simulated-node.ts';
-import type { WorkEvent, WorkLedger } from './work-ledger.ts';
+import { workEvent, type WorkLedger } from './work-ledger.ts';
 import { isEnded, PROGRESS_ANNOTATION, rounded, workloadOf } from './workload.ts';
 
 export interface KubeletOptions {
   readonly node: SimulatedNode;
   readonly agent: Agent;
+  readonly restorer: Restorer;
   readonly api: NodeApi;
   readonly clock: Clock;
   readonly ledger: WorkLedger;
@@ -72,7 +74,7 @@ export class Kubelet {
   }
 
   async #start(container: Container): Promise<void> {
-    const { node, agent, api, clock, ledger, unsavedWork } = this.#options;
+    const { node, restorer, api, clock, ledger, unsavedWork } = this.#options;
     const { pod } = container;
     const startedMs = clock.now();
     let progress = 0;
@@ -80,7 +82,7 @@ export class Kubelet {
     const isReplacement = unsavedWork.delete(workKeyOf(pod));
     try {
       const ticket = pod.metadata.annotations?.[TICKET_ANNOTATION];
-      const restore = ticket === undefined ? null : await agent.restore(container, ticket);
+      const restore = ticket === undefined ? null : await restorer.restore(container, ticket);
       if (restore !== null) {
         const { succeeded, reason, message } = restore;
         conditions.push({ type: RESTORED_CONDITION, status: succeeded ? 'True' : 'False', reason, message });
@@ -90,7 +92,7 @@ export class Kubelet {
       if (restore !== null || isReplacement) ledger.hold(node.weightOf(pod), (clock.now() - startedMs) / 1000);
       const kind = restore === null ? 'started' : restore.succeeded ? 'restored' : 'coldStarted';
       container.run(progress);
-      this.#record(kind, container, restore?.succeeded ? restore.bytes : undefined);
+      ledger.record(workEvent(kind, container, clock.now(), restore?.succeeded ? restore.bytes : undefined));
     } catch (error) {
       if (container.ended.signal.aborted) return; // deleted before it ran
       throw error;
@@ -106,7 +108,8 @@ export class Kubelet {
   async #complete(container: Container): Promise<void> {
     if (container.state !== 'running') return;
     this.#stopTimer(container.uid);
-    this.#record('completed', container);
+    const { clock, ledger } = this.#options;
+    ledger.record(workEvent('completed', container, clock.now()));
     await this.#end(container, 0);
   }
 
@@ -131,7 +134,7 @@ export class Kubelet {
 
   /** What a kill throws away: the progress, less what the node's store holds of it. */
   #account(container: Container): void {
-    const { node, agent, ledger, unsavedWork } = this.#options;
+    const { node, agent, clock, ledger, unsavedWork } = this.#options;
     if (container.state === 'starting' || container.state === 'ended') return;
     const { pod } = container;
     if (container.state === 'frozen') {
@@ -143,7 +146,7 @@ export class Kubelet {
       ledger.discard(node.weightOf(pod), container.progressSeconds - (saved ?? 0));
       if (saved === null) unsavedWork.add(workKeyOf(pod));
     }
-    this.#record('killed', container);
+    ledger.record(workEvent('killed', container, clock.now()));
   }
 
   async #end(container: Container, exitCode: 0 | 137): Promise<void> {
@@ -159,20 +162,6 @@ export class Kubelet {
     if ((ended ?? container.pod).metadata.deletionTimestamp !== undefined) {
       await api.deletePod(pod, { uid: container.uid, gracePeriodSeconds: 0 });
     }
-  }
-
-  #record(kind: WorkEvent['kind'], container: Container, bytes?: number): void {
-    const { clock, ledger } = this.#options;
-    const { name, namespace } = container.pod.metadata;
-    ledger.record({
-      kind,
-      atMs: clock.now(),
-      namespace: namespace ?? '',
-      pod: name,
-      node: container.nodeName,
-      progressSeconds: container.progressSeconds,
-      ...(bytes !== undefined && { bytes }),
-    });
   }
 
   #stopTimer(uid: string): void {

@@ -7,6 +7,7 @@ import { Agent, type NodeFaults } from './agent.ts';
 import { Kubelet } from './kubelet.ts';
 import { NodeApi } from './node-api.ts';
 import type { NodeSpec } from './node-spec.ts';
+import { Restorer } from './restorer.ts';
 import { SimulatedNode } from './simulated-node.ts';
 import type { WorkLedger } from './work-ledger.ts';
 import { nodeNameOf } from './workload.ts';
@@ -66,11 +67,20 @@ export class SimulatedNodes {
       clock,
       ledger,
       faults,
-      nodeNamed: (name) => this.#nodes.get(name)?.node,
       onFrozen: (container) => kubelet.frozen(container),
       onThawed: (container) => kubelet.resumed(container),
     });
-    const kubelet = new Kubelet({ node, agent, api: this.#api, clock, ledger, unsavedWork: this.#unsavedWork });
+    const nodeNamed = (other: string): SimulatedNode | undefined => this.#nodes.get(other)?.node;
+    const restorer = new Restorer({ node, api: this.#api, clock, faults, nodeNamed });
+    const kubelet = new Kubelet({
+      node,
+      agent,
+      restorer,
+      api: this.#api,
+      clock,
+      ledger,
+      unsavedWork: this.#unsavedWork,
+    });
     this.#nodes.set(spec.name, { node, kubelet, agent });
     try {
       await this.#api.client.create(RESOURCES.nodes, null, node.toObject(true, this.#api.timestamp()));

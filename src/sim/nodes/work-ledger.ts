@@ -1,3 +1,5 @@
+import type { Container } from './container.ts';
+
 /** What happened to the work of one pod, for a timeline. */
 export interface WorkEvent {
   readonly kind: 'started' | 'frozen' | 'saved' | 'thawed' | 'killed' | 'restored' | 'coldStarted' | 'completed';
@@ -8,6 +10,19 @@ export interface WorkEvent {
   readonly progressSeconds: number;
   /** Size of the state, where one is saved or restored. */
   readonly bytes?: number;
+}
+
+export function workEvent(kind: WorkEvent['kind'], container: Container, atMs: number, bytes?: number): WorkEvent {
+  const { name, namespace } = container.pod.metadata;
+  return {
+    kind,
+    atMs,
+    namespace: namespace ?? '',
+    pod: name,
+    node: container.nodeName,
+    progressSeconds: container.progressSeconds,
+    ...(bytes !== undefined && { bytes }),
+  };
 }
 
 /**

@@ -1,0 +1,85 @@
+import { checkpointOf } from '../../kube/project/checkpoint.ts';
+import { RESOURCES } from '../../kube/resources.ts';
+import { sleep, type Clock } from '../../ports/clock.ts';
+import type { NodeFaults } from './agent.ts';
+import type { Container } from './container.ts';
+import type { NodeApi } from './node-api.ts';
+import type { SimulatedNode } from './simulated-node.ts';
+import { containersOf } from './workload.ts';
+
+/** Beside the bytes: reading the manifest, setting up namespaces, `runc restore` of an empty process (lab: 138 ms). */
+const RESTORE_OVERHEAD_MS = 100;
+
+export interface RestorerOptions {
+  readonly node: SimulatedNode;
+  readonly api: NodeApi;
+  readonly clock: Clock;
+  readonly faults: NodeFaults;
+  /** Any node of the cluster, to fetch states from. */
+  readonly nodeNamed: (name: string) => SimulatedNode | undefined;
+}
+
+export type Restore =
+  | {
+      readonly succeeded: true;
+      readonly reason: string;
+      readonly message: string;
+      readonly progressSeconds: number;
+      readonly bytes: number;
+    }
+  | { readonly succeeded: false; readonly reason: string; readonly message: string };
+
+/** The restore side of the agent: finds, fetches and checks a saved state. */
+export class Restorer {
+  readonly #options: RestorerOptions;
+
+  constructor(options: RestorerOptions) {
+    this.#options = options;
+  }
+
+  /** Brings the state that a ticket names into a new container. Never throws but for the container's end. */
+  async restore(container: Container, ticketName: string): Promise<Restore> {
+    const { node, api, clock, faults, nodeNamed } = this.#options;
+    const { namespace = null } = container.pod.metadata;
+    const ticket = await api.read(RESOURCES.reprieves, namespace, ticketName);
+    const spec = ticket?.['spec'] as { checkpoint?: string } | undefined;
+    const raw =
+      spec?.checkpoint === undefined ? null : await api.read(RESOURCES.podCheckpoints, namespace, spec.checkpoint);
+    if (raw === null) return refused('CheckpointMissing', `ticket ${ticketName} names no checkpoint that exists`);
+    const checkpoint = checkpointOf(raw);
+    const holder = checkpoint.location === null ? undefined : nodeNamed(checkpoint.location.node);
+    const state = holder?.store.get(checkpoint.location?.reference ?? '');
+    if (holder === undefined || state === undefined) {
+      return refused('CheckpointMissing', `node ${checkpoint.location?.node ?? 'none'} does not hold it`);
+    }
+    if (checkpoint.compatibility !== null && checkpoint.compatibility !== node.spec.compatibility) {
+      return refused(
+        'Incompatible',
+        `made on class ${checkpoint.compatibility}, this node is ${node.spec.compatibility}`,
+      );
+    }
+    if (
+      state.images.join() !==
+      containersOf(container.pod)
+        .map(({ image }) => image)
+        .join()
+    ) {
+      return refused('ImagesDiffer', 'the pod runs other images than those that were saved');
+    }
+    const failure = faults.restoreFails?.(container.pod) ?? null;
+    const fetchMs = holder === node ? 0 : (state.bytes / node.spec.networkBytesPerSecond) * 1000;
+    await sleep(
+      clock,
+      fetchMs + (state.bytes / node.spec.restoreBytesPerSecond) * 1000 + RESTORE_OVERHEAD_MS,
+      container.ended.signal,
+    );
+    if (failure !== null) return refused('RestoreFailed', failure);
+    state.restored = true;
+    const message = `continues checkpoint ${checkpoint.name} from ${checkpoint.location?.node ?? ''}`;
+    return { succeeded: true, reason: 'Restored', message, progressSeconds: state.progressSeconds, bytes: state.bytes };
+  }
+}
+
+function refused(reason: string, message: string): Restore {
+  return { succeeded: false, reason, message };
+}
