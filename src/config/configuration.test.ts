@@ -80,6 +80,22 @@ describe('ReprieveConfiguration', () => {
     },
     'another version': { given: 'apiVersion: v1\nkind: ReprieveConfiguration', want: /^apiVersion: found "v1"/ },
     'an empty file': { given: '', want: /^file: found nothing|^file: found null/ },
+    'a duration that no date can hold': {
+      given: `${head}saving: {defaultMaxDelay: 99999999999999999999h}`,
+      want: /^saving\.defaultMaxDelay: found "9+h", expected a duration from 1ms to 8760h, as 30s or 1h30m$/,
+    },
+    'infinity by its name': {
+      given: `${head}extender: {cost: {displacementFactor: .inf}}`,
+      want: /^extender\.cost\.displacementFactor: found Infinity, expected a number of at least 0$/,
+    },
+    'an element of a list': {
+      given: `${head}server: {tls: {certFile: c, keyFile: k, allowedClientNames: [1]}}`,
+      want: /^server\.tls\.allowedClientNames\.0: found 1, expected a text that is not empty$/,
+    },
+    'a section that is empty': { given: `${head}server:`, want: /^server: found null, expected a mapping with keys$/ },
+    'an alias without an anchor': { given: `${head}server: *nowhere`, want: /^file: Unresolved alias .*nowhere$/ },
+    'a tag that means nothing': { given: `${head}log: !secret {level: warn}`, want: /^line 3, column 6: .*!secret/ },
+    'a key that is given twice': { given: `${head}log: {}\nlog: {}`, want: /^line 4, column 1: .*unique/ },
     'text that is not YAML': { given: `${head}server: {port: [`, want: /^line \d+, column \d+: / },
   };
   for (const [sentence, { given, want }] of Object.entries(mistakes)) {
@@ -90,6 +106,16 @@ describe('ReprieveConfiguration', () => {
 
   it('lists all problems at once', () => {
     expect(problems(`${head}server: {port: x}\nlog: {level: loud}`)).toHaveLength(2);
+  });
+
+  it('says each once', () => {
+    expect(problems(`${head}extender: {cost: {coldStart: 1e5s}}`)).toHaveLength(1);
+  });
+
+  it('does not follow aliases until the memory is full', () => {
+    const list = (of: string): string => `[${Array.from({ length: 9 }, () => of).join()}]`;
+    const bomb = `a: &a ${list('1')}\nb: &b ${list('*a')}\nc: &c ${list('*b')}\nd: ${list('*c')}\n`;
+    expect(problems(head + bomb)).toEqual([expect.stringMatching(/^file: Excessive alias count/)]);
   });
 
   it('says so when the file is not there', async () => {

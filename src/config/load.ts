@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { parseDocument } from 'yaml';
+import { parseDocument, type Document } from 'yaml';
 import type { z } from 'zod';
 import { AppError } from '../observe/error-codes.ts';
 import { resolved, type ReprieveConfiguration } from './configuration.ts';
@@ -37,18 +37,30 @@ export async function loadConfiguration(path: string): Promise<ReprieveConfigura
 /** {@link loadConfiguration} for a text; `path` only names it in errors. */
 export function parseConfiguration(text: string, path: string): ReprieveConfiguration {
   const document = parseDocument(text); // JSON is YAML
-  if (document.errors.length > 0) {
+  // A warning is a tag that means nothing here: what stands behind it would be taken for something else than was meant.
+  const faults = [...document.errors, ...document.warnings];
+  if (faults.length > 0) {
     throw new ConfigurationError(
       path,
-      document.errors.map(({ linePos, message }) => {
+      faults.map(({ linePos, message }) => {
         const [summary = ''] = message.replace(/ at line \d+, column \d+:?/, '').split('\n');
         return linePos === undefined ? summary : `line ${linePos[0].line}, column ${linePos[0].col}: ${summary}`;
       }),
     );
   }
-  const parsed = configurationSchema.safeParse(document.toJS(), { reportInput: true });
-  if (!parsed.success) throw new ConfigurationError(path, parsed.error.issues.flatMap(problemsOf));
+  const parsed = configurationSchema.safeParse(valueOf(document, path), { reportInput: true });
+  // Several checks of one key say the same.
+  if (!parsed.success) throw new ConfigurationError(path, [...new Set(parsed.error.issues.flatMap(problemsOf))]);
   return resolved(parsed.data);
+}
+
+function valueOf(document: Document, path: string): unknown {
+  try {
+    return document.toJS();
+  } catch (cause) {
+    // Aliases are followed only now: one without an anchor, or so many that the file would fill the memory.
+    throw new ConfigurationError(path, [`file: ${cause instanceof Error ? cause.message : String(cause)}`]);
+  }
 }
 
 function problemsOf(issue: z.core.$ZodIssue): string[] {
@@ -83,6 +95,7 @@ function shown(input: unknown): string {
   if (input === undefined) return 'nothing';
   if (Array.isArray(input)) return 'a list';
   if (typeof input === 'object' && input !== null) return 'a mapping';
-  const text = JSON.stringify(input);
+  // JSON has no word for infinity, and would call it null.
+  const text = typeof input === 'number' ? String(input) : JSON.stringify(input);
   return text.length <= 60 ? text : `${text.slice(0, 57)}…`;
 }

@@ -14,14 +14,22 @@ const QUANTITY = /^\d+(\.\d+)?(k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$/;
 
 // The message of every check is what is expected there: the loader says what was found and where.
 
+/** A year. A deadline must stay a date that can be written. */
+const MAX_DURATION_MS = 8760 * 3_600_000;
+
 function duration(defaultMs: number, description: string, minMs = 1) {
-  const expected = { error: () => `a duration of at least ${formatDuration(minMs)}, as 30s or 1h30m` };
+  const range = `from ${formatDuration(minMs)} to ${formatDuration(MAX_DURATION_MS)}`;
+  const expected = { error: () => `a duration ${range}, as 30s or 1h30m` };
   return z
     .string(expected)
     .regex(DURATION, expected)
-    .refine((text) => (parseDuration(text) ?? -1) >= minMs, expected)
+    .refine((text) => isWithin(parseDuration(text), minMs), expected)
     .default(formatDuration(defaultMs))
     .meta({ description, title: 'duration' });
+}
+
+function isWithin(durationMs: number | null, minMs: number): boolean {
+  return durationMs !== null && durationMs >= minMs && durationMs <= MAX_DURATION_MS;
 }
 
 function bytes(defaultBytes: number, description: string) {
@@ -69,7 +77,7 @@ const tls = z.strictObject({
     'Authority of client certificates (PEM). Set: the extender verbs and /debug/state are answered only to clients with a certificate of it. The webhook, probes and metrics stay open: kube-apiserver and the kubelet show no certificate by default.',
   ),
   allowedClientNames: z
-    .array(z.string().min(1), { error: () => 'a list of names' })
+    .array(text('A name.'), { error: () => 'a list of names' })
     .default([])
     .meta({ description: 'Common names of the clients that may call those; empty: any that the authority signed.' }),
 });

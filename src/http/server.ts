@@ -1,6 +1,6 @@
 import { createServer as createHttpServer, type Server } from 'node:http';
 import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { promisify } from 'node:util';
 import type { TlsConfiguration } from '../config/configuration.ts';
 import { AppError, type ErrorCode } from '../observe/error-codes.ts';
@@ -17,6 +17,11 @@ const KEEP_ALIVE_MS = 120_000;
 const HEADERS_MS = KEEP_ALIVE_MS + 5_000;
 const REQUEST_MS = 180_000;
 const TLS_CHECK_MS = 60_000;
+/**
+ * How long `close` waits for calls under way: longer than their callers do (2 s in config/kube-scheduler.yaml and in
+ * deploy/webhook.yaml), and well within the 30 s after which a kubelet kills us.
+ */
+const DRAIN_MS = 10_000;
 
 export interface ServerOptions extends AppOptions {
   /** Paces the look at the TLS files. */
@@ -30,7 +35,7 @@ export interface RunningServer {
   /** Where it listens. */
   readonly address: string;
   readonly port: number;
-  /** Stops accepting, lets calls under way finish, closes idle connections. */
+  /** Stops accepting, closes idle connections, lets calls under way finish; cuts what is still open after 10 s. */
   close(): Promise<void>;
 }
 
@@ -57,15 +62,19 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const clients = { requestCert: options.tls.clientCaFile !== null, rejectUnauthorized: false };
     const https = createHttpsServer({ ...timeouts, ...clients, ...material.options }, app);
     watch = watchTls(https, options.tls, material, options);
+    // Often a client that does not trust our certificate; at `debug`, because probes of a TCP port end up here as well.
+    https.on('tlsClientError', (error) => options.log.debug({ err: error }, 'a TLS handshake failed'));
     server = https;
   }
-  const close = gracefulCloser(server);
+  const close = gracefulCloser(server, options.clock);
   try {
     await listen(server, options);
   } catch (error) {
     watch?.cancel();
     throw error;
   }
+  // Such as being out of file descriptors for a moment: without a listener it would end the process.
+  server.on('error', (error) => options.log.error({ err: error }, 'a connection could not be accepted'));
   const bound = server.address() as AddressInfo;
   return {
     address: bound.address,
@@ -136,14 +145,30 @@ function listenError(error: NodeJS.ErrnoException, address: string): AppError {
 
 /**
  * Node.js closes the connections that are idle when it stops accepting, and waits for the others; those would stay open
- * for the whole keep-alive time once they are answered, so each is closed then.
+ * for the whole keep-alive time once they are answered, so each is closed then. A connection that never asked anything,
+ * or stopped within a request, counts as busy, and Node.js no longer times it out: the deadline is for those.
  */
-function gracefulCloser(server: Server): () => Promise<void> {
+function gracefulCloser(server: Server, clock: Clock): () => Promise<void> {
+  const sockets = new Set<Socket>(); // open connections, TLS handshakes under way included
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
   let closing: Promise<void> | null = null;
   server.on('request', (_request, response) => {
     response.once('close', () => {
       if (closing !== null) server.closeIdleConnections();
     });
   });
-  return () => (closing ??= promisify((done: (error?: Error) => void) => server.close(done))());
+  const drain = async (): Promise<void> => {
+    const deadline = clock.setTimer(DRAIN_MS, () => {
+      for (const socket of sockets) socket.destroy();
+    });
+    try {
+      await promisify((done: (error?: Error) => void) => server.close(done))();
+    } finally {
+      deadline.cancel();
+    }
+  };
+  return () => (closing ??= drain());
 }

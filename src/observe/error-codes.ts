@@ -40,6 +40,13 @@ export const ERROR_CODES = {
     message: 'this path takes {method} only',
     meaning: 'Extender verbs and the webhook take POST, all else GET.',
   },
+  ClientGone: {
+    status: 499,
+    retryable: true,
+    message: 'the caller went away before its body had arrived',
+    meaning:
+      'Never sent, only logged and counted: the connection was cut within a body. Often a timeout of the caller (`httpTimeout`).',
+  },
   BodyTooLarge: {
     status: 413,
     retryable: false,

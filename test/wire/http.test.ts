@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile, readFile } from 'node:fs/promises';
 import { Agent, request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest, type RequestOptions } from 'node:https';
-import { connect as tcpConnect } from 'node:net';
+import { connect as tcpConnect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as tlsConnect } from 'node:tls';
@@ -72,6 +72,21 @@ function call(
     request.on('error', reject);
     request.end(body);
   });
+}
+
+/** A connection on which `text` was sent, and nothing else will be. */
+function opened(server: RunningServer, text: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = tcpConnect(server.port, '127.0.0.1', () => socket.write(text, () => resolve(socket)));
+    socket.on('error', reject);
+  });
+}
+
+/** Resolves when the other side has ended the connection, in whatever way. */
+function closedBy(socket: Socket): Promise<void> {
+  socket.removeAllListeners('error').on('error', () => undefined);
+  socket.resume();
+  return new Promise((resolve) => socket.once('close', () => resolve()));
 }
 
 describe('paths', () => {
@@ -223,6 +238,31 @@ describe('connections', () => {
     await server.close(); // again is harmless
   });
 
+  it.each([
+    ['that never asks anything', ''],
+    ['that stopped within a head', 'POST /v1/preempt HT'],
+    ['that stopped within a body', 'POST /v1/preempt HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{'],
+  ])('do not keep the server from closing: one %s', async (_, text) => {
+    const clock = new VirtualClock();
+    const server = await start({ clock });
+    const socket = await opened(server, text);
+    await call(server, 'GET', '/healthz'); // answered after what came before it was read
+    const closed = server.close();
+    const cut = closedBy(socket);
+    await clock.advance(10_000);
+    await Promise.all([closed, cut]);
+  });
+
+  it('that end within a body are no defect of ours', async () => {
+    const messages = new MessageQueue();
+    const log = createLog('info', { write: (line) => messages.push(line) });
+    const server = await start({ log });
+    const socket = await opened(server, 'POST /v1/preempt HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{');
+    await call(server, 'GET', '/healthz');
+    socket.destroy();
+    expect(JSON.parse(await messages.next())).toMatchObject({ level: 'warn', code: 'ClientGone', verb: 'preempt' });
+  });
+
   it('cannot be had where somebody else listens', async () => {
     const { port } = await start();
     await expect(start({ port })).rejects.toMatchObject({
@@ -343,6 +383,17 @@ describe('TLS', () => {
     await clock.advance(60_000);
     expect(await messages.next()).toContain('serving the changed TLS files');
     expect(await commonName(server)).toBe('second');
+  });
+
+  it('closes though somebody connects and never shakes hands', async () => {
+    const clock = new VirtualClock();
+    const server = await start({ tls, clock });
+    const socket = await opened(server, '');
+    expect((await call(server, 'GET', '/healthz', '', await options())).status).toBe(200);
+    const closed = server.close();
+    const cut = closedBy(socket);
+    await clock.advance(10_000);
+    await Promise.all([closed, cut]);
   });
 
   it('does not start with files that it cannot serve', async () => {
