@@ -37,6 +37,8 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
   const access = await loadKubeConfig({
     ...(kubeconfig !== null && { path: kubeconfig }),
     ...(context !== null && { context }),
+  }).catch((error: unknown) => {
+    throw new AppError('KubeconfigUnusable', { cause: error instanceof Error ? error.message : String(error) }, error);
   });
   const transport = new HttpTransport({ access });
   const reprieve = new Reprieve({

@@ -102,6 +102,12 @@ export const ERROR_CODES = {
     message: '{path}: {count} problem(s)\n{problems}',
     meaning: 'The configuration file is not valid. Every problem is listed, one a line.',
   },
+  KubeconfigUnusable: {
+    status: null,
+    retryable: false,
+    message: 'cannot find the API server: {cause}; set kubernetes.kubeconfig, or $KUBECONFIG',
+    meaning: 'No kubeconfig was found, it cannot be read, or its context names no cluster that is reached over HTTPS.',
+  },
   ConfigurationUnreadable: {
     status: null,
     retryable: false,
