@@ -250,7 +250,7 @@ describe('connections', () => {
     const closed = server.close();
     const cut = closedBy(socket);
     await clock.advance(10_000);
-    await Promise.all([closed, cut]);
+    await expect(Promise.all([closed, cut])).resolves.toHaveLength(2);
   });
 
   it('that end within a body are no defect of ours', async () => {
@@ -393,7 +393,7 @@ describe('TLS', () => {
     const closed = server.close();
     const cut = closedBy(socket);
     await clock.advance(10_000);
-    await Promise.all([closed, cut]);
+    await expect(Promise.all([closed, cut])).resolves.toHaveLength(2);
   });
 
   it('does not start with files that it cannot serve', async () => {
