@@ -36,8 +36,8 @@ export interface Pod {
   /** `metadata.deletionTimestamp`; null while it is not being deleted. */
   readonly deletionMs: number | null;
   readonly gates: readonly string[];
-  /** kube-scheduler tried and found no node: `PodScheduled=False`, reason `Unschedulable`. */
-  readonly unschedulable: boolean;
+  /** kube-scheduler found no node and was offered no preemption: an extender answered `{}`. It will not ask again by itself. */
+  readonly preemptionDeferred: boolean;
   /** Condition `DisruptionTarget=True` with reason `PreemptionByScheduler`. */
   readonly disruptionTarget: boolean;
   /** Name of the PodCheckpoint that holds it frozen (condition `reprieve.dev/Frozen=True`); null when it is not frozen. */

@@ -31,6 +31,8 @@ export class Reconciler {
   readonly #refused = new Map<string, number>(); // `${preemptor}/${node}` -> until
   /** Preemptors that were answered `{}` with nothing recorded: kube-scheduler will not ask again by itself. */
   readonly #held = new Map<PodUid, Held>(); // preemptor -> how to wake it
+  /** What an earlier process left unanswered was looked for. */
+  #isCaughtUp = false;
   #stopped = false;
 
   constructor(options: ReconcilerOptions) {
@@ -73,6 +75,7 @@ export class Reconciler {
     const { view, book, clock, events, settings, mayAct } = this.#options;
     if (this.#stopped || this.#executor === null || !mayAct()) return;
     book.refresh(view);
+    this.#catchUp();
     const steps = nextSteps({ view, book, nowMs: clock.now(), settings });
     const commands: Command[] = [...steps.commands, ...this.#close(steps), ...this.#wakeHeld()];
     for (const decision of steps.emptied) book.markEmptied(decision, clock.now());
@@ -81,6 +84,22 @@ export class Reconciler {
     this.#executor.run(commands);
     this.#setAlarm(steps.wakeAtMs);
     events.emit('pass:done', { commands: commands.length, openDecisions: book.size });
+  }
+
+  /**
+   * Once, when this process begins to act: preemptors that were told `{}` by one that died before it wrote anything down.
+   * Nothing but kube-scheduler's flush after five minutes would bring them back.
+   */
+  #catchUp(): void {
+    const { view, book, clock } = this.#options;
+    if (this.#isCaughtUp) return;
+    this.#isCaughtUp = true;
+    const [any] = view.nodes();
+    if (any === undefined) return;
+    for (const pod of view.pendingPods()) {
+      if (!pod.preemptionDeferred || book.get(pod.uid) !== undefined) continue;
+      this.#held.set(pod.uid, { node: any.node.name, until: 'synced', sinceMs: clock.now() });
+    }
   }
 
   #close(steps: Steps): readonly Command[] {

@@ -114,6 +114,22 @@ describe('a crash after any write', () => {
     expect(writes).toBeGreaterThan(20);
   });
 
+  it('between the answer and the first write: the preemptor is asked for again', async () => {
+    const story = new Story({ seed: 1, withReprieve: true, scenario });
+    const { cluster } = story;
+    let crashes = 0;
+    cluster.reprieve?.engine.events.on('decision:opened', () => {
+      if (++crashes > 1) return;
+      void cluster.crashReprieve();
+      cluster.clock.setTimer(2 * SECOND, () => void cluster.restartReprieve());
+    });
+    await story.start();
+    await story.play();
+    expectGoodEnd(story);
+    expect(crashes).toBe(1);
+    await story.cluster.stop();
+  });
+
   for (const effect of ['reset-after', 'reset'] as const) {
     it(`ends the same, at every position (${effect === 'reset' ? 'the write is lost' : 'the write took effect'})`, async () => {
       let deadly = 1;

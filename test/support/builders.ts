@@ -33,7 +33,7 @@ export function makePod(overrides: Partial<Omit<Pod, 'nodeName' | 'uid' | 'nomin
     startMs: nodeName === null ? null : 0,
     deletionMs: null,
     gates: [],
-    unschedulable: false,
+    preemptionDeferred: false,
     disruptionTarget: false,
     frozenBy: null,
     restored: null,

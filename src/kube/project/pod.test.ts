@@ -79,13 +79,13 @@ describe('podOf', () => {
 
   it('reads what the conditions say', () => {
     const conditions = [
-      { type: 'PodScheduled', status: 'False', reason: 'Unschedulable' },
+      { type: 'PodScheduled', status: 'False', message: '0/1 nodes ... preemption: no candidate node for preemption' },
       { type: 'DisruptionTarget', status: 'True', reason: 'PreemptionByScheduler' },
       { type: 'reprieve.dev/Frozen', status: 'True', message: 'web-u1-d1' },
       { type: 'reprieve.dev/Restored', status: 'False', reason: 'DigestMismatch', message: 'pages-1.img' },
     ];
     expect(podOf(pod({ status: { conditions } }))).toMatchObject({
-      unschedulable: true,
+      preemptionDeferred: true,
       disruptionTarget: true,
       frozenBy: 'web-u1-d1',
       restored: { succeeded: false, reason: 'DigestMismatch', message: 'pages-1.img' },
@@ -100,7 +100,7 @@ describe('podOf', () => {
     ['gated', { type: 'PodScheduled', status: 'False', reason: 'SchedulingGated' }],
   ])('does not take a condition for more than it says: %s', (_, condition) => {
     expect(podOf(pod({ status: { conditions: [condition] } }))).toMatchObject({
-      unschedulable: false,
+      preemptionDeferred: false,
       disruptionTarget: false,
       frozenBy: null,
       restored: null,

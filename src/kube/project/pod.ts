@@ -18,6 +18,8 @@ import { restoreShapeOf } from './restore-shape.ts';
 import { millisOf } from './time.ts';
 import { wireOf } from './wire.ts';
 
+/** How kube-scheduler ends the PodScheduled message when an extender left no candidate (`preemption.go`, 1.27 to 1.37). */
+const NO_CANDIDATE_MESSAGE = 'no candidate node for preemption';
 const COMPLETION_INDEX_ANNOTATION = 'batch.kubernetes.io/job-completion-index';
 const NO_GATES: readonly string[] = Object.freeze([]);
 
@@ -50,7 +52,7 @@ export function podOf(object: KubeObject): Pod {
     startMs: millisOf(status?.startTime),
     deletionMs: millisOf(metadata.deletionTimestamp),
     gates,
-    unschedulable: scheduled?.status === 'False' && scheduled.reason === 'Unschedulable',
+    preemptionDeferred: scheduled?.status === 'False' && (scheduled.message ?? '').includes(NO_CANDIDATE_MESSAGE),
     disruptionTarget: disrupted?.status === 'True' && disrupted.reason === 'PreemptionByScheduler',
     frozenBy: frozenByOf(conditions),
     restored: restoredOf(conditions),
