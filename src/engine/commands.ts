@@ -65,7 +65,11 @@ export function commandKey(command: Command): string {
     case 'ReleaseCheckpoint':
       return `pod:${command.checkpoint.podUid}`;
     case 'DeleteTicket':
+      // Not while its victim is being evicted: the ticket is what brings the pod back.
+      return `pod:${command.ticket.pod.uid}`;
     case 'Claim':
+      // By pod, so that no pod takes two tickets; two pods cannot take one, because a claim locks on the ticket's version.
+      return command.pod === null ? `ticket:${command.ticket.uid}` : `gate:${command.pod.uid}`;
     case 'SetTicketPhase':
     case 'RecreatePod':
       return `ticket:${command.ticket.uid}`;

@@ -46,7 +46,8 @@ function stepDisplaced(world: World, ticket: Ticket, steps: Steps): void {
 /** The checkpoint holds the pod's last state: nothing ran on after it. A reused one is as old as the policy allows. */
 function isSaved(world: World, ticket: Ticket): boolean {
   const checkpoint = world.view.checkpoint(objectKey(ticket.namespace, ticket.checkpoint));
-  return checkpoint !== undefined && checkpoint.ready && !checkpoint.thawed && !checkpoint.deleting;
+  if (checkpoint === undefined || !checkpoint.ready || checkpoint.deleting) return false;
+  return !checkpoint.keepFrozen || !checkpoint.thawed;
 }
 
 function stepUnclaimed(world: World, ticket: Ticket, steps: Steps): void {
