@@ -1,20 +1,17 @@
-import { AGENT_FINALIZER, FROZEN_CONDITION } from '../../domain/labels.ts';
-import { objectKey } from '../../domain/ids.ts';
-import { checkpointOf } from '../../kube/project/checkpoint.ts';
+import type { PodUid } from '../../domain/ids.ts';
+import { AGENT_FINALIZER } from '../../domain/labels.ts';
 import { timestampOf } from '../../kube/project/time.ts';
-import { RESOURCES } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/transport.ts';
-import { sleep, type Clock, type Timer } from '../../ports/clock.ts';
+import { sleep } from '../../ports/clock.ts';
 import type { Container } from './container.ts';
-import type { ConditionPatch, NodeApi } from './node-api.ts';
+import { Freezer, type FreezerOptions } from './freezer.ts';
+import { frozen, Order } from './order.ts';
 import { imageIdOf } from './pod-status.ts';
-import type { SimulatedNode } from './simulated-node.ts';
-import type { SavedState } from './state-store.ts';
-import { workEvent, type WorkLedger } from './work-ledger.ts';
-import { containersOf, PROGRESS_ANNOTATION, rounded, workloadOf } from './workload.ts';
+import { workEvent } from './work-ledger.ts';
+import { containersOf, workloadOf } from './workload.ts';
 
 /** Below the 32 bits of the platform's timers. */
-const LONGER_THAN_ANY_STORY_MS = 2_000_000_000;
+const LONGEST_TIMER_MS = 2_000_000_000;
 
 /** Seeded or scripted failures; each is asked once per attempt. */
 export interface NodeFaults {
@@ -24,83 +21,66 @@ export interface NodeFaults {
   readonly restoreFails?: (pod: KubeObject) => string | null;
 }
 
-export interface AgentOptions {
-  readonly node: SimulatedNode;
-  readonly api: NodeApi;
-  readonly clock: Clock;
-  readonly ledger: WorkLedger;
+export interface AgentOptions extends FreezerOptions {
   readonly faults: NodeFaults;
-  /** The kubelet's timers follow what the agent does to a container. */
-  readonly onFrozen: (container: Container) => void;
-  readonly onThawed: (container: Container) => void;
-}
-
-/** One PodCheckpoint the agent works on. */
-interface Order {
-  checkpoint: KubeObject;
-  /** Ends the dump. */
-  readonly cancelled: AbortController;
-  deadline: Timer | null;
-  /** Undone: at its deadline, or because its object is being deleted. */
-  undone: boolean;
 }
 
 /**
- * Reprieve's node agent as the API server sees it: obeys PodCheckpoints, keeps the Frozen mark and the container in step,
- * and restores. What the real agent does with CRIU takes time and bytes here, and saves a number.
+ * Reprieve's node agent as the API server sees it: obeys PodCheckpoints and undoes them. What the real agent does with CRIU
+ * takes time and bytes here, and saves a number.
  */
 export class Agent {
   readonly #options: AgentOptions;
+  readonly #freezer: Freezer;
   readonly #orders = new Map<string, Order>(); // uid of a PodCheckpoint -> what is done about it
-  readonly #references = new Map<string, string>(); // pod uid -> newest state of it in the store
+  #life = new AbortController(); // of the process: a restart begins another one
 
   constructor(options: AgentOptions) {
     this.#options = options;
+    this.#freezer = new Freezer(options);
   }
 
   /** A PodCheckpoint for this node was added or changed. */
   checkpointChanged(checkpoint: KubeObject): void {
-    if (!this.#options.node.agentAlive) return;
+    const { node, api } = this.#options;
+    if (!node.agentAlive) return;
     const uid = checkpoint.metadata.uid as string;
     let order = this.#orders.get(uid);
-    if (order === undefined) {
-      order = { checkpoint, cancelled: new AbortController(), deadline: null, undone: false };
-      this.#orders.set(uid, order);
-      const { ready, failure, deleting } = checkpointOf(checkpoint);
-      if (!ready && failure === null && !deleting) void this.#save(order);
-      else this.#armDeadline(order);
-    }
+    const isNew = order === undefined;
+    order ??= new Order(checkpoint, api, this.#life.signal);
     order.checkpoint = checkpoint;
-    if (checkpoint.metadata.deletionTimestamp !== undefined) void this.#remove(order);
+    this.#orders.set(uid, order);
+    if (checkpoint.metadata.deletionTimestamp === undefined) {
+      if (isNew) this.#take(order);
+    } else if (!order.removing) {
+      order.removing = true;
+      void unlessDead(order, this.#remove(order));
+    }
   }
 
+  /** It is gone without waiting for us, or because we were done. */
   checkpointRemoved(checkpoint: KubeObject): void {
     const uid = checkpoint.metadata.uid as string;
     const order = this.#orders.get(uid);
-    order?.deadline?.cancel();
-    order?.cancelled.abort(new Error('the checkpoint is gone'));
+    if (order === undefined) return;
     this.#orders.delete(uid);
+    void unlessDead(
+      order,
+      this.#undo(order).then(() => this.#forget(order.key)),
+    );
   }
 
   /** The kubelet killed a frozen container, as it must once the pod is being deleted. */
   killed(container: Container): void {
-    const order = this.#orderOf(container);
-    if (order === undefined) return;
-    order.deadline?.cancel();
-    if (checkpointOf(order.checkpoint).frozen) {
-      void this.#report(order, {}, [frozen('False', 'PodKilled', 'the pod was deleted while it stood still')]);
+    for (const order of this.#orders.values()) {
+      if (order.key === container.frozenBy) void unlessDead(order, this.#reportKilled(order));
     }
-  }
-
-  /** Seconds of work that a state in the store keeps of this container; null where there is none. */
-  savedProgressOf(container: Container): number | null {
-    const reference = this.#references.get(container.uid);
-    return reference === undefined ? null : (this.#options.node.store.get(reference)?.progressSeconds ?? null);
   }
 
   /** Dies: dumps end unfinished, frozen containers stand still, states stay on the disk. */
   crash(): void {
     this.#options.node.agentAlive = false;
+    this.#life.abort(new Error('the agent died'));
     for (const order of this.#orders.values()) {
       order.deadline?.cancel();
       order.cancelled.abort(new Error('the agent died'));
@@ -109,218 +89,218 @@ export class Agent {
   }
 
   /**
-   * Starts again: whatever stands frozen is still wanted, or goes on. `checkpoints` are those of this node as the API server
-   * has them now.
+   * Starts again: whatever stands frozen is still wanted, or goes on. `checkpoints` are those of this node as they are known
+   * at each moment: what changes while containers are thawed is not missed.
    */
-  async restart(checkpoints: readonly KubeObject[]): Promise<void> {
+  async restart(checkpoints: () => readonly KubeObject[]): Promise<void> {
     const { node } = this.#options;
-    node.agentAlive = true;
-    const byKey = new Map(checkpoints.map((checkpoint) => [keyOf(checkpoint), checkpoint]));
-    for (const container of node.containers.values()) {
-      if (container.frozenBy === null) continue;
-      const checkpoint = byKey.get(container.frozenBy);
-      const { ready, deleting } = checkpoint ? checkpointOf(checkpoint) : { ready: false, deleting: true };
-      // A dump that was not finished is begun anew; the container may go on until then.
-      if (!ready || deleting) await this.#thaw(container);
+    if (node.agentAlive) return;
+    const life = new AbortController();
+    this.#life = life;
+    const orders = new Map(
+      checkpoints().map((checkpoint) => {
+        const order = new Order(checkpoint, this.#options.api, life.signal);
+        return [order.key, order];
+      }),
+    );
+    for (const reference of node.store.references()) if (!orders.has(reference)) this.#forget(reference);
+    try {
+      for (const container of node.containers.values()) {
+        if (container.state !== 'frozen') continue;
+        const order = orders.get(container.frozenBy ?? '');
+        // A dump that was not finished is begun anew; the container may go on until then.
+        const isWanted = order !== undefined && order.value.ready && !order.value.deleting;
+        if (!isWanted) await this.#freezer.thaw(container, life.signal);
+      }
+    } catch (error) {
+      if (life.signal.aborted) return; // died again
+      throw error;
     }
-    for (const checkpoint of checkpoints) this.checkpointChanged(checkpoint);
+    node.agentAlive = true;
+    for (const checkpoint of checkpoints()) this.checkpointChanged(checkpoint);
+  }
+
+  /** An order this process has not seen before: a new one, or one that its predecessor worked on. */
+  #take(order: Order): void {
+    if (!order.isDone) order.saving = unlessDead(order, this.#save(order));
+    else if (order.heldInStatus && !this.#isHeld(order)) void unlessDead(order, this.#catchUp(order));
+    this.#armDeadline(order);
+  }
+
+  /** Its status lags behind: the predecessor died between the deed and the report. */
+  async #catchUp(order: Order): Promise<void> {
+    const container = this.#containerOf(order);
+    if (container === undefined || container.state === 'ended') await this.#reportKilled(order);
+    else await order.report({}, [frozen('False', 'Thawed', 'the pod went on after it was saved')]);
   }
 
   async #save(order: Order): Promise<void> {
-    const { node, clock, ledger, onFrozen } = this.#options;
-    const { podUid, podName, keepFrozen } = checkpointOf(order.checkpoint);
-    const container = node.containers.get(podUid);
-    if (container === undefined)
-      return this.#fail(order, 'PodGone', `pod ${podName} with UID ${podUid} is not on this node`);
+    const { node, clock, ledger } = this.#options;
+    const { podName, podUid, keepFrozen } = order.value;
+    const container = this.#containerOf(order);
+    if (container === undefined) return order.fail('PodGone', `pod ${podName} with UID ${podUid} is not on this node`);
     if (container.state !== 'running' || container.pod.metadata.deletionTimestamp !== undefined) {
-      return this.#fail(order, 'NotRunning', `pod ${podName} does not run`);
+      return order.fail('NotRunning', `pod ${podName} does not run`);
     }
     const startedAt = timestampOf(clock.now());
     const { stateBytes, images } = workloadOf(container.pod);
-    const stop = AbortSignal.any([order.cancelled.signal, container.ended.signal]);
+    const cancelled = order.cancelled.signal;
+    const stop = AbortSignal.any([cancelled, container.ended.signal]);
     try {
       await sleep(clock, node.spec.freezeMs, stop);
       if (container.state !== 'running')
-        return await this.#fail(order, 'NotRunning', `pod ${podName} ended before it was frozen`);
-      container.freeze(keyOf(order.checkpoint));
-      onFrozen(container);
-      ledger.record(workEvent('frozen', container, clock.now()));
+        return await order.fail('NotRunning', `pod ${podName} ended before it was frozen`);
+      this.#freezer.freeze(container, order.key);
       const takenMs = clock.now();
-      const failure = await node.disk.use(() => this.#dump(container, stateBytes, stop));
+      const failure = await node.disk.take(() => this.#dump(container, stateBytes, stop), stop);
       if (failure !== null) {
-        await this.#thaw(container);
-        return await this.#fail(order, 'DumpFailed', failure);
+        await this.#freezer.thaw(container, order.life);
+        return await order.fail('DumpFailed', failure);
       }
-      const reference = keyOf(order.checkpoint);
-      node.store.put(reference, {
+      node.store.put(order.key, {
+        podUid,
         progressSeconds: container.progressSeconds,
         bytes: stateBytes,
         images,
         weight: node.weightOf(container.pod),
-        restored: false,
+        owed: false,
       });
-      this.#references.set(container.uid, reference);
       ledger.record(workEvent('saved', container, clock.now(), stateBytes));
-      if (keepFrozen) await this.#mark(container, order);
-      else await this.#thaw(container);
-      await this.#reportReady(order, container, { startedAt, takenMs, reference, stateBytes, keepFrozen });
-      this.#armDeadline(order);
+      if (keepFrozen) await this.#freezer.mark(container, order.checkpoint.metadata.name, cancelled);
+      else await this.#freezer.thaw(container, order.life);
+      cancelled.throwIfAborted();
+      await this.#reportReady(order, container, { startedAt, takenMs, stateBytes });
     } catch (error) {
-      // The order was undone, or the pod ended: whoever did that has said so.
       if (!stop.aborted) throw error;
-      if (container.ended.signal.aborted && !order.cancelled.signal.aborted) {
-        await this.#fail(order, 'PodGone', `pod ${podName} ended before it was saved`);
-      }
+      // Whoever undid the order says so; the kubelet, which ended the pod, knows nothing of it.
+      if (!cancelled.aborted) await order.fail('PodGone', `pod ${podName} ended before it was saved`);
+    } finally {
+      if (!this.#isHeld(order)) order.deadline?.cancel();
     }
   }
 
   /** Writes the state; returns why it could not. */
   async #dump(container: Container, bytes: number, stop: AbortSignal): Promise<string | null> {
     const { node, clock, faults } = this.#options;
-    if (faults.dumpHangs?.(container.pod)) await sleep(clock, LONGER_THAN_ANY_STORY_MS, stop);
+    if (faults.dumpHangs?.(container.pod)) await sleep(clock, LONGEST_TIMER_MS, stop);
     await sleep(clock, (bytes / node.spec.dumpBytesPerSecond) * 1000, stop);
     return faults.dumpFails?.(container.pod) ?? null;
-  }
-
-  /** The pod says itself that it stands still and is saved: that is what an eviction locks on. */
-  async #mark(container: Container, order: Order): Promise<void> {
-    const { api } = this.#options;
-    await api.patchPod(container.pod, {
-      conditions: [
-        { type: FROZEN_CONDITION, status: 'True', reason: 'Checkpointed', message: order.checkpoint.metadata.name },
-      ],
-      annotations: { [PROGRESS_ANNOTATION]: String(rounded(container.progressSeconds)) },
-    });
   }
 
   async #reportReady(
     order: Order,
     container: Container,
-    made: { startedAt: string; takenMs: number; reference: string; stateBytes: number; keepFrozen: boolean },
+    made: { readonly startedAt: string; readonly takenMs: number; readonly stateBytes: number },
   ): Promise<void> {
     const { node, clock } = this.#options;
-    const digest = imageIdOf(made.reference).split('@')[1] as string;
-    const isHeld = made.keepFrozen && container.state === 'frozen';
-    await this.#report(
-      order,
-      {
-        containers: containersOf(container.pod).map(({ name, image }) => ({
-          name,
-          imageDigest: imageIdOf(image).split('@')[1] as string,
-          bytes: made.stateBytes,
-          digest,
-        })),
+    const digest = digestOf(order.key);
+    const fields = {
+      containers: containersOf(container.pod).map(({ name, image }) => ({
+        name,
+        imageDigest: digestOf(image),
         bytes: made.stateBytes,
-        location: { node: node.spec.name, reference: made.reference },
-        compatibility: node.spec.compatibility,
-        takenAt: timestampOf(made.takenMs),
-        startedAt: made.startedAt,
-        completedAt: timestampOf(clock.now()),
-        manifestDigest: digest,
-      },
-      [
-        { type: 'Ready', status: 'True', reason: 'Verified', message: 'the state is complete on the node' },
-        isHeld
-          ? frozen('True', 'Held', 'the pod stands still')
-          : container.state === 'ended'
-            ? frozen('False', 'PodKilled', 'the pod was deleted while it stood still')
-            : frozen('False', 'Thawed', 'the pod went on after it was saved'),
-      ],
-    );
+        digest,
+      })),
+      bytes: made.stateBytes,
+      location: { node: node.spec.name, reference: order.key },
+      compatibility: node.spec.compatibility,
+      takenAt: timestampOf(made.takenMs),
+      startedAt: made.startedAt,
+      completedAt: timestampOf(clock.now()),
+      manifestDigest: digest,
+    };
+    const stands = this.#isHeld(order)
+      ? frozen('True', 'Held', 'the pod stands still')
+      : container.state === 'ended'
+        ? POD_KILLED
+        : frozen('False', 'Thawed', 'the pod went on after it was saved');
+    const ready = {
+      type: 'Ready',
+      status: 'True' as const,
+      reason: 'Verified',
+      message: 'the state is complete on the node',
+    };
+    await order.report(fields, [ready, stands]);
   }
 
-  /** At the deadline nobody may be left to ask: a pod that is not being deleted goes on. */
+  async #reportKilled(order: Order): Promise<void> {
+    order.deadline?.cancel();
+    await order.saving; // it may be about to say that the pod is held
+    if (order.heldInStatus) await order.report({}, [POD_KILLED]);
+  }
+
+  /** At the deadline nobody may be left to ask: a pod that is not being deleted goes on, saved or not. */
   #armDeadline(order: Order): void {
-    const { clock, node } = this.#options;
-    const { deadlineMs, podUid, deleting } = checkpointOf(order.checkpoint);
-    if (deadlineMs === null || deleting || node.containers.get(podUid)?.frozenBy !== keyOf(order.checkpoint)) return;
-    order.deadline = clock.setTimer(deadlineMs - clock.now(), () => void this.#expire(order));
+    const { clock } = this.#options;
+    const { deadlineMs } = order.value;
+    if (deadlineMs === null || (order.isDone && !this.#isHeld(order))) return;
+    const delayMs = Math.min(deadlineMs - clock.now(), LONGEST_TIMER_MS);
+    order.deadline = clock.setTimer(delayMs, () => {
+      if (clock.now() < deadlineMs) this.#armDeadline(order);
+      else void unlessDead(order, this.#expire(order));
+    });
   }
 
   async #expire(order: Order): Promise<void> {
-    const container = this.#containerOf(order);
-    if (order.undone || container?.frozenBy !== keyOf(order.checkpoint)) return;
-    order.undone = true;
-    if (await this.#thaw(container)) {
-      await this.#report(order, {}, [frozen('False', 'DeadlineExceeded', 'nobody deleted the pod until the deadline')]);
+    const wentOn = await this.#undo(order);
+    const message = 'nobody deleted the pod until the deadline';
+    const exceeded = frozen('False', 'DeadlineExceeded', message);
+    if (order.isDone) {
+      if (wentOn) await order.report({}, [exceeded]);
+      return;
     }
+    this.#forget(order.key);
+    await order.report({}, [
+      { type: 'Failed', status: 'True', reason: 'DeadlineExceeded', message: 'it was not saved until the deadline' },
+      exceeded,
+    ]);
   }
 
   /** The object is being deleted: undo, then let it go. */
   async #remove(order: Order): Promise<void> {
-    if (order.undone && order.cancelled.signal.aborted) return;
-    order.undone = true;
-    order.cancelled.abort(new Error('the checkpoint was cancelled'));
+    if (await this.#undo(order)) await order.report({}, [frozen('False', 'Thawed', 'the checkpoint was deleted')]);
+    this.#forget(order.key);
+    await this.#options.api.removeFinalizer(order.checkpoint, AGENT_FINALIZER, order.life);
+  }
+
+  /** Ends the dump; the container goes on, unless its pod is being deleted. True where this thawed it. */
+  async #undo(order: Order): Promise<boolean> {
     order.deadline?.cancel();
-    const { api, node, ledger } = this.#options;
+    order.cancelled.abort(new Error('the checkpoint was undone'));
+    await order.saving;
     const container = this.#containerOf(order);
-    const key = keyOf(order.checkpoint);
-    if (container?.frozenBy === key && container.state === 'frozen') await this.#thaw(container);
-    const state = node.store.take(key);
-    if (state !== undefined) this.#forget(state, key, container, ledger);
-    await api.removeFinalizer(order.checkpoint, AGENT_FINALIZER);
+    return container !== undefined && this.#isHeld(order) && this.#freezer.thaw(container, order.life);
   }
 
-  /** What was saved and never continued is lost with its state, unless the container itself went on. */
-  #forget(state: SavedState, reference: string, container: Container | undefined, ledger: WorkLedger): void {
-    for (const [uid, held] of this.#references) if (held === reference) this.#references.delete(uid);
-    const wentOn = container !== undefined && container.state !== 'ended';
-    if (!state.restored && !wentOn) ledger.discard(state.weight, state.progressSeconds);
-  }
-
-  /**
-   * Lets a frozen container go on. The mark goes first, by a write that fails when the pod changed: a deletion that was
-   * decided on the mark and this write exclude each other. Returns false where the pod is being deleted: it stays frozen and
-   * the kubelet kills it.
-   */
-  async #thaw(container: Container): Promise<boolean> {
-    const { api, clock, node, ledger, onThawed } = this.#options;
-    const { namespace = null, name } = container.pod.metadata;
-    for (;;) {
-      const pod = await api.read(RESOURCES.pods, namespace, name);
-      if (pod === null || pod.metadata.uid !== container.uid || pod.metadata.deletionTimestamp !== undefined)
-        return false;
-      if (container.state !== 'frozen') return false;
-      const fenced = await api.patchPod(pod, {
-        conditions: [{ type: FROZEN_CONDITION, status: 'False', reason: 'Thawed', message: '' }],
-        resourceVersion: pod.metadata.resourceVersion as string,
-      });
-      if (fenced === null) continue; // it changed in between: look again
-      if (fenced.metadata.deletionTimestamp !== undefined) return false;
-      ledger.hold(node.weightOf(pod), container.stateSeconds);
-      container.thaw();
-      ledger.record(workEvent('thawed', container, clock.now()));
-      onThawed(container);
-      return true;
-    }
-  }
-
-  async #fail(order: Order, reason: string, message: string): Promise<void> {
-    await this.#report(order, {}, [{ type: 'Failed', status: 'True', reason, message }]);
-  }
-
-  async #report(
-    order: Order,
-    fields: Parameters<NodeApi['patchCheckpoint']>[1],
-    conditions: readonly ConditionPatch[],
-  ): Promise<void> {
-    await this.#options.api.patchCheckpoint(order.checkpoint, fields, conditions);
+  #forget(reference: string): void {
+    const { node, ledger } = this.#options;
+    const removed = node.store.remove(reference);
+    if (removed !== null) ledger.discard(removed.state.weight, removed.lostSeconds);
   }
 
   #containerOf(order: Order): Container | undefined {
-    return this.#options.node.containers.get(checkpointOf(order.checkpoint).podUid);
+    const podUid: PodUid = order.value.podUid;
+    return this.#options.node.containers.get(podUid);
   }
 
-  #orderOf(container: Container): Order | undefined {
-    for (const order of this.#orders.values()) if (keyOf(order.checkpoint) === container.frozenBy) return order;
-    return undefined;
+  /** Its container stands frozen, by this order. */
+  #isHeld(order: Order): boolean {
+    const container = this.#containerOf(order);
+    return container?.state === 'frozen' && container.frozenBy === order.key;
   }
 }
 
-function keyOf(checkpoint: KubeObject): string {
-  return objectKey(checkpoint.metadata.namespace ?? '', checkpoint.metadata.name);
+const POD_KILLED = frozen('False', 'PodKilled', 'the pod was deleted while it stood still');
+
+/** What the death of the agent cuts off is no error. */
+async function unlessDead(order: Order, work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if (!order.life.aborted) throw error;
+  }
 }
 
-function frozen(status: 'True' | 'False', reason: string, message: string): ConditionPatch {
-  return { type: 'Frozen', status, reason, message };
+function digestOf(name: string): string {
+  return imageIdOf(name).split('@').at(-1) as string;
 }

@@ -1,5 +1,6 @@
 import type { KubeObject } from '../../kube/transport.ts';
 import type { Clock } from '../../ports/clock.ts';
+import { Turns } from './turns.ts';
 
 /**
  * The one process of a simulated pod. Its work is a number: seconds of progress.
@@ -23,6 +24,10 @@ export class Container {
   frozenBy: string | null = null;
   /** Ends what the kubelet or the agent is waiting for when the pod goes. */
   readonly ended = new AbortController();
+  /** 0 once its work was done; what ends it later does not change that. */
+  exitCode: 0 | 137 = 137;
+  /** The kubelet's status writes, in order: one that is tried again must not overtake the next. */
+  readonly writes = new Turns();
   readonly #clock: Clock;
   #state: ContainerState = 'starting';
   #stateSinceMs: number;
@@ -72,6 +77,7 @@ export class Container {
   }
 
   end(): void {
+    if (this.#state === 'ended') return;
     this.#enter('ended');
     this.ended.abort(new Error('the container ended'));
   }

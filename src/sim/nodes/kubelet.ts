@@ -1,14 +1,16 @@
+import type { PodUid } from '../../domain/ids.ts';
 import { RESTORED_CONDITION, TICKET_ANNOTATION } from '../../domain/labels.ts';
+import { conditionOf, isConditionTrue } from '../../kube/project/conditions.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import { sleep, type Clock, type Timer } from '../../ports/clock.ts';
 import type { Agent } from './agent.ts';
 import { Container } from './container.ts';
-import type { ConditionPatch, NodeApi } from './node-api.ts';
+import type { ConditionPatch, NodeApi, PodPatch } from './node-api.ts';
 import { endedStatus, readiness, runningStatus } from './pod-status.ts';
-import type { Restorer } from './restorer.ts';
+import type { Restore, Restorer } from './restorer.ts';
 import type { SimulatedNode } from './simulated-node.ts';
 import { workEvent, type WorkLedger } from './work-ledger.ts';
-import { isEnded, PROGRESS_ANNOTATION, rounded, workloadOf } from './workload.ts';
+import { conditionsOf, isEnded, PROGRESS_ANNOTATION, rounded, workloadOf } from './workload.ts';
 
 export interface KubeletOptions {
   readonly node: SimulatedNode;
@@ -36,11 +38,14 @@ export class Kubelet {
     const uid = pod.metadata.uid as string;
     const container = node.containers.get(uid);
     if (container === undefined) {
-      if (isEnded(pod)) return;
+      if (isEnded(pod)) {
+        if (pod.metadata.deletionTimestamp !== undefined) void this.#deleteObject(pod);
+        return;
+      }
       const started = new Container(pod, node.spec.name, clock);
       node.containers.set(uid, started);
       if (pod.metadata.deletionTimestamp === undefined) void this.#start(started);
-      else void this.#end(started, 137);
+      else void this.#end(started);
       return;
     }
     const wasDeleting = container.pod.metadata.deletionTimestamp !== undefined;
@@ -52,14 +57,22 @@ export class Kubelet {
     const { node } = this.#options;
     const uid = pod.metadata.uid as string;
     const container = node.containers.get(uid);
-    if (container !== undefined && container.state !== 'ended') this.#account(container);
-    this.#stopTimer(uid);
-    container?.end();
+    if (container === undefined) return;
+    this.#kill(container); // removed by force: nothing is asked of it any more
     node.containers.delete(uid);
   }
 
-  /** Sets the timer of a container that works again after it was frozen. */
+  /** The node is gone, or nobody follows it any more: its containers stay as they were seen last, and nothing waits for them. */
+  halt(): void {
+    for (const { uid, ended } of this.#options.node.containers.values()) {
+      this.#stopTimer(uid);
+      ended.abort(new Error('the node is gone'));
+    }
+  }
+
+  /** Sets the timer of a container that works, from the start or again. */
   resumed(container: Container): void {
+    this.#stopTimer(container.uid);
     const { workSeconds } = workloadOf(container.pod);
     if (workSeconds === null) return;
     const leftMs = Math.max(0, workSeconds - container.progressSeconds) * 1000;
@@ -76,45 +89,47 @@ export class Kubelet {
   async #start(container: Container): Promise<void> {
     const { node, restorer, api, clock, ledger, unsavedWork } = this.#options;
     const { pod } = container;
-    const startedMs = clock.now();
-    let progress = 0;
     const conditions: ConditionPatch[] = [...readiness(true)];
+    // A node that comes back starts its pods anew: what was restored once is not restored again.
+    const ticket =
+      conditionOf(conditionsOf(pod), RESTORED_CONDITION) !== undefined
+        ? undefined
+        : pod.metadata.annotations?.[TICKET_ANNOTATION];
     const isReplacement = unsavedWork.delete(workKeyOf(pod));
+    const sinceMs = clock.now();
+    let restore: Restore | null = null;
     try {
-      const ticket = pod.metadata.annotations?.[TICKET_ANNOTATION];
-      const restore = ticket === undefined ? null : await restorer.restore(container, ticket);
-      if (restore !== null) {
-        const { succeeded, reason, message } = restore;
-        conditions.push({ type: RESTORED_CONDITION, status: succeeded ? 'True' : 'False', reason, message });
-        if (succeeded) progress = restore.progressSeconds;
-      }
-      if (restore === null || !restore.succeeded) await sleep(clock, node.spec.coldStartMs, container.ended.signal);
-      if (restore !== null || isReplacement) ledger.hold(node.weightOf(pod), (clock.now() - startedMs) / 1000);
-      const kind = restore === null ? 'started' : restore.succeeded ? 'restored' : 'coldStarted';
-      container.run(progress);
-      ledger.record(workEvent(kind, container, clock.now(), restore?.succeeded ? restore.bytes : undefined));
+      if (ticket !== undefined) restore = await restorer.restore(container, ticket);
+      if (!restore?.succeeded) await sleep(clock, node.spec.coldStartMs, container.ended.signal);
     } catch (error) {
       if (container.ended.signal.aborted) return; // deleted before it ran
       throw error;
+    } finally {
+      if (ticket !== undefined || isReplacement) ledger.hold(node.weightOf(pod), (clock.now() - sinceMs) / 1000);
     }
+    if (restore !== null) {
+      const { succeeded, reason, message } = restore;
+      conditions.push({ type: RESTORED_CONDITION, status: succeeded ? 'True' : 'False', reason, message });
+    }
+    const kind = restore === null ? 'started' : restore.succeeded ? 'restored' : 'coldStarted';
+    container.run(restore?.succeeded ? restore.progressSeconds : 0);
+    ledger.record(workEvent(kind, container, clock.now(), restore?.succeeded ? restore.bytes : undefined));
     this.resumed(container);
-    await api.patchPod(pod, {
+    await this.#write(container, {
       status: runningStatus(pod, api.timestamp(), podIpOf(pod)),
       conditions,
-      annotations: { [PROGRESS_ANNOTATION]: String(rounded(progress)) },
     });
   }
 
   async #complete(container: Container): Promise<void> {
     if (container.state !== 'running') return;
-    this.#stopTimer(container.uid);
     const { clock, ledger } = this.#options;
+    container.exitCode = 0;
     ledger.record(workEvent('completed', container, clock.now()));
-    await this.#end(container, 0);
+    await this.#end(container);
   }
 
   async #terminate(container: Container): Promise<void> {
-    const { clock, ledger, node } = this.#options;
     const { pod } = container;
     if (container.state === 'running') {
       this.#stopTimer(container.uid);
@@ -122,46 +137,57 @@ export class Kubelet {
       const graceSeconds = pod.metadata.deletionGracePeriodSeconds ?? 30;
       const seconds = Math.min(workloadOf(pod).terminationSeconds, graceSeconds);
       try {
-        await sleep(clock, seconds * 1000, container.ended.signal);
+        await sleep(this.#options.clock, seconds * 1000, container.ended.signal);
       } catch {
         return; // its object was removed by force
       }
-      if (isDisplaced(container.pod)) ledger.hold(node.weightOf(pod), seconds);
     }
-    this.#account(container);
-    await this.#end(container, 137);
+    this.#kill(container);
+    await this.#end(container);
   }
 
-  /** What a kill throws away: the progress, less what the node's store holds of it. */
-  #account(container: Container): void {
+  /** Ends a container before its work is done, and counts what that throws away: its progress, less what is saved of it. */
+  #kill(container: Container): void {
     const { node, agent, clock, ledger, unsavedWork } = this.#options;
-    if (container.state === 'starting' || container.state === 'ended') return;
-    const { pod } = container;
-    if (container.state === 'frozen') {
-      ledger.hold(node.weightOf(pod), container.stateSeconds);
-      agent.killed(container);
-    }
-    const saved = agent.savedProgressOf(container);
-    if (isDisplaced(pod)) {
-      ledger.discard(node.weightOf(pod), container.progressSeconds - (saved ?? 0));
-      if (saved === null) unsavedWork.add(workKeyOf(pod));
+    const { pod, state, stateSeconds } = container;
+    this.#stopTimer(container.uid);
+    if (state === 'ended') return;
+    container.end();
+    if (state === 'starting') return;
+    const weight = node.weightOf(pod);
+    const displaced = isDisplaced(pod);
+    if (state === 'frozen' || (state === 'terminating' && displaced)) ledger.hold(weight, stateSeconds);
+    if (displaced) {
+      const saved = node.store.newestOf(container.uid as PodUid);
+      ledger.discard(weight, container.progressSeconds - (saved?.progressSeconds ?? 0));
+      if (saved === undefined) unsavedWork.add(workKeyOf(pod));
+      else saved.owed = true;
     }
     ledger.record(workEvent('killed', container, clock.now()));
+    if (state === 'frozen') agent.killed(container);
   }
 
-  async #end(container: Container, exitCode: 0 | 137): Promise<void> {
+  async #end(container: Container): Promise<void> {
     const { api } = this.#options;
-    const { pod } = container;
-    if (container.state !== 'ended') container.end();
-    const ended = await api.patchPod(pod, {
+    const { pod, exitCode } = container;
+    this.#stopTimer(container.uid);
+    container.end();
+    const ended = await this.#write(container, {
       status: endedStatus(pod, exitCode, api.timestamp()),
       conditions: readiness(false),
-      annotations: { [PROGRESS_ANNOTATION]: String(rounded(container.progressSeconds)) },
     });
     // As kubelet: the object goes when its end is recorded, and only where somebody asked for it.
-    if ((ended ?? container.pod).metadata.deletionTimestamp !== undefined) {
-      await api.deletePod(pod, { uid: container.uid, gracePeriodSeconds: 0 });
-    }
+    const newest = ended ?? container.pod;
+    if (newest.metadata.deletionTimestamp !== undefined) await this.#deleteObject(newest);
+  }
+
+  #write(container: Container, patch: PodPatch): Promise<KubeObject | null> {
+    const annotations = { [PROGRESS_ANNOTATION]: String(rounded(container.progressSeconds)) };
+    return container.writes.take(() => this.#options.api.patchPod(container.pod, { ...patch, annotations }));
+  }
+
+  async #deleteObject(pod: KubeObject): Promise<void> {
+    await this.#options.api.deletePod(pod, { uid: pod.metadata.uid as string, gracePeriodSeconds: 0 });
   }
 
   #stopTimer(uid: string): void {
@@ -172,8 +198,7 @@ export class Kubelet {
 
 /** Deleted to make room, not because its owner wanted it gone. */
 function isDisplaced(pod: KubeObject): boolean {
-  const { conditions } = (pod['status'] ?? {}) as { conditions?: readonly { type: string; status: string }[] };
-  return conditions?.some(({ type, status }) => type === 'DisruptionTarget' && status === 'True') ?? false;
+  return isConditionTrue(conditionsOf(pod), 'DisruptionTarget');
 }
 
 /** Pods of one controller do one work; a bare pod does its own. */

@@ -52,6 +52,7 @@ export function readiness(isReady: boolean): readonly ConditionPatch[] {
 
 /** A digest that is the same for the same image name on every node. */
 export function imageIdOf(image: string): string {
+  if (image.includes('@')) return image;
   let hash = 0x811c9dc5; // FNV-1a
   for (let at = 0; at < image.length; at++) hash = Math.imul(hash ^ image.charCodeAt(at), 0x01000193) >>> 0;
   return `${image.replace(/:[^:/]*$/, '')}@sha256:${hash.toString(16).padStart(8, '0').repeat(8)}`;

@@ -9,6 +9,8 @@ import { containersOf } from './workload.ts';
 
 /** Beside the bytes: reading the manifest, setting up namespaces, `runc restore` of an empty process (lab: 138 ms). */
 const RESTORE_OVERHEAD_MS = 100;
+/** How often a pod that is to be restored looks for the agent of its node. */
+const AGENT_POLL_MS = 1000;
 
 export interface RestorerOptions {
   readonly node: SimulatedNode;
@@ -41,16 +43,18 @@ export class Restorer {
   async restore(container: Container, ticketName: string): Promise<Restore> {
     const { node, api, clock, faults, nodeNamed } = this.#options;
     const { namespace = null } = container.pod.metadata;
+    while (!node.agentAlive) await sleep(clock, AGENT_POLL_MS, container.ended.signal);
     const ticket = await api.read(RESOURCES.reprieves, namespace, ticketName);
     const spec = ticket?.['spec'] as { checkpoint?: string } | undefined;
     const raw =
       spec?.checkpoint === undefined ? null : await api.read(RESOURCES.podCheckpoints, namespace, spec.checkpoint);
     if (raw === null) return refused('CheckpointMissing', `ticket ${ticketName} names no checkpoint that exists`);
     const checkpoint = checkpointOf(raw);
-    const holder = checkpoint.location === null ? undefined : nodeNamed(checkpoint.location.node);
-    const state = holder?.store.get(checkpoint.location?.reference ?? '');
+    const { node: holderName = 'none', reference = '' } = checkpoint.location ?? {};
+    const holder = nodeNamed(holderName);
+    const state = holder?.store.get(reference);
     if (holder === undefined || state === undefined) {
-      return refused('CheckpointMissing', `node ${checkpoint.location?.node ?? 'none'} does not hold it`);
+      return refused('CheckpointMissing', `node ${holderName} does not hold it`);
     }
     if (checkpoint.compatibility !== null && checkpoint.compatibility !== node.spec.compatibility) {
       return refused(
@@ -74,8 +78,11 @@ export class Restorer {
       container.ended.signal,
     );
     if (failure !== null) return refused('RestoreFailed', failure);
-    state.restored = true;
-    const message = `continues checkpoint ${checkpoint.name} from ${checkpoint.location?.node ?? ''}`;
+    if (nodeNamed(holderName)?.store.get(reference) !== state) {
+      return refused('CheckpointMissing', `node ${holderName} lost it while it was read`);
+    }
+    holder.store.continued(state.podUid);
+    const message = `continues checkpoint ${checkpoint.name} from ${holderName}`;
     return { succeeded: true, reason: 'Restored', message, progressSeconds: state.progressSeconds, bytes: state.bytes };
   }
 }

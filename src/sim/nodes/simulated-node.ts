@@ -4,14 +4,16 @@ import { podOf } from '../../kube/project/pod.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import type { Container } from './container.ts';
 import { allocatableOf, type NodeSpec } from './node-spec.ts';
-import { Disk, StateStore } from './state-store.ts';
+import { StateStore } from './state-store.ts';
+import { Turns } from './turns.ts';
 
 /** One node: its containers, its disk and the states on it. */
 export class SimulatedNode {
   readonly spec: NodeSpec;
   readonly containers = new Map<string, Container>(); // pod uid -> its container
   readonly store = new StateStore();
-  readonly disk = new Disk();
+  /** The disk takes one dump at a time. */
+  readonly disk = new Turns();
   /** The agent process runs; without it nothing is frozen, thawed or restored. */
   agentAlive = true;
   readonly #allocatable: Resources;
@@ -51,20 +53,23 @@ export class SimulatedNode {
         annotations: { [DUMP_SPEED_ANNOTATION]: String(dumpBytesPerSecond) },
       },
       spec: {},
-      status: {
-        capacity,
-        allocatable: capacity,
-        conditions: [
-          {
-            type: 'Ready',
-            status: ready ? 'True' : 'False',
-            reason: ready ? 'KubeletReady' : 'KubeletNotReady',
-            message: 'simulated',
-            lastHeartbeatTime: timestamp,
-            lastTransitionTime: timestamp,
-          },
-        ],
-      },
+      status: { capacity, allocatable: capacity, ...readyStatus(ready, timestamp) },
     };
   }
+}
+
+/** The Ready condition as a kubelet reports it, alone in a status. */
+export function readyStatus(ready: boolean, timestamp: string): { readonly conditions: readonly object[] } {
+  return {
+    conditions: [
+      {
+        type: 'Ready',
+        status: ready ? 'True' : 'False',
+        reason: ready ? 'KubeletReady' : 'KubeletNotReady',
+        message: 'simulated',
+        lastHeartbeatTime: timestamp,
+        lastTransitionTime: timestamp,
+      },
+    ],
+  };
 }

@@ -1,90 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { AGENT_FINALIZER, FROZEN_CONDITION, RESTORED_CONDITION, TICKET_ANNOTATION } from '../../domain/labels.ts';
-import { KubeClient } from '../../kube/client.ts';
+import { FROZEN_CONDITION, RESTORED_CONDITION, TICKET_ANNOTATION } from '../../domain/labels.ts';
 import { RESOURCES } from '../../kube/resources.ts';
-import type { KubeObject } from '../../kube/transport.ts';
-import { ApiServer } from '../api-server/api-server.ts';
-import { VirtualClock } from '../virtual-clock.ts';
-import type { NodeFaults } from './agent.ts';
-import { nodeSpec } from './node-spec.ts';
-import { SimulatedNodes } from './simulated-nodes.ts';
-import { WorkLedger, type WorkEvent } from './work-ledger.ts';
-
-const MI = 2 ** 20;
-
-/** Two nodes with a disk of 100 MiB/s, a network of 200 and restores at 400; starts take a second, freezing none. */
-async function setUp(faults: NodeFaults = {}) {
-  const clock = new VirtualClock();
-  const api = new ApiServer({ clock });
-  const client = new KubeClient(api);
-  const ledger = new WorkLedger();
-  const events: WorkEvent[] = [];
-  ledger.subscribe((event) => events.push(event));
-  const speed = { dumpBytesPerSecond: 100 * MI, networkBytesPerSecond: 200 * MI, restoreBytesPerSecond: 400 * MI };
-  const specs = ['n1', 'n2'].map((name) => nodeSpec(name, { ...speed, coldStartMs: 1000, freezeMs: 0 }));
-  const nodes = new SimulatedNodes({ transport: api, clock, ledger, faults, nodes: specs });
-  const started = nodes.start();
-  await clock.settle();
-  await started;
-  const world = {
-    clock,
-    client,
-    nodes,
-    ledger,
-    events,
-    /** A pod of half a node on `node`, with 200 MiB of state. */
-    async pod(name: string, node: string, annotations: Record<string, string> = {}): Promise<KubeObject> {
-      const pod = await client.create(RESOURCES.pods, 'default', {
-        metadata: { name, namespace: 'default', annotations: { 'sim.reprieve.dev/memory': '200Mi', ...annotations } },
-        spec: { nodeName: node, containers: [{ name: 'main', image: 'app:1', resources: { requests: { cpu: '4' } } }] },
-      });
-      await clock.settle();
-      return pod;
-    },
-    async checkpoint(pod: KubeObject, name: string, spec: object = {}): Promise<void> {
-      await client.create(RESOURCES.podCheckpoints, 'default', {
-        metadata: { name, namespace: 'default', finalizers: [AGENT_FINALIZER] },
-        spec: {
-          pod: { name: pod.metadata.name, uid: pod.metadata.uid },
-          nodeName: (pod['spec'] as { nodeName: string }).nodeName,
-          reason: 'Preemption',
-          keepFrozen: true,
-          deadline: new Date(clock.now() + 600_000).toISOString(),
-          ...spec,
-        },
-      });
-      await clock.advance(0); // freezing takes no time here, but not none
-    },
-    async evict(pod: KubeObject): Promise<void> {
-      const condition = {
-        type: 'DisruptionTarget',
-        status: 'True',
-        reason: 'PreemptionByScheduler',
-        lastTransitionTime: '2026-01-01T00:00:00Z',
-      };
-      await client.patch(
-        RESOURCES.pods,
-        'default',
-        pod.metadata.name,
-        { status: { conditions: [condition] } },
-        { type: 'strategic', subresource: 'status' },
-      );
-      await client.delete(RESOURCES.pods, 'default', pod.metadata.name);
-      await clock.settle();
-    },
-    get: (name: string) => client.get(RESOURCES.pods, 'default', name),
-    getCheckpoint: (name: string) => client.get(RESOURCES.podCheckpoints, 'default', name),
-  };
-  return world;
-}
-
-function condition(object: KubeObject, type: string): { status: string; reason: string; message: string } | undefined {
-  const status = object['status'] as
-    { conditions?: { type: string; status: string; reason: string; message: string }[] } | undefined;
-  return status?.conditions?.find((candidate) => candidate.type === type);
-}
-const phase = (object: KubeObject): unknown => (object['status'] as { phase: string }).phase;
-const progress = (object: KubeObject): string | undefined => object.metadata.annotations?.['sim.reprieve.dev/progress'];
+import { condition, displaced, MI, phase, progress, setUp } from './test-nodes.ts';
 
 describe('kubelet', () => {
   it('registers nodes that say what their agent can', async () => {
@@ -172,21 +89,6 @@ describe('agent', () => {
     // Nothing of its work is lost; it stood still for three seconds on half a node.
     expect(world.ledger.lost).toEqual({ discarded: 0, held: 1.5, total: 1.5 });
   });
-
-  /** A pod that was saved on n1 after five seconds of work and evicted, and its ticket. */
-  async function displaced(faults: NodeFaults = {}) {
-    const world = await setUp(faults);
-    const pod = await world.pod('a', 'n1');
-    await world.clock.advance(6_000);
-    await world.checkpoint(pod, 'c');
-    await world.clock.advance(2_000);
-    await world.evict(pod);
-    await world.client.create(RESOURCES.reprieves, 'default', {
-      metadata: { name: 't', namespace: 'default' },
-      spec: { checkpoint: 'c' },
-    });
-    return world;
-  }
 
   it('restores on another node: fetch, restore, and on where it stopped', async () => {
     const world = await displaced();

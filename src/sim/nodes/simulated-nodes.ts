@@ -8,7 +8,7 @@ import { Kubelet } from './kubelet.ts';
 import { NodeApi } from './node-api.ts';
 import type { NodeSpec } from './node-spec.ts';
 import { Restorer } from './restorer.ts';
-import { SimulatedNode } from './simulated-node.ts';
+import { readyStatus, SimulatedNode } from './simulated-node.ts';
 import type { WorkLedger } from './work-ledger.ts';
 import { nodeNameOf } from './workload.ts';
 
@@ -27,6 +27,7 @@ export interface SimulatedNodesOptions {
 export class SimulatedNodes {
   readonly #options: SimulatedNodesOptions;
   readonly #api: NodeApi;
+  readonly #stopped = new AbortController();
   readonly #nodes = new Map<
     string,
     { readonly node: SimulatedNode; readonly kubelet: Kubelet; readonly agent: Agent }
@@ -38,7 +39,7 @@ export class SimulatedNodes {
   constructor(options: SimulatedNodesOptions) {
     const { transport, clock } = options;
     this.#options = options;
-    this.#api = new NodeApi(transport, clock);
+    this.#api = new NodeApi(transport, clock, this.#stopped.signal);
     this.#pods = new Informer({ transport, clock, resource: RESOURCES.pods, fieldSelector: 'spec.nodeName!=' });
     this.#checkpoints = new Informer({ transport, clock, resource: RESOURCES.podCheckpoints });
     this.#pods.onChange((before, after) => this.#podChanged(before, after));
@@ -49,15 +50,23 @@ export class SimulatedNodes {
   async start(): Promise<void> {
     for (const spec of this.#options.nodes) await this.addNode(spec);
     this.#pods.start();
+    await this.#pods.synced; // first: an agent refuses to save a pod that it does not know
     this.#checkpoints.start();
-    await Promise.all([this.#pods.synced, this.#checkpoints.synced]);
+    await this.#checkpoints.synced;
   }
 
+  /** Nothing of the nodes runs on: no watch, no timer, no write that is tried again. */
   stop(): void {
     this.#pods.stop();
     this.#checkpoints.stop();
+    for (const { agent, kubelet } of this.#nodes.values()) {
+      agent.crash();
+      kubelet.halt();
+    }
+    this.#stopped.abort(new Error('the nodes were stopped'));
   }
 
+  /** Registers a node, or brings back one that died: its pods start anew, its disk is empty. */
   async addNode(spec: NodeSpec): Promise<void> {
     const { clock, ledger, faults = {} } = this.#options;
     const node = new SimulatedNode(spec);
@@ -82,28 +91,45 @@ export class SimulatedNodes {
       unsavedWork: this.#unsavedWork,
     });
     this.#nodes.set(spec.name, { node, kubelet, agent });
+    const timestamp = this.#api.timestamp();
     try {
-      await this.#api.client.create(RESOURCES.nodes, null, node.toObject(true, this.#api.timestamp()));
+      await this.#api.client.create(RESOURCES.nodes, null, node.toObject(true, timestamp));
     } catch (error) {
       if (!isAlreadyExists(error)) throw error;
+      await this.#api.patchNode(spec.name, readyStatus(true, timestamp));
     }
+    // What was assigned or ordered before there was anybody to see it.
+    for (const pod of this.#pods.list()) if (nodeNameOf(pod) === spec.name) kubelet.podChanged(pod);
+    for (const checkpoint of this.#checkpointsOf(spec.name)) agent.checkpointChanged(checkpoint);
   }
 
   /** The node dies with all that is on it; its objects stay until somebody removes them. */
   removeNode(name: string): void {
     const entry = this.#nodes.get(name);
-    entry?.agent.crash();
-    for (const container of entry?.node.containers.values() ?? []) container.end();
+    if (entry === undefined) return;
     this.#nodes.delete(name);
+    entry.agent.crash();
+    entry.kubelet.halt();
+    const { store } = entry.node;
+    for (const reference of store.references()) {
+      const removed = store.remove(reference);
+      if (removed !== null) this.#options.ledger.discard(removed.state.weight, removed.lostSeconds);
+    }
   }
 
+  /** Writes the Ready condition of a node; its pods run on, as they do when a kubelet merely loses the API server. */
+  async setReady(name: string, ready: boolean): Promise<void> {
+    await this.#api.patchNode(name, readyStatus(ready, this.#api.timestamp()));
+  }
+
+  /** The agent process of a node dies; containers stay as they are. */
   crashAgent(name: string): void {
     this.#nodes.get(name)?.agent.crash();
   }
 
+  /** Resolves when it has found its way back into what stands frozen. */
   async restartAgent(name: string): Promise<void> {
-    const all = await this.#api.client.list(RESOURCES.podCheckpoints);
-    await this.#nodes.get(name)?.agent.restart(all.filter((checkpoint) => checkpointNodeOf(checkpoint) === name));
+    await this.#nodes.get(name)?.agent.restart(() => this.#checkpointsOf(name));
   }
 
   /** Seconds of work done by the container of a pod; 0 where none runs. */
@@ -122,6 +148,10 @@ export class SimulatedNodes {
         .filter(({ state }) => state === 'frozen')
         .map(({ pod }) => ({ node: node.spec.name, pod: pod.metadata.name })),
     );
+  }
+
+  #checkpointsOf(node: string): readonly KubeObject[] {
+    return this.#checkpoints.list().filter((checkpoint) => checkpointNodeOf(checkpoint) === node);
   }
 
   #podChanged(before: KubeObject | null, after: KubeObject | null): void {

@@ -1,42 +1,55 @@
+import type { PodUid } from '../../domain/ids.ts';
+
 /** A saved state on a node's disk. */
 export interface SavedState {
+  readonly podUid: PodUid;
   readonly progressSeconds: number;
   readonly bytes: number;
   readonly images: readonly string[];
   /** Share of a node that its pod took: what losing a second of it costs. */
   readonly weight: number;
-  /** Somebody continued it: removing it loses nothing. */
-  restored: boolean;
+  /** Its pod was displaced and nobody has continued it yet: the work is lost with this state. */
+  owed: boolean;
 }
 
 /** The states a node keeps; they survive the agent, not the node. */
 export class StateStore {
-  readonly #states = new Map<string, SavedState>(); // reference -> state
+  readonly #states = new Map<string, SavedState>(); // reference -> state, oldest first
 
   get(reference: string): SavedState | undefined {
     return this.#states.get(reference);
   }
 
   put(reference: string, state: SavedState): void {
+    this.#states.delete(reference); // a dump that was made again is the newest
     this.#states.set(reference, state);
   }
 
-  take(reference: string): SavedState | undefined {
-    const state = this.#states.get(reference);
-    this.#states.delete(reference);
-    return state;
+  references(): readonly string[] {
+    return [...this.#states.keys()];
   }
-}
 
-/** A disk that does one thing at a time, in order. */
-export class Disk {
-  #last: Promise<unknown> = Promise.resolve();
+  /** The newest state of a pod: what it would be continued from. */
+  newestOf(podUid: PodUid): SavedState | undefined {
+    return [...this.#states.values()].findLast((state) => state.podUid === podUid);
+  }
 
-  /** Runs `work` when everything before it is done, however that ended. */
-  async use<T>(work: () => Promise<T>): Promise<T> {
-    const before = this.#last;
-    const done = before.then(work, work);
-    this.#last = done.catch(() => undefined);
-    return done;
+  /**
+   * Removes a state and returns the seconds of work that are lost with it. An older state of the same pod keeps its part,
+   * and is owed from then on.
+   */
+  remove(reference: string): { readonly state: SavedState; readonly lostSeconds: number } | null {
+    const state = this.#states.get(reference);
+    if (state === undefined) return null;
+    this.#states.delete(reference);
+    if (!state.owed) return { state, lostSeconds: 0 };
+    const older = this.newestOf(state.podUid);
+    if (older !== undefined) older.owed = true;
+    return { state, lostSeconds: state.progressSeconds - (older?.progressSeconds ?? 0) };
+  }
+
+  /** Somebody continues this pod's work: removing its states loses nothing. */
+  continued(podUid: PodUid): void {
+    for (const state of this.#states.values()) if (state.podUid === podUid) state.owed = false;
   }
 }

@@ -1,4 +1,5 @@
 import { quantityToInteger } from '../../domain/quantity.ts';
+import type { WireCondition } from '../../kube/project/conditions.ts';
 import { podOf } from '../../kube/project/pod.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 
@@ -37,6 +38,10 @@ export function containersOf(pod: KubeObject): readonly { readonly name: string;
 
 export function nodeNameOf(pod: KubeObject): string | null {
   return (pod['spec'] as { nodeName?: string } | undefined)?.nodeName ?? null;
+}
+
+export function conditionsOf(pod: KubeObject): readonly WireCondition[] {
+  return (pod['status'] as { conditions?: readonly WireCondition[] } | undefined)?.conditions ?? [];
 }
 
 export function isEnded(pod: KubeObject): boolean {

@@ -1,0 +1,78 @@
+import type { Checkpoint } from '../../domain/checkpoint.ts';
+import { checkpointOf } from '../../kube/project/checkpoint.ts';
+import type { KubeObject } from '../../kube/transport.ts';
+import type { Timer } from '../../ports/clock.ts';
+import type { ConditionPatch, NodeApi } from './node-api.ts';
+import { Turns } from './turns.ts';
+
+/**
+ * One PodCheckpoint the agent works on.
+ *
+ *     saving ──> saved ──┐
+ *        └───────────────┴──> undone     (deleted, or its deadline passed)
+ *
+ * Whoever undoes it first waits for `saving`: a mark that is still on its way must not land on a pod that goes on.
+ */
+export class Order {
+  /** The newest version of its object. */
+  checkpoint: KubeObject;
+  /** Ends the dump: the order was undone, or the agent died. */
+  readonly cancelled = new AbortController();
+  /** Settles when nothing of the save is under way any more; never rejects. */
+  saving: Promise<void> = Promise.resolve();
+  deadline: Timer | null = null;
+  /** Its object is being deleted, and this agent has seen that. */
+  removing = false;
+  /** Its status says Frozen=True, or is about to. */
+  heldInStatus: boolean;
+  /** Its status says Ready or Failed, or is about to: nothing is left to save. */
+  isDone: boolean;
+  /** Ends with the agent process that took the order. */
+  readonly life: AbortSignal;
+  readonly #api: NodeApi;
+  readonly #reports = new Turns();
+
+  constructor(checkpoint: KubeObject, api: NodeApi, life: AbortSignal) {
+    this.checkpoint = checkpoint;
+    this.#api = api;
+    this.life = life;
+    this.heldInStatus = this.value.frozen;
+    this.isDone = this.value.ready || this.value.failure !== null;
+  }
+
+  get value(): Checkpoint {
+    return checkpointOf(this.checkpoint);
+  }
+
+  get key(): string {
+    return keyOf(this.checkpoint);
+  }
+
+  /** Writes into its status, after everything that was reported before. */
+  async report(
+    fields: Parameters<NodeApi['patchCheckpoint']>[1],
+    conditions: readonly ConditionPatch[],
+  ): Promise<void> {
+    for (const { type, status } of conditions) {
+      if (type === 'Frozen') this.heldInStatus = status === 'True';
+      else this.isDone = true;
+    }
+    await this.#reports.take(
+      () => this.#api.patchCheckpoint(this.checkpoint, fields, conditions, this.life),
+      this.life,
+    );
+  }
+
+  fail(reason: string, message: string): Promise<void> {
+    return this.report({}, [{ type: 'Failed', status: 'True', reason, message }]);
+  }
+}
+
+/** Names a checkpoint on its node, and its state in the store. With the UID: a name may be used again. */
+function keyOf({ metadata: { namespace = '', name, uid = '' } }: KubeObject): string {
+  return `${namespace}/${name}/${uid}`;
+}
+
+export function frozen(status: 'True' | 'False', reason: string, message: string): ConditionPatch {
+  return { type: 'Frozen', status, reason, message };
+}

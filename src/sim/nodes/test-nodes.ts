@@ -1,0 +1,120 @@
+import { AGENT_FINALIZER } from '../../domain/labels.ts';
+import { KubeClient } from '../../kube/client.ts';
+import { RESOURCES } from '../../kube/resources.ts';
+import type { KubeObject } from '../../kube/transport.ts';
+import { ApiServer } from '../api-server/api-server.ts';
+import { VirtualClock } from '../virtual-clock.ts';
+import type { NodeFaults } from './agent.ts';
+import { nodeSpec } from './node-spec.ts';
+import { SimulatedNodes } from './simulated-nodes.ts';
+import { WorkLedger, type WorkEvent } from './work-ledger.ts';
+
+export const MI = 2 ** 20;
+/** Who writes for the nodes: hooks of the API server look at it. */
+export const NODES_USER = 'system:nodes';
+
+/** What the tests of this folder play in. */
+export type TestNodes = Awaited<ReturnType<typeof setUp>>;
+
+/** Two nodes with a disk of 100 MiB/s, a network of 200 and restores at 400; starts take a second, freezing none. */
+export async function setUp(faults: NodeFaults = {}) {
+  const clock = new VirtualClock();
+  const api = new ApiServer({ clock });
+  const client = new KubeClient(api);
+  const ledger = new WorkLedger();
+  const events: WorkEvent[] = [];
+  ledger.subscribe((event) => events.push(event));
+  const speed = { dumpBytesPerSecond: 100 * MI, networkBytesPerSecond: 200 * MI, restoreBytesPerSecond: 400 * MI };
+  const specs = ['n1', 'n2'].map((name) => nodeSpec(name, { ...speed, coldStartMs: 1000, freezeMs: 0 }));
+  const nodes = new SimulatedNodes({ transport: api.transport(NODES_USER), clock, ledger, faults, nodes: specs });
+  const started = nodes.start();
+  await clock.settle();
+  await started;
+  return {
+    api,
+    clock,
+    client,
+    nodes,
+    ledger,
+    events,
+    /** Waits for what needs the clock to have settled meanwhile. */
+    done: async <T>(work: Promise<T>): Promise<T> => {
+      await clock.settle();
+      return work;
+    },
+    /** A pod of half a node on `node`, with 200 MiB of state. */
+    async pod(name: string, node: string, annotations: Record<string, string> = {}): Promise<KubeObject> {
+      const pod = await client.create(RESOURCES.pods, 'default', {
+        metadata: { name, namespace: 'default', annotations: { 'sim.reprieve.dev/memory': '200Mi', ...annotations } },
+        spec: { nodeName: node, containers: [{ name: 'main', image: 'app:1', resources: { requests: { cpu: '4' } } }] },
+      });
+      await clock.settle();
+      return pod;
+    },
+    async checkpoint(pod: KubeObject, name: string, spec: object = {}): Promise<void> {
+      await client.create(RESOURCES.podCheckpoints, 'default', {
+        metadata: { name, namespace: 'default', finalizers: [AGENT_FINALIZER] },
+        spec: {
+          pod: { name: pod.metadata.name, uid: pod.metadata.uid },
+          nodeName: (pod['spec'] as { nodeName: string }).nodeName,
+          reason: 'Preemption',
+          keepFrozen: true,
+          deadline: new Date(clock.now() + 600_000).toISOString(),
+          ...spec,
+        },
+      });
+      await clock.advance(0); // freezing takes no time here, but not none
+    },
+    async evict(pod: KubeObject): Promise<void> {
+      const condition = {
+        type: 'DisruptionTarget',
+        status: 'True',
+        reason: 'PreemptionByScheduler',
+        lastTransitionTime: '2026-01-01T00:00:00Z',
+      };
+      await client.patch(
+        RESOURCES.pods,
+        'default',
+        pod.metadata.name,
+        { status: { conditions: [condition] } },
+        { type: 'strategic', subresource: 'status' },
+      );
+      await client.delete(RESOURCES.pods, 'default', pod.metadata.name);
+      await clock.settle();
+    },
+    /** A ticket for a checkpoint, as a restore reads it. */
+    async ticket(name: string, checkpoint: string): Promise<void> {
+      await client.create(RESOURCES.reprieves, 'default', {
+        metadata: { name, namespace: 'default' },
+        spec: { checkpoint },
+      });
+    },
+    get: (name: string) => client.get(RESOURCES.pods, 'default', name),
+    getCheckpoint: (name: string) => client.get(RESOURCES.podCheckpoints, 'default', name),
+  };
+}
+
+/** A condition of a pod, node or PodCheckpoint. */
+export function condition(
+  object: KubeObject,
+  type: string,
+): { status: string; reason: string; message: string } | undefined {
+  const status = object['status'] as
+    { conditions?: { type: string; status: string; reason: string; message: string }[] } | undefined;
+  return status?.conditions?.find((candidate) => candidate.type === type);
+}
+export const phase = (object: KubeObject): unknown => (object['status'] as { phase: string }).phase;
+export const progress = (object: KubeObject): string | undefined =>
+  object.metadata.annotations?.['sim.reprieve.dev/progress'];
+
+/** A pod that was saved on n1 after five seconds of work and evicted, and its ticket `t`. */
+export async function displaced(faults: NodeFaults = {}): Promise<TestNodes> {
+  const world = await setUp(faults);
+  const pod = await world.pod('a', 'n1');
+  await world.clock.advance(6_000);
+  await world.checkpoint(pod, 'c');
+  await world.clock.advance(2_000);
+  await world.evict(pod);
+  await world.ticket('t', 'c');
+  return world;
+}

@@ -1,0 +1,200 @@
+import { describe, expect, it } from 'vitest';
+import { FROZEN_CONDITION } from '../../domain/labels.ts';
+import { RESOURCES } from '../../kube/resources.ts';
+import type { KubeObject } from '../../kube/transport.ts';
+import { condition, MI, NODES_USER, setUp, type TestNodes } from './test-nodes.ts';
+
+const progressOf = (world: TestNodes, pod: KubeObject): number => world.nodes.progressOf(pod.metadata.uid as string);
+const at = (world: TestNodes, seconds: number): string => new Date(world.clock.now() + seconds * 1000).toISOString();
+
+/** A pod on n1 that has worked for five seconds. */
+async function working(world: TestNodes, name: string, annotations: Record<string, string> = {}): Promise<KubeObject> {
+  const pod = await world.pod(name, 'n1', annotations);
+  await world.clock.advance(6_000);
+  return pod;
+}
+
+describe('no container stays frozen without a cause', () => {
+  it('a dump that hangs ends at the deadline: the pod goes on, unsaved, and the disk is free again', async () => {
+    const world = await setUp({ dumpHangs: (pod) => pod.metadata.name === 'a' });
+    const a = await working(world, 'a');
+    const b = await working(world, 'b');
+    await world.checkpoint(a, 'ca', { deadline: at(world, 10) });
+    await world.checkpoint(b, 'cb');
+    await world.clock.advance(9_999);
+    expect(world.nodes.frozen()).toHaveLength(2); // b waits for the disk
+    await world.clock.advance(1);
+    expect(world.nodes.frozen()).toEqual([{ node: 'n1', pod: 'b' }]);
+    const checkpoint = await world.getCheckpoint('ca');
+    expect(condition(checkpoint, 'Failed')).toMatchObject({ status: 'True', reason: 'DeadlineExceeded' });
+    expect(condition(checkpoint, 'Ready')).toBeUndefined();
+    expect(condition(await world.get('a'), FROZEN_CONDITION)?.status).toBe('False');
+    await world.clock.advance(2_000);
+    expect(condition(await world.getCheckpoint('cb'), 'Ready')?.status).toBe('True');
+  });
+
+  it('one that waits behind a dump that hangs goes on at once when it is taken back', async () => {
+    const world = await setUp({ dumpHangs: (pod) => pod.metadata.name === 'a' });
+    const a = await working(world, 'a');
+    const b = await working(world, 'b');
+    await world.checkpoint(a, 'ca');
+    await world.checkpoint(b, 'cb');
+    await world.client.delete(RESOURCES.podCheckpoints, 'default', 'cb');
+    await world.clock.settle();
+    expect(world.nodes.frozen()).toEqual([{ node: 'n1', pod: 'a' }]);
+    await expect(world.getCheckpoint('cb')).rejects.toMatchObject({ status: 404 });
+  });
+
+  it('goes on when its PodCheckpoint is torn away without waiting for the agent', async () => {
+    const world = await setUp();
+    const pod = await working(world, 'a');
+    await world.checkpoint(pod, 'c');
+    await world.clock.advance(2_000);
+    world.api.closeWatches(); // when the agent looks again, it is gone
+    await world.client.delete(RESOURCES.podCheckpoints, 'default', 'c');
+    const patch = { metadata: { finalizers: [] } };
+    await world.client.patch(RESOURCES.podCheckpoints, 'default', 'c', patch, { type: 'merge' });
+    await world.clock.advance(1_000);
+    expect(world.nodes.frozen()).toEqual([]);
+    expect(condition(await world.get('a'), FROZEN_CONDITION)?.status).toBe('False');
+  });
+
+  it('counts on from where it stood, also when deadline and deletion come at once', async () => {
+    const world = await setUp();
+    const pod = await working(world, 'a', { 'sim.reprieve.dev/work-seconds': '8' });
+    await world.checkpoint(pod, 'c', { deadline: at(world, 10) });
+    world.clock.setTimer(10_000, () => void world.client.delete(RESOURCES.podCheckpoints, 'default', 'c'));
+    await world.clock.advance(10_000);
+    expect(world.ledger.count('thawed')).toBe(1);
+    await world.clock.advance(2_999);
+    expect(world.ledger.count('completed')).toBe(0);
+    await world.clock.advance(1);
+    expect(world.ledger.count('completed')).toBe(1);
+    expect(progressOf(world, pod)).toBe(8);
+  });
+
+  it('does not keep a pod frozen that is saved on the run', async () => {
+    const world = await setUp();
+    const pod = await working(world, 'a');
+    await world.checkpoint(pod, 'c', { keepFrozen: false, deadline: undefined });
+    await world.clock.advance(2_000);
+    expect(world.nodes.frozen()).toEqual([]);
+    const checkpoint = await world.getCheckpoint('c');
+    expect(condition(checkpoint, 'Ready')?.status).toBe('True');
+    expect(condition(checkpoint, 'Frozen')).toMatchObject({ status: 'False', reason: 'Thawed' });
+    expect(condition(await world.get('a'), FROZEN_CONDITION)?.status).not.toBe('True');
+    await world.clock.advance(3_000);
+    expect(progressOf(world, pod)).toBe(8);
+    // Deleted unsaved since: what was done after the checkpoint is lost, and what the checkpoint holds only with it.
+    await world.evict(pod);
+    await world.clock.advance(1_000);
+    expect(world.ledger.lost.discarded).toBe(1.5);
+    await world.client.delete(RESOURCES.podCheckpoints, 'default', 'c');
+    await world.clock.settle();
+    expect(world.ledger.lost.discarded).toBe(4);
+  });
+});
+
+describe('the fence', () => {
+  it('does not let a pod go on whose deletion came first', async () => {
+    const world = await setUp();
+    const pod = await working(world, 'a');
+    await world.checkpoint(pod, 'c');
+    await world.clock.advance(3_000);
+    let fences = 0;
+    world.api.hooks.intercept = async ({ user, method, path }) => {
+      if (user !== NODES_USER || method !== 'PATCH' || !path.endsWith('/pods/a/status')) return null;
+      // Between the agent's read and its write.
+      if (fences++ === 0) await world.client.delete(RESOURCES.pods, 'default', 'a');
+      return null;
+    };
+    await world.client.delete(RESOURCES.podCheckpoints, 'default', 'c');
+    await world.clock.settle();
+    expect(fences).toBeGreaterThan(0);
+    expect(world.events.map(({ kind }) => kind)).toEqual(['started', 'frozen', 'saved', 'killed']);
+    expect(world.events.at(-1)?.progressSeconds).toBe(5);
+    await expect(world.get('a')).rejects.toMatchObject({ status: 404 });
+  });
+
+  for (const effect of ['reset', 'reset-after'] as const) {
+    it(`a mark on its way does not land on a pod that goes on (${effect})`, async () => {
+      const world = await setUp();
+      const pod = await working(world, 'a');
+      let marks = 0;
+      world.api.hooks.intercept = async ({ user, method, path }) => {
+        if (user !== NODES_USER || method !== 'PATCH' || !path.endsWith('/pods/a/status')) return null;
+        return marks++ === 0 ? effect : null;
+      };
+      await world.checkpoint(pod, 'c');
+      await world.clock.advance(2_000); // the mark is being tried again in half a second
+      await world.client.delete(RESOURCES.podCheckpoints, 'default', 'c');
+      await world.clock.advance(5_000);
+      expect(condition(await world.get('a'), FROZEN_CONDITION)?.status).toBe('False');
+      expect(world.nodes.frozen()).toEqual([]);
+      await expect(world.getCheckpoint('c')).rejects.toMatchObject({ status: 404 });
+    });
+  }
+});
+
+describe('an agent that dies', () => {
+  it('writes nothing any more, and its successor knows no mark of it', async () => {
+    const world = await setUp();
+    const pod = await working(world, 'a');
+    let writes = 0;
+    world.api.hooks.intercept = async ({ user, method }) =>
+      user === NODES_USER && method !== 'GET' && writes++ >= 0 ? 'reset' : null;
+    await world.checkpoint(pod, 'c');
+    await world.clock.advance(2_000);
+    expect(writes).toBe(1);
+    world.nodes.crashAgent('n1');
+    await world.clock.advance(10_000);
+    expect(writes).toBe(1);
+    delete world.api.hooks.intercept;
+    await world.done(world.nodes.restartAgent('n1'));
+    expect(world.nodes.frozen()).toEqual([]);
+    await world.clock.advance(2_000);
+    expect(condition(await world.get('a'), FROZEN_CONDITION)).toMatchObject({ status: 'True', message: 'c' });
+    expect(condition(await world.getCheckpoint('c'), 'Ready')?.status).toBe('True');
+  });
+
+  it('leaves it to its successor to say that a pod was killed', async () => {
+    const world = await setUp();
+    const pod = await working(world, 'a');
+    await world.checkpoint(pod, 'c');
+    await world.clock.advance(3_000);
+    world.nodes.crashAgent('n1');
+    await world.evict(pod);
+    await expect(world.get('a')).rejects.toMatchObject({ status: 404 });
+    expect(condition(await world.getCheckpoint('c'), 'Frozen')?.status).toBe('True');
+    await world.done(world.nodes.restartAgent('n1'));
+    const checkpoint = await world.getCheckpoint('c');
+    expect(condition(checkpoint, 'Frozen')).toMatchObject({ status: 'False', reason: 'PodKilled' });
+    expect(condition(checkpoint, 'Ready')?.status).toBe('True');
+  });
+
+  it('is late for a deadline, not too late', async () => {
+    const world = await setUp();
+    const pod = await working(world, 'a');
+    await world.checkpoint(pod, 'c', { deadline: at(world, 10) });
+    await world.clock.advance(3_000);
+    world.nodes.crashAgent('n1');
+    await world.clock.advance(30_000);
+    expect(world.nodes.frozen()).toHaveLength(1);
+    await world.done(world.nodes.restartAgent('n1'));
+    await world.clock.advance(0);
+    expect(world.nodes.frozen()).toEqual([]);
+    expect(condition(await world.getCheckpoint('c'), 'Frozen')?.reason).toBe('DeadlineExceeded');
+  });
+
+  it('saves again what was ordered while it was away', async () => {
+    const world = await setUp();
+    const pod = await working(world, 'a');
+    world.nodes.crashAgent('n1');
+    await world.checkpoint(pod, 'c');
+    await world.clock.advance(5_000);
+    expect(world.nodes.frozen()).toEqual([]);
+    await world.done(world.nodes.restartAgent('n1'));
+    await world.clock.advance(2_000);
+    expect((await world.getCheckpoint('c'))['status']).toMatchObject({ bytes: 200 * MI });
+  });
+});
