@@ -5,6 +5,7 @@ import { parse } from 'yaml';
 import { DEFAULT_COST_MODEL } from '../domain/victim-cost.ts';
 import { DEFAULT_ENGINE_SETTINGS } from '../engine/steps.ts';
 import { defaultConfiguration, engineSettingsOf } from './configuration.ts';
+import { generatedFiles } from './generate.ts';
 import { ConfigurationError, loadConfiguration, parseConfiguration } from './load.ts';
 
 const folder = join(import.meta.dirname, '../../config');
@@ -134,5 +135,11 @@ describe('config/kube-scheduler.yaml', () => {
     ]);
     const { port } = defaultConfiguration().server;
     for (const extender of extenders) expect(extender).toMatchObject({ urlPrefix: `http://127.0.0.1:${port}/v1` });
+  });
+});
+
+describe('generated files', () => {
+  it('are what the schema says', async () => {
+    for (const [name, wanted] of await generatedFiles()) expect(readFileSync(join(folder, name), 'utf8')).toBe(wanted);
   });
 });

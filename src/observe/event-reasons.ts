@@ -28,18 +28,6 @@ export const EVENT_REASONS = {
     on: 'victim',
     meaning: 'The pod is being frozen and saved for the named preemptor.',
   },
-  Checkpointed: {
-    type: 'Normal',
-    action: 'Checkpointing',
-    on: 'victim',
-    meaning: 'The state of the pod is saved and verified.',
-  },
-  CheckpointFailed: {
-    type: 'Warning',
-    action: 'Checkpointing',
-    on: 'victim',
-    meaning: 'The pod could not be saved; what follows stands in the policy (`onFailure`).',
-  },
   Thawed: {
     type: 'Normal',
     action: 'Checkpointing',
@@ -81,12 +69,6 @@ export const EVENT_REASONS = {
     action: 'Restoring',
     on: 'replacement and ticket',
     meaning: 'The pod goes on where it was stopped.',
-  },
-  RestoreFailed: {
-    type: 'Warning',
-    action: 'Restoring',
-    on: 'replacement',
-    meaning: 'The node could not restore the state; it is tried again or started cold, as the policy says.',
   },
   ColdStarted: {
     type: 'Warning',

@@ -9,6 +9,13 @@ export interface Exchange {
   readonly contentType: string;
 }
 
+/** What is true of the cluster, by whatever the callbacks under test stand on. */
+export interface KnownCluster {
+  /** Whether that pod holds room on that node now. */
+  readonly isOn: (node: string, podUid: string) => boolean;
+  readonly priorityOf: (podUid: string) => number;
+}
+
 type Json = Readonly<Record<string, unknown>>;
 
 /** No error of ours is longer; a longer one would be quoting the body. */
@@ -19,7 +26,7 @@ const MAX_MESSAGE_LENGTH = 300;
  * test/fixtures/wire/README.md); empty when it is right. Written from the protocol, not from our code: it parses both
  * bodies by itself. A 400 is right when the request is not one; whether it should have been is for the caller to say.
  */
-export function violations(exchange: Exchange, isOn: (node: string, podUid: string) => boolean): string[] {
+export function violations(exchange: Exchange, cluster: KnownCluster): string[] {
   const { status, body, contentType, verb } = exchange;
   if (contentType !== 'application/json') return [`content type ${contentType}`];
   if (status === 400) return errorViolations(body);
@@ -35,7 +42,7 @@ export function violations(exchange: Exchange, isOn: (node: string, podUid: stri
     case 'prioritize':
       return prioritizeViolations(request, answer);
     case 'preempt':
-      return preemptViolations(answer as Json, isOn);
+      return preemptViolations(answer as Json, cluster);
     default:
       return verb satisfies never;
   }
@@ -93,7 +100,7 @@ function prioritizeViolations(request: Json, answer: unknown): string[] {
   });
 }
 
-function preemptViolations(answer: Json, isOn: (node: string, podUid: string) => boolean): string[] {
+function preemptViolations(answer: Json, cluster: KnownCluster): string[] {
   const found = keyViolations(answer, ['NodeNameToMetaVictims']);
   for (const [node, value] of Object.entries((answer['NodeNameToMetaVictims'] ?? {}) as Json)) {
     const victims = value as Json;
@@ -108,9 +115,12 @@ function preemptViolations(answer: Json, isOn: (node: string, podUid: string) =>
     const uids = (pods as Json[]).map((pod) => pod['UID']);
     for (const pod of pods as Json[]) found.push(...keyViolations(pod, ['UID']));
     for (const uid of uids) {
-      if (typeof uid !== 'string' || !isOn(node, uid))
+      if (typeof uid !== 'string' || !cluster.isOn(node, uid))
         found.push(`${String(uid)} is not on ${node}: the whole call fails`);
     }
+    const priorities = uids.map((uid) => cluster.priorityOf(String(uid)));
+    if (priorities.some((priority, position) => priority > (priorities[position - 1] ?? Infinity)))
+      found.push(`victims of ${node} not by descending priority: the first would be taken for the highest`);
     if (new Set(uids).size !== uids.length) found.push(`a victim of ${node} twice`);
   }
   return found;

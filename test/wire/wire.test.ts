@@ -1,23 +1,35 @@
 import { describe, expect, it } from 'vitest';
 import { handleExtender } from '../../src/http/extender-handler.ts';
+import type { Answer } from '../../src/http/answer.ts';
 import { violations, type Exchange } from './contract.ts';
-import { readFixtures, type Fixture } from './fixtures.ts';
+import { readFixtures, restoredPodBodies, type Fixture } from './fixtures.ts';
 import { makeCallbacks } from './make-callbacks.ts';
 import { mutate, seededRandom, type Known } from './mutate.ts';
 
-const MUTANTS = 10_000;
 /** Change it to look elsewhere; a failure names the mutant, so that the same seed finds it again. */
 const SEED = 20_261_123;
 
 const fixtures = readFixtures();
-/** The engine as it answers where nothing is protected, and where everything is. */
+const bodies = [...fixtures, ...restoredPodBodies()];
+/** The engine as it answers in each state it can be in, and the answers to `preempt` that show that it was. */
 const MODES = [
-  { mode: 'no policy', ...makeCallbacks({ withPolicy: false }) },
-  { mode: 'a policy', ...makeCallbacks({ withPolicy: true }) },
+  { mode: 'no policy', ...makeCallbacks({ withPolicy: false }), mutants: 10_000, want: ['NothingProtected'] },
+  {
+    mode: 'a policy',
+    ...makeCallbacks({ withPolicy: true }),
+    mutants: 10_000,
+    want: ['Saving', 'StillSaving', 'AllReserved'],
+  },
+  {
+    mode: 'victims that leave',
+    ...makeCallbacks({ withPolicy: true, victimsLeave: true }),
+    mutants: 4_000,
+    want: ['Saving', 'Displacing', 'NoneToSave'],
+  },
 ];
 const [{ callbacks }] = MODES as [(typeof MODES)[number]];
 
-function exchange(verb: Fixture['verb'], requestBody: string | Buffer, asked = callbacks): Exchange {
+function exchange(verb: Fixture['verb'], requestBody: string | Buffer, asked = callbacks): Exchange & Answer {
   return { verb, requestBody, ...handleExtender(asked, verb, requestBody) };
 }
 
@@ -29,11 +41,11 @@ function knownNames(): Known {
   return { uids: names(/"U?uid":"([^"]+)"/gi), nodes: names(/"(n\d)"/g) };
 }
 
-describe.each(MODES)('recorded bodies, with $mode', ({ callbacks, isOn }) => {
-  it.each(fixtures)('$file is answered as kube-scheduler expects', ({ verb, text }) => {
+describe.each(MODES)('recorded bodies, with $mode', ({ callbacks, cluster }) => {
+  it.each(bodies)('$file is answered as kube-scheduler expects', ({ verb, text }) => {
     const answered = exchange(verb, text, callbacks);
     expect(answered.status).toBe(200);
-    expect(violations(answered, isOn)).toEqual([]);
+    expect(violations(answered, cluster)).toEqual([]);
   });
 });
 
@@ -49,17 +61,23 @@ describe('recorded bodies', () => {
   });
 });
 
-describe.each(MODES)('mutated bodies, with $mode', ({ callbacks, isOn }) => {
-  it(`gets a valid answer, or a clear 400, for each of ${MUTANTS}`, () => {
+describe.each(MODES)('mutated bodies, with $mode', ({ callbacks, cluster, mutants, want }) => {
+  it(`gets a valid answer, or a clear 400, for each of ${mutants}`, () => {
     const random = seededRandom(SEED);
     const known = knownNames();
     const statuses = new Map<number, number>();
-    for (let i = 0; i < MUTANTS; i++) {
-      const fixture = fixtures[i % fixtures.length] as Fixture;
+    const reasons = new Set<unknown>();
+    let refused = 0;
+    let preferred = 0;
+    for (let i = 0; i < mutants; i++) {
+      const fixture = bodies[i % bodies.length] as Fixture;
       const { body, recipe } = mutate(fixture.text, random, known);
       const answered = exchange(fixture.verb, body, callbacks);
       statuses.set(answered.status, (statuses.get(answered.status) ?? 0) + 1);
-      const found = violations(answered, isOn);
+      reasons.add(answered.fields['reason']);
+      refused += Number(answered.fields['refused'] ?? 0);
+      preferred += Number(answered.fields['preferred'] ?? 0);
+      const found = violations(answered, cluster);
       if (found.length > 0) {
         expect.fail(
           `mutant ${i} of ${fixture.file} (${recipe.join(', ')}): ${found.join('; ')}\n${body.toString().slice(0, 2000)}`,
@@ -67,8 +85,12 @@ describe.each(MODES)('mutated bodies, with $mode', ({ callbacks, isOn }) => {
       }
     }
     // Neither all refused nor all accepted: then the mutations would show nothing.
-    expect(statuses.get(200) ?? 0).toBeGreaterThan(MUTANTS / 10);
-    expect(statuses.get(400) ?? 0).toBeGreaterThan(MUTANTS / 10);
+    expect(statuses.get(200) ?? 0).toBeGreaterThan(mutants / 10);
+    expect(statuses.get(400) ?? 0).toBeGreaterThan(mutants / 10);
+    // And the engine was in the state that this is about.
+    for (const reason of want) expect(reasons).toContain(reason);
+    expect(refused).toBeGreaterThan(100);
+    expect(preferred).toBeGreaterThan(100);
   });
 
   it('says nothing of the body in an error', () => {
@@ -83,7 +105,7 @@ describe.each(MODES)('mutated bodies, with $mode', ({ callbacks, isOn }) => {
     ];
     for (const body of bodies) {
       const answered = exchange('preempt', body);
-      expect(violations(answered, isOn)).toEqual([]);
+      expect(violations(answered, cluster)).toEqual([]);
       expect(answered.status).toBe(400);
       expect(answered.body).not.toContain(secret);
     }

@@ -1,0 +1,73 @@
+import { describe, expect, it } from 'vitest';
+import { makeDecision, makeNode, makePod, makeTicket } from '../../test/support/builders.ts';
+import type { Command } from '../engine/commands.ts';
+import { EngineEvents } from '../engine/engine-events.ts';
+import { logEngine } from './engine-log.ts';
+import { createLog, type LogLevel } from './log.ts';
+
+type Line = Readonly<Record<string, unknown>>;
+
+function watched(level: LogLevel = 'debug'): { readonly events: EngineEvents; readonly lines: readonly Line[] } {
+  const lines: Line[] = [];
+  const events = new EngineEvents((error) => {
+    throw error;
+  });
+  logEngine(events, createLog(level, { write: (line) => lines.push(JSON.parse(line) as Line) }));
+  return { events, lines };
+}
+
+describe('logEngine', () => {
+  it('writes one line for a decision, and one for its end', () => {
+    const { events, lines } = watched('info');
+    const decision = makeDecision();
+    events.emit('decision:opened', { decision });
+    events.emit('decision:closed', { decision, because: 'Bound', message: 'bound' });
+    expect(lines).toMatchObject([
+      {
+        level: 'info',
+        decision: 'd1',
+        preemptor: 'default/high',
+        node: 'n1',
+        victims: ['default/pod:checkpoint'],
+        deadline: '1970-01-01T00:01:00.000Z',
+      },
+      { level: 'info', decision: 'd1', because: 'Bound' },
+    ]);
+  });
+
+  it('tells what was written, what moved, and what failed with its cause', () => {
+    const { events, lines } = watched();
+    const wake: Command = { kind: 'Wake', pod: makePod(), node: makeNode().name };
+    const ticket = makeTicket({ name: 't' });
+    const phase: Command = { kind: 'SetTicketPhase', ticket, phase: 'Restored', reason: 'r', message: 'm' };
+    events.emit('command:done', { command: wake, outcome: 'done', error: null });
+    events.emit('command:done', { command: phase, outcome: 'moved', error: null });
+    events.emit('command:done', { command: wake, outcome: 'failed', error: new Error('503') });
+    expect(lines).toMatchObject([
+      { level: 'info', command: 'Wake', about: 'default/pod', outcome: 'done' },
+      { level: 'debug', command: 'SetTicketPhase', about: 'default/t Restored', outcome: 'moved' },
+      { level: 'warn', command: 'Wake', outcome: 'failed', err: { message: '503' } },
+    ]);
+  });
+});
+
+describe('createLog', () => {
+  it('lets no credential out, wherever it stands', () => {
+    const lines: string[] = [];
+    const log = createLog('info', { write: (line) => lines.push(line) });
+    log.info(
+      { token: 'hunter2', user: { password: 'hunter2' }, request: { headers: { authorization: 'hunter2' } } },
+      'x',
+    );
+    expect(lines.join()).not.toContain('hunter2');
+    expect(lines.join()).toContain('[redacted]');
+  });
+
+  it('says nothing below its level', () => {
+    const lines: string[] = [];
+    const log = createLog('warn', { write: (line) => lines.push(line) });
+    log.info('no');
+    log.warn('yes');
+    expect(lines).toHaveLength(1);
+  });
+});
