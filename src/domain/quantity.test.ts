@@ -22,6 +22,27 @@ describe('quantities', () => {
     it(`reads ${text} CPUs as ${milli} thousandths`, () => expect(cpuToMilli(text)).toBe(milli));
   }
 
+  /** Checked against `Quantity.AsDec` of apimachinery 0.37.2, rounded away from zero. */
+  const likeKubernetes: Record<string, readonly [value: number, milli: number]> = {
+    '0.00001': [1, 1],
+    '.1n': [1, 1],
+    '1.0001k': [1001, 1_000_100],
+    '100.035k': [100_035, 100_035_000],
+    '1.01Ei': [Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
+    '100000m': [100, 100_000],
+    '0.5Ki': [512, 512_000],
+    '1.3Mi': [1_363_149, 1_363_148_800],
+    '-1.5': [-2, -1500],
+    '-100m': [-1, -100],
+    '+80': [80, 80_000],
+    '12e-3': [1, 12],
+    '1E-9': [1, 1],
+    '8Pi': [Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
+  };
+  for (const [text, want] of Object.entries(likeKubernetes)) {
+    it(`reads ${text} as Kubernetes does`, () => expect([quantityToInteger(text), cpuToMilli(text)]).toEqual(want));
+  }
+
   const amounts: Record<string, number> = {
     '512Mi': 512 * 2 ** 20,
     '1.5Gi': 1.5 * 2 ** 30,
@@ -58,13 +79,32 @@ describe('quantities', () => {
     );
   });
 
-  it('writes bytes for people', () => {
-    expect([0, 1023, 1024, 512 * 2 ** 20, 1.5 * 2 ** 30].map(formatBytes)).toEqual([
-      '0',
-      '1023',
-      '1Ki',
-      '512Mi',
-      '1.5Gi',
-    ]);
+  it('refuses a number that would take seconds to read', () => {
+    expect(quantityToInteger('9'.repeat(1000))).toBe(Number.MAX_SAFE_INTEGER);
+    expect(() => quantityToInteger('9'.repeat(1001))).toThrow(/1001 characters is too long/);
+  });
+
+  const written: Record<string, number> = {
+    '0': 0,
+    '1023': 1023,
+    '1Ki': 1024,
+    '512Mi': 512 * 2 ** 20,
+    '1.5Gi': 1.5 * 2 ** 30,
+    '2.0Gi': 2 ** 31 + 1,
+    '1.0Mi': 2 ** 20 - 1,
+    '1000Mi': 1000 * 2 ** 20,
+    '8.0Pi': Number.MAX_SAFE_INTEGER,
+  };
+  for (const [text, bytes] of Object.entries(written)) {
+    it(`writes ${bytes} bytes as ${text}`, () => expect(formatBytes(bytes)).toBe(text));
+  }
+
+  it('reads back the bytes it wrote without a decimal', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 1000 }), fc.integer({ min: 0, max: 4 }), (count, unit) => {
+        const bytes = count * 1024 ** unit;
+        expect(quantityToInteger(formatBytes(bytes))).toBe(bytes);
+      }),
+    );
   });
 });

@@ -5,6 +5,9 @@ export class QuantityError extends Error {
 
 const SYNTAX = /^([+-]?)(\d+)?(?:\.(\d*))?(?:(Ki|Mi|Gi|Ti|Pi|Ei|[numkMGTPE])|[eE]([+-]?\d{1,3}))?$/;
 
+/** Far more than any amount needs. The time to read a number grows faster than its digits, and seconds are an outage. */
+const MAX_CHARACTERS = 1000;
+
 const BINARY: Readonly<Record<string, bigint>> = {
   Ki: 1n << 10n,
   Mi: 1n << 20n,
@@ -29,6 +32,7 @@ export function quantityToInteger(quantity: string | number): number {
 /** The quantity times 10^`shift`, rounded away from zero, within the safe integers. Exact: no floating point on the way. */
 function scaled(quantity: string | number, shift: number): number {
   const text = typeof quantity === 'number' ? String(quantity) : quantity;
+  if (text.length > MAX_CHARACTERS) throw new QuantityError(`a quantity of ${text.length} characters is too long`);
   const match = SYNTAX.exec(text);
   const [, sign, whole = '', fraction = '', suffix, exponent] = match ?? [];
   if (match === null || whole + fraction === '') {
@@ -49,12 +53,16 @@ function scaled(quantity: string | number, shift: number): number {
 
 const UNITS = ['Ei', 'Pi', 'Ti', 'Gi', 'Mi', 'Ki'] as const;
 
-/** Bytes for people: the largest binary unit of which there is at least one, with one decimal where it is not whole. */
+/**
+ * Bytes for people: in the largest binary unit of which there is one, exact where that is whole (`512Mi`), else rounded to one
+ * decimal (`1.3Gi`, which {@link quantityToInteger} may read as another amount).
+ */
 export function formatBytes(bytes: number): string {
+  if (bytes < 1024) return String(bytes);
   for (const unit of UNITS) {
-    const size = Number(BINARY[unit]);
-    if (bytes < size) continue;
-    const count = bytes / size;
+    const count = bytes / Number(BINARY[unit]);
+    // What the next smaller unit would round to 1024.0 belongs here: a byte less than 1Mi is 1.0Mi.
+    if (Math.round(count * 1024 * 10) < 10_240) continue;
     return `${Number.isInteger(count) ? count : count.toFixed(1)}${unit}`;
   }
   return String(bytes);

@@ -34,6 +34,19 @@ export function subtractResources(a: Resources, b: Resources): Resources {
   };
 }
 
+/** What the requests leave of `total`; negative where they exceed it. One result, however many there are. */
+export function remainder(total: Resources, requests: readonly { readonly requests: Resources }[]): Resources {
+  let { cpuMilli, memoryBytes, ephemeralBytes, pods, extended } = total;
+  for (const { requests: amount } of requests) {
+    cpuMilli -= amount.cpuMilli;
+    memoryBytes -= amount.memoryBytes;
+    ephemeralBytes -= amount.ephemeralBytes;
+    pods -= amount.pods;
+    if (amount.extended !== null) extended = combineExtended(extended, amount.extended, -1);
+  }
+  return { cpuMilli, memoryBytes, ephemeralBytes, pods, extended };
+}
+
 /** True when `request` fits into `free`. A resource that is not requested is not looked at, even where it is overdrawn. */
 export function fits(request: Resources, free: Resources): boolean {
   if (request.cpuMilli > 0 && request.cpuMilli > free.cpuMilli) return false;

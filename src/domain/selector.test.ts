@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { selectorOf, selects } from './selector.ts';
 
 describe('selectors', () => {
-  const labels = { app: 'web', tier: '', size: '10' };
+  const labels = { app: 'web', tier: '', size: '10', huge: '9'.repeat(20), large: '9007199254740993' };
   const table: Record<string, { given: unknown; want: boolean }> = {
     'nothing asked selects everything': { given: {}, want: true },
     'absent selects everything': { given: undefined, want: true },
@@ -24,6 +24,26 @@ describe('selectors', () => {
     DoesNotExist: { given: { matchExpressions: [{ key: 'tier', operator: 'DoesNotExist' }] }, want: false },
     Gt: { given: { matchExpressions: [{ key: 'size', operator: 'Gt', values: ['9'] }] }, want: true },
     'Lt of an absent key': { given: { matchExpressions: [{ key: 'x', operator: 'Lt', values: ['9'] }] }, want: false },
+    'Gt compares numbers, not texts': {
+      given: { matchExpressions: [{ key: 'size', operator: 'Gt', values: ['+9'] }] },
+      want: true,
+    },
+    'Lt of a label that is not an integer': {
+      given: { matchExpressions: [{ key: 'tier', operator: 'Lt', values: ['9'] }] },
+      want: false,
+    },
+    'Gt of what is more than 64 bits': {
+      given: { matchExpressions: [{ key: 'huge', operator: 'Gt', values: ['9'] }] },
+      want: false,
+    },
+    'Gt where floating point sees no difference': {
+      given: { matchExpressions: [{ key: 'large', operator: 'Gt', values: ['9007199254740992'] }] },
+      want: true,
+    },
+    'Exists of a key that every object has': {
+      given: { matchExpressions: [{ key: 'constructor', operator: 'Exists' }] },
+      want: false,
+    },
     'all must hold': {
       given: { matchLabels: { app: 'web' }, matchExpressions: [{ key: 'x', operator: 'Exists' }] },
       want: false,
@@ -33,7 +53,25 @@ describe('selectors', () => {
     it(sentence, () => expect(selects(selectorOf(given), labels)).toBe(want));
   }
 
-  it('refuses an operator that does not exist', () => {
-    expect(() => selectorOf({ matchExpressions: [{ key: 'a', operator: 'Like' }] })).toThrow(/unknown operator "Like"/);
-  });
+  const refused: Record<string, { given: unknown; want: RegExp }> = {
+    'an operator that does not exist': {
+      given: { matchExpressions: [{ key: 'a', operator: 'Like' }] },
+      want: /unknown operator "Like" for label "a"/,
+    },
+    'an expression without an operator': { given: { matchExpressions: [{ key: 'a' }] }, want: /unknown operator/ },
+    'an expression without a key': { given: { matchExpressions: [{ operator: 'In' }] }, want: /no key/ },
+    'an expression that is null': { given: { matchExpressions: [null] }, want: /no key/ },
+    'expressions that are no list': { given: { matchExpressions: {} }, want: /matchExpressions must be a list/ },
+    'values that are no list': {
+      given: { matchExpressions: [{ key: 'a', operator: 'In', values: 'b' }] },
+      want: /values of label "a" must be a list/,
+    },
+  };
+  for (const [sentence, { given, want }] of Object.entries(refused)) {
+    it(`refuses ${sentence}`, () => {
+      expect(() => selectorOf(given)).toThrow(
+        expect.objectContaining({ name: 'SelectorError', message: expect.stringMatching(want) }),
+      );
+    });
+  }
 });

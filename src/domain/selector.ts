@@ -16,7 +16,8 @@ export function selects(selector: LabelSelector, labels: Readonly<Record<string,
 }
 
 function holds({ key, operator, values }: LabelRequirement, labels: Readonly<Record<string, string>>): boolean {
-  const value = labels[key];
+  // `constructor` is a legal label key, and a property of every object.
+  const value = Object.hasOwn(labels, key) ? labels[key] : undefined;
   switch (operator) {
     case 'In':
       return value !== undefined && values.includes(value);
@@ -27,12 +28,27 @@ function holds({ key, operator, values }: LabelRequirement, labels: Readonly<Rec
     case 'DoesNotExist':
       return value === undefined;
     case 'Gt':
-      return value !== undefined && Number(value) > Number(values[0]);
+      return compareIntegers(value, values[0]) > 0;
     case 'Lt':
-      return value !== undefined && Number(value) < Number(values[0]);
+      return compareIntegers(value, values[0]) < 0;
     default:
       return operator satisfies never;
   }
+}
+
+/** NaN where one of them is not a 64-bit integer: Kubernetes then says that neither `Gt` nor `Lt` holds. */
+function compareIntegers(a: string | undefined, b: string | undefined): number {
+  const left = integerOf(a);
+  const right = integerOf(b);
+  if (left === null || right === null) return Number.NaN;
+  return left > right ? 1 : left < right ? -1 : 0;
+}
+
+/** Stricter than `Number`, which takes `""`, `1.5` and `0x10`; a BigInt, since 64 bits do not fit into a number. */
+function integerOf(text: string | undefined): bigint | null {
+  if (text === undefined || !/^[+-]?\d{1,63}$/.test(text)) return null;
+  const value = BigInt(text);
+  return BigInt.asIntN(64, value) === value ? value : null;
 }
 
 /** A label selector that the API server would not have stored. */
@@ -52,12 +68,21 @@ export function selectorOf(json: unknown): LabelSelector {
   for (const [key, value] of Object.entries((matchLabels ?? {}) as Record<string, unknown>)) {
     requirements.push({ key, operator: 'In', values: [String(value)] });
   }
-  for (const expression of (matchExpressions ?? []) as readonly Partial<LabelRequirement>[]) {
-    const { key, operator, values } = expression;
-    if (typeof key !== 'string' || operator === undefined || !OPERATORS.has(operator)) {
-      throw new SelectorError(`unknown operator "${String(operator)}" for label "${String(key)}"`);
-    }
-    requirements.push({ key, operator, values: (values ?? []).map(String) });
+  for (const expression of listOf('matchExpressions', matchExpressions)) {
+    const { key, operator, values } = (expression ?? {}) as Record<keyof LabelRequirement, unknown>;
+    if (typeof key !== 'string') throw new SelectorError('a match expression has no key');
+    if (!isOperator(operator)) throw new SelectorError(`unknown operator "${String(operator)}" for label "${key}"`);
+    requirements.push({ key, operator, values: listOf(`values of label "${key}"`, values).map(String) });
   }
   return { requirements };
+}
+
+function isOperator(value: unknown): value is LabelRequirement['operator'] {
+  return typeof value === 'string' && OPERATORS.has(value);
+}
+
+function listOf(what: string, json: unknown): readonly unknown[] {
+  if (json === undefined || json === null) return [];
+  if (!Array.isArray(json)) throw new SelectorError(`${what} must be a list`);
+  return json;
 }

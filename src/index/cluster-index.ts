@@ -1,15 +1,16 @@
 /**
  * The cluster in memory, as far as decisions read it.
  *
- *     watch events ─┐                    ┌─ tables      uid -> newest version, tombstones
- *                   ├─> apply(event) ────┼─ PodIndex    name -> pod, pending, gated
+ *     watch events ─┐                    ┌─ tables      uid, name -> newest version; tombstones
+ *                   ├─> apply(event) ────┼─ PodIndex    pending, gated
  *     own writes ───┘        │           │    └─ NodeEntry  pods in eviction order, nominated, free
- *                            │           └─ records     tickets and checkpoints by key, victim, owner
+ *                            │           └─ records     tickets and checkpoints by victim, owner, pod
  *                            └─> listeners
  *
  *     questions <── ClusterView (live)          snapshot() ──> ClusterSnapshot (frozen, can simulate)
  *
- * Everything is synchronous. A change costs O(log pods of the node); a question returns what is there.
+ * Everything is synchronous. A change costs O(log pods of the node); a question returns what is there; a snapshot copies
+ * nothing, changes after it keep for it what they replace (frozen-map.ts).
  */
 import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { DisruptionBudget } from '../domain/disruption-budget.ts';
@@ -19,9 +20,9 @@ import type { Pod } from '../domain/pod.ts';
 import type { Policy } from '../domain/policy.ts';
 import { comparePolicies } from '../domain/protection.ts';
 import type { Ticket } from '../domain/ticket.ts';
-import { ClusterSnapshot } from './cluster-snapshot.ts';
+import { ClusterSnapshot, newest } from './cluster-snapshot.ts';
 import { MultiMap } from './multi-map.ts';
-import { compareVersions, isCurrent, ObjectTable } from './object-table.ts';
+import { compareVersions, ObjectTable } from './object-table.ts';
 import { PodIndex } from './pod-index.ts';
 import type {
   ClusterView,
@@ -33,54 +34,62 @@ import type {
   NodeSnapshot,
 } from './types.ts';
 
-type Tables = { readonly [K in IndexedKind]: ObjectTable<IndexedKinds[K]> };
-
 const NO_LABELS: Readonly<Record<string, string>> = {};
 
+export interface ClusterIndexOptions {
+  /** Hears of listeners that throw. Without it their error leaves `apply`, after the change was made and all were told. */
+  readonly onListenerError?: (error: unknown) => void;
+}
+
 export class ClusterIndex implements ClusterView {
-  readonly #tables: Tables = {
-    pod: new ObjectTable<Pod>(),
-    node: new ObjectTable<Node>(),
-    namespace: new ObjectTable<Namespace>(),
-    budget: new ObjectTable<DisruptionBudget>(),
-    policy: new ObjectTable<Policy>(),
-    checkpoint: new ObjectTable<Checkpoint>(),
-    ticket: new ObjectTable<Ticket>(),
-  };
+  readonly #tables = {
+    pod: new ObjectTable<Pod, ObjectKey>(keyOf),
+    node: new ObjectTable<Node, NodeName>((node) => node.name),
+    namespace: new ObjectTable<Namespace, string>((namespace) => namespace.name),
+    budget: new ObjectTable<DisruptionBudget, ObjectKey>(keyOf),
+    policy: new ObjectTable<Policy, string>((policy) => policy.name),
+    checkpoint: new ObjectTable<Checkpoint, ObjectKey>(keyOf),
+    ticket: new ObjectTable<Ticket, ObjectKey>(keyOf),
+  } satisfies Record<IndexedKind, unknown>;
   readonly #pods = new PodIndex();
-  readonly #namespaces = new Map<string, Namespace>(); // name -> namespace
-  readonly #budgets = new MultiMap<string, DisruptionBudget>(); // namespace -> its budgets
-  readonly #tickets = new Map<ObjectKey, Ticket>(); // namespace/name -> ticket
-  readonly #ticketsByVictim = new Map<PodUid, Ticket>(); // displaced pod -> its ticket
-  readonly #ticketsByOwner = new MultiMap<string, Ticket>(); // uid of the controller -> tickets of its pods
-  readonly #checkpoints = new Map<ObjectKey, Checkpoint>(); // namespace/name -> checkpoint
-  readonly #checkpointsByPod = new MultiMap<PodUid, Checkpoint>(); // saved pod -> its checkpoints
+  readonly #budgets = new MultiMap<string, DisruptionBudget>(({ namespace }) => namespace); // namespace -> its budgets
+  readonly #ticketsByVictim = new MultiMap<PodUid, Ticket>(({ pod }) => pod.uid); // displaced pod -> its tickets, usually one
+  readonly #ticketsByOwner = new MultiMap<string, Ticket>(({ owner }) => owner?.uid ?? null); // uid of the controller -> tickets of its pods
+  readonly #checkpointsByPod = new MultiMap<PodUid, Checkpoint>(({ podUid }) => podUid); // saved pod -> its checkpoints
   readonly #listeners = new Set<(event: IndexEvent) => void>();
+  readonly #onListenerError: ((error: unknown) => void) | null;
   #policies: readonly Policy[] = []; // in order of precedence
   #generation = 0;
-  #lastSnapshot: ClusterSnapshot | null = null;
+
+  constructor({ onListenerError }: ClusterIndexOptions = {}) {
+    this.#onListenerError = onListenerError ?? null;
+  }
 
   get generation(): number {
     return this.#generation;
   }
 
-  /** Takes one change. Returns false, and does nothing, when it is not newer than what is known. */
+  /**
+   * Takes one change. Returns false, and does nothing, when it is not newer than what is known. An object that has the name of
+   * another one takes its place; listeners hear of that as the other's deletion.
+   */
   apply(event: IndexEvent): boolean {
-    const table = this.#tables[event.kind] as ObjectTable<IndexedKinds[IndexedKind]>;
-    let before: IndexedKinds[IndexedKind] | undefined;
-    let after: IndexedKinds[IndexedKind] | undefined;
-    if (event.type === 'upsert') {
-      if (!table.isNews(event.value)) return false;
-      before = table.get(event.value.uid);
-      after = event.value;
-      table.set(after);
-    } else {
-      before = table.delete(event.uid, event.resourceVersion);
+    const table = this.#tables[event.kind] as Table;
+    if (event.type === 'delete') {
+      const before = table.delete(event.uid, event.resourceVersion);
       if (before === undefined) return false;
+      this.#changed(event, before, undefined);
+      return true;
     }
-    this.#generation++;
-    this.#change(event.kind, before, after);
-    for (const listener of this.#listeners) listener(event);
+    const { kind, value } = event;
+    if (!table.isNews(value)) return false;
+    const former = table.formerOf(value);
+    if (former !== undefined) {
+      this.apply({ type: 'delete', kind, uid: former.uid, resourceVersion: value.resourceVersion });
+    }
+    const before = table.get(value.uid);
+    table.set(value);
+    this.#changed(event, before, value);
     return true;
   }
 
@@ -101,7 +110,7 @@ export class ClusterIndex implements ClusterView {
 
   /** Compares with a complete listing made at `resourceVersion`, and changes nothing. */
   diff<K extends IndexedKind>(kind: K, values: readonly IndexedKinds[K][], resourceVersion: string): IndexDiff {
-    const table = this.#tables[kind];
+    const table = this.#tables[kind] as Table;
     const listed = new Set<string>();
     const missed: string[] = [];
     for (const value of values) {
@@ -116,7 +125,7 @@ export class ClusterIndex implements ClusterView {
     return { missed, redundant };
   }
 
-  /** Calls `listener` after each applied change; returns the function that ends it. A listener must not throw, nor apply. */
+  /** Calls `listener` after each applied change; returns the function that ends it. A listener must not apply changes itself. */
   onChange(listener: (event: IndexEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -127,12 +136,24 @@ export class ClusterIndex implements ClusterView {
     return this.#tables[kind].size;
   }
 
-  /** The nodes as they are now; those that did not change since the last call are shared with it. */
+  /** All of it as it is now. Costs the same whatever the index holds; nodes that do not change are shared with it. */
   snapshot(): ClusterSnapshot {
-    if (this.#lastSnapshot === null || this.#lastSnapshot.generation !== this.#generation) {
-      this.#lastSnapshot = ClusterSnapshot.of(this);
-    }
-    return this.#lastSnapshot.fresh();
+    return new ClusterSnapshot({
+      generation: this.#generation,
+      pods: this.#tables.pod.freezeUids(),
+      podsByName: this.#tables.pod.freezeNames(),
+      pending: this.#pods.freezePending(),
+      gated: this.#pods.freezeGated(),
+      nodes: this.#pods.freezeNodes(),
+      namespaces: this.#tables.namespace.freezeNames(),
+      policies: this.#policies,
+      budgets: this.#budgets.freeze(),
+      tickets: this.#tables.ticket.freezeNames(),
+      ticketsByVictim: this.#ticketsByVictim.freeze(),
+      ticketsByOwner: this.#ticketsByOwner.freeze(),
+      checkpoints: this.#tables.checkpoint.freezeNames(),
+      checkpointsByPod: this.#checkpointsByPod.freeze(),
+    });
   }
 
   pod(uid: PodUid): Pod | undefined {
@@ -140,7 +161,7 @@ export class ClusterIndex implements ClusterView {
   }
 
   podNamed(namespace: string, name: string): Pod | undefined {
-    return this.#pods.named(namespace, name);
+    return this.#tables.pod.named(objectKey(namespace, name));
   }
 
   pendingPods(): Iterable<Pod> {
@@ -160,7 +181,7 @@ export class ClusterIndex implements ClusterView {
   }
 
   namespaceLabels(name: string): Readonly<Record<string, string>> {
-    return this.#namespaces.get(name)?.labels ?? NO_LABELS;
+    return this.#tables.namespace.named(name)?.labels ?? NO_LABELS;
   }
 
   policies(): readonly Policy[] {
@@ -172,15 +193,15 @@ export class ClusterIndex implements ClusterView {
   }
 
   ticket(key: ObjectKey): Ticket | undefined {
-    return this.#tickets.get(key);
+    return this.#tables.ticket.named(key);
   }
 
   tickets(): Iterable<Ticket> {
-    return this.#tickets.values();
+    return this.#tables.ticket.values();
   }
 
   ticketOfVictim(uid: PodUid): Ticket | undefined {
-    return this.#ticketsByVictim.get(uid);
+    return newest(this.#ticketsByVictim.get(uid));
   }
 
   ticketsOfOwner(ownerUid: string): readonly Ticket[] {
@@ -188,19 +209,38 @@ export class ClusterIndex implements ClusterView {
   }
 
   checkpoint(key: ObjectKey): Checkpoint | undefined {
-    return this.#checkpoints.get(key);
+    return this.#tables.checkpoint.named(key);
   }
 
   checkpoints(): Iterable<Checkpoint> {
-    return this.#checkpoints.values();
+    return this.#tables.checkpoint.values();
   }
 
   checkpointsOfPod(uid: PodUid): readonly Checkpoint[] {
     return this.#checkpointsByPod.get(uid);
   }
 
-  /** Both values are of `kind`; that is what the tables guarantee. */
-  #change(kind: IndexedKind, before: unknown, after: unknown): void {
+  #changed(
+    event: IndexEvent,
+    before: IndexedKinds[IndexedKind] | undefined,
+    after: IndexedKinds[IndexedKind] | undefined,
+  ): void {
+    this.#generation++;
+    this.#follow(event.kind, before, after);
+    let failure: { readonly error: unknown } | null = null;
+    for (const listener of this.#listeners) {
+      try {
+        listener(event);
+      } catch (error) {
+        if (this.#onListenerError === null) failure ??= { error };
+        else this.#onListenerError(error);
+      }
+    }
+    if (failure !== null) throw failure.error;
+  }
+
+  /** Brings what is derived from the tables in step. Both values are of `kind`; that is what the tables guarantee. */
+  #follow(kind: IndexedKind, before: unknown, after: unknown): void {
     switch (kind) {
       case 'pod':
         this.#pods.changePod(before as Pod | undefined, after as Pod | undefined, this.#generation);
@@ -209,62 +249,29 @@ export class ClusterIndex implements ClusterView {
         this.#pods.changeNode(before as Node | undefined, after as Node | undefined, this.#generation);
         return;
       case 'namespace':
-        this.#changeNamespace(before as Namespace | undefined, after as Namespace | undefined);
         return;
       case 'budget':
-        this.#changeBudget(before as DisruptionBudget | undefined, after as DisruptionBudget | undefined);
+        this.#budgets.change(before as DisruptionBudget | undefined, after as DisruptionBudget | undefined);
         return;
       case 'policy':
         this.#policies = [...this.#tables.policy.values()].sort(comparePolicies);
         return;
       case 'checkpoint':
-        this.#changeCheckpoint(before as Checkpoint | undefined, after as Checkpoint | undefined);
+        this.#checkpointsByPod.change(before as Checkpoint | undefined, after as Checkpoint | undefined);
         return;
       case 'ticket':
-        this.#changeTicket(before as Ticket | undefined, after as Ticket | undefined);
+        this.#ticketsByVictim.change(before as Ticket | undefined, after as Ticket | undefined);
+        this.#ticketsByOwner.change(before as Ticket | undefined, after as Ticket | undefined);
         return;
       default:
         kind satisfies never;
     }
   }
+}
 
-  #changeNamespace(before: Namespace | undefined, after: Namespace | undefined): void {
-    if (before !== undefined && this.#namespaces.get(before.name)?.uid === before.uid)
-      this.#namespaces.delete(before.name);
-    if (after !== undefined && isCurrent(this.#namespaces.get(after.name), after))
-      this.#namespaces.set(after.name, after);
-  }
+/** A table whose kind is known at run time only. */
+type Table = ObjectTable<IndexedKinds[IndexedKind], string>;
 
-  #changeBudget(before: DisruptionBudget | undefined, after: DisruptionBudget | undefined): void {
-    if (before !== undefined) this.#budgets.remove(before.namespace, before);
-    if (after !== undefined) this.#budgets.add(after.namespace, after);
-  }
-
-  #changeCheckpoint(before: Checkpoint | undefined, after: Checkpoint | undefined): void {
-    if (before !== undefined) {
-      const key = objectKey(before.namespace, before.name);
-      if (this.#checkpoints.get(key)?.uid === before.uid) this.#checkpoints.delete(key);
-      this.#checkpointsByPod.remove(before.podUid, before);
-    }
-    if (after !== undefined) {
-      const key = objectKey(after.namespace, after.name);
-      if (isCurrent(this.#checkpoints.get(key), after)) this.#checkpoints.set(key, after);
-      this.#checkpointsByPod.add(after.podUid, after);
-    }
-  }
-
-  #changeTicket(before: Ticket | undefined, after: Ticket | undefined): void {
-    if (before !== undefined) {
-      const key = objectKey(before.namespace, before.name);
-      if (this.#tickets.get(key)?.uid === before.uid) this.#tickets.delete(key);
-      if (this.#ticketsByVictim.get(before.pod.uid)?.uid === before.uid) this.#ticketsByVictim.delete(before.pod.uid);
-      if (before.owner !== null) this.#ticketsByOwner.remove(before.owner.uid, before);
-    }
-    if (after !== undefined) {
-      const key = objectKey(after.namespace, after.name);
-      if (isCurrent(this.#tickets.get(key), after)) this.#tickets.set(key, after);
-      if (isCurrent(this.#ticketsByVictim.get(after.pod.uid), after)) this.#ticketsByVictim.set(after.pod.uid, after);
-      if (after.owner !== null) this.#ticketsByOwner.add(after.owner.uid, after);
-    }
-  }
+function keyOf({ namespace, name }: { readonly namespace: string; readonly name: string }): ObjectKey {
+  return objectKey(namespace, name);
 }

@@ -1,44 +1,52 @@
+import type { Checkpoint } from '../domain/checkpoint.ts';
+import type { DisruptionBudget } from '../domain/disruption-budget.ts';
 import { byEvictionOrder } from '../domain/eviction-order.ts';
-import type { NodeName } from '../domain/ids.ts';
+import { objectKey, type NodeName, type ObjectKey, type PodUid } from '../domain/ids.ts';
 import type { Pod } from '../domain/pod.ts';
-import { addResources, subtractResources } from '../domain/resources.ts';
-import type { ClusterView, NodeSnapshot } from './types.ts';
+import type { Policy } from '../domain/policy.ts';
+import { remainder } from '../domain/resources.ts';
+import type { Ticket } from '../domain/ticket.ts';
+import type { FrozenMap } from './frozen-map.ts';
+import { insert } from './sorted.ts';
+import type { ClusterView, Namespace, NodeSnapshot } from './types.ts';
 
 /** Takes back one simulated change. Changes are taken back in reverse order. */
 export type Undo = () => void;
 
-/**
- * The nodes at one generation, for "what if": evictions and placements can be tried and taken back. Nodes that were not
- * touched are shared with the index and with other snapshots.
- */
-export class ClusterSnapshot {
+/** What the index froze. */
+interface FrozenCluster {
   readonly generation: number;
-  readonly #base: ReadonlyMap<NodeName, NodeSnapshot>; // node -> as it is at this generation
-  readonly #changed = new Map<NodeName, NodeSnapshot>(); // node -> as it would be
-  #depth = 0;
+  readonly pods: FrozenMap<string, Pod>;
+  readonly podsByName: FrozenMap<ObjectKey, Pod>;
+  readonly pending: FrozenMap<string, Pod>;
+  readonly gated: FrozenMap<string, Pod>;
+  readonly nodes: FrozenMap<NodeName, NodeSnapshot>;
+  readonly namespaces: FrozenMap<string, Namespace>;
+  readonly policies: readonly Policy[];
+  readonly budgets: FrozenMap<string, readonly DisruptionBudget[]>;
+  readonly tickets: FrozenMap<ObjectKey, Ticket>;
+  readonly ticketsByVictim: FrozenMap<PodUid, readonly Ticket[]>;
+  readonly ticketsByOwner: FrozenMap<string, readonly Ticket[]>;
+  readonly checkpoints: FrozenMap<ObjectKey, Checkpoint>;
+  readonly checkpointsByPod: FrozenMap<PodUid, readonly Checkpoint[]>;
+}
 
-  private constructor(generation: number, base: ReadonlyMap<NodeName, NodeSnapshot>) {
-    this.generation = generation;
-    this.#base = base;
+/**
+ * The cluster at one generation, for "what if": evictions and placements can be tried and taken back. They change what nodes
+ * answer and nothing else: an evicted pod is still known by its UID. Each snapshot has its own trials; what was not tried is
+ * shared with the index and with other snapshots.
+ */
+export class ClusterSnapshot implements ClusterView {
+  readonly #frozen: FrozenCluster;
+  readonly #tried = new Map<NodeName, NodeSnapshot>(); // node -> as it would be
+  readonly #trials: ReadonlyMap<NodeName, NodeSnapshot | undefined>[] = []; // not taken back: node -> as it was tried before
+
+  constructor(frozen: FrozenCluster) {
+    this.#frozen = frozen;
   }
 
-  static of(view: Pick<ClusterView, 'generation' | 'nodes'>): ClusterSnapshot {
-    const base = new Map<NodeName, NodeSnapshot>();
-    for (const on of view.nodes()) base.set(on.node.name, on);
-    return new ClusterSnapshot(view.generation, base);
-  }
-
-  /** The same generation without the simulated changes of this one. */
-  fresh(): ClusterSnapshot {
-    return new ClusterSnapshot(this.generation, this.#base);
-  }
-
-  node(name: NodeName): NodeSnapshot | undefined {
-    return this.#changed.get(name) ?? this.#base.get(name);
-  }
-
-  *nodes(): Iterable<NodeSnapshot> {
-    for (const [name, on] of this.#base) yield this.#changed.get(name) ?? on;
+  get generation(): number {
+    return this.#frozen.generation;
   }
 
   /**
@@ -53,43 +61,136 @@ export class ClusterSnapshot {
    * }
    */
   evict(pods: readonly Pod[]): Undo {
-    return this.#simulate(pods.map((pod) => [pod.nodeName, (on) => without(on, pod)]));
-  }
-
-  /** As if this pod stood on `node`. Unknown nodes are passed over. */
-  place(pod: Pod, node: NodeName): Undo {
-    return this.#simulate([[node, (on) => withPod(on, pod)]]);
-  }
-
-  #simulate(changes: readonly (readonly [NodeName | null, (on: NodeSnapshot) => NodeSnapshot])[]): Undo {
-    const before = new Map<NodeName, NodeSnapshot | undefined>();
-    for (const [name, change] of changes) {
-      const on = name === null ? undefined : this.node(name);
-      if (name === null || on === undefined) continue;
-      if (!before.has(name)) before.set(name, this.#changed.get(name));
-      this.#changed.set(name, change(on));
+    const leaving = new Map<NodeName, Set<PodUid>>(); // node -> pods that leave it
+    for (const { nodeName, uid } of pods) {
+      if (nodeName === null) continue;
+      const uids = leaving.get(nodeName);
+      if (uids === undefined) leaving.set(nodeName, new Set([uid]));
+      else uids.add(uid);
     }
-    const depth = ++this.#depth;
+    const before = new Map<NodeName, NodeSnapshot | undefined>();
+    for (const [name, uids] of leaving) {
+      this.#try(before, name, (standing) => standing.filter((pod) => !uids.has(pod.uid)));
+    }
+    return this.#undo(before);
+  }
+
+  /** As if this pod stood on `node`. Unknown nodes, and a pod that stands there already, are passed over. */
+  place(pod: Pod, node: NodeName): Undo {
+    const before = new Map<NodeName, NodeSnapshot | undefined>();
+    this.#try(before, node, (standing) => {
+      if (standing.some(({ uid }) => uid === pod.uid)) return standing;
+      const pods = standing.slice();
+      insert(pods, pod, byEvictionOrder);
+      return pods;
+    });
+    return this.#undo(before);
+  }
+
+  /** Replaces the pods of a node, and keeps in `before` how it was tried so far; undefined where it was not. */
+  #try(
+    before: Map<NodeName, NodeSnapshot | undefined>,
+    name: NodeName,
+    change: (standing: readonly Pod[]) => readonly Pod[],
+  ): void {
+    const on = this.node(name);
+    if (on === undefined) return;
+    const pods = change(on.pods);
+    if (pods.length === on.pods.length) return;
+    before.set(name, this.#tried.get(name));
+    this.#tried.set(name, { ...on, pods, free: remainder(on.node.allocatable, pods) });
+  }
+
+  #undo(before: ReadonlyMap<NodeName, NodeSnapshot | undefined>): Undo {
+    this.#trials.push(before);
     return () => {
-      if (this.#depth !== depth) throw new Error('simulated changes must be undone once, and in reverse order');
-      this.#depth--;
+      if (this.#trials.at(-1) !== before) {
+        throw new Error('simulated changes must be undone once, and in reverse order');
+      }
+      this.#trials.pop();
       for (const [name, on] of before) {
-        if (on === undefined) this.#changed.delete(name);
-        else this.#changed.set(name, on);
+        if (on === undefined) this.#tried.delete(name);
+        else this.#tried.set(name, on);
       }
     };
   }
+
+  pod(uid: PodUid): Pod | undefined {
+    return this.#frozen.pods.get(uid);
+  }
+
+  podNamed(namespace: string, name: string): Pod | undefined {
+    return this.#frozen.podsByName.get(objectKey(namespace, name));
+  }
+
+  pendingPods(): Iterable<Pod> {
+    return this.#frozen.pending.values();
+  }
+
+  gatedPods(): Iterable<Pod> {
+    return this.#frozen.gated.values();
+  }
+
+  node(name: NodeName): NodeSnapshot | undefined {
+    return this.#tried.get(name) ?? this.#frozen.nodes.get(name);
+  }
+
+  *nodes(): Iterable<NodeSnapshot> {
+    for (const on of this.#frozen.nodes.values()) yield this.#tried.get(on.node.name) ?? on;
+  }
+
+  namespaceLabels(name: string): Readonly<Record<string, string>> {
+    return this.#frozen.namespaces.get(name)?.labels ?? NO_LABELS;
+  }
+
+  policies(): readonly Policy[] {
+    return this.#frozen.policies;
+  }
+
+  budgets(namespace: string): readonly DisruptionBudget[] {
+    return this.#frozen.budgets.get(namespace) ?? NONE;
+  }
+
+  ticket(key: ObjectKey): Ticket | undefined {
+    return this.#frozen.tickets.get(key);
+  }
+
+  tickets(): Iterable<Ticket> {
+    return this.#frozen.tickets.values();
+  }
+
+  ticketOfVictim(uid: PodUid): Ticket | undefined {
+    return newest(this.#frozen.ticketsByVictim.get(uid) ?? NONE);
+  }
+
+  ticketsOfOwner(ownerUid: string): readonly Ticket[] {
+    return this.#frozen.ticketsByOwner.get(ownerUid) ?? NONE;
+  }
+
+  checkpoint(key: ObjectKey): Checkpoint | undefined {
+    return this.#frozen.checkpoints.get(key);
+  }
+
+  checkpoints(): Iterable<Checkpoint> {
+    return this.#frozen.checkpoints.values();
+  }
+
+  checkpointsOfPod(uid: PodUid): readonly Checkpoint[] {
+    return this.#frozen.checkpointsByPod.get(uid) ?? NONE;
+  }
 }
 
-function without(on: NodeSnapshot, pod: Pod): NodeSnapshot {
-  if (!on.pods.some((candidate) => candidate.uid === pod.uid)) return on;
-  return {
-    ...on,
-    pods: on.pods.filter((candidate) => candidate.uid !== pod.uid),
-    free: addResources(on.free, pod.requests),
-  };
+/** The ticket that was made last. Ours have one name per victim, so there are more only where somebody made them by hand. */
+export function newest(tickets: readonly Ticket[]): Ticket | undefined {
+  let last = tickets[0];
+  for (const ticket of tickets) {
+    if (last === undefined || ticket === last) continue;
+    if (ticket.creationMs > last.creationMs || (ticket.creationMs === last.creationMs && ticket.uid > last.uid)) {
+      last = ticket;
+    }
+  }
+  return last;
 }
 
-function withPod(on: NodeSnapshot, pod: Pod): NodeSnapshot {
-  return { ...on, pods: [...on.pods, pod].sort(byEvictionOrder), free: subtractResources(on.free, pod.requests) };
-}
+const NONE: readonly never[] = [];
+const NO_LABELS: Readonly<Record<string, string>> = {};

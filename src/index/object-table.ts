@@ -1,3 +1,5 @@
+import { FreezableMap, type FrozenMap } from './frozen-map.ts';
+
 /** What every indexed value has. */
 interface Identified {
   readonly uid: string;
@@ -9,11 +11,19 @@ const MAX_TOMBSTONES = 10_000;
 
 /**
  * The current version of each object of one kind. Answers to our own writes and watch events arrive in any order and more
- * than once; only what is newer than what is held counts, and what was deleted stays deleted.
+ * than once; only what is newer than what is held counts, and what was deleted stays deleted. A name belongs to one object at
+ * a time: whoever is seen with it at a newer version shows that the former one is gone, whether or not its deletion was seen.
  */
-export class ObjectTable<T extends Identified> {
-  readonly #byUid = new Map<string, T>(); // uid -> newest version seen
+export class ObjectTable<T extends Identified, Name extends string> {
+  readonly #byUid = new FreezableMap<string, T>(); // uid -> newest version seen
+  readonly #byName = new FreezableMap<Name, T>(); // name -> the object that has it
   readonly #tombstones = new Map<string, string>(); // uid of a deleted object -> version of its deletion, oldest first
+  readonly #nameOf: (value: T) => Name;
+
+  /** `nameOf` tells objects apart that exist at the same time: `namespace/name`, or the name where there are no namespaces. */
+  constructor(nameOf: (value: T) => Name) {
+    this.#nameOf = nameOf;
+  }
 
   get size(): number {
     return this.#byUid.size;
@@ -23,21 +33,33 @@ export class ObjectTable<T extends Identified> {
     return this.#byUid.get(uid);
   }
 
+  named(name: Name): T | undefined {
+    return this.#byName.get(name);
+  }
+
   values(): IterableIterator<T> {
     return this.#byUid.values();
   }
 
   /** Whether an upsert of this version would be taken. */
   isNews(value: T): boolean {
-    const held = this.#byUid.get(value.uid);
-    if (held !== undefined) return compareVersions(value.resourceVersion, held.resourceVersion) > 0;
+    const holder = this.#byUid.get(value.uid) ?? this.#byName.get(this.#nameOf(value));
+    if (holder !== undefined && compareVersions(value.resourceVersion, holder.resourceVersion) <= 0) return false;
     const buried = this.#tombstones.get(value.uid);
     return buried === undefined || compareVersions(value.resourceVersion, buried) > 0;
   }
 
+  /** The other object that must be gone if `value` exists: it had its name. */
+  formerOf(value: T): T | undefined {
+    const holder = this.#byName.get(this.#nameOf(value));
+    return holder === undefined || holder.uid === value.uid ? undefined : holder;
+  }
+
+  /** Only for what {@link isNews}, after its {@link formerOf} was deleted. */
   set(value: T): void {
     this.#tombstones.delete(value.uid);
     this.#byUid.set(value.uid, value);
+    this.#byName.set(this.#nameOf(value), value);
   }
 
   /** Forgets the object, unless a newer version than the deletion is held. Returns what was forgotten. */
@@ -45,8 +67,18 @@ export class ObjectTable<T extends Identified> {
     const held = this.#byUid.get(uid);
     if (held !== undefined && compareVersions(held.resourceVersion, resourceVersion) > 0) return undefined;
     this.#bury(uid, resourceVersion);
+    if (held === undefined) return undefined;
     this.#byUid.delete(uid);
+    this.#byName.delete(this.#nameOf(held));
     return held;
+  }
+
+  freezeUids(): FrozenMap<string, T> {
+    return this.#byUid.freeze();
+  }
+
+  freezeNames(): FrozenMap<Name, T> {
+    return this.#byName.freeze();
   }
 
   #bury(uid: string, resourceVersion: string): void {
@@ -68,14 +100,4 @@ export class ObjectTable<T extends Identified> {
  */
 export function compareVersions(a: string, b: string): number {
   return a.length - b.length || (a < b ? -1 : a > b ? 1 : 0);
-}
-
-/**
- * Whether `value` is the one that has a name which `held` had: a late event of a deleted object must not take the name from
- * the object that was created after it. Versions of all objects are of one sequence.
- */
-export function isCurrent<T extends Identified>(held: T | undefined, value: T): boolean {
-  return (
-    held === undefined || held.uid === value.uid || compareVersions(value.resourceVersion, held.resourceVersion) > 0
-  );
 }

@@ -1,21 +1,20 @@
 import { RESTORE_GATE } from '../domain/labels.ts';
-import { objectKey, type NodeName, type ObjectKey } from '../domain/ids.ts';
+import type { NodeName } from '../domain/ids.ts';
 import type { Node } from '../domain/node.ts';
 import { isTerminal, occupiesNode, type Pod } from '../domain/pod.ts';
-import { isCurrent } from './object-table.ts';
+import { FreezableMap, Views, type FrozenMap } from './frozen-map.ts';
 import { NodeEntry } from './node-entry.ts';
 import type { NodeSnapshot } from './types.ts';
 
-/** Pods by where they are: by name, pending, gated, on a node, nominated to one. Follows changes that the object tables let through. */
+/** Pods by where they are: pending, gated, on a node, nominated to one. Follows changes that the object tables let through. */
 export class PodIndex {
-  readonly #byName = new Map<ObjectKey, Pod>(); // namespace/name -> the pod that has it now
-  readonly #pending = new Map<string, Pod>(); // uid -> pod without a node
-  readonly #gated = new Map<string, Pod>(); // uid -> pending pod behind our gate
+  readonly #pending = new FreezableMap<string, Pod>(); // uid -> pod without a node
+  readonly #gated = new FreezableMap<string, Pod>(); // uid -> pending pod behind our gate
   readonly #entries = new Map<NodeName, NodeEntry>(); // node -> what stands on it
-
-  named(namespace: string, name: string): Pod | undefined {
-    return this.#byName.get(objectKey(namespace, name));
-  }
+  readonly #nodeViews = new Views<NodeName, NodeSnapshot>({
+    get: (name) => this.node(name),
+    entries: () => this.#nodeEntries(),
+  });
 
   pending(): Iterable<Pod> {
     return this.#pending.values();
@@ -26,14 +25,26 @@ export class PodIndex {
   }
 
   node(name: NodeName): NodeSnapshot | undefined {
-    return this.#entries.get(name)?.snapshot() ?? undefined;
+    return this.#entries.get(name)?.snapshot();
   }
 
   *nodes(): Iterable<NodeSnapshot> {
     for (const entry of this.#entries.values()) {
       const snapshot = entry.snapshot();
-      if (snapshot !== null) yield snapshot;
+      if (snapshot !== undefined) yield snapshot;
     }
+  }
+
+  freezePending(): FrozenMap<string, Pod> {
+    return this.#pending.freeze();
+  }
+
+  freezeGated(): FrozenMap<string, Pod> {
+    return this.#gated.freeze();
+  }
+
+  freezeNodes(): FrozenMap<NodeName, NodeSnapshot> {
+    return this.#nodeViews.freeze();
   }
 
   /** `before` is what was held of this pod, `after` what is held now; undefined where there was or is none. */
@@ -43,20 +54,13 @@ export class PodIndex {
   }
 
   changeNode(before: Node | undefined, after: Node | undefined, generation: number): void {
-    if (after !== undefined) {
-      const entry = this.#entryOf(after.name);
-      if (isCurrent(entry.node ?? undefined, after)) entry.setNode(after, generation);
-    } else if (before !== undefined) {
-      const entry = this.#entries.get(before.name);
-      // A node that registered again under the same name is another object.
-      if (entry?.node?.uid === before.uid) entry.setNode(null, generation);
-      this.#dropIfEmpty(before.name);
-    }
+    const name = (after ?? before)?.name;
+    if (name === undefined) return;
+    this.#entryOf(name).setNode(after ?? null, generation);
+    this.#dropIfEmpty(name);
   }
 
   #add(pod: Pod, generation: number): void {
-    const key = objectKey(pod.namespace, pod.name);
-    if (isCurrent(this.#byName.get(key), pod)) this.#byName.set(key, pod);
     if (occupiesNode(pod)) {
       this.#entryOf(pod.nodeName as NodeName).addPod(pod, generation);
     } else if (pod.nodeName === null && !isTerminal(pod)) {
@@ -67,9 +71,6 @@ export class PodIndex {
   }
 
   #remove(pod: Pod, generation: number): void {
-    const key = objectKey(pod.namespace, pod.name);
-    // A StatefulSet's next pod may have taken the name already.
-    if (this.#byName.get(key)?.uid === pod.uid) this.#byName.delete(key);
     if (occupiesNode(pod)) {
       const node = pod.nodeName as NodeName;
       this.#entryOf(node).removePod(pod, generation);
@@ -84,7 +85,9 @@ export class PodIndex {
     }
   }
 
+  /** The entry, about to be changed. Made where there is none: pods may be seen before their node. */
   #entryOf(name: NodeName): NodeEntry {
+    this.#nodeViews.beforeChange(name);
     let entry = this.#entries.get(name);
     if (entry === undefined) this.#entries.set(name, (entry = new NodeEntry()));
     return entry;
@@ -92,5 +95,9 @@ export class PodIndex {
 
   #dropIfEmpty(name: NodeName): void {
     if (this.#entries.get(name)?.isEmpty) this.#entries.delete(name);
+  }
+
+  *#nodeEntries(): Iterable<readonly [NodeName, NodeSnapshot]> {
+    for (const on of this.nodes()) yield [on.node.name, on];
   }
 }

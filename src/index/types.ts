@@ -61,7 +61,7 @@ export interface NodeSnapshot {
 }
 
 /**
- * What decisions read. Implemented by the live index. All answers are values or read-only
+ * What decisions read. Implemented by the live index and by its snapshots. All answers are values or read-only
  * views that stay as they are; a later change makes new ones.
  */
 export interface ClusterView {
