@@ -4,9 +4,9 @@
  *
  *     node src/config/generate.ts [--check]
  */
-import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { format } from 'prettier';
+import { generate } from './generated-file.ts';
 import { jsonSchema } from './keys.ts';
 import { sampleYaml } from './sample.ts';
 
@@ -22,21 +22,9 @@ export async function generatedFiles(): Promise<ReadonlyMap<string, string>> {
 async function main(check: boolean): Promise<void> {
   const folder = join(import.meta.dirname, '../../config');
   for (const [name, wanted] of await generatedFiles()) {
-    const file = join(folder, name);
-    if (!check) {
-      writeFileSync(file, wanted);
-    } else if (readOrEmpty(file) !== wanted) {
-      process.stderr.write(`config/${name} differs from src/config/schema.ts; run: node src/config/generate.ts\n`);
-      process.exitCode = 1;
-    }
-  }
-}
-
-function readOrEmpty(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return '';
+    const path = join(folder, name);
+    const generator = 'src/config/generate.ts';
+    generate({ path, wanted, name: `config/${name}`, source: 'src/config/schema.ts', generator }, check);
   }
 }
 

@@ -4,9 +4,10 @@
  *
  *     node src/observe/generate-reference.ts [--check]
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { format } from 'prettier';
+import { generate } from '../config/generated-file.ts';
 import { configurationKeys, type ConfigurationKey } from '../config/keys.ts';
 import { ERROR_CODES } from './error-codes.ts';
 import { EVENT_REASONS } from './event-reasons.ts';
@@ -70,15 +71,10 @@ function defaultOf({ default: value, isOptional }: ConfigurationKey): string {
 }
 
 async function main(check: boolean): Promise<void> {
-  const file = join(import.meta.dirname, '../../REFERENCE.md');
-  const text = readFileSync(file, 'utf8');
-  const wanted = await withTables(text);
-  if (!check) {
-    writeFileSync(file, wanted);
-  } else if (text !== wanted) {
-    process.stderr.write('REFERENCE.md differs from the sources; run: node src/observe/generate-reference.ts\n');
-    process.exitCode = 1;
-  }
+  const path = join(import.meta.dirname, '../../REFERENCE.md');
+  const wanted = await withTables(readFileSync(path, 'utf8'));
+  const generator = 'src/observe/generate-reference.ts';
+  generate({ path, wanted, name: 'REFERENCE.md', source: 'the sources', generator }, check);
 }
 
 if (import.meta.main) await main(process.argv.includes('--check'));

@@ -4,9 +4,10 @@
  *
  *     node src/kube/crd/generate.ts [--check]
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import { generate } from '../../config/generated-file.ts';
 import { API_GROUP } from '../resources.ts';
 import { customResourceDefinition, type CustomResource } from './definition.ts';
 import { podCheckpoint } from './pod-checkpoint.ts';
@@ -35,24 +36,17 @@ function main(check: boolean): void {
   const folder = join(import.meta.dirname, '../../../deploy/crds');
   mkdirSync(folder, { recursive: true });
   for (const custom of CUSTOM_RESOURCES) {
-    const file = join(folder, crdFileName(custom));
-    const wanted = crdYaml(custom);
-    if (!check) {
-      writeFileSync(file, wanted);
-    } else if (readOrEmpty(file) !== wanted) {
-      process.stderr.write(
-        `deploy/crds/${crdFileName(custom)} differs from src/kube/crd; run: node src/kube/crd/generate.ts\n`,
-      );
-      process.exitCode = 1;
-    }
-  }
-}
-
-function readOrEmpty(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return '';
+    const file = crdFileName(custom);
+    generate(
+      {
+        path: join(folder, file),
+        wanted: crdYaml(custom),
+        name: `deploy/crds/${file}`,
+        source: 'src/kube/crd',
+        generator: 'src/kube/crd/generate.ts',
+      },
+      check,
+    );
   }
 }
 
