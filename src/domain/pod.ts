@@ -86,6 +86,11 @@ export function isTerminating(pod: Pod): boolean {
   return pod.deletionMs !== null;
 }
 
+/** Holds room on that node. A pod that is gone holds none. */
+export function standsOn(pod: Pod | undefined, node: NodeName): pod is Pod {
+  return pod !== undefined && !isTerminal(pod) && pod.nodeName === node;
+}
+
 /** Holds room on a node. */
 export function occupiesNode(pod: Pod): boolean {
   return pod.nodeName !== null && !isTerminal(pod);

@@ -46,7 +46,8 @@ function candidateTickets(view: ClusterView, pod: Pod): readonly Ticket[] {
     .sort((a, b) => a.creationMs - b.creationMs || (a.name < b.name ? -1 : 1));
 }
 
-function isOpenAndFree(ticket: Ticket): boolean {
+/** Somebody may still come to continue it. */
+export function isOpenAndFree(ticket: Ticket): boolean {
   return ticket.claim === null && !ticket.deleting && !isFinal(ticket.phase);
 }
 

@@ -2,7 +2,7 @@ import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { NodeName, PodUid } from '../domain/ids.ts';
 import { compareNodeOptions, type NodeOption } from '../domain/node-choice.ts';
 import { byDescendingPriority } from '../domain/eviction-order.ts';
-import { isTerminal, type Pod } from '../domain/pod.ts';
+import { standsOn, type Pod } from '../domain/pod.ts';
 import type { Policy } from '../domain/policy.ts';
 import { protectionOf } from '../domain/protection.ts';
 import { dominantShare } from '../domain/resources.ts';
@@ -91,7 +91,7 @@ function knownVictims(view: ClusterView, on: NodeSnapshot, uids: readonly PodUid
   const seen = new Set<PodUid>();
   for (const uid of uids) {
     const pod = view.pod(uid);
-    if (pod === undefined || pod.nodeName !== on.node.name || isTerminal(pod) || seen.has(uid)) continue;
+    if (!standsOn(pod, on.node.name) || seen.has(uid)) continue;
     seen.add(uid);
     const protection = protectionOf(pod, on.node, view.policies(), view.namespaceLabels(pod.namespace));
     victims.push({ pod, policy: protection.protected ? protection.policy : null });

@@ -1,6 +1,6 @@
-import { objectKey } from '../domain/ids.ts';
 import { isTerminal, type Pod } from '../domain/pod.ts';
 import { isBeforeEviction, type Decision, type Ticket } from '../domain/ticket.ts';
+import { checkpointOf } from './saved-state.ts';
 import type { CloseReason, Steps, World } from './steps.ts';
 import { victimState } from './victim-state.ts';
 
@@ -112,7 +112,7 @@ function stepLeftover(world: World, ticket: Ticket, steps: Steps): void {
   if (victim === undefined || victim.deletionMs !== null) return; // its eviction was on the way: the ticket stands
   const because = `the preemption by ${ticket.decision.preemptor.namespace}/${ticket.decision.preemptor.name} is off`;
   const planned = ticket.decision.victims.find((candidate) => candidate.uid === ticket.pod.uid);
-  const checkpoint = view.checkpoint(objectKey(ticket.namespace, ticket.checkpoint));
+  const checkpoint = checkpointOf(view, ticket);
   if (planned?.action === 'checkpoint' && checkpoint !== undefined) {
     if (!checkpoint.deleting) steps.do({ kind: 'DeleteCheckpoint', checkpoint, undo: { victim, because } });
     return; // the ticket stays until the node has let the pod go on: a witness that something is still frozen

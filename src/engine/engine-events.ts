@@ -13,8 +13,6 @@ export interface EngineEventMap {
   'decision:closed': { readonly decision: Decision; readonly because: CloseReason; readonly message: string };
   /** A write came back. `failed` is retried with backoff. */
   'command:done': { readonly command: Command; readonly outcome: 'done' | 'moved' | 'failed'; readonly error: unknown };
-  /** A reconcile pass ended. */
-  'pass:done': { readonly commands: number; readonly openDecisions: number };
 }
 
 export type EngineEventName = keyof EngineEventMap;

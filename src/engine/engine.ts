@@ -1,4 +1,4 @@
-import { isFinal, type Ticket } from '../domain/ticket.ts';
+import type { Ticket } from '../domain/ticket.ts';
 import type { CostModel } from '../domain/victim-cost.ts';
 import type { ClusterView } from '../index/types.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -13,7 +13,7 @@ import type {
   PreemptVerdict,
   PrioritizeVerdict,
 } from './callbacks.ts';
-import { sameIdentity } from './claims.ts';
+import { isOpenAndFree, sameIdentity } from './claims.ts';
 import { DecisionBook } from './decision-book.ts';
 import { EngineEvents } from './engine-events.ts';
 import { Executor } from './executor.ts';
@@ -117,13 +117,7 @@ export class Engine implements ExtenderCallbacks {
     const tickets = this.#mayAct()
       ? this.#options.view.ticketsOfOwner(owner.uid)
       : await this.#options.readTickets(request.namespace, owner.uid);
-    const isOpen = tickets.some(
-      (ticket) =>
-        !isFinal(ticket.phase) &&
-        ticket.claim === null &&
-        !ticket.deleting &&
-        sameIdentity(ticket, { ...request, owner }),
-    );
+    const isOpen = tickets.some((ticket) => isOpenAndFree(ticket) && sameIdentity(ticket, { ...request, owner }));
     return isOpen ? { gate: true, reason: 'OpenTicket' } : { gate: false, reason: 'NoTicket' };
   }
 

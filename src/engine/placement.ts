@@ -1,10 +1,11 @@
-import { objectKey, type NodeName } from '../domain/ids.ts';
+import type { NodeName } from '../domain/ids.ts';
 import type { Pod } from '../domain/pod.ts';
 import { addResources, fits, subtractResources } from '../domain/resources.ts';
 import type { ClusterView, NodeSnapshot } from '../index/types.ts';
 import type { FilterRequest, FilterVerdict, PrioritizeVerdict } from './callbacks.ts';
 import type { DecisionBook } from './decision-book.ts';
 import { restoresUnderWay } from './queue.ts';
+import { restoreObstacle, savedStateOf, type SavedState } from './saved-state.ts';
 
 const REFUSES_NOBODY: FilterVerdict = { refused: new Map() };
 const PREFERS_NOBODY: PrioritizeVerdict = { scores: new Map() };
@@ -13,9 +14,11 @@ const ZONE_LABEL = 'topology.kubernetes.io/zone';
 
 // kube-scheduler writes these into pod conditions: a message that changed would wake the pod at once, so no numbers in them.
 const RESERVED = 'reserved for a pod whose victims are being saved';
-const INCOMPATIBLE = 'cannot restore the checkpoint of this pod';
 const SATURATED = 'is restoring as many pods as it may';
-const NOT_HOLDER = 'does not hold the checkpoint of this pod';
+const OBSTACLES = {
+  OtherClass: 'cannot restore the checkpoint of this pod',
+  DoesNotHoldIt: 'does not hold the checkpoint of this pod',
+};
 
 /**
  * `filter`: keeps pods off nodes that are being emptied for others, and restored pods off nodes that cannot restore them.
@@ -29,15 +32,12 @@ export function filter(
 ): FilterVerdict {
   const { pod } = request;
   if (book.size === 0 && pod.ticket === null) return REFUSES_NOBODY;
+  const state = savedStateOf(view, pod);
   const refused = new Map<NodeName, string>();
   for (const name of request.nodeNames) {
     const on = view.node(name);
     if (on === undefined) continue;
-    const why = isReservedFor(view, book, on, pod)
-      ? RESERVED
-      : pod.ticket === null
-        ? null
-        : whyNotHere(view, on, pod, maxRestores);
+    const why = isReservedFor(view, book, on, pod) ? RESERVED : state && whyNotHere(on, state, maxRestores);
     if (why !== null) refused.set(name, why);
   }
   return { refused };
@@ -62,21 +62,15 @@ function isReservedFor(view: ClusterView, book: DecisionBook, on: NodeSnapshot, 
   return false;
 }
 
-function whyNotHere(view: ClusterView, on: NodeSnapshot, pod: Pod, maxRestores: number): string | null {
-  const ticket = view.ticket(objectKey(pod.namespace, pod.ticket as string));
-  const checkpoint = ticket && view.checkpoint(objectKey(ticket.namespace, ticket.checkpoint));
-  if (ticket === undefined || checkpoint === undefined) return null; // it starts cold, anywhere
-  if (checkpoint.compatibility !== null && on.node.compatibility !== checkpoint.compatibility) return INCOMPATIBLE;
-  if (ticket.restore.nodes === 'Same' && checkpoint.location?.node !== on.node.name) return NOT_HOLDER;
+function whyNotHere(on: NodeSnapshot, state: SavedState, maxRestores: number): string | null {
+  const obstacle = restoreObstacle(on.node, state);
+  if (obstacle !== null) return OBSTACLES[obstacle];
   return restoresUnderWay(on) >= maxRestores ? SATURATED : null;
 }
 
 /** `prioritize`: a restored pod is best where its state lies, then in the same zone, where the way is short. */
 export function prioritize(view: ClusterView, request: FilterRequest): PrioritizeVerdict {
-  const { pod } = request;
-  if (pod.ticket === null) return PREFERS_NOBODY;
-  const ticket = view.ticket(objectKey(pod.namespace, pod.ticket));
-  const holder = ticket && view.checkpoint(objectKey(ticket.namespace, ticket.checkpoint))?.location?.node;
+  const holder = savedStateOf(view, request.pod)?.checkpoint.location?.node;
   if (holder === undefined) return PREFERS_NOBODY;
   const zone = view.node(holder)?.node.labels[ZONE_LABEL];
   const scores = new Map<NodeName, number>();

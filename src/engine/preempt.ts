@@ -1,5 +1,5 @@
 import type { NodeName, PodUid } from '../domain/ids.ts';
-import { isTerminal, type Pod } from '../domain/pod.ts';
+import { standsOn, type Pod } from '../domain/pod.ts';
 import type { Decision } from '../domain/ticket.ts';
 import type { CostModel } from '../domain/victim-cost.ts';
 import type { ClusterView } from '../index/types.ts';
@@ -81,7 +81,7 @@ function followUp(decision: Decision, context: PreemptContext): PreemptVerdict |
   let remaining = 0;
   for (const { uid } of decision.victims) {
     const pod = view.pod(uid);
-    if (pod === undefined || isTerminal(pod) || pod.nodeName !== decision.node) continue;
+    if (!standsOn(pod, decision.node)) continue;
     remaining++;
     if (pod.deletionMs !== null) terminating.push(uid);
   }

@@ -1,5 +1,5 @@
 import type { Checkpoint } from '../domain/checkpoint.ts';
-import { objectKey, type NodeName } from '../domain/ids.ts';
+import type { NodeName } from '../domain/ids.ts';
 import type { Node, Taint } from '../domain/node.ts';
 import { isTerminal, type Pod, type Toleration } from '../domain/pod.ts';
 import { dominantShare, fits, subtractResources, type Resources } from '../domain/resources.ts';
@@ -7,6 +7,7 @@ import { selects } from '../domain/selector.ts';
 import type { Ticket } from '../domain/ticket.ts';
 import type { ClusterView, NodeSnapshot } from '../index/types.ts';
 import { isGated } from './claims.ts';
+import { checkpointOf, restoreObstacle } from './saved-state.ts';
 import type { Steps, World } from './steps.ts';
 
 /** A ticket whose pod waits behind the gate. */
@@ -14,6 +15,8 @@ interface Queued {
   readonly ticket: Ticket;
   readonly pod: Pod;
   readonly checkpoint: Checkpoint | undefined;
+  /** The node that has the state on its disk. */
+  readonly holder: NodeName | null;
 }
 
 /**
@@ -57,7 +60,8 @@ function* queueOf(view: ClusterView): Iterable<Queued> {
     if (ticket.phase !== 'Waiting' && ticket.phase !== 'Admitted' && ticket.phase !== 'Displacing') continue;
     const pod = view.pod(ticket.claim.uid);
     if (pod === undefined || pod.nodeName !== null || pod.deletionMs !== null) continue;
-    yield { ticket, pod, checkpoint: view.checkpoint(objectKey(ticket.namespace, ticket.checkpoint)) };
+    const checkpoint = checkpointOf(view, ticket);
+    yield { ticket, pod, checkpoint, holder: checkpoint?.location?.node ?? null };
   }
 }
 
@@ -70,8 +74,7 @@ function byTurn(a: Queued, b: Queued): number {
   );
 }
 
-function ungate(steps: Steps, { ticket, pod, checkpoint }: Queued, because: 'Admitted' | 'GateExpired'): void {
-  const holder = checkpoint?.location?.node ?? null;
+function ungate(steps: Steps, { ticket, pod, checkpoint, holder }: Queued, because: 'Admitted' | 'GateExpired'): void {
   steps.do({
     kind: 'Ungate',
     pod,
@@ -102,15 +105,14 @@ class Room {
 
   /** The node that holds the state where it has room, else the emptiest compatible one; null when there is none. */
   find(entry: Queued): NodeName | null {
-    const holder = entry.checkpoint?.location?.node ?? null;
     let best: NodeName | null = null;
     let bestShare = Number.POSITIVE_INFINITY;
     for (const on of this.#view.nodes()) {
       const { node } = on;
-      if (this.#reserved.has(node.name) || !suits(node, entry, holder)) continue;
+      if (this.#reserved.has(node.name) || !suits(node, entry)) continue;
       const free = this.#freeOn(on);
       if (this.#restoresOn(on) >= this.#maxRestores || !fits(entry.pod.requests, free)) continue;
-      if (node.name === holder) return holder;
+      if (node.name === entry.holder) return node.name;
       const share = dominantShare(subtractResources(node.allocatable, free), node.allocatable);
       if (share < bestShare || (share === bestShare && best !== null && node.name < best)) {
         best = node.name;
@@ -129,11 +131,10 @@ class Room {
 
   /** Keeps the node that comes nearest to fitting `entry` clear of everybody behind it. */
   reserveBest(entry: Queued): void {
-    const holder = entry.checkpoint?.location?.node ?? null;
     let best: NodeName | null = null;
     let bestMissing = Number.POSITIVE_INFINITY;
     for (const on of this.#view.nodes()) {
-      if (!suits(on.node, entry, holder) || !fits(entry.pod.requests, on.node.allocatable)) continue;
+      if (!suits(on.node, entry) || !fits(entry.pod.requests, on.node.allocatable)) continue;
       const missing = dominantShare(subtractResources(entry.pod.requests, this.#freeOn(on)), on.node.allocatable);
       if (missing < bestMissing) {
         best = on.node.name;
@@ -168,11 +169,11 @@ export function restoresUnderWay(on: NodeSnapshot): number {
   return count;
 }
 
-function suits(node: Node, { ticket, pod, checkpoint }: Queued, holder: NodeName | null): boolean {
+function suits(node: Node, { ticket, pod, checkpoint }: Queued): boolean {
   if (!node.ready || node.unschedulable) return false;
-  if (ticket.restore.nodes === 'Same' && node.name !== holder) return false;
-  const compatibility = checkpoint?.compatibility ?? null;
-  if (compatibility !== null && node.compatibility !== compatibility) return false;
+  // Without its state it starts cold: anywhere, unless only the node that held it was allowed.
+  if (checkpoint === undefined && ticket.restore.nodes === 'Same') return false;
+  if (checkpoint !== undefined && restoreObstacle(node, { ticket, checkpoint }) !== null) return false;
   if (pod.nodeSelector !== null && !selects(pod.nodeSelector, node.labels)) return false;
   return node.taints.every((taint) => taint.effect === 'PreferNoSchedule' || isTolerated(taint, pod.tolerations));
 }

@@ -72,7 +72,7 @@ export class Reconciler {
   }
 
   #run(): void {
-    const { view, book, clock, events, settings, mayAct } = this.#options;
+    const { view, book, clock, settings, mayAct } = this.#options;
     if (this.#stopped || this.#executor === null || !mayAct()) return;
     book.refresh(view);
     this.#catchUp();
@@ -83,7 +83,6 @@ export class Reconciler {
     if (steps.closed.length > 0) this.poke();
     this.#executor.run(commands);
     this.#setAlarm(steps.wakeAtMs);
-    events.emit('pass:done', { commands: commands.length, openDecisions: book.size });
   }
 
   /**

@@ -1,7 +1,7 @@
-import { objectKey } from '../domain/ids.ts';
 import { isTerminal, type Pod } from '../domain/pod.ts';
 import { isFinal, type Ticket, type TicketPhase } from '../domain/ticket.ts';
 import { isGated } from './claims.ts';
+import { checkpointOf } from './saved-state.ts';
 import type { Steps, World } from './steps.ts';
 
 /** A pod that runs and whose node never said how the restore went: the ticket does not wait for ever. */
@@ -45,7 +45,7 @@ function stepDisplaced(world: World, ticket: Ticket, steps: Steps): void {
 
 /** The checkpoint holds the pod's last state: nothing ran on after it. A reused one is as old as the policy allows. */
 function isSaved(world: World, ticket: Ticket): boolean {
-  const checkpoint = world.view.checkpoint(objectKey(ticket.namespace, ticket.checkpoint));
+  const checkpoint = checkpointOf(world.view, ticket);
   if (checkpoint === undefined || !checkpoint.ready || checkpoint.deleting) return false;
   return !checkpoint.keepFrozen || !checkpoint.thawed;
 }
@@ -118,7 +118,7 @@ function stepClaimed(world: World, ticket: Ticket, claim: { readonly uid: Pod['u
 
 /** The state is no longer needed; the record stays a while for people to read. */
 function stepFinal(world: World, ticket: Ticket, steps: Steps): void {
-  const checkpoint = world.view.checkpoint(objectKey(ticket.namespace, ticket.checkpoint));
+  const checkpoint = checkpointOf(world.view, ticket);
   if (checkpoint !== undefined && !checkpoint.deleting) steps.do({ kind: 'DeleteCheckpoint', checkpoint, undo: null });
   const forgetAtMs = ticket.phaseMs + world.settings.ticketRetentionMs;
   if (world.nowMs < forgetAtMs) steps.lookAgainAt(forgetAtMs);

@@ -1,5 +1,5 @@
 import { objectKey } from '../domain/ids.ts';
-import { isTerminal, type Pod } from '../domain/pod.ts';
+import { standsOn, type Pod } from '../domain/pod.ts';
 import { protectionOf } from '../domain/protection.ts';
 import type { Decision, PlannedVictim, Ticket } from '../domain/ticket.ts';
 import type { Policy } from '../domain/policy.ts';
@@ -35,7 +35,7 @@ const DEFAULT_RESTORE: Policy['restore'] = {
 
 export function victimState(view: ClusterView, decision: Decision, victim: PlannedVictim, nowMs: number): VictimState {
   const pod = view.pod(victim.uid);
-  if (pod === undefined || isTerminal(pod) || pod.nodeName !== decision.node) return { kind: 'gone' };
+  if (!standsOn(pod, decision.node)) return { kind: 'gone' };
   if (pod.deletionMs !== null) return { kind: 'terminating' };
   if (victim.action === 'evict' || victim.checkpoint === null) return { kind: 'ready', pod, frozenBy: null };
 

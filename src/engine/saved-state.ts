@@ -1,0 +1,31 @@
+import type { Checkpoint } from '../domain/checkpoint.ts';
+import { objectKey } from '../domain/ids.ts';
+import type { Node } from '../domain/node.ts';
+import type { Pod } from '../domain/pod.ts';
+import type { Ticket } from '../domain/ticket.ts';
+import type { ClusterView } from '../index/types.ts';
+
+/** The checkpoint that holds the state of a ticket; undefined when it is gone. */
+export function checkpointOf(view: ClusterView, ticket: Ticket): Checkpoint | undefined {
+  return view.checkpoint(objectKey(ticket.namespace, ticket.checkpoint));
+}
+
+/** A ticket whose state exists. */
+export interface SavedState {
+  readonly ticket: Ticket;
+  readonly checkpoint: Checkpoint;
+}
+
+/** What `pod` continues; null for a pod that continues nothing, or whose ticket or state is gone: it starts cold. */
+export function savedStateOf(view: ClusterView, pod: Pod): SavedState | null {
+  const ticket = pod.ticket === null ? undefined : view.ticket(objectKey(pod.namespace, pod.ticket));
+  const checkpoint = ticket && checkpointOf(view, ticket);
+  return ticket === undefined || checkpoint === undefined ? null : { ticket, checkpoint };
+}
+
+/** Why `node` may not restore it, whatever room there is; null when it may. */
+export function restoreObstacle(node: Node, { ticket, checkpoint }: SavedState): 'OtherClass' | 'DoesNotHoldIt' | null {
+  if (checkpoint.compatibility !== null && node.compatibility !== checkpoint.compatibility) return 'OtherClass';
+  if (ticket.restore.nodes === 'Same' && checkpoint.location?.node !== node.name) return 'DoesNotHoldIt';
+  return null;
+}
