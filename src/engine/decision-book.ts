@@ -49,6 +49,13 @@ export class DecisionBook {
     this.#emptiedMs.delete(decision.id);
   }
 
+  /** Forgets everything: what stands in tickets is adopted again. */
+  clear(): void {
+    this.#open.clear();
+    this.#closed.clear();
+    this.#emptiedMs.clear();
+  }
+
   emptiedAt(decision: Decision): number | undefined {
     return this.#emptiedMs.get(decision.id);
   }

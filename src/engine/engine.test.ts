@@ -1,3 +1,4 @@
+import { SOLE_LEADER } from '../ports/leadership.ts';
 import { describe, expect, it } from 'vitest';
 import { makeNode, makePod, makePolicy, makeTicket } from '../../test/support/builders.ts';
 import type { NodeName, PodUid } from '../domain/ids.ts';
@@ -34,7 +35,7 @@ function setUp(overrides: Partial<EngineOptions> = {}) {
     costs: DEFAULT_COST_MODEL,
     onUnsynced: 'Hold',
     isSynced: () => synced,
-    isLeader: () => true,
+    leadership: SOLE_LEADER,
     readTickets: () => Promise.resolve([]),
     instanceId: 'abc',
     onListenerError: (error) => {
@@ -74,11 +75,31 @@ describe('preempt', () => {
   });
 
   it('writes nothing for a replica that does not lead', async () => {
-    const { engine, clock, index, writes } = setUp({ isLeader: () => false });
+    const { engine, clock, index, writes } = setUp({ leadership: { term: () => null } });
     index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
     expect(engine.preempt({ preemptor: high, candidates: [offer] }).reason).toBe('Unsynced');
     await clock.advance(60_000);
     expect(writes).toEqual([]);
+    engine.stop();
+  });
+
+  it('knows in a new term only what the records say', async () => {
+    let term: number | null = 1;
+    const { engine, clock, index, writes } = setUp({ leadership: { term: () => term } });
+    index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
+    expect(engine.preempt({ preemptor: high, candidates: [offer] }).reason).toBe('Saving');
+    term = null;
+    expect(engine.preempt({ preemptor: high, candidates: [offer] }).reason).toBe('Unsynced');
+    await clock.advance(1_000);
+    expect(writes).toEqual([]); // it never came to act on its decision
+    term = 2;
+    // Another replica led meanwhile, and has undone or finished everything: the old decision is not gone on with.
+    engine.poke();
+    await clock.advance(0);
+    expect(writes).not.toContain('createTicket');
+    expect(engine.preempt({ preemptor: high, candidates: [offer] }).reason).toBe('Saving');
+    await clock.advance(0);
+    expect(writes).toContain('createTicket');
     engine.stop();
   });
 
@@ -128,7 +149,7 @@ describe('admitPod', () => {
   it('reads the tickets from the API server where the index may lag', async () => {
     const asked: string[] = [];
     const { engine } = setUp({
-      isLeader: () => false,
+      leadership: { term: () => null },
       readTickets: async (namespace, ownerUid) => {
         asked.push(`${namespace} ${ownerUid}`);
         return [makeTicket({ owner })];

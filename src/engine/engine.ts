@@ -2,6 +2,7 @@ import type { Ticket } from '../domain/ticket.ts';
 import type { CostModel } from '../domain/victim-cost.ts';
 import type { ClusterView } from '../index/types.ts';
 import type { Clock } from '../ports/clock.ts';
+import type { Leadership } from '../ports/leadership.ts';
 import type { ClusterWriter } from '../ports/cluster-writer.ts';
 import type {
   AdmissionRequest,
@@ -32,8 +33,7 @@ export interface EngineOptions {
   readonly onUnsynced: 'Hold' | 'PassThrough';
   /** The index holds everything the API server had. */
   readonly isSynced: () => boolean;
-  /** This replica leads: it alone decides and writes. */
-  readonly isLeader: () => boolean;
+  readonly leadership: Leadership;
   /** Tickets of an owner, straight from the API server: for the webhook when the index may lag. */
   readonly readTickets: (namespace: string, ownerUid: string) => Promise<readonly Ticket[]>;
   /** Distinguishes the decision ids of two processes that decide in the same millisecond. Lower-case letters and digits. */
@@ -53,6 +53,8 @@ export class Engine implements ExtenderCallbacks {
   readonly #executor: Executor;
   #unsubscribe: (() => void) | null = null;
   #decisions = 0;
+  /** The term that the book and the reconciler were filled in. */
+  #term: number | null = null;
 
   constructor(options: EngineOptions) {
     this.#options = options;
@@ -74,10 +76,16 @@ export class Engine implements ExtenderCallbacks {
     this.#reconciler.start(this.#executor);
   }
 
+  /** Starts nothing more. What is under way comes back, unobserved. */
   stop(): void {
     this.#unsubscribe?.();
     this.#reconciler.stop();
     this.#executor.stop();
+  }
+
+  /** Resolves when no write is under way. */
+  idle(): Promise<void> {
+    return this.#executor.idle();
   }
 
   /** Something outside the index changed what may be done: synced, leadership. */
@@ -170,7 +178,16 @@ export class Engine implements ExtenderCallbacks {
     return `${this.#options.clock.now().toString(36).slice(-7)}${serial}${this.#options.instanceId.slice(0, 3)}`;
   }
 
+  /** Also notices a new term: another replica may have acted since the last one, and only the records know what it did. */
   #mayAct(): boolean {
-    return this.#options.isSynced() && this.#options.isLeader();
+    const { isSynced, leadership } = this.#options;
+    const term = isSynced() ? leadership.term() : null;
+    if (term !== null && term !== this.#term) {
+      this.#term = term;
+      this.#book.clear();
+      this.#reconciler.reset();
+      this.#book.refresh(this.#options.view);
+    }
+    return term !== null;
   }
 }

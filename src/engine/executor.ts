@@ -40,6 +40,7 @@ export class Executor {
   readonly #inFlight = new Map<string, Command>(); // object -> the command under way
   readonly #resting = new Map<string, Pause>(); // object -> its pause
   readonly #timers = new Set<Timer>(); // those that have not fired
+  readonly #awaitingIdle: (() => void)[] = [];
   #stopped = false;
 
   constructor(options: ExecutorOptions) {
@@ -69,6 +70,11 @@ export class Executor {
     return [...this.#inFlight].map(([key, command]) => ({ key, kind: command.kind }));
   }
 
+  /** Resolves when nothing is under way. */
+  async idle(): Promise<void> {
+    while (this.#inFlight.size > 0) await new Promise<void>((resolve) => this.#awaitingIdle.push(resolve));
+  }
+
   /** Starts nothing more. What is under way comes back, unobserved. */
   stop(): void {
     this.#stopped = true;
@@ -85,6 +91,7 @@ export class Executor {
       error = thrown;
     }
     this.#inFlight.delete(key);
+    if (this.#inFlight.size === 0) for (const resolve of this.#awaitingIdle.splice(0)) resolve();
     this.#rest(key, command, outcome);
     if (this.#stopped) return;
     this.#events.emit('command:done', { command, outcome, error });

@@ -66,6 +66,12 @@ export class Reconciler {
     this.poke();
   }
 
+  /** A new term begins. Whom this process turned away while it did not lead still waits to be woken. */
+  reset(): void {
+    this.#refused.clear();
+    this.#isCaughtUp = false;
+  }
+
   isRefused(preemptor: PodUid, node: NodeName): boolean {
     const untilMs = this.#refused.get(`${preemptor}/${node}`);
     return untilMs !== undefined && this.#options.clock.now() < untilMs;
