@@ -36,7 +36,7 @@ describe('leading', () => {
     const changed = reprieve.leadershipChanged();
     await clock.advance(0);
     const listed = new Set(requests.map((request) => request.split('/').at(-1)));
-    expect(listed).toEqual(new Set(['podcheckpoints', 'reprievepolicies', 'reprieves']));
+    expect(listed).toEqual(new Set(['podcheckpoints', 'reprieves']));
     expect(leads()).toBe(false);
     gate.resolve(null);
     await clock.advance(0);

@@ -87,6 +87,11 @@ export class Reprieve {
     return this.#isSynced;
   }
 
+  /** This replica decides and writes. */
+  get leads(): boolean {
+    return this.#actingTerm() !== null;
+  }
+
   /** Resolves when the index holds the cluster and the engine answers. */
   async start(): Promise<void> {
     this.reader.start();
@@ -103,7 +108,7 @@ export class Reprieve {
   async leadershipChanged(): Promise<void> {
     const term = this.#leadership.term();
     if (term === null || !this.#isSynced || term === this.#freshTerm) return;
-    if (this.#leadership !== SOLE_LEADER) await this.reader.relist('ticket', 'checkpoint', 'policy');
+    if (this.#leadership !== SOLE_LEADER) await this.reader.relist('ticket', 'checkpoint');
     if (this.#leadership.term() !== term) return;
     this.#freshTerm = term;
     this.engine.poke();
@@ -129,7 +134,7 @@ export class Reprieve {
     }));
     return {
       synced: this.#isSynced,
-      leads: this.#actingTerm() !== null,
+      leads: this.leads,
       engine: this.engine.describe(),
       tickets,
       watches: this.reader.stats(),

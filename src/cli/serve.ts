@@ -85,6 +85,7 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
       ready: reprieve.isSynced,
       reasons: reprieve.isSynced ? [] : ['the index is not complete yet'],
     }),
+    leads: () => reprieve.leads,
     debugState: () => reprieve.describe(),
     metrics,
     log,

@@ -31,8 +31,6 @@ export class Reconciler {
   readonly #refused = new Map<string, number>(); // `${preemptor}/${node}` -> until
   /** Preemptors that were answered `{}` with nothing recorded: kube-scheduler will not ask again by itself. */
   readonly #held = new Map<PodUid, Held>(); // preemptor -> how to wake it
-  /** What an earlier process left unanswered was looked for. */
-  #isCaughtUp = false;
   #stopped = false;
 
   constructor(options: ReconcilerOptions) {
@@ -69,7 +67,6 @@ export class Reconciler {
   /** A new term begins. Whom this process turned away while it did not lead still waits to be woken. */
   reset(): void {
     this.#refused.clear();
-    this.#isCaughtUp = false;
   }
 
   isRefused(preemptor: PodUid, node: NodeName): boolean {
@@ -81,7 +78,7 @@ export class Reconciler {
     const { view, book, clock, settings, mayAct } = this.#options;
     if (this.#stopped || this.#executor === null || !mayAct()) return;
     book.refresh(view);
-    this.#catchUp();
+    this.#adoptDeferred();
     const steps = nextSteps({ view, book, nowMs: clock.now(), settings });
     const commands: Command[] = [...steps.commands, ...this.#close(steps), ...this.#wakeHeld()];
     for (const decision of steps.emptied) book.markEmptied(decision, clock.now());
@@ -92,17 +89,16 @@ export class Reconciler {
   }
 
   /**
-   * Once, when this process begins to act: preemptors that were told `{}` by one that died before it wrote anything down.
-   * Nothing but kube-scheduler's flush after five minutes would bring them back.
+   * Preemptors that kube-scheduler has parked after a `{}` that nobody who leads now has a reason for: it came from a process
+   * that died before it wrote anything down, or from a replica that did not lead. Nothing but kube-scheduler's flush
+   * after five minutes would bring them back.
    */
-  #catchUp(): void {
+  #adoptDeferred(): void {
     const { view, book, clock } = this.#options;
-    if (this.#isCaughtUp) return;
-    this.#isCaughtUp = true;
     const [any] = view.nodes();
     if (any === undefined) return;
     for (const pod of view.pendingPods()) {
-      if (!pod.preemptionDeferred || book.get(pod.uid) !== undefined) continue;
+      if (!pod.preemptionDeferred || book.get(pod.uid) !== undefined || this.#held.has(pod.uid)) continue;
       this.#held.set(pod.uid, { node: any.node.name, until: 'synced', sinceMs: clock.now() });
     }
   }

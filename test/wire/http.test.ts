@@ -205,6 +205,22 @@ describe('connections', () => {
     agent.destroy();
   });
 
+  it('end after a verb where this replica does not lead, so that the caller comes to the one that does', async () => {
+    let leads = false;
+    const server = await start({ leads: () => leads });
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const follower = await call(server, 'POST', '/v1/preempt', preemptBody, { agent });
+    const probe = await call(server, 'GET', '/readyz', '', { agent });
+    leads = true;
+    const leader = await call(server, 'POST', '/v1/preempt', preemptBody, { agent });
+    expect([follower, probe, leader].map(({ headers }) => headers.connection)).toEqual([
+      'close',
+      'keep-alive',
+      'keep-alive',
+    ]);
+    agent.destroy();
+  });
+
   it('survive garbage on one of them', async () => {
     const server = await start();
     await new Promise<void>((resolve) => {

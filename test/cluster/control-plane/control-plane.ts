@@ -169,6 +169,18 @@ export class ControlPlane implements AsyncDisposable {
     await this.startApiServer();
   }
 
+  /** etcd forgets all versions but the present ones: who watches from an older one must list again. */
+  async compact(): Promise<void> {
+    const url = `http://127.0.0.1:${this.#site.ports.etcdClient}/v3`;
+    const post = async (path: string, body: object): Promise<unknown> => {
+      const response = await fetch(`${url}/${path}`, { method: 'POST', body: JSON.stringify(body) });
+      if (!response.ok) throw new Error(`etcd ${path}: HTTP ${response.status} ${await response.text()}`);
+      return response.json();
+    };
+    const { header } = (await post('maintenance/status', {})) as { readonly header: { readonly revision: string } };
+    await post('kv/compaction', { revision: header.revision, physical: true });
+  }
+
   /** What kubectl printed, as the cluster's administrator. */
   async kubectl(...args: string[]): Promise<string> {
     return this.#kubectl(args);
