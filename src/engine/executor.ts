@@ -127,18 +127,21 @@ export class Executor {
       case 'CreateTicket':
         return writer.createTicket(command.order);
       case 'DeleteTicket':
-        return writer.deleteTicket(command.ticket);
+        return writer.deleteTicket(command.ticket, command.whileStands);
       case 'CreateCheckpoint':
         return writer.createCheckpoint(command.order);
       case 'DeleteCheckpoint':
-        return writer.deleteCheckpoint(command.checkpoint);
+        return writer.deleteCheckpoint(command.checkpoint, command.undo?.victim ?? null);
       case 'ReleaseCheckpoint':
         return writer.releaseCheckpoint(command.checkpoint);
       case 'Nominate':
         return writer.nominate(command.pod, command.node);
       case 'Wake':
         // Only a change of a nomination that is not empty wakes kube-scheduler (facts: 3.2 #3).
-        if (command.pod.nominatedNodeName === null) await writer.nominate(command.pod, command.node);
+        if (command.pod.nominatedNodeName === null) {
+          const outcome = await writer.nominate(command.pod, command.node);
+          if (outcome !== 'done') return outcome;
+        }
         return writer.nominate(command.pod, null);
       case 'Evict':
         return writer.evict(command.order);
