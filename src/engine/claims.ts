@@ -14,14 +14,21 @@ export function claimSteps(world: World, steps: Steps): void {
   const taken = new Set<string>(); // uids of tickets that this pass has given away
   const claimants = new Set<string>(); // uids of pods that hold an open ticket
   const left = new Set<string>(); // uids of pods whose ticket has ended
-  for (const { claim, phase } of view.tickets()) if (claim !== null) (isFinal(phase) ? left : claimants).add(claim.uid);
+  for (const ticket of view.tickets()) {
+    if (ticket.claim === null) continue;
+    if (isFinal(ticket.phase)) left.add(ticket.claim.uid);
+    // A ticket that is going takes its claimant along no further, however long its own end takes.
+    else if (!ticket.deleting && !steps.isContested(ticket)) claimants.add(ticket.claim.uid);
+  }
 
   const gated = [...view.gatedPods()].sort((a, b) => a.creationMs - b.creationMs || (a.uid < b.uid ? -1 : 1));
   for (const pod of gated) {
     if (claimants.has(pod.uid) || pod.deletionMs !== null) continue;
     // The eviction of what it continues has begun, so the state is final. One that waited long enough takes no ticket that
     // may have to wait on.
-    const candidates = candidateTickets(view, pod).filter((ticket) => !taken.has(ticket.uid));
+    const candidates = candidateTickets(view, pod).filter(
+      (ticket) => !taken.has(ticket.uid) && !steps.isContested(ticket),
+    );
     const graceEndMs = Math.max(pod.creationMs, actingSinceMs + WATCH_LAG_MS) + settings.claimGraceMs;
     const isExpired = nowMs >= pod.creationMs + settings.maxGateMs;
     const ticket = candidates.find(({ phase }) => phase === 'Waiting' || (phase === 'Displacing' && !isExpired));

@@ -58,6 +58,19 @@ describe('two open decisions about one preemptor', () => {
     });
   }
 
+  it('says nothing of one that had evicted its victim before the newer was made', () => {
+    const w = new TestWorld()
+      .put('node', makeNode())
+      .put(
+        'pod',
+        nominated,
+        makePod({ name: 'a', nodeName: 'n1', deletionMs: 1 }),
+        makePod({ name: 'b', nodeName: 'n1' }),
+      )
+      .put('ticket', { ...both[0], phase: 'Displacing' }, both[1]);
+    expect(kinds(w)).toEqual([]);
+  });
+
   it('says nothing of one that is being undone already', () => {
     const w = new TestWorld()
       .put('node', makeNode())
@@ -107,11 +120,12 @@ describe('a ticket whose victim runs', () => {
   }
 
   it('leaves its claimant nothing to continue: it starts cold', () => {
-    const ticket = owned({ claim });
-    const w = world().put('pod', running, gated).put('ticket', ticket).remove('checkpoint', checkpoint);
+    const w = world().put('pod', running, gated).put('ticket', owned({ claim })).remove('checkpoint', checkpoint);
     w.book.close(makeDecision());
-    expect(w.commands()).toEqual(['DeleteTicket pod-uid-pod']);
-    expect(w.remove('ticket', ticket).commands()).toEqual(['Ungate new NoMatchingTicket']);
+    expect(w.commands()).toEqual(['DeleteTicket pod-uid-pod', 'Ungate new NoMatchingTicket']);
+    // Not even by a node that does not come to undo the checkpoint is the pod kept waiting.
+    w.put('checkpoint', { ...checkpoint, deleting: true });
+    expect(w.commands()).toEqual(['Ungate new NoMatchingTicket']);
   });
 
   it('is left to the decision that is about to evict it', () => {
@@ -141,7 +155,7 @@ describe('a claim', () => {
       .put('pod', { ...gated, ticket: 'another' })
       .put('ticket', owned({ claim }));
     expect(kinds(w)).toEqual(['OtherTicket pod-uid-pod']);
-    expect(w.commands()).toEqual(['Claim pod-uid-pod -']);
+    expect(w.commands()).toEqual(['Claim pod-uid-pod -', 'Ungate new NoMatchingTicket']);
   });
 
   it('of a pod that is bound and runs moves a waiting ticket on, not back', () => {

@@ -33,7 +33,7 @@ export function contradictionSteps(world: World, steps: Steps): void {
 /** What is undone by itself: `DecisionBook.refresh` has closed the older decision, so its tickets are leftovers. */
 function noteOverruled({ view, book }: World, ticket: Ticket, steps: Steps): void {
   const { id, preemptor } = ticket.decision;
-  if (isFinal(ticket.phase) || !book.isOverruled(id)) return;
+  if (ticket.phase !== 'Saving' || !book.isOverruled(id)) return; // nothing is to be undone once the eviction has begun
   // Its undoing was under way when the process that did it died.
   if (ticket.deleting || checkpointOf(view, ticket)?.deleting) return;
   steps.contradictions.push({

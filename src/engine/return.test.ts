@@ -143,6 +143,13 @@ describe('phases', () => {
     expect(w.commands()).toContain('Ungate new TicketEnded');
   });
 
+  it('lets a gated pod go whose ticket is being deleted, however long that takes', () => {
+    const w = world()
+      .put('ticket', waiting({ deleting: true, claim: claimedBy('new') }))
+      .put('pod', gated('new'));
+    expect(w.commands()).toEqual(['Ungate new NoMatchingTicket']);
+  });
+
   it('starts cold what somebody else let go', () => {
     const w = world()
       .put('ticket', waiting({ claim: claimedBy('new') }))
