@@ -4,7 +4,7 @@ import { isBeforeEviction, type Decision, type Ticket } from '../domain/ticket.t
 import { whyUnfit } from '../domain/toleration.ts';
 import type { ClusterView } from '../index/types.ts';
 import { checkpointOf, isSaved } from './saved-state.ts';
-import { seesAll, WATCH_LAG_MS, type CloseReason, type Steps, type World } from './steps.ts';
+import { isGone, seesAll, WATCH_LAG_MS, type CloseReason, type Steps, type World } from './steps.ts';
 import { victimState } from './victim-state.ts';
 
 /**
@@ -49,7 +49,7 @@ function stepDecision(world: World, decision: Decision, steps: Steps): void {
   }
   // An eviction cannot be taken back: nobody goes for a preemptor that we have not seen, nor before one that we have not.
   if (preemptor === undefined) return;
-  if (decision.victims.some(({ uid }) => view.pod(uid) === undefined) && !seesAll(world, steps)) return;
+  if (decision.victims.some(({ uid }) => view.pod(uid) === undefined && !isGone(world, uid, steps))) return;
   for (const { victim, state } of states) {
     if (state.kind !== 'ready' && state.kind !== 'failed') continue;
     steps.do({

@@ -173,6 +173,20 @@ describe('taking over', () => {
   });
 });
 
+it('does not wait for pods that it has seen itself, though it began to act a moment ago', async () => {
+  const { clock, writes, put, index } = setUp();
+  const claim = { name: 'new', uid: uidOf('new') };
+  const claimed = makePod({ name: 'new' });
+  put('pod', claimed, makePod({ ...pod, deletionMs: clock.now() }));
+  put('ticket', makeTicket({ claim, phaseMs: clock.now(), phase: 'Restoring' }));
+  await clock.advance(100);
+  writes.length = 0;
+  index.apply({ type: 'delete', kind: 'pod', uid: claimed.uid, resourceVersion: '999' });
+  put('node', makeNode());
+  await clock.advance(1_000);
+  expect(writes).toContain('setTicketPhase');
+});
+
 describe('contradictions', () => {
   it('are told once for as long as they stand', async () => {
     const { clock, events, put } = setUp();

@@ -6,7 +6,7 @@ import type { DecisionBook } from './decision-book.ts';
 import type { EngineEvents } from './engine-events.ts';
 import type { Executor } from './executor.ts';
 import { nextSteps } from './next-steps.ts';
-import type { EngineSettings, Steps } from './steps.ts';
+import { WATCH_LAG_MS, type EngineSettings, type Steps } from './steps.ts';
 import { UnansweredSearch } from './unanswered-search.ts';
 import { WakeList } from './wake-list.ts';
 
@@ -33,7 +33,8 @@ export class Reconciler {
   /** Contradictions that were told of and still stand. */
   #told: ReadonlySet<string> = new Set(); // `${kind} ${uid of the ticket}`
   /** Null while this process may not act. */
-  #acting: { readonly sinceMs: number; readonly unanswered: UnansweredSearch } | null = null;
+  #acting: { readonly sinceMs: number; readonly seen: Set<PodUid>; readonly unanswered: UnansweredSearch } | null =
+    null;
   #unsubscribe: (() => void) | null = null;
   #stopped = false;
 
@@ -96,9 +97,12 @@ export class Reconciler {
       return;
     }
     const nowMs = clock.now();
-    this.#acting ??= { sinceMs: nowMs, unanswered: new UnansweredSearch(nowMs) };
+    this.#acting ??= { sinceMs: nowMs, seen: new Set(), unanswered: new UnansweredSearch(nowMs) };
     book.refresh(view);
-    const steps = nextSteps({ view, book, nowMs, actingSinceMs: this.#acting.sinceMs, settings });
+    const { sinceMs: actingSinceMs, seen } = this.#acting;
+    const steps = nextSteps({ view, book, nowMs, actingSinceMs, seen, settings });
+    if (nowMs < actingSinceMs + WATCH_LAG_MS) this.#see(seen);
+    else seen.clear();
     this.#tell(steps);
     this.#close(steps);
     for (const decision of steps.emptied) book.markEmptied(decision, nowMs);
@@ -106,6 +110,17 @@ export class Reconciler {
     this.#wakes.addTo(steps);
     this.#executor.run(steps.commands);
     this.#setAlarm(steps.wakeAtMs);
+  }
+
+  /** What is in view now and is not later is gone: the next pass need not wait until it might have come. */
+  #see(seen: Set<PodUid>): void {
+    const { view, book } = this.#options;
+    const see = (uid: PodUid): void => void (view.pod(uid) !== undefined && seen.add(uid));
+    for (const { pod, claim } of view.tickets()) {
+      see(pod.uid);
+      if (claim !== null) see(claim.uid);
+    }
+    for (const { victims } of book.all()) for (const { uid } of victims) see(uid);
   }
 
   #tell(steps: Steps): void {

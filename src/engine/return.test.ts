@@ -207,6 +207,13 @@ describe('phases', () => {
       });
     }
 
+    it('takes for gone at once what was in view since then', () => {
+      const w = world().put('ticket', waiting({ phase: 'Displacing' }));
+      w.actingSinceMs = 9_000;
+      w.seen.add(uidOf('pod'));
+      expect(w.commands()).toEqual(['SetTicketPhase pod-uid-pod Waiting Queued']);
+    });
+
     it('gives a gated pod its grace from when all is in view', () => {
       const w = world()
         .put(

@@ -2,7 +2,7 @@ import { isTerminal, type Pod } from '../domain/pod.ts';
 import { isFinal, type Ticket } from '../domain/ticket.ts';
 import { isGated } from './claims.ts';
 import { checkpointOf, isSaved } from './saved-state.ts';
-import { seesAll, type Steps, type World } from './steps.ts';
+import { isGone, seesAll, type Steps, type World } from './steps.ts';
 
 /** A pod that runs and whose node never said how the restore went: the ticket does not wait for ever. */
 const RESTORE_REPORT_MS = 600_000;
@@ -43,10 +43,10 @@ function stepDisplaced(world: World, ticket: Ticket, steps: Steps): void {
     else steps.move(ticket, 'Abandoned', 'VictimRemains', 'the displaced pod was not gone within maxWait');
     return;
   }
-  // A pod that the watch has not brought yet is not gone.
-  if (!seesAll(world, steps)) return;
-  if (saved) steps.move(ticket, 'Waiting', 'Queued', 'waits for room on a compatible node');
-  else steps.move(ticket, 'Abandoned', 'NotSaved', 'the pod went before its state was saved');
+  if (saved && isGone(world, ticket.pod.uid, steps))
+    steps.move(ticket, 'Waiting', 'Queued', 'waits for room on a compatible node');
+  else if (!saved && seesAll(world, steps))
+    steps.move(ticket, 'Abandoned', 'NotSaved', 'the pod went before its state was saved');
 }
 
 function stepUnclaimed(world: World, ticket: Ticket, steps: Steps): void {
@@ -79,7 +79,7 @@ function stepUnclaimed(world: World, ticket: Ticket, steps: Steps): void {
 function stepClaimed(world: World, ticket: Ticket, claim: { readonly uid: Pod['uid'] }, steps: Steps): void {
   const { view, nowMs } = world;
   const pod = view.pod(claim.uid);
-  if (pod === undefined && !seesAll(world, steps)) return;
+  if (pod === undefined && !isGone(world, claim.uid, steps)) return;
   // Without a node it will never have one: what still holds the object is no process.
   if (pod === undefined || (pod.deletionMs !== null && pod.nodeName === null)) {
     if (ticket.owner === null)

@@ -1,3 +1,4 @@
+import type { PodUid } from '../domain/ids.ts';
 import type { Decision, Ticket, TicketPhase } from '../domain/ticket.ts';
 import type { ClusterView } from '../index/types.ts';
 import type { Command } from './commands.ts';
@@ -10,6 +11,8 @@ export interface World {
   readonly nowMs: number;
   /** When this process began to decide and write, after it did not. Until then another one may have. */
   readonly actingSinceMs: number;
+  /** Pods of tickets and decisions that were in view since then; kept for as long as `seesAll` says no. */
+  readonly seen: ReadonlySet<PodUid>;
   readonly settings: EngineSettings;
 }
 
@@ -27,6 +30,11 @@ export function seesAll({ nowMs, actingSinceMs }: World, steps: Steps): boolean 
   const sinceMs = actingSinceMs + WATCH_LAG_MS;
   if (nowMs < sinceMs) steps.lookAgainAt(sinceMs);
   return nowMs >= sinceMs;
+}
+
+/** A pod that is not in view is gone: it was seen before, or would be by now. */
+export function isGone(world: World, uid: PodUid, steps: Steps): boolean {
+  return world.view.pod(uid) === undefined && (world.seen.has(uid) || seesAll(world, steps));
 }
 
 /** The part of the configuration that steers the reconciler; durations in milliseconds. */

@@ -15,6 +15,7 @@ export class TestWorld {
   nowMs = 10_000;
   /** Long ago. */
   actingSinceMs = -1_000_000;
+  readonly seen = new Set<PodUid>();
   #version = 100;
   #decisions = 0;
 
@@ -36,8 +37,8 @@ export class TestWorld {
 
   steps(): Steps {
     this.book.refresh(this.index);
-    const { index, book, nowMs, actingSinceMs } = this;
-    return nextSteps({ view: index, book, nowMs, actingSinceMs, settings: DEFAULT_ENGINE_SETTINGS });
+    const { index, book, nowMs, actingSinceMs, seen } = this;
+    return nextSteps({ view: index, book, nowMs, actingSinceMs, seen, settings: DEFAULT_ENGINE_SETTINGS });
   }
 
   /** `kind subject` of each command, for comparing. */
