@@ -66,7 +66,7 @@ export type PreemptReason =
   | 'StillSaving'
   /** A decision exists and its victims are terminating: that node with those victims. */
   | 'Displacing'
-  /** Every offered node is taken by a decision of equal or higher priority: `{}`. */
+  /** Every offered node is taken by a decision of equal or higher priority, failed a moment ago, or takes no pod now: `{}`. */
   | 'AllReserved'
   /** The candidates name nobody the index sees: `{}`. */
   | 'NoKnownVictims';

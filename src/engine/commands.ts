@@ -10,7 +10,13 @@ import type { CheckpointOrder, EvictionOrder, Placement, PodRef, TicketOrder } f
  */
 export type Command =
   | { readonly kind: 'CreateTicket'; readonly order: TicketOrder }
-  | { readonly kind: 'DeleteTicket'; readonly ticket: Ticket; readonly because: string }
+  | {
+      readonly kind: 'DeleteTicket';
+      readonly ticket: Ticket;
+      readonly because: string;
+      /** Its victim, where the ticket goes because that goes on: with it gone after all, the ticket is what brings it back. */
+      readonly whileStands: PodRef | null;
+    }
   | { readonly kind: 'CreateCheckpoint'; readonly order: CheckpointOrder; readonly preemptor: PodRef }
   | {
       readonly kind: 'DeleteCheckpoint';
@@ -50,7 +56,9 @@ type UngateReason =
   /** It waited `maxGate`: autoscalers must see it. It is still restored where it lands. */
   | 'GateExpired'
   /** No ticket fits it: it starts cold. */
-  | 'NoMatchingTicket';
+  | 'NoMatchingTicket'
+  /** Its ticket ended before there was room for it: it starts cold. */
+  | 'TicketEnded';
 
 /** Commands about one object run one after the other: those with the same key never overlap. */
 export function commandKey(command: Command): string {

@@ -106,14 +106,7 @@ export class Engine implements ExtenderCallbacks {
   preempt(request: PreemptRequest): PreemptVerdict {
     const verdict = this.#mayAct() ? this.#preempt(request) : this.#unsynced(request);
     this.events.emit('preempt:answered', { preemptor: request.preemptor, verdict });
-    const first = request.candidates[0];
-    if (verdict.candidates.length === 0 && verdict.decisionId === null && first !== undefined) {
-      this.#reconciler.hold(
-        request.preemptor.uid,
-        first.node,
-        verdict.reason === 'AllReserved' ? 'nodeFree' : 'synced',
-      );
-    }
+    this.#reconciler.answered(request, verdict);
     return verdict;
   }
 
@@ -156,7 +149,7 @@ export class Engine implements ExtenderCallbacks {
         ? 'kube-scheduler asked anew'
         : `${request.preemptor.name} of higher priority takes the node`;
       this.events.emit('decision:closed', { decision, because: isOwn ? 'NotBound' : 'Superseded', message });
-      if (!isOwn) this.#reconciler.hold(decision.preemptor.uid, decision.node, 'nodeFree');
+      if (!isOwn) this.#reconciler.wake(decision.preemptor.uid, decision.node);
     }
     if (outcome.opened !== null) {
       this.#book.open(outcome.opened);

@@ -6,6 +6,7 @@ import type { Policy } from '../domain/policy.ts';
 import type { ClusterView } from '../index/types.ts';
 import type { Command } from './commands.ts';
 import { ticketNameOf } from './names.ts';
+import { seesAll, type Steps, type World } from './steps.ts';
 
 /**
  * Where one victim of a decision stands.
@@ -33,7 +34,8 @@ const DEFAULT_RESTORE: Policy['restore'] = {
   maxWaitMs: 24 * 3_600_000,
 };
 
-export function victimState(view: ClusterView, decision: Decision, victim: PlannedVictim, nowMs: number): VictimState {
+export function victimState(world: World, decision: Decision, victim: PlannedVictim, steps: Steps): VictimState {
+  const { view, nowMs } = world;
   const pod = view.pod(victim.uid);
   if (!standsOn(pod, decision.node)) return { kind: 'gone' };
   if (pod.deletionMs !== null) return { kind: 'terminating' };
@@ -46,6 +48,7 @@ export function victimState(view: ClusterView, decision: Decision, victim: Plann
 
   const checkpoint = view.checkpoint(objectKey(victim.namespace, victim.checkpoint));
   if (checkpoint === undefined) {
+    if (victim.action === 'reuse' && !seesAll(world, steps)) return unfinished(null, decision, pod, nowMs);
     if (victim.action === 'reuse')
       return failed(pod, 'CheckpointGone', `checkpoint ${victim.checkpoint} no longer exists`);
     return unfinished(createCheckpoint(decision, victim, ticket), decision, pod, nowMs);

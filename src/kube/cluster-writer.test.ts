@@ -224,12 +224,12 @@ describe('checkpoints', () => {
       deadline: '2026-01-01T12:01:30.250Z',
     });
     const checkpoint = await checkpointNow();
-    expect(await writer.deleteCheckpoint(checkpoint)).toBe('done');
+    expect(await writer.deleteCheckpoint(checkpoint, null)).toBe('done');
     expect((await checkpointNow()).deleting).toBe(true);
     expect(await writer.createCheckpoint(order)).toBe('moved');
     expect(await writer.releaseCheckpoint(checkpoint)).toBe('done');
     await expect(checkpointNow()).rejects.toThrow(/not found/);
-    expect(await writer.deleteCheckpoint(checkpoint)).toBe('done');
+    expect(await writer.deleteCheckpoint(checkpoint, null)).toBe('done');
     expect(await writer.releaseCheckpoint(checkpoint)).toBe('done');
   });
 });
@@ -376,9 +376,27 @@ describe('recreatePod', () => {
 
   it('is moved without its ticket', async () => {
     const ticket = await createdTicket(await createPod('web-0'));
-    expect(await writer.deleteTicket(ticket)).toBe('done');
-    expect(await writer.deleteTicket(ticket)).toBe('done');
+    expect(await writer.deleteTicket(ticket, null)).toBe('done');
+    expect(await writer.deleteTicket(ticket, null)).toBe('done');
     expect(await writer.recreatePod(ticket)).toBe('moved');
+  });
+});
+
+describe('undo', () => {
+  it('happens only while the victim stands: a ticket is what brings one back that was deleted after all', async () => {
+    const pod = await createPod('web-0', { metadata: { finalizers: ['test/hold'] } });
+    const ticket = await createdTicket(pod);
+    await writer.createCheckpoint(checkpointOrder(ticket, pod));
+    const checkpoint = await checkpointNow();
+    await client.delete(RESOURCES.pods, 'default', 'web-0', { gracePeriodSeconds: 0 });
+    for (const victim of [pod, { ...pod, name: 'gone' }]) {
+      expect(await writer.deleteTicket(ticket, victim)).toBe('moved');
+      expect(await writer.deleteCheckpoint(checkpoint, victim)).toBe('moved');
+    }
+    expect((await checkpointNow()).deleting).toBe(false);
+    const other = await createPod('web-1');
+    expect(await writer.deleteCheckpoint(checkpoint, other)).toBe('done');
+    expect(await writer.deleteTicket(ticket, other)).toBe('done');
   });
 });
 
@@ -425,7 +443,7 @@ describe('claim and phases', () => {
     await writer.setTicketPhase(ticket, 'Displacing', 'R', '');
     expect(await writer.setTicketPhase(ticket, 'Abandoned', 'R', '')).toBe('moved');
     expect(await writer.setTicketPhase(ticket, 'Displacing', 'R', '')).toBe('done'); // ours, answer lost
-    await writer.deleteTicket(ticket);
+    await writer.deleteTicket(ticket, null);
     expect(await writer.setTicketPhase(ticket, 'Displacing', 'R', '')).toBe('moved');
   });
 });
@@ -478,6 +496,15 @@ describe('ungate', () => {
     const raw = await get('web-1');
     expect(podOf(raw)).toMatchObject({ gates: ['other/gate'], ticket: null });
     expect(raw['spec']).toMatchObject({ affinity });
+  });
+
+  it('takes its ticket from a pod that named it from the start, and starts cold', async () => {
+    const pod = await createPod('web-1', {
+      metadata: { annotations: { 'reprieve.dev/ticket': 'web-0-ticket' } },
+      spec: { nodeName: undefined, schedulingGates: gates },
+    });
+    expect(await writer.ungate(pod, null)).toBe('done');
+    expect(podOf(await get('web-1'))).toMatchObject({ gates: ['other/gate'], ticket: null });
   });
 
   it('is moved when the pod is gone, another, or was let go for something else', async () => {

@@ -78,7 +78,8 @@ export class KubeClusterWriter implements ClusterWriter {
     return this.setTicketPhase(ticket, 'Saving', 'Saving', 'its state is being saved');
   }
 
-  async deleteTicket({ namespace, name, uid }: Ticket): Promise<WriteOutcome> {
+  async deleteTicket({ namespace, name, uid }: Ticket, whileStands: PodRef | null): Promise<WriteOutcome> {
+    if (whileStands !== null && !(await this.#stands(whileStands))) return 'moved';
     const answer = await this.#deleted(this.#client.delete(RESOURCES.reprieves, namespace, name, { uid }));
     if (answer !== null) this.#seenTicket(answer);
     return 'done';
@@ -122,7 +123,8 @@ export class KubeClusterWriter implements ClusterWriter {
     return isOurs && !existing.deleting && existing.podUid === order.pod.uid ? 'done' : 'moved';
   }
 
-  async deleteCheckpoint({ namespace, name, uid }: Checkpoint): Promise<WriteOutcome> {
+  async deleteCheckpoint({ namespace, name, uid }: Checkpoint, whileStands: PodRef | null): Promise<WriteOutcome> {
+    if (whileStands !== null && !(await this.#stands(whileStands))) return 'moved';
     const answer = await this.#deleted(this.#client.delete(RESOURCES.podCheckpoints, namespace, name, { uid }));
     if (answer !== null) this.#seenCheckpoint(answer);
     return 'done';
@@ -263,6 +265,12 @@ export class KubeClusterWriter implements ClusterWriter {
     return now.uid === uid && isDone(now) ? 'done' : 'moved';
   }
 
+  /** It exists, and nobody has asked for its deletion. */
+  async #stands(ref: PodRef): Promise<boolean> {
+    const read = await this.#readPod(ref);
+    return read !== null && !isTerminating(read.pod);
+  }
+
   /** The pod as it is now; null when it is gone or another one has its name. */
   async #readPod(ref: PodRef): Promise<{ readonly raw: KubeObject; readonly pod: Pod } | null> {
     const raw = await ifFound(this.#client.get(RESOURCES.pods, ref.namespace, ref.name));
@@ -333,7 +341,11 @@ function ungatePatch(raw: KubeObject, as: { readonly ticket: Ticket; readonly pl
   const { spec } = wireOf<V1Pod>(raw);
   const gates = spec?.schedulingGates?.filter(({ name }) => name !== RESTORE_GATE) ?? [];
   const { uid, resourceVersion } = raw.metadata;
-  if (as === null) return { metadata: { uid, resourceVersion }, spec: { schedulingGates: gates } };
+  if (as === null) {
+    // A bare pod that was made again names its ticket from the start; it no longer continues it.
+    const annotations = { [TICKET_ANNOTATION]: null };
+    return { metadata: { uid, resourceVersion, annotations }, spec: { schedulingGates: gates } };
+  }
   const { ticket, placement } = as;
   const annotations = {
     [TICKET_ANNOTATION]: ticket.name,

@@ -49,6 +49,7 @@ function countEvents({ metrics, events }: EngineMetricsOptions): void {
   events.on('preempt:answered', ({ verdict }) => {
     metrics.inc('reprieve_decisions_total', { reason: verdict.reason });
   });
+  events.on('record:contradiction', ({ kind }) => metrics.inc('reprieve_contradictions_total', { kind }));
   events.on('command:done', ({ command, outcome }) => {
     metrics.inc('reprieve_commands_total', { command: command.kind, outcome });
     if (command.kind !== 'Evict' || outcome !== 'done') return;

@@ -79,6 +79,11 @@ export const METRICS = {
     help: '1 when the index holds all the API server had, else 0.',
     labels: [],
   },
+  reprieve_contradictions_total: {
+    type: 'counter',
+    help: 'Records found to contradict each other (edited by hand, restored from a backup), by kind; each is resolved.',
+    labels: ['kind'],
+  },
   reprieve_commands_total: {
     type: 'counter',
     help: 'Writes to the cluster, by command and outcome (done, moved, failed).',

@@ -26,6 +26,9 @@ export function narrate(events: EngineEvents, view: ClusterView, sink: EventSink
       `waits on ${decision.node} until saved: ${saved.join(', ')}`,
     );
   });
+  events.on('record:contradiction', ({ object, what, resolution }) => {
+    say(sink, 'RecordsConflict', ticketObject(object), `${what}: ${resolution}`);
+  });
   events.on('decision:closed', ({ decision, because, message }) => {
     if (!ENDED_WELL.has(because)) {
       say(
@@ -116,6 +119,8 @@ function narrateUngate({ pod, as, because }: Extract<Command, { kind: 'Ungate' }
     case 'NoMatchingTicket':
       say(sink, 'ColdStarted', podObject(pod), 'nothing was saved that it could continue: starts from the beginning');
       return;
+    case 'TicketEnded':
+      return; // told when it ended
     default:
       because satisfies never;
   }

@@ -64,10 +64,11 @@ export interface Placement {
 export interface ClusterWriter {
   /** Reads the victim, checks its UID and stores its spec with the decision. `moved` when the victim is gone or another ticket has that name. */
   createTicket(order: TicketOrder): Promise<WriteOutcome>;
-  deleteTicket(ticket: Ticket): Promise<WriteOutcome>;
+  /** With `whileStands`, only if that pod exists and is not being deleted; else `moved`. */
+  deleteTicket(ticket: Ticket, whileStands: PodRef | null): Promise<WriteOutcome>;
   createCheckpoint(order: CheckpointOrder): Promise<WriteOutcome>;
-  /** The agent undoes what it did (fence, thaw, remove files) before the object goes. */
-  deleteCheckpoint(checkpoint: Checkpoint): Promise<WriteOutcome>;
+  /** The agent undoes what it did (fence, thaw, remove files) before the object goes. `whileStands` as for tickets. */
+  deleteCheckpoint(checkpoint: Checkpoint, whileStands: PodRef | null): Promise<WriteOutcome>;
   /** For a checkpoint whose node no longer exists: nobody else would lift the agent's finalizer. */
   releaseCheckpoint(checkpoint: Checkpoint): Promise<WriteOutcome>;
   /** Sets or clears `status.nominatedNodeName`. */

@@ -2,17 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { field } from './story/history.ts';
 import { Lab, QUICK_LEASE, type LabOptions } from './story/lab.ts';
-import {
-  bound,
-  nodeOf,
-  ordered,
-  resumed,
-  running,
-  ticketIn,
-  victimUidOf,
-  wasEvicted,
-  wasMarked,
-} from './story/seen.ts';
+import { bound, nodeOf, ordered, resumed, running, ticketIn, wasEvicted, wasMarked } from './story/seen.ts';
 import { pod, policy } from './story/workloads.ts';
 
 /** Parts of the control plane go away in the middle of the story, and come back. */
@@ -37,10 +27,14 @@ async function victim(name: string, state = '1Gi'): Promise<{ uid: string; node:
 const askFor = (name: string, node: string): Promise<void> =>
   lab.cluster.applyObjects(pod(name, { priorityClassName: 'serving', cpu: '3', node }));
 
-async function expectSavedFor(serving: string, { uid, node }: { uid: string; node: string }): Promise<void> {
-  expect(nodeOf((await bound(lab, serving)).object)).toBe(node);
+/** How it ended: where the preemptor is, and what the victim lost, once both run. */
+async function outcome(
+  serving: string,
+  uid: string,
+): Promise<{ readonly node: string | undefined; readonly lost: number }> {
+  const node = nodeOf((await bound(lab, serving)).object);
   await resumed(lab, uid);
-  expect(lab.ledger.lost.discarded).toBe(0);
+  return { node, lost: lab.ledger.lost.discarded };
 }
 
 describe('in the middle of the story', () => {
@@ -50,7 +44,7 @@ describe('in the middle of the story', () => {
     await askFor('high', low.node);
     await ordered(lab, low.uid);
     await lab.cluster.restartScheduler('SIGKILL');
-    await expectSavedFor('high', low);
+    expect(await outcome('high', low.uid)).toEqual({ node: low.node, lost: 0 });
   });
 
   it('kube-scheduler is away until after the eviction', async () => {
@@ -61,7 +55,7 @@ describe('in the middle of the story', () => {
     await lab.cluster.stopScheduler('SIGKILL');
     await ticketIn(lab, 'Waiting', low.uid);
     await lab.cluster.startScheduler();
-    await expectSavedFor('high', low);
+    expect(await outcome('high', low.uid)).toEqual({ node: low.node, lost: 0 });
   });
 
   it('kube-apiserver is restarted, longer than the lease', async () => {
@@ -72,7 +66,7 @@ describe('in the middle of the story', () => {
     await lab.cluster.stopApiServer('SIGKILL');
     await sleep(4_000);
     await lab.cluster.startApiServer();
-    await expectSavedFor('high', low);
+    expect(await outcome('high', low.uid)).toEqual({ node: low.node, lost: 0 });
   });
 
   it('the watches are down while the past is compacted away: everything is listed again', async () => {
@@ -87,7 +81,7 @@ describe('in the middle of the story', () => {
     // Its cache still had the past; a new one begins with the present.
     await lab.cluster.restartApiServer('SIGKILL');
     replica?.proxy.allowWatches();
-    await expectSavedFor('high', low);
+    expect(await outcome('high', low.uid)).toEqual({ node: low.node, lost: 0 });
     expect(await lab.reprieveLog()).toMatch(/"kind":"expired"/);
   });
 });
@@ -110,7 +104,7 @@ describe('Reprieve is away', () => {
     await sleep(3_000);
     expect(wasMarked(lab, low.uid) || wasEvicted(lab, low.uid)).toBe(false);
     await replica?.start();
-    await expectSavedFor('high', low);
+    expect(await outcome('high', low.uid)).toEqual({ node: low.node, lost: 0 });
   });
 
   it('with ignorable: true kube-scheduler preempts by itself', async () => {

@@ -13,6 +13,9 @@ export class TestWorld {
   readonly index = new ClusterIndex();
   readonly book = new DecisionBook();
   nowMs = 10_000;
+  /** Long ago. */
+  actingSinceMs = -1_000_000;
+  readonly seen = new Set<PodUid>();
   #version = 100;
   #decisions = 0;
 
@@ -34,7 +37,8 @@ export class TestWorld {
 
   steps(): Steps {
     this.book.refresh(this.index);
-    return nextSteps({ view: this.index, book: this.book, nowMs: this.nowMs, settings: DEFAULT_ENGINE_SETTINGS });
+    const { index, book, nowMs, actingSinceMs, seen } = this;
+    return nextSteps({ view: index, book, nowMs, actingSinceMs, seen, settings: DEFAULT_ENGINE_SETTINGS });
   }
 
   /** `kind subject` of each command, for comparing. */
