@@ -51,7 +51,7 @@ async function playedWithStrike(deadly: number, onStrike: (struck: Replica) => P
   await sleep(1_100); // some work, so that there is something to lose
   const leader = await lab.leader();
   let writes = 0;
-  let recovered: Promise<void> | null = null;
+  let recovered = Promise.resolve();
   leader.proxy.onWrite = ({ path }) => {
     if (!isOfTheStory(path) || ++writes !== deadly) return;
     leader.strike();
