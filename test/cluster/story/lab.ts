@@ -9,7 +9,7 @@ import { RESOURCES } from '../../../src/kube/resources.ts';
 import type { KubeTransport } from '../../../src/kube/transport.ts';
 import { systemClock } from '../../../src/ports/clock.ts';
 import type { NodeFaults } from '../../../src/sim/nodes/agent.ts';
-import { nodeSpec } from '../../../src/sim/nodes/node-spec.ts';
+import { nodeSpec, type NodeSpec } from '../../../src/sim/nodes/node-spec.ts';
 import { SimulatedNodes } from '../../../src/sim/nodes/simulated-nodes.ts';
 import { WorkLedger } from '../../../src/sim/nodes/work-ledger.ts';
 import { ControlPlane } from '../control-plane/control-plane.ts';
@@ -106,9 +106,7 @@ export class Lab implements AsyncDisposable {
         transport,
         clock: systemClock,
         ledger,
-        nodes: Array.from({ length: options.nodes }, (_, index) =>
-          nodeSpec(`node-${index + 1}`, { allocatable: { cpu: '4', memory: '16Gi', pods: 50 }, coldStartMs: 200 }),
-        ),
+        nodes: Array.from({ length: options.nodes }, (_, index) => labNode(`node-${index + 1}`)),
         ...(options.faults && { faults: options.faults }),
       });
       await nodes.start();
@@ -136,6 +134,11 @@ export class Lab implements AsyncDisposable {
     return leader;
   }
 
+  /** A node, or one that was removed, with an empty disk. */
+  async addNode(name: string): Promise<void> {
+    await this.nodes.addNode(labNode(name));
+  }
+
   /** What the replicas have logged so far. */
   async reprieveLog(): Promise<string> {
     return (await Promise.all(this.replicas.map((replica) => replica.log()))).join('');
@@ -144,6 +147,10 @@ export class Lab implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const stop of this.#stops) await stop();
   }
+}
+
+function labNode(name: string): NodeSpec {
+  return nodeSpec(name, { allocatable: { cpu: '4', memory: '16Gi', pods: 50 }, coldStartMs: 200 });
 }
 
 async function startControlPlane(options: LabOptions): Promise<ControlPlane> {

@@ -88,3 +88,7 @@ export async function eventsAbout(lab: Lab, name: string): Promise<readonly stri
     )
     .map(({ reason }) => reason);
 }
+
+/** Who was ever deleted or marked for it, of these. */
+export const evictedOf = (lab: Lab, pods: readonly RunningPod[]): readonly string[] =>
+  pods.filter(({ uid }) => wasEvicted(lab, uid)).map(({ name }) => name);
