@@ -51,7 +51,7 @@ export function protectionOf(
 }
 
 /** The policy of a pod, whether or not it protects it: the first of `policies` that selects it. */
-function rulingPolicy(
+export function rulingPolicy(
   pod: Pod,
   policies: readonly Policy[],
   namespaceLabels: Readonly<Record<string, string>>,

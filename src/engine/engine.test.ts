@@ -98,6 +98,23 @@ describe('preempt', () => {
   });
 });
 
+describe('a decision that a policy voids', () => {
+  it('is made again on the same node', async () => {
+    const { engine, clock, index, writes } = setUp();
+    const match = { ...makePolicy().match, priorityClassNames: ['saved'] };
+    index.apply({ type: 'upsert', kind: 'policy', value: makePolicy({ name: 'some', uid: 'some', match }) });
+    const saved = makePod({ name: 'saved', nodeName: 'n1', priorityClassName: 'saved' });
+    index.apply({ type: 'upsert', kind: 'pod', value: saved });
+    const both = { preemptor: high, candidates: [{ ...offer, victims: [low.uid, saved.uid] }] };
+    expect(engine.preempt(both)).toMatchObject({ reason: 'Saving', saving: 1 });
+    index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
+    await clock.advance(10_000);
+    expect(writes).toContain('nominate null');
+    expect(engine.preempt(both)).toMatchObject({ reason: 'Saving', saving: 2 });
+    engine.stop();
+  });
+});
+
 describe('the status of policies', () => {
   it('is written by the leader once the index is complete', async () => {
     const { engine, clock, index, writes, setSynced } = setUp();

@@ -109,10 +109,9 @@ export class Reconciler {
       events.emit('decision:closed', { decision, because, message });
       const preemptor = view.pod(decision.preemptor.uid);
       if (preemptor === undefined || preemptor.nodeName !== null || preemptor.deletionMs !== null) continue;
-      if (because === 'CheckpointFailed' || because === 'DeadlineExceeded') {
-        this.#refused.set(`${preemptor.uid}/${decision.node}`, clock.now() + settings.retryNodeAfterMs);
-        this.hold(preemptor.uid, decision.node, 'synced');
-      }
+      const isFailure = because === 'CheckpointFailed' || because === 'DeadlineExceeded';
+      if (isFailure) this.#refused.set(`${preemptor.uid}/${decision.node}`, clock.now() + settings.retryNodeAfterMs);
+      if (isFailure || because === 'PolicyChanged') this.hold(preemptor.uid, decision.node, 'synced');
       if (preemptor.nominatedNodeName === decision.node)
         commands.push({ kind: 'Nominate', pod: preemptor, node: null });
     }

@@ -87,6 +87,7 @@ const thawed = { type: 'reprieve.dev/Frozen', status: 'False', reason: 'Thawed',
 const preemptor: PodRef = { namespace: 'default', name: 'urgent', uid: 'p-uid' as PodUid };
 
 function ticketOrder(victim: PodRef, decisionId = 'd1'): TicketOrder {
+  const restore = { nodes: 'Any', attempts: 2, onFailure: 'ColdStart', maxWaitMs: 5_400_000 } as const;
   const planned = {
     uid: victim.uid,
     namespace: victim.namespace,
@@ -94,6 +95,7 @@ function ticketOrder(victim: PodRef, decisionId = 'd1'): TicketOrder {
     action: 'checkpoint',
     checkpoint: CHECKPOINT,
     onFailure: 'Evict',
+    terms: { policy: 'batch', maxDelayMs: 60_000, restore },
   } as const;
   return {
     name: 'web-0-ticket',
@@ -108,7 +110,7 @@ function ticketOrder(victim: PodRef, decisionId = 'd1'): TicketOrder {
       decidedMs: NOW_MS,
       deadlineMs: NOW_MS + 60_250,
     },
-    restore: { nodes: 'Any', attempts: 2, onFailure: 'ColdStart', maxWaitMs: 5_400_000 },
+    restore,
     policyName: 'batch',
   };
 }

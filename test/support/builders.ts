@@ -141,6 +141,7 @@ export function makeDecision(overrides: Partial<Decision> = {}): Decision {
         action: 'checkpoint',
         checkpoint: 'pod-uid-pod-d1',
         onFailure: 'Evict',
+        terms: { policy: 'everything', maxDelayMs: 60_000, restore: makePolicy().restore },
       },
     ],
     numPdbViolations: 0,

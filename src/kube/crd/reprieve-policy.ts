@@ -58,11 +58,11 @@ const spec = described(
             withDefault(oneOf('Adaptive', 'Always', 'Never'), preemption.decision),
           ),
           maxDelay: described(
-            'The longest a preemptor waits for saving, beyond what the plan promised.',
+            'The longest a preemptor waits for saving, beyond what the plan promised. Open decisions follow a shorter one at once.',
             withDefault(duration('1s', '1h'), preemption.maxDelay),
           ),
           onFailure: described(
-            'When saving fails. Evict: preempt it as Kubernetes does. Refuse: it keeps running, the preemptor looks elsewhere.',
+            'When saving fails. Evict: preempt it as Kubernetes does. Refuse: it keeps running, the preemptor looks elsewhere; this also holds for what was decided before.',
             withDefault(oneOf('Evict', 'Refuse'), preemption.onFailure),
           ),
           freshFor: described(
