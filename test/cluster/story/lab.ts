@@ -6,6 +6,7 @@ import { HttpTransport } from '../../../src/kube/http-transport.ts';
 import { loadKubeConfig } from '../../../src/kube/kube-config.ts';
 import { RESOURCES } from '../../../src/kube/resources.ts';
 import { systemClock } from '../../../src/ports/clock.ts';
+import type { NodeFaults } from '../../../src/sim/nodes/agent.ts';
 import { nodeSpec } from '../../../src/sim/nodes/node-spec.ts';
 import { SimulatedNodes } from '../../../src/sim/nodes/simulated-nodes.ts';
 import { WorkLedger } from '../../../src/sim/nodes/work-ledger.ts';
@@ -41,7 +42,7 @@ export class Lab implements AsyncDisposable {
     this.#transport = parts.transport;
   }
 
-  static async start(nodeCount: number): Promise<Lab> {
+  static async start(nodeCount: number, faults: NodeFaults = {}): Promise<Lab> {
     const cluster = await ControlPlane.start({
       schedulerConfig: ({ kubeconfig, pki }) =>
         schedulerConfig({
@@ -78,6 +79,7 @@ export class Lab implements AsyncDisposable {
         transport,
         clock: systemClock,
         ledger: new WorkLedger(),
+        faults,
         nodes: Array.from({ length: nodeCount }, (_, index) =>
           nodeSpec(`node-${index + 1}`, { allocatable: { cpu: '4', memory: '16Gi', pods: 50 }, coldStartMs: 200 }),
         ),
