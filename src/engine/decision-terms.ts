@@ -1,9 +1,3 @@
-import type { Policy } from '../domain/policy.ts';
-import type { Pod } from '../domain/pod.ts';
-import { protectionOf, rulingPolicy } from '../domain/protection.ts';
-import type { Decision, PlannedVictim } from '../domain/ticket.ts';
-import type { ClusterView } from '../index/types.ts';
-
 /**
  * What holds for an open decision when policies change under it.
  *
@@ -17,6 +11,13 @@ import type { ClusterView } from '../index/types.ts';
  *    at a deadline that was written down.
  * 3. `decision: Always` for a victim that was to go unsaved: the decision is off, and the next one saves it.
  */
+import type { Policy } from '../domain/policy.ts';
+import type { Pod } from '../domain/pod.ts';
+import { protectionOf, rulingPolicy } from '../domain/protection.ts';
+import type { Decision, PlannedVictim } from '../domain/ticket.ts';
+import type { ClusterView } from '../index/types.ts';
+
+/** When saving must be done: the planned deadline, or an earlier one by rule 2. */
 export function deadlineOf(view: ClusterView, decision: Decision): number {
   let plannedMs = Number.POSITIVE_INFINITY;
   let presentMs = Number.POSITIVE_INFINITY;
@@ -30,7 +31,7 @@ export function deadlineOf(view: ClusterView, decision: Decision): number {
   return plannedMs === Number.POSITIVE_INFINITY ? decision.deadlineMs : decision.deadlineMs - (plannedMs - presentMs);
 }
 
-/** Whether a victim that could not be saved may be evicted all the same: rule 1 of {@link deadlineOf}. */
+/** Whether a victim that could not be saved may be evicted all the same: rule 1. */
 export function mayGoUnsaved(view: ClusterView, pod: Pod, { onFailure }: PlannedVictim): boolean {
   if (onFailure === 'Refuse') return false;
   const policy = presentPolicy(view, pod);
@@ -38,7 +39,7 @@ export function mayGoUnsaved(view: ClusterView, pod: Pod, { onFailure }: Planned
   return policy?.preemption.onFailure !== 'Refuse' || policy.preemption.decision === 'Never';
 }
 
-/** The policy that now demands that a victim be saved which was to go unsaved: rule 3 of {@link deadlineOf}. Null: none does. */
+/** The policy that now demands that a victim be saved which was to go unsaved: rule 3. Null: none does. */
 export function demandsSaving(view: ClusterView, pod: Pod, decision: Decision): Policy | null {
   const node = view.node(decision.node)?.node;
   const protection = protectionOf(pod, node, view.policies(), view.namespaceLabels(pod.namespace));
