@@ -1,6 +1,7 @@
 import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { NodeName } from '../domain/ids.ts';
 import type { Pod } from '../domain/pod.ts';
+import type { Policy, PolicyReport } from '../domain/policy.ts';
 import type { Decision, PlannedVictim, Ticket, TicketPhase } from '../domain/ticket.ts';
 import type { CheckpointOrder, EvictionOrder, Placement, PodRef, TicketOrder } from '../ports/cluster-writer.ts';
 
@@ -48,7 +49,8 @@ export type Command =
       readonly phase: TicketPhase;
       readonly reason: string;
       readonly message: string;
-    };
+    }
+  | { readonly kind: 'SetPolicyStatus'; readonly policy: Policy; readonly report: PolicyReport };
 
 type UngateReason =
   /** There is room: the pod is placed and restored. */
@@ -86,6 +88,8 @@ export function commandKey(command: Command): string {
       return `nomination:${command.pod.uid}`;
     case 'Ungate':
       return `gate:${command.pod.uid}`;
+    case 'SetPolicyStatus':
+      return `policy:${command.policy.uid}`;
     default:
       return command satisfies never;
   }
@@ -104,6 +108,8 @@ export function commandSignature(command: Command): string {
       return `${command.kind} ${command.order.decision.id}`;
     case 'CreateCheckpoint':
       return `${command.kind} ${command.order.name}`;
+    case 'SetPolicyStatus':
+      return `${command.kind} ${JSON.stringify(command.report)}`;
     case 'DeleteTicket':
     case 'DeleteCheckpoint':
     case 'ReleaseCheckpoint':

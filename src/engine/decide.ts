@@ -179,6 +179,10 @@ function toDecision(view: ClusterView, preemptor: Pod, chosen: PlannedOffer, con
             ? (latestCheckpoint(view, pod)?.name ?? null)
             : null,
       onFailure: policy?.preemption.onFailure ?? 'Evict',
+      terms:
+        policy === null || plan.action === 'evict'
+          ? null
+          : { policy: policy.name, maxDelayMs: policy.preemption.maxDelayMs, restore: policy.restore },
     };
   });
   if (maxDelayMs === Number.POSITIVE_INFINITY) maxDelayMs = context.defaultMaxDelayMs;

@@ -86,7 +86,12 @@ describe('commit', () => {
     const plain: PlannedVictim = { ...planned, uid: uidOf('plain'), name: 'plain', action: 'evict', checkpoint: null };
     const decision = makeDecision({ victims: [planned, second, plain] });
     const world = saving(decision)
-      .put('pod', frozenPod, makePod({ name: 'second', nodeName: 'n1' }), makePod({ name: 'plain', nodeName: 'n1' }))
+      .put(
+        'pod',
+        frozenPod,
+        makePod({ name: 'second', nodeName: 'n1' }),
+        makePod({ name: 'plain', nodeName: 'n1', notCheckpointable: 'hostPID' }),
+      )
       .put('checkpoint', saved);
     expect(world.commands()).toEqual(['CreateTicket second-uid-second']);
     world
@@ -110,7 +115,11 @@ describe('commit', () => {
     const plain: PlannedVictim = { ...planned, uid: uidOf('plain'), name: 'plain', action: 'evict', checkpoint: null };
     const world = saving(makeDecision({ victims: [planned, plain] }))
       .put('checkpoint', saved)
-      .put('pod', makePod({ ...frozenPod, deletionMs: 9_500 }), makePod({ name: 'plain', nodeName: 'n1' }));
+      .put(
+        'pod',
+        makePod({ ...frozenPod, deletionMs: 9_500 }),
+        makePod({ name: 'plain', nodeName: 'n1', notCheckpointable: 'hostPID' }),
+      );
     expect(world.commands()).toContain('Evict plain');
     expect(world.commands()).not.toContain('Evict pod');
   });

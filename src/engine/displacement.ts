@@ -1,11 +1,12 @@
 import type { Checkpoint } from '../domain/checkpoint.ts';
 import { isTerminal, type Pod } from '../domain/pod.ts';
-import { isBeforeEviction, type Decision, type Ticket } from '../domain/ticket.ts';
+import { isBeforeEviction, type Decision, type PlannedVictim, type Ticket } from '../domain/ticket.ts';
 import { whyUnfit } from '../domain/toleration.ts';
 import type { ClusterView } from '../index/types.ts';
+import { deadlineOf, demandsSaving, mayGoUnsaved } from './decision-terms.ts';
 import { checkpointOf, isSaved } from './saved-state.ts';
 import { isGone, seesAll, WATCH_LAG_MS, type CloseReason, type Steps, type World } from './steps.ts';
-import { victimState } from './victim-state.ts';
+import { victimState, type VictimState } from './victim-state.ts';
 
 /**
  * Prepare, commit, evict, undo (design 4), for all open decisions and for what closed ones left behind.
@@ -29,13 +30,15 @@ function stepDecision(world: World, decision: Decision, steps: Steps): void {
     return;
   }
 
-  const states = decision.victims.map((victim) => ({ victim, state: victimState(world, decision, victim, steps) }));
+  const deadlineMs = deadlineOf(view, decision);
+  const states = decision.victims.map((victim) => {
+    return { victim, state: victimState(world, decision, victim, { deadlineMs, steps }) };
+  });
   for (const { victim, state } of states) {
-    if (state.kind === 'failed' && victim.onFailure === 'Refuse') {
-      const because = state.reason === 'DeadlineExceeded' ? 'DeadlineExceeded' : 'CheckpointFailed';
-      steps.close(decision, because, `${victim.namespace}/${victim.name}: ${state.message}`);
-      return;
-    }
+    const obstacle = obstacleTo(world, decision, victim, state);
+    if (obstacle === null) continue;
+    steps.close(decision, obstacle.because, `${victim.namespace}/${victim.name}: ${obstacle.message}`);
+    return;
   }
 
   if (preemptor !== undefined && preemptor.nominatedNodeName !== decision.node) {
@@ -44,7 +47,7 @@ function stepDecision(world: World, decision: Decision, steps: Steps): void {
   const unfinished = states.filter(({ state }) => state.kind === 'unfinished');
   if (unfinished.length > 0) {
     for (const { state } of unfinished) if (state.kind === 'unfinished' && state.next !== null) steps.do(state.next);
-    steps.lookAgainAt(decision.deadlineMs);
+    steps.lookAgainAt(deadlineMs);
     return;
   }
   // An eviction cannot be taken back: nobody goes for a preemptor that we have not seen, nor before one that we have not.
@@ -65,6 +68,24 @@ function stepDecision(world: World, decision: Decision, steps: Steps): void {
     });
   }
   if (states.every(({ state }) => state.kind === 'gone')) stepEmptied(world, decision, preemptor, steps);
+}
+
+/** Why a victim may not be evicted as things stand, so that its decision is off; null where it may, or where that is still open. */
+function obstacleTo(
+  { view }: World,
+  decision: Decision,
+  victim: PlannedVictim,
+  state: VictimState,
+): { readonly because: CloseReason; readonly message: string } | null {
+  if (state.kind === 'failed' && !mayGoUnsaved(view, state.pod, victim)) {
+    const because = state.reason === 'DeadlineExceeded' ? 'DeadlineExceeded' : 'CheckpointFailed';
+    return { because, message: state.message };
+  }
+  if (state.kind === 'ready' && victim.action === 'evict') {
+    const policy = demandsSaving(view, state.pod, decision);
+    if (policy !== null) return { because: 'PolicyChanged', message: `policy ${policy.name} now wants it saved first` };
+  }
+  return null;
 }
 
 /** All victims have left: kube-scheduler binds the preemptor in milliseconds, unless the wake-up was lost or the room was. */

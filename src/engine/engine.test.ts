@@ -119,6 +119,58 @@ describe('preempt', () => {
   });
 });
 
+describe('a decision that a policy voids', () => {
+  it('is made again on the same node', async () => {
+    const { engine, clock, index, writes } = setUp();
+    const match = { ...makePolicy().match, priorityClassNames: ['saved'] };
+    index.apply({ type: 'upsert', kind: 'policy', value: makePolicy({ name: 'some', uid: 'some', match }) });
+    const saved = makePod({ name: 'saved', nodeName: 'n1', priorityClassName: 'saved' });
+    index.apply({ type: 'upsert', kind: 'pod', value: saved });
+    const both = { preemptor: high, candidates: [{ ...offer, victims: [low.uid, saved.uid] }] };
+    expect(engine.preempt(both)).toMatchObject({ reason: 'Saving', saving: 1 });
+    index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
+    await clock.advance(10_000);
+    expect(writes).toContain('nominate null');
+    expect(engine.preempt(both)).toMatchObject({ reason: 'Saving', saving: 2 });
+    engine.stop();
+  });
+});
+
+describe('the status of policies', () => {
+  it('is written by the leader once the index is complete', async () => {
+    const { engine, clock, index, writes, setSynced } = setUp();
+    setSynced(false);
+    index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
+    await clock.advance(60_000);
+    expect(writes).toEqual([]);
+    setSynced(true);
+    engine.poke();
+    await clock.advance(10_000);
+    expect(writes).toContain('setPolicyStatus');
+    engine.stop();
+  });
+
+  it('holds nobody up that is to be saved when it cannot be written', async () => {
+    const writes: string[] = [];
+    const writer = new Proxy({} as ClusterWriter, {
+      get: (_, method: string) => () => {
+        writes.push(method);
+        return method === 'setPolicyStatus' ? new Promise(() => undefined) : Promise.resolve('done');
+      },
+    });
+    const { engine, clock, index } = setUp({ writer });
+    for (let number = 0; number < 40; number++) {
+      index.apply({ type: 'upsert', kind: 'policy', value: makePolicy({ name: `p${number}`, uid: `p${number}` }) });
+    }
+    await clock.advance(0);
+    expect(writes).toContain('setPolicyStatus');
+    engine.preempt({ preemptor: high, candidates: [offer] });
+    await clock.advance(0);
+    expect(writes).toContain('createTicket');
+    engine.stop();
+  });
+});
+
 describe('admitPod', () => {
   const request = { namespace: 'default', name: null, owner, completionIndex: null, dryRun: false, gated: false };
 

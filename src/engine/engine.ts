@@ -19,6 +19,7 @@ import { DecisionBook } from './decision-book.ts';
 import { EngineEvents } from './engine-events.ts';
 import { Executor } from './executor.ts';
 import { filter, prioritize } from './placement.ts';
+import { PolicyReporter } from './policy-reporter.ts';
 import { preempt } from './preempt.ts';
 import { Reconciler } from './reconciler.ts';
 import type { EngineSettings } from './steps.ts';
@@ -41,6 +42,9 @@ export interface EngineOptions {
   readonly onListenerError: (error: unknown) => void;
 }
 
+/** Statuses of policies that are written at the same time. */
+const MAX_REPORTS_IN_FLIGHT = 2;
+
 /**
  * The whole of Reprieve's behaviour behind its ports: answers the callbacks from memory, and keeps the cluster moving
  * towards what was decided.
@@ -51,6 +55,8 @@ export class Engine implements ExtenderCallbacks {
   readonly #book = new DecisionBook();
   readonly #reconciler: Reconciler;
   readonly #executor: Executor;
+  readonly #reporter: PolicyReporter;
+  readonly #reports: Executor;
   #unsubscribe: (() => void) | null = null;
   #decisions = 0;
   /** The term that the book and the reconciler were filled in. */
@@ -69,11 +75,20 @@ export class Engine implements ExtenderCallbacks {
       mayAct: () => this.#mayAct(),
     });
     this.#executor = new Executor({ writer, clock, events: this.events, onSettled: () => this.#reconciler.poke() });
+    this.#reports = new Executor({
+      writer,
+      clock,
+      events: this.events,
+      onSettled: () => this.#reporter.write(),
+      maxInFlight: MAX_REPORTS_IN_FLIGHT,
+    });
+    this.#reporter = new PolicyReporter({ view, clock, mayAct: () => this.#mayAct(), executor: this.#reports });
   }
 
   start(): void {
-    this.#unsubscribe = this.#options.view.onChange(() => this.#reconciler.poke());
+    this.#unsubscribe = this.#options.view.onChange(() => this.poke());
     this.#reconciler.start(this.#executor);
+    this.#reporter.poke();
   }
 
   /** Starts nothing more. What is under way comes back, unobserved. */
@@ -81,16 +96,19 @@ export class Engine implements ExtenderCallbacks {
     this.#unsubscribe?.();
     this.#reconciler.stop();
     this.#executor.stop();
+    this.#reporter.stop();
+    this.#reports.stop();
   }
 
   /** Resolves when no write is under way. */
-  idle(): Promise<void> {
-    return this.#executor.idle();
+  async idle(): Promise<void> {
+    await Promise.all([this.#executor.idle(), this.#reports.idle()]);
   }
 
-  /** Something outside the index changed what may be done: synced, leadership. */
+  /** Something changed: the index, or what may be done (synced, leadership). */
   poke(): void {
     this.#reconciler.poke();
+    this.#reporter.poke();
   }
 
   filter(request: FilterRequest): FilterVerdict {
@@ -126,7 +144,7 @@ export class Engine implements ExtenderCallbacks {
   describe(): object {
     return {
       decisions: [...this.#book.all()],
-      inFlight: this.#executor.inFlight(),
+      inFlight: [...this.#executor.inFlight(), ...this.#reports.inFlight()],
       mayAct: this.#mayAct(),
     };
   }

@@ -163,6 +163,8 @@ export class Executor {
         return writer.ungate(command.pod, command.as);
       case 'SetTicketPhase':
         return writer.setTicketPhase(command.ticket, command.phase, command.reason, command.message);
+      case 'SetPolicyStatus':
+        return writer.setPolicyStatus(command.policy, command.report);
       default:
         return command satisfies never;
     }

@@ -72,6 +72,8 @@ export type CloseReason =
   | 'PreemptorGone'
   | 'CheckpointFailed'
   | 'DeadlineExceeded'
+  /** A victim that was to go unsaved is to be saved by now. */
+  | 'PolicyChanged'
   | 'NodeGone'
   | 'NodeUnfit'
   | 'Superseded'

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { NodeName, PodUid } from '../domain/ids.ts';
 import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { Pod } from '../domain/pod.ts';
+import type { PolicyReport } from '../domain/policy.ts';
 import type { Ticket } from '../domain/ticket.ts';
 import type { IndexEvent } from '../index/types.ts';
 import type { CheckpointOrder, PodRef, TicketOrder } from '../ports/cluster-writer.ts';
@@ -12,6 +13,7 @@ import { KubeClient } from './client.ts';
 import { KubeClusterWriter } from './cluster-writer.ts';
 import { checkpointOf } from './project/checkpoint.ts';
 import { podOf } from './project/pod.ts';
+import { policyOf } from './project/policy.ts';
 import { restoreShapeOf } from './project/restore-shape.ts';
 import { ticketOf } from './project/ticket.ts';
 import { RESOURCES } from './resources.ts';
@@ -85,6 +87,7 @@ const thawed = { type: 'reprieve.dev/Frozen', status: 'False', reason: 'Thawed',
 const preemptor: PodRef = { namespace: 'default', name: 'urgent', uid: 'p-uid' as PodUid };
 
 function ticketOrder(victim: PodRef, decisionId = 'd1'): TicketOrder {
+  const restore = { nodes: 'Any', attempts: 2, onFailure: 'ColdStart', maxWaitMs: 5_400_000 } as const;
   const planned = {
     uid: victim.uid,
     namespace: victim.namespace,
@@ -92,6 +95,7 @@ function ticketOrder(victim: PodRef, decisionId = 'd1'): TicketOrder {
     action: 'checkpoint',
     checkpoint: CHECKPOINT,
     onFailure: 'Evict',
+    terms: { policy: 'batch', maxDelayMs: 60_000, restore },
   } as const;
   return {
     name: 'web-0-ticket',
@@ -106,7 +110,7 @@ function ticketOrder(victim: PodRef, decisionId = 'd1'): TicketOrder {
       decidedMs: NOW_MS,
       deadlineMs: NOW_MS + 60_250,
     },
-    restore: { nodes: 'Any', attempts: 2, onFailure: 'ColdStart', maxWaitMs: 5_400_000 },
+    restore,
     policyName: 'batch',
   };
 }
@@ -531,5 +535,59 @@ describe('ungate', () => {
     expect((raw as { spec?: { pod?: { template?: { spec?: object } } } }).spec?.pod?.template?.spec).toMatchObject({
       affinity,
     });
+  });
+});
+
+describe('setPolicyStatus', () => {
+  const report: PolicyReport = {
+    observedGeneration: 1,
+    accepted: { holds: true, reason: 'Accepted', message: '' },
+    conflicted: { holds: false, reason: 'NoConflict', message: 'nobody' },
+    selectedPods: 3,
+    rulingPods: 2,
+    protectedPods: 1,
+  };
+  const policyNow = async () => policyOf(await client.get(RESOURCES.reprievePolicies, null, 'batch'));
+
+  beforeEach(async () => {
+    await client.create(RESOURCES.reprievePolicies, null, { metadata: { name: 'batch' }, spec: { precedence: 1 } });
+  });
+
+  it('writes what can be read back, and tells the index', async () => {
+    expect((await policyNow()).status).toBeNull();
+    expect(await writer.setPolicyStatus(await policyNow(), report)).toBe('done');
+    const status = { report, acceptedSinceMs: NOW_MS, conflictedSinceMs: NOW_MS };
+    expect(await policyNow()).toMatchObject({ status, generation: 1 });
+    expect(applied.at(-1)).toMatchObject({ kind: 'policy', value: { name: 'batch', status } });
+    const raw = await client.get(RESOURCES.reprievePolicies, null, 'batch');
+    expect(raw['status']).toMatchObject({
+      observedGeneration: 1,
+      conditions: [
+        { type: 'Accepted', status: 'True', reason: 'Accepted', observedGeneration: 1 },
+        { type: 'Conflicted', status: 'False', reason: 'NoConflict', message: 'nobody' },
+      ],
+    });
+  });
+
+  it('keeps the time of a condition that stays as it was', async () => {
+    await writer.setPolicyStatus(await policyNow(), report);
+    await clock.advance(60_000);
+    const conflicted = { holds: true, reason: 'Shadowed', message: 'by all' };
+    const accepted = { ...report.accepted, message: 'still' };
+    expect(await writer.setPolicyStatus(await policyNow(), { ...report, accepted, conflicted })).toBe('done');
+    expect((await policyNow()).status).toMatchObject({
+      report: { accepted, conflicted },
+      acceptedSinceMs: NOW_MS,
+      conflictedSinceMs: NOW_MS + 60_000,
+    });
+  });
+
+  it('has moved when the policy changed, or is gone', async () => {
+    const policy = await policyNow();
+    await client.patch(RESOURCES.reprievePolicies, null, 'batch', { spec: { precedence: 2 } }, { type: 'merge' });
+    expect(await writer.setPolicyStatus(policy, report)).toBe('moved');
+    expect((await policyNow()).status).toBeNull();
+    await client.delete(RESOURCES.reprievePolicies, null, 'batch');
+    expect(await writer.setPolicyStatus(policy, report)).toBe('moved');
   });
 });

@@ -49,6 +49,8 @@ function subjectOf(command: Command): string {
       return `${command.pod.namespace}/${command.pod.name}`;
     case 'SetTicketPhase':
       return `${command.ticket.namespace}/${command.ticket.name} ${command.phase}`;
+    case 'SetPolicyStatus':
+      return command.policy.name;
     case 'DeleteTicket':
     case 'Claim':
     case 'RecreatePod':

@@ -74,6 +74,7 @@ function narrateCommand(command: Command, view: ClusterView, sink: EventSink): v
     case 'Wake':
     case 'RecreatePod':
     case 'Claim':
+    case 'SetPolicyStatus':
       return;
     default:
       command satisfies never;

@@ -2,7 +2,7 @@ import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { NodeName, PodUid } from '../domain/ids.ts';
 import type { Decision, PlannedVictim, Ticket, TicketPhase } from '../domain/ticket.ts';
 import type { Pod } from '../domain/pod.ts';
-import type { Policy } from '../domain/policy.ts';
+import type { Policy, PolicyReport } from '../domain/policy.ts';
 
 /** A pod by identity: a write that finds another UID under this name must not touch it. */
 export interface PodRef {
@@ -82,6 +82,8 @@ export interface ClusterWriter {
   /** Lifts the gate. With a ticket, the pod also learns what to continue and where it may go. */
   ungate(pod: Pod, as: { readonly ticket: Ticket; readonly placement: Placement } | null): Promise<WriteOutcome>;
   setTicketPhase(ticket: Ticket, phase: TicketPhase, reason: string, message: string): Promise<WriteOutcome>;
+  /** Writes the report into the policy's status; `moved` when the policy changed since `policy` was read. */
+  setPolicyStatus(policy: Policy, report: PolicyReport): Promise<WriteOutcome>;
 }
 
 /** Kubernetes Events. Never fails and never delays its caller. */

@@ -64,6 +64,8 @@ export class TestWorld {
           return `Ungate ${command.pod.name} ${command.because}`;
         case 'SetTicketPhase':
           return `SetTicketPhase ${command.ticket.name} ${command.phase} ${command.reason}`;
+        case 'SetPolicyStatus':
+          return `SetPolicyStatus ${command.policy.name}`;
         case 'DeleteTicket':
         case 'RecreatePod':
           return `${command.kind} ${command.ticket.name}`;

@@ -22,6 +22,9 @@ export interface CustomResource {
   readonly selectable?: readonly string[];
 }
 
+/** Where a printer column finds the status of a condition. */
+export const conditionPath = (type: string): string => `.status.conditions[?(@.type=="${type}")].status`;
+
 /** The CustomResourceDefinition object of one of our kinds. */
 export function customResourceDefinition(custom: CustomResource): { readonly [field: string]: unknown } {
   const { resource, spec, status } = custom;
