@@ -1,20 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { FROZEN_CONDITION } from '../../src/domain/labels.ts';
-import { condition, type Version } from './story/history.ts';
 import { Lab } from './story/lab.ts';
 import type { Replica } from './story/replica.ts';
-import {
-  bound,
-  eventsAbout,
-  nameOf,
-  nodeOf,
-  progressOf,
-  resumed,
-  running,
-  versionsOf,
-  victimUidOf,
-} from './story/seen.ts';
+import { bound, eventsAbout, nodeOf, running, victimUidOf, workLost } from './story/seen.ts';
 import { pod, policy } from './story/workloads.ts';
 
 /**
@@ -68,10 +56,7 @@ async function playedWithStrike(deadly: number, onStrike: (struck: Replica) => P
 async function expectGoodEnd({ victimUid, node, victim, serving }: Round): Promise<void> {
   const { history } = lab;
   expect(nodeOf((await bound(lab, serving)).object)).toBe(node);
-  const goesOn = await resumed(lab, victimUid);
-  const frozen = versionsOf(lab, victimUid).findLast(({ object }) => condition(object, FROZEN_CONDITION) === 'True');
-  expect(progressOf(goesOn.object)).toBe(progressOf((frozen as Version).object));
-  expect(nameOf(goesOn.object)).toBe(victim);
+  expect(await workLost(lab, victimUid)).toBe(0);
   await history.until(
     'PodCheckpoint',
     `removal of the state of ${victim}`,

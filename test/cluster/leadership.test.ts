@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { FROZEN_CONDITION, ROLE_LABEL } from '../../src/domain/labels.ts';
-import { condition, field } from './story/history.ts';
+import { ROLE_LABEL } from '../../src/domain/labels.ts';
+import { field } from './story/history.ts';
 import { Lab, QUICK_LEASE } from './story/lab.ts';
 import type { Replica } from './story/replica.ts';
-import { bound, nodeOf, ordered, progressOf, resumed, running, versionsOf } from './story/seen.ts';
+import { bound, nodeOf, ordered, resumed, running, workLost } from './story/seen.ts';
 import { pod, policy, statefulSet } from './story/workloads.ts';
 
 /** Two replicas of `reprieve serve` under a real control plane: one leads, whatever happens to it. */
@@ -39,11 +39,7 @@ async function displace(name: string, state = '100Mi'): Promise<{ uid: string; n
 /** The victim goes on elsewhere with all it had done, and its preemptor has the node. */
 async function expectGoodEnd(name: string, victim: { uid: string; node: string }): Promise<void> {
   expect(nodeOf((await bound(lab, `serving-${name}`)).object)).toBe(victim.node);
-  const { object } = await resumed(lab, victim.uid);
-  const frozen = versionsOf(lab, victim.uid).findLast(
-    (version) => condition(version.object, FROZEN_CONDITION) === 'True',
-  );
-  expect(progressOf(object)).toBe(progressOf((frozen as NonNullable<typeof frozen>).object));
+  expect(await workLost(lab, victim.uid)).toBe(0);
   expect(
     lab.history
       .of('Reprieve')

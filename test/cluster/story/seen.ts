@@ -1,4 +1,4 @@
-import { TICKET_ANNOTATION } from '../../../src/domain/labels.ts';
+import { FROZEN_CONDITION, TICKET_ANNOTATION } from '../../../src/domain/labels.ts';
 import type { KubeObject } from '../../../src/kube/transport.ts';
 import { condition, field, type Version } from './history.ts';
 import type { Lab } from './lab.ts';
@@ -52,7 +52,7 @@ export function ordered(lab: Lab, podUid: string): Promise<Version> {
 }
 
 /** All that was ever written about one pod, by UID. */
-export function versionsOf(lab: Lab, podUid: string): readonly Version[] {
+function versionsOf(lab: Lab, podUid: string): readonly Version[] {
   return lab.history.of('Pod').filter(({ object }) => object.metadata.uid === podUid);
 }
 
@@ -75,6 +75,14 @@ export async function resumed(lab: Lab, victimUid: string): Promise<Version> {
       isRunning(object) &&
       object.metadata.annotations?.[TICKET_ANNOTATION] === nameOf(ticket),
   );
+}
+
+/** Seconds of its work that a victim had when it was frozen, and that the pod which continues it began without; waits for both. */
+export async function workLost(lab: Lab, victimUid: string): Promise<number> {
+  const goesOn = await resumed(lab, victimUid);
+  const frozen = versionsOf(lab, victimUid).findLast(({ object }) => condition(object, FROZEN_CONDITION) === 'True');
+  if (frozen === undefined) throw new Error(`pod ${victimUid} was never frozen`);
+  return progressOf(frozen.object) - progressOf(goesOn.object);
 }
 
 /** Reasons of our Events about an object, oldest first. */
