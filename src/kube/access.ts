@@ -1,4 +1,5 @@
-import { API_GROUP, RESOURCES, type ResourceType } from './resources.ts';
+import { crdName } from './crd/definition.ts';
+import { RESOURCES, type ResourceType } from './resources.ts';
 
 /** One thing that `reprieve serve` does to the API server, and so a right it needs. */
 export interface AccessRight {
@@ -47,7 +48,7 @@ export function accessRights({ lease }: AccessNames): readonly AccessRight[] {
     cluster(status(reprieves), ['patch'], 'phases and claims of tickets'),
     {
       ...cluster(customResourceDefinitions, ['get'], 'refusing to start with older ones'),
-      resourceNames: [reprievePolicies, podCheckpoints, reprieves].map(({ plural }) => `${plural}.${API_GROUP}`),
+      resourceNames: [reprievePolicies, podCheckpoints, reprieves].map(crdName),
     },
   ];
   if (lease === null) return everywhere;
