@@ -6,8 +6,10 @@ import { defaultConfiguration, engineSettingsOf, type ReprieveConfiguration } fr
 import { loadConfiguration } from '../config/load.ts';
 import { ownNamespace } from '../config/namespace.ts';
 import { startServer } from '../http/server.ts';
+import { accessRights } from '../kube/access.ts';
 import { HttpTransport } from '../kube/http-transport.ts';
-import { loadKubeConfig } from '../kube/kube-config.ts';
+import { loadKubeConfig, type ClusterAccess } from '../kube/kube-config.ts';
+import { preflight } from '../kube/preflight.ts';
 import { measureEngine } from '../observe/engine-metrics.ts';
 import { AppError } from '../observe/error-codes.ts';
 import { measureEventLoop } from '../observe/event-loop-delay.ts';
@@ -45,13 +47,15 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
   }).catch((error: unknown) => {
     throw new AppError('KubeconfigUnusable', { cause: error instanceof Error ? error.message : String(error) }, error);
   });
+  const namespace = await ownNamespace(configuration.kubernetes.namespace);
+  await checkCluster(access, namespace, configuration);
   // Two processes on one host differ by the bytes at the end.
   const instance = `${hostname()}-${randomBytes(2).toString('hex')}`;
   const election = configuration.leaderElection.enabled
     ? new LeaderElection({
         access,
         settings: configuration.leaderElection,
-        namespace: await ownNamespace(configuration.kubernetes.namespace),
+        namespace,
         identity: instance,
         podName: process.env['POD_NAME'] || null,
         clock: systemClock,
@@ -112,6 +116,22 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
   await election?.close();
   endMeasuring();
   await transport.close();
+}
+
+/** On connections of its own, so that none keeps a process alive that cannot start. */
+async function checkCluster(
+  access: ClusterAccess,
+  namespace: string,
+  { kubernetes, leaderElection }: ReprieveConfiguration,
+): Promise<void> {
+  const transport = new HttpTransport({ access });
+  try {
+    const rights = accessRights({ lease: leaderElection.enabled ? leaderElection.leaseName : null });
+    const patienceMs = kubernetes.startupTimeoutMs;
+    await preflight({ transport, access, clock: systemClock, patienceMs, namespace, rights });
+  } finally {
+    await transport.close();
+  }
 }
 
 function signalled(): Promise<NodeJS.Signals> {

@@ -35,6 +35,7 @@ export interface ReprieveConfiguration {
     readonly kubeconfig: string | null;
     readonly context: string | null;
     readonly namespace: string | null;
+    readonly startupTimeoutMs: number;
   };
   readonly leaderElection: {
     readonly enabled: boolean;
@@ -94,7 +95,12 @@ export function resolved(file: ConfigurationFile): ReprieveConfiguration {
       claimGraceMs: ms(restore.claimGrace),
       ticketRetentionMs: ms(restore.ticketRetention),
     },
-    kubernetes,
+    kubernetes: {
+      kubeconfig: kubernetes.kubeconfig,
+      context: kubernetes.context,
+      namespace: kubernetes.namespace,
+      startupTimeoutMs: ms(kubernetes.startupTimeout),
+    },
     leaderElection: {
       enabled: leaderElection.enabled,
       leaseName: leaderElection.leaseName,

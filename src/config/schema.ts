@@ -178,6 +178,10 @@ const kubernetes = z.strictObject({
   namespace: optionalText(
     'Namespace of Reprieve itself. Null: $POD_NAMESPACE, else that of the service account, else reprieve-system.',
   ),
+  startupTimeout: duration(
+    10_000,
+    'How long to wait at the start for an API server that cannot be reached; then the process ends.',
+  ),
 });
 
 const SECOND_MS = 1000;

@@ -71,6 +71,7 @@ export class ControlPlane implements AsyncDisposable {
   readonly #options: ControlPlaneOptions;
   readonly #daemons = new Map<Program, Daemon>(); // program -> the last one started, running or not
   #schedulerConfig: SchedulerConfigSource;
+  #apiServerFlags: readonly string[];
 
   private constructor(
     site: Site,
@@ -79,6 +80,7 @@ export class ControlPlane implements AsyncDisposable {
   ) {
     this.#site = site;
     this.#options = options;
+    this.#apiServerFlags = options.apiServerFlags ?? [];
     this.#binaries = options.binaries ?? binariesOf();
     this.dir = site.dir;
     this.url = apiServerUrl(site.ports.apiServer);
@@ -156,7 +158,9 @@ export class ControlPlane implements AsyncDisposable {
     await this.startScheduler();
   }
 
-  async startApiServer(): Promise<void> {
+  /** Starts the API server, with other flags of {@link ControlPlaneOptions} where some are given; a restart keeps the last ones. */
+  async startApiServer(flags = this.#apiServerFlags): Promise<void> {
+    this.#apiServerFlags = flags;
     await this.#launch('apiserver');
   }
 
@@ -245,7 +249,7 @@ export class ControlPlane implements AsyncDisposable {
       },
       apiserver: {
         command: this.#binaries.apiServer,
-        args: [...apiServerFlags(this.#site), ...(this.#options.apiServerFlags ?? [])],
+        args: [...apiServerFlags(this.#site), ...this.#apiServerFlags],
         isReady: () => answersOk(`${this.url}/readyz`, this.#trust),
       },
       'controller-manager': {

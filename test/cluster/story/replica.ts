@@ -11,7 +11,7 @@ const root = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
 const FIRST_PORT = 20500;
 
 export const REPRIEVE_NAMESPACE = 'reprieve-system';
-const REPRIEVE_USER = `system:serviceaccount:${REPRIEVE_NAMESPACE}:reprieve`;
+export const REPRIEVE_USER = `system:serviceaccount:${REPRIEVE_NAMESPACE}:reprieve`;
 
 /** Sections of a ReprieveConfiguration that a test sets. */
 export type ConfigurationSections = Readonly<Record<string, unknown>>;
