@@ -10,6 +10,8 @@ export interface Version {
   readonly object: KubeObject;
   /** Place in the one sequence of all changes of the cluster. */
   readonly at: string;
+  /** When it was seen here, by the clock of this process. */
+  readonly seenMs: number;
 }
 
 /**
@@ -122,8 +124,8 @@ export class History {
     return at;
   }
 
-  #add(version: Version): void {
-    this.versions.push(version);
+  #add(version: Omit<Version, 'seenMs'>): void {
+    this.versions.push({ ...version, seenMs: Date.now() });
     for (const wake of this.#waiting) wake();
   }
 

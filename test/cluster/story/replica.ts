@@ -139,7 +139,7 @@ export class Replica {
     return {
       apiVersion: 'v1',
       kind: 'Pod',
-      metadata: { name: this.podName, namespace: REPRIEVE_NAMESPACE, labels: { app: 'reprieve' } },
+      metadata: { name: this.podName, namespace: REPRIEVE_NAMESPACE, labels: { 'app.kubernetes.io/name': 'reprieve' } },
       spec: {
         schedulingGates: [{ name: 'reprieve.dev/never' }],
         serviceAccountName: 'reprieve',
