@@ -1,7 +1,8 @@
 import { isTerminal, type Pod } from '../domain/pod.ts';
 import { isBeforeEviction, type Decision, type Ticket } from '../domain/ticket.ts';
+import type { CloseReason } from './close-reasons.ts';
 import { checkpointOf } from './saved-state.ts';
-import type { CloseReason, Steps, World } from './steps.ts';
+import type { Steps, World } from './steps.ts';
 import { victimState } from './victim-state.ts';
 
 /**

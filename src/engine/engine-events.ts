@@ -2,7 +2,7 @@ import type { Pod } from '../domain/pod.ts';
 import type { Decision } from '../domain/ticket.ts';
 import type { Command } from './commands.ts';
 import type { PreemptVerdict } from './callbacks.ts';
-import type { CloseReason } from './steps.ts';
+import type { CloseReason } from './close-reasons.ts';
 
 /** What the engine tells those who watch it: metrics, the log, the demo's timeline. Keys are `noun:what happened`. */
 export interface EngineEventMap {
@@ -12,7 +12,12 @@ export interface EngineEventMap {
   /** The decision is over: carried out (`Bound`) or not; what it left behind is undone. */
   'decision:closed': { readonly decision: Decision; readonly because: CloseReason; readonly message: string };
   /** A write came back. `failed` is retried with backoff. */
-  'command:done': { readonly command: Command; readonly outcome: 'done' | 'moved' | 'failed'; readonly error: unknown };
+  'command:done': {
+    readonly command: Command;
+    readonly outcome: 'done' | 'moved' | 'failed';
+    readonly error: unknown;
+    readonly tookMs: number;
+  };
 }
 
 export type EngineEventName = keyof EngineEventMap;

@@ -64,7 +64,7 @@ export class Engine implements ExtenderCallbacks {
       clock,
       events: this.events,
       settings,
-      mayAct: () => this.#mayAct(),
+      mayAct: () => this.mayAct,
     });
     this.#executor = new Executor({ writer, clock, events: this.events, onSettled: () => this.#reconciler.poke() });
   }
@@ -80,13 +80,23 @@ export class Engine implements ExtenderCallbacks {
     this.#executor.stop();
   }
 
+  /** This process decides and writes: its index is complete, and it leads. */
+  get mayAct(): boolean {
+    return this.#options.isSynced() && this.#options.isLeader();
+  }
+
+  /** Writes that wait for their answer. */
+  get commandsInFlight(): number {
+    return this.#executor.inFlightCount;
+  }
+
   /** Something outside the index changed what may be done: synced, leadership. */
   poke(): void {
     this.#reconciler.poke();
   }
 
   filter(request: FilterRequest): FilterVerdict {
-    if (!this.#mayAct()) return { refused: new Map() };
+    if (!this.mayAct) return { refused: new Map() };
     const { view, settings } = this.#options;
     return filter(view, this.#book, settings.maxConcurrentRestoresPerNode, request);
   }
@@ -96,7 +106,7 @@ export class Engine implements ExtenderCallbacks {
   }
 
   preempt(request: PreemptRequest): PreemptVerdict {
-    const verdict = this.#mayAct() ? this.#preempt(request) : this.#unsynced(request);
+    const verdict = this.mayAct ? this.#preempt(request) : this.#unsynced(request);
     this.events.emit('preempt:answered', { preemptor: request.preemptor, verdict });
     const first = request.candidates[0];
     if (verdict.candidates.length === 0 && verdict.decisionId === null && first !== undefined) {
@@ -114,7 +124,7 @@ export class Engine implements ExtenderCallbacks {
     const { owner } = request;
     if (owner === null) return { gate: false, reason: 'NoOwner' };
     // A leader's own tickets are in its index before their victims are deleted. Anybody else asks the API server.
-    const tickets = this.#mayAct()
+    const tickets = this.mayAct
       ? this.#options.view.ticketsOfOwner(owner.uid)
       : await this.#options.readTickets(request.namespace, owner.uid);
     const isOpen = tickets.some((ticket) => isOpenAndFree(ticket) && sameIdentity(ticket, { ...request, owner }));
@@ -126,7 +136,7 @@ export class Engine implements ExtenderCallbacks {
     return {
       decisions: [...this.#book.all()],
       inFlight: this.#executor.inFlight(),
-      mayAct: this.#mayAct(),
+      mayAct: this.mayAct,
     };
   }
 
@@ -168,9 +178,5 @@ export class Engine implements ExtenderCallbacks {
     this.#decisions = (this.#decisions + 1) % 36 ** 2;
     const serial = this.#decisions.toString(36).padStart(2, '0');
     return `${this.#options.clock.now().toString(36).slice(-7)}${serial}${this.#options.instanceId.slice(0, 3)}`;
-  }
-
-  #mayAct(): boolean {
-    return this.#options.isSynced() && this.#options.isLeader();
   }
 }

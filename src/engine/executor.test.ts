@@ -42,7 +42,9 @@ describe('Executor', () => {
     executor.run([phase('a'), phase('b')]);
     executor.run([phase('c')]);
     expect(calls).toEqual(['setTicketPhase']);
-    expect(executor.inFlight()).toEqual([{ key: 'ticket:uid-pod-uid-pod', kind: 'SetTicketPhase' }]);
+    expect(executor.inFlight()).toEqual([
+      { key: 'ticket:uid-pod-uid-pod', kind: 'SetTicketPhase', sinceMs: clock.now() },
+    ]);
     gate.resolve('done');
     await clock.settle();
     executor.run([phase('d')]);

@@ -1,7 +1,7 @@
 import { isTerminal, type Pod } from '../domain/pod.ts';
 import { isFinal, type Ticket, type TicketPhase } from '../domain/ticket.ts';
 import { isGated } from './claims.ts';
-import { checkpointOf } from './saved-state.ts';
+import { checkpointOf, isSaved } from './saved-state.ts';
 import type { Steps, World } from './steps.ts';
 
 /** A pod that runs and whose node never said how the restore went: the ticket does not wait for ever. */
@@ -33,7 +33,7 @@ function stepDisplaced(world: World, ticket: Ticket, steps: Steps): void {
     return;
   }
   if (victim !== undefined && victim.deletionMs === null && !isTerminal(victim)) return; // it still runs
-  const saved = isSaved(world, ticket);
+  const saved = isSaved(world.view, ticket);
   if (victim !== undefined) {
     if (saved && ticket.phase === 'Saving')
       move(steps, ticket, 'Displacing', 'Evicted', 'its state is saved; the pod is going');
@@ -41,13 +41,6 @@ function stepDisplaced(world: World, ticket: Ticket, steps: Steps): void {
   }
   if (saved) move(steps, ticket, 'Waiting', 'Queued', 'waits for room on a compatible node');
   else move(steps, ticket, 'Abandoned', 'NotSaved', 'the pod went before its state was saved');
-}
-
-/** The checkpoint holds the pod's last state: nothing ran on after it. A reused one is as old as the policy allows. */
-function isSaved(world: World, ticket: Ticket): boolean {
-  const checkpoint = checkpointOf(world.view, ticket);
-  if (checkpoint === undefined || !checkpoint.ready || checkpoint.deleting) return false;
-  return !checkpoint.keepFrozen || !checkpoint.thawed;
 }
 
 function stepUnclaimed(world: World, ticket: Ticket, steps: Steps): void {

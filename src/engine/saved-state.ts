@@ -10,6 +10,13 @@ export function checkpointOf(view: ClusterView, ticket: Ticket): Checkpoint | un
   return view.checkpoint(objectKey(ticket.namespace, ticket.checkpoint));
 }
 
+/** The checkpoint holds the pod's last state: nothing ran on after it. A reused one is as old as the policy allows. */
+export function isSaved(view: ClusterView, ticket: Ticket): boolean {
+  const checkpoint = checkpointOf(view, ticket);
+  if (checkpoint === undefined || !checkpoint.ready || checkpoint.deleting) return false;
+  return !checkpoint.keepFrozen || !checkpoint.thawed;
+}
+
 /** A ticket whose state exists. */
 export interface SavedState {
   readonly ticket: Ticket;

@@ -1,5 +1,6 @@
 import type { Decision } from '../domain/ticket.ts';
 import type { ClusterView } from '../index/types.ts';
+import type { CloseReason } from './close-reasons.ts';
 import type { Command } from './commands.ts';
 import type { DecisionBook } from './decision-book.ts';
 
@@ -39,16 +40,6 @@ export const DEFAULT_ENGINE_SETTINGS: EngineSettings = {
   retryNodeAfterMs: 60_000,
   defaultMaxDelayMs: 60_000,
 };
-
-export type CloseReason =
-  | 'Bound'
-  | 'BoundElsewhere'
-  | 'PreemptorGone'
-  | 'CheckpointFailed'
-  | 'DeadlineExceeded'
-  | 'NodeGone'
-  | 'Superseded'
-  | 'NotBound';
 
 /** What to do now, and when to look again though nothing happens. */
 export class Steps {

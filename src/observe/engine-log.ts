@@ -20,8 +20,8 @@ export function logEngine(events: EngineEvents, log: Log): void {
   events.on('decision:closed', ({ decision, because, message }) => {
     log.info({ decision: decision.id, node: decision.node, because, message }, 'decision over');
   });
-  events.on('command:done', ({ command, outcome, error }) => {
-    const line = { command: command.kind, about: subjectOf(command), outcome };
+  events.on('command:done', ({ command, outcome, error, tookMs }) => {
+    const line = { command: command.kind, about: subjectOf(command), outcome, tookMs };
     if (outcome === 'failed') log.warn({ ...line, err: error }, 'write failed, will be tried again');
     else if (outcome === 'moved') log.debug(line, 'the world moved');
     else log.info(line, 'written');

@@ -11,6 +11,7 @@ import { generate } from '../config/generated-file.ts';
 import { configurationKeys, type ConfigurationKey } from '../config/keys.ts';
 import { ERROR_CODES } from './error-codes.ts';
 import { EVENT_REASONS } from './event-reasons.ts';
+import { LABEL_VALUES } from './label-values.ts';
 import { METRICS, type MetricEntry } from './metrics-table.ts';
 
 type Row = readonly string[];
@@ -26,6 +27,12 @@ const TABLES: Readonly<Record<string, () => readonly Row[]>> = {
     ['metric', 'type', 'labels', 'meaning'],
     ...Object.entries<MetricEntry>(METRICS).map(([name, { type, labels, help }]) => {
       return [code(name), type, labels.map(code).join(', '), help];
+    }),
+  ],
+  labels: () => [
+    ['metric', 'label', 'value', 'meaning'],
+    ...LABEL_VALUES.flatMap(({ metric, label, values }) => {
+      return Object.entries(values).map(([value, meaning]) => [code(metric), code(label), code(value), meaning]);
     }),
   ],
   events: () => [

@@ -3,7 +3,7 @@ import type { Pod } from '../domain/pod.ts';
 import type { Decision, Ticket } from '../domain/ticket.ts';
 import type { Command } from '../engine/commands.ts';
 import type { EngineEvents } from '../engine/engine-events.ts';
-import type { CloseReason } from '../engine/steps.ts';
+import type { CloseReason } from '../engine/close-reasons.ts';
 import type { ClusterView } from '../index/types.ts';
 import { objectKey } from '../domain/ids.ts';
 import type { ClusterEventRecord, EventSink, PodRef } from '../ports/cluster-writer.ts';
