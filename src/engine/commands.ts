@@ -1,4 +1,5 @@
 import type { Checkpoint } from '../domain/checkpoint.ts';
+import type { TicketReason } from '../domain/condition-reasons.ts';
 import type { NodeName } from '../domain/ids.ts';
 import type { Pod } from '../domain/pod.ts';
 import type { Decision, PlannedVictim, Ticket, TicketPhase } from '../domain/ticket.ts';
@@ -40,7 +41,7 @@ export type Command =
       readonly kind: 'SetTicketPhase';
       readonly ticket: Ticket;
       readonly phase: TicketPhase;
-      readonly reason: string;
+      readonly reason: TicketReason;
       readonly message: string;
     };
 

@@ -6,12 +6,12 @@ import type { Command } from './commands.ts';
 import { EngineEvents } from './engine-events.ts';
 import { Executor } from './executor.ts';
 
-const phase = (reason: string): Command => ({
+const phase = (message: string): Command => ({
   kind: 'SetTicketPhase',
   ticket: makeTicket(),
   phase: 'Waiting',
-  reason,
-  message: '',
+  reason: 'Queued',
+  message,
 });
 const nominate = (node: string | null): Command => ({ kind: 'Nominate', pod: makePod(), node: node as never });
 

@@ -1,3 +1,4 @@
+import type { TicketReason } from '../domain/condition-reasons.ts';
 import { isTerminal, type Pod } from '../domain/pod.ts';
 import { isFinal, type Ticket, type TicketPhase } from '../domain/ticket.ts';
 import { isGated } from './claims.ts';
@@ -118,6 +119,6 @@ function stepFinal(world: World, ticket: Ticket, steps: Steps): void {
   else steps.do({ kind: 'DeleteTicket', ticket, because: 'kept long enough' });
 }
 
-function move(steps: Steps, ticket: Ticket, phase: TicketPhase, reason: string, message: string): void {
+function move(steps: Steps, ticket: Ticket, phase: TicketPhase, reason: TicketReason, message: string): void {
   steps.do({ kind: 'SetTicketPhase', ticket, phase, reason, message });
 }

@@ -39,7 +39,7 @@ describe('logEngine', () => {
     const { events, lines } = watched();
     const wake: Command = { kind: 'Wake', pod: makePod(), node: makeNode().name };
     const ticket = makeTicket({ name: 't' });
-    const phase: Command = { kind: 'SetTicketPhase', ticket, phase: 'Restored', reason: 'r', message: 'm' };
+    const phase: Command = { kind: 'SetTicketPhase', ticket, phase: 'Restored', reason: 'Restored', message: 'm' };
     events.emit('command:done', { command: wake, outcome: 'done', error: null, tookMs: 4 });
     events.emit('command:done', { command: phase, outcome: 'moved', error: null, tookMs: 4 });
     events.emit('command:done', { command: wake, outcome: 'failed', error: new Error('503'), tookMs: 4 });
