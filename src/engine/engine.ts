@@ -16,6 +16,7 @@ import type {
 import { isOpenAndFree, sameIdentity } from './claims.ts';
 import { DecisionBook } from './decision-book.ts';
 import { EngineEvents } from './engine-events.ts';
+import { describeEngine, type EngineState } from './engine-state.ts';
 import { Executor } from './executor.ts';
 import { filter, prioritize } from './placement.ts';
 import { preempt } from './preempt.ts';
@@ -131,13 +132,20 @@ export class Engine implements ExtenderCallbacks {
     return isOpen ? { gate: true, reason: 'OpenTicket' } : { gate: false, reason: 'NoTicket' };
   }
 
-  /** Names and counts for `/debug/state`; no pod contents. */
-  describe(): object {
-    return {
-      decisions: [...this.#book.all()],
-      inFlight: this.#executor.inFlight(),
+  describe(): EngineState {
+    const { view, clock, settings, costs, onUnsynced, isLeader } = this.#options;
+    return describeEngine({
+      view,
+      book: this.#book,
+      reconciler: this.#reconciler,
+      executor: this.#executor,
+      nowMs: clock.now(),
+      settings,
+      costs,
+      onUnsynced,
+      leads: isLeader(),
       mayAct: this.mayAct,
-    };
+    });
   }
 
   #preempt(request: PreemptRequest): PreemptVerdict {

@@ -11,7 +11,7 @@ import { checkpointOf, restoreObstacle } from './saved-state.ts';
 import type { Steps, World } from './steps.ts';
 
 /** A ticket whose pod waits behind the gate. */
-interface Queued {
+export interface Queued {
   readonly ticket: Ticket;
   readonly pod: Pod;
   readonly checkpoint: Checkpoint | undefined;
@@ -54,7 +54,7 @@ export function admissionSteps(world: World, steps: Steps): void {
 }
 
 /** Open tickets whose claimed pod has no node yet. */
-function* queueOf(view: ClusterView): Iterable<Queued> {
+export function* queueOf(view: ClusterView): Iterable<Queued> {
   for (const ticket of view.tickets()) {
     if (ticket.claim === null || ticket.deleting) continue;
     if (ticket.phase !== 'Waiting' && ticket.phase !== 'Admitted' && ticket.phase !== 'Displacing') continue;
@@ -66,7 +66,7 @@ function* queueOf(view: ClusterView): Iterable<Queued> {
 }
 
 /** Highest priority first, then oldest, then name: total. */
-function byTurn(a: Queued, b: Queued): number {
+export function byTurn(a: Queued, b: Queued): number {
   return (
     b.ticket.priority - a.ticket.priority ||
     a.ticket.creationMs - b.ticket.creationMs ||
@@ -169,7 +169,8 @@ export function restoresUnderWay(on: NodeSnapshot): number {
   return count;
 }
 
-function suits(node: Node, { ticket, pod, checkpoint }: Queued): boolean {
+/** Whether `node` may take the pod at all, whatever room there is. */
+export function suits(node: Node, { ticket, pod, checkpoint }: Queued): boolean {
   if (!node.ready || node.unschedulable) return false;
   // Without its state it starts cold: anywhere, unless only the node that held it was allowed.
   if (checkpoint === undefined && ticket.restore.nodes === 'Same') return false;

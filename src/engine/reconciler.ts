@@ -66,6 +66,21 @@ export class Reconciler {
     this.poke();
   }
 
+  /** Preemptors that were turned away, for `/debug/state`. */
+  held(): readonly (Held & { readonly preemptor: PodUid })[] {
+    return [...this.#held].map(([preemptor, held]) => ({ preemptor, ...held }));
+  }
+
+  /** Nodes that are not chosen for a preemptor now, for `/debug/state`. */
+  refused(): readonly { readonly preemptor: string; readonly node: string; readonly untilMs: number }[] {
+    const nowMs = this.#options.clock.now();
+    const current = [...this.#refused].filter(([, untilMs]) => nowMs < untilMs);
+    return current.map(([key, untilMs]) => {
+      const [preemptor = '', node = ''] = key.split('/');
+      return { preemptor, node, untilMs };
+    });
+  }
+
   isRefused(preemptor: PodUid, node: NodeName): boolean {
     const untilMs = this.#refused.get(`${preemptor}/${node}`);
     return untilMs !== undefined && this.#options.clock.now() < untilMs;

@@ -10,6 +10,7 @@ import { format } from 'prettier';
 import { generate } from '../config/generated-file.ts';
 import { configurationKeys, type ConfigurationKey } from '../config/keys.ts';
 import { CONDITIONS, type ConditionEntry } from '../domain/condition-reasons.ts';
+import { DEBUG_FIELDS } from './debug-fields.ts';
 import { ERROR_CODES } from './error-codes.ts';
 import { EVENT_REASONS } from './event-reasons.ts';
 import { LABEL_VALUES } from './label-values.ts';
@@ -55,6 +56,10 @@ const TABLES: Readonly<Record<string, () => readonly Row[]>> = {
         return [code(kind), code(type), code(status), code(reason), meaning];
       });
     }),
+  ],
+  'debug-state': () => [
+    ['field', 'meaning'],
+    ...Object.entries(DEBUG_FIELDS).map(([field, meaning]) => [code(field), meaning]),
   ],
   errors: () => [
     ['code', 'HTTP status', 'worth a retry', 'message', 'meaning'],
