@@ -24,7 +24,7 @@ export const FROZEN_CAUSES: Readonly<Record<FrozenCause, string>> = {
 /** Why work or room was lost. Node-seconds: the largest share of its node that a pod requests, times seconds. */
 const LOSS_CAUSES = {
   Unsaved:
-    'Work since the start of a victim that was preempted without a checkpoint, by Reprieve or by kube-scheduler.',
+    'Work of a victim that was preempted without a checkpoint, by Reprieve or by kube-scheduler: since its start, and what it had continued.',
   Stale: 'Work of a victim from the moment its checkpoint is from until its eviction; none where it stood still.',
   NotContinued: 'Work that was counted as saved, when its ticket ended cold or abandoned.',
   Frozen: 'Room of a frozen pod, from the saved moment until it was gone or went on.',
