@@ -15,6 +15,8 @@ import { RESOURCES } from '../kube/resources.ts';
 import type { KubeTransport } from '../kube/transport.ts';
 import { narrate } from '../observe/narrator.ts';
 import type { Clock } from '../ports/clock.ts';
+import { SOLE_LEADER, type Leadership } from '../ports/leadership.ts';
+import { FencedTransport } from '../kube/fenced-transport.ts';
 
 export interface ReprieveOptions {
   readonly transport: KubeTransport;
@@ -22,7 +24,8 @@ export interface ReprieveOptions {
   readonly settings?: Partial<EngineSettings>;
   readonly costs?: Partial<CostModel>;
   readonly onUnsynced?: 'Hold' | 'PassThrough';
-  readonly isLeader?: () => boolean;
+  /** Absent: this process has no replicas. */
+  readonly leadership?: Leadership;
   /** Name of this process among its replicas; the pod's name in a cluster. */
   readonly instance: string;
   readonly random?: () => number;
@@ -55,13 +58,18 @@ export class Reprieve {
   readonly #recorder: EventRecorder;
   readonly #clock: Clock;
   readonly #instance: string;
+  readonly #leadership: Leadership;
   #isSynced = false;
+  /** The term in which the index was compared with the API server: only then this replica acts. */
+  #freshTerm: number | null = null;
 
   constructor(options: ReprieveOptions) {
-    const { transport, clock, instance } = options;
+    const { transport, clock, instance, leadership = SOLE_LEADER } = options;
     this.#clock = clock;
     this.#instance = instance;
+    this.#leadership = leadership;
     const client = new KubeClient(transport);
+    const writing = new KubeClient(new FencedTransport(transport, leadership));
     this.reader = new ClusterReader({
       transport,
       clock,
@@ -72,13 +80,13 @@ export class Reprieve {
     });
     this.engine = new Engine({
       view: this.index,
-      writer: new KubeClusterWriter({ client, clock, apply: (event) => this.index.apply(event) }),
+      writer: new KubeClusterWriter({ client: writing, clock, apply: (event) => this.index.apply(event) }),
       clock,
       settings: { ...DEFAULT_ENGINE_SETTINGS, ...options.settings },
       costs: { ...DEFAULT_COST_MODEL, ...options.costs },
       onUnsynced: options.onUnsynced ?? 'Hold',
       isSynced: () => this.#isSynced,
-      isLeader: options.isLeader ?? (() => true),
+      leadership: { term: () => this.#actingTerm() },
       readTickets: async (namespace, ownerUid) => {
         const labelSelector = `${OWNER_UID_LABEL}=${ownerUid}`;
         return (await client.list(RESOURCES.reprieves, { namespace, labelSelector })).map(ticketOf);
@@ -89,12 +97,17 @@ export class Reprieve {
         .slice(-3),
       onListenerError: options.onListenerError ?? (() => undefined),
     });
-    this.#recorder = new EventRecorder({ client, clock, instance });
+    this.#recorder = new EventRecorder({ client: writing, clock, instance });
     narrate(this.engine.events, this.index, this.#recorder);
   }
 
   get isSynced(): boolean {
     return this.#isSynced;
+  }
+
+  /** This replica decides and writes. */
+  get leads(): boolean {
+    return this.#actingTerm() !== null;
   }
 
   /** Resolves when the index holds the cluster and the engine answers. */
@@ -103,12 +116,30 @@ export class Reprieve {
     this.engine.start();
     await this.reader.synced;
     this.#isSynced = true;
+    await this.leadershipChanged();
+  }
+
+  /**
+   * To be called when {@link ReprieveOptions.leadership} says something else. A new leader first reads the records again:
+   * its watches may be behind the last writes of its predecessor, and what it does not see it would do a second time.
+   */
+  async leadershipChanged(): Promise<void> {
+    const term = this.#leadership.term();
+    if (term === null || !this.#isSynced || term === this.#freshTerm) return;
+    if (this.#leadership !== SOLE_LEADER) await this.reader.relist('ticket', 'checkpoint');
+    if (this.#leadership.term() !== term) return;
+    this.#freshTerm = term;
     this.engine.poke();
   }
 
   async stop(): Promise<void> {
     this.engine.stop();
     await this.reader.stop();
+  }
+
+  #actingTerm(): number | null {
+    const term = this.#leadership.term();
+    return term === this.#freshTerm ? term : null;
   }
 
   /** What `/debug/state` shows: names, counts and ages in seconds; no pod contents. */

@@ -1,11 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
+import { LeaderElection } from '../app/leader-election.ts';
 import { Reprieve } from '../app/reprieve.ts';
 import { defaultConfiguration, engineSettingsOf, type ReprieveConfiguration } from '../config/configuration.ts';
 import { loadConfiguration } from '../config/load.ts';
+import { ownNamespace } from '../config/namespace.ts';
 import { startServer } from '../http/server.ts';
+import { accessRights } from '../kube/access.ts';
 import { HttpTransport } from '../kube/http-transport.ts';
-import { loadKubeConfig } from '../kube/kube-config.ts';
+import { loadKubeConfig, type ClusterAccess } from '../kube/kube-config.ts';
+import { preflight } from '../kube/preflight.ts';
 import { measureEngine } from '../observe/engine-metrics.ts';
 import { AppError } from '../observe/error-codes.ts';
 import { measureEventLoop } from '../observe/event-loop-delay.ts';
@@ -14,7 +18,10 @@ import { measureLeadership } from '../observe/leader-metrics.ts';
 import { createLog } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
 import { measureWatches } from '../observe/watch-metrics.ts';
-import { systemClock } from '../ports/clock.ts';
+import { sleep, systemClock } from '../ports/clock.ts';
+
+/** How long the hand-over waits for writes under way; a follower must lead within a second of SIGTERM. */
+const LAST_WRITES_MS = 500;
 
 /** Runs until SIGTERM or SIGINT. Returns the exit code: 0 after a signal, 1 when it could not start. */
 export async function serve(options: { readonly config?: string }): Promise<number> {
@@ -41,15 +48,30 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
   }).catch((error: unknown) => {
     throw new AppError('KubeconfigUnusable', { cause: error instanceof Error ? error.message : String(error) }, error);
   });
+  const namespace = await ownNamespace(configuration.kubernetes.namespace);
+  await checkCluster(access, namespace, configuration);
+  // Two processes on one host differ by the bytes at the end.
+  const instance = `${hostname()}-${randomBytes(2).toString('hex')}`;
+  const election = configuration.leaderElection.enabled
+    ? new LeaderElection({
+        access,
+        settings: configuration.leaderElection,
+        namespace,
+        identity: instance,
+        podName: process.env['POD_NAME'] || null,
+        clock: systemClock,
+        log,
+      })
+    : null;
   const transport = new HttpTransport({ access });
   const reprieve = new Reprieve({
     transport,
     clock: systemClock,
+    ...(election && { leadership: election }),
     settings: engineSettingsOf(configuration),
     costs: configuration.extender.cost,
     onUnsynced: configuration.extender.onUnsynced,
-    // Two processes on one host differ by the bytes at the end.
-    instance: `${hostname()}-${randomBytes(2).toString('hex')}`,
+    instance,
     breathe: () => new Promise((resolve) => setImmediate(resolve)),
     onNotice: (notice) => log.warn(notice, 'reading the cluster'),
     onListenerError: (error) => log.error({ err: error }, 'a listener failed'),
@@ -58,8 +80,10 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
   const { engine, index } = reprieve;
   measureEngine({ metrics, engine, view: index, clock: systemClock });
   measureWatches(metrics, () => reprieve.reader.stats(), systemClock);
-  // Without an election this process leads as long as it runs.
-  measureLeadership(metrics, { isLeader: () => true, onChange: () => undefined });
+  measureLeadership(metrics, {
+    isLeader: () => reprieve.leads,
+    onChange: (listener) => election?.onChange(listener),
+  });
   const endMeasuring = measureEventLoop(metrics);
   logEngine(engine.events, log);
 
@@ -70,6 +94,7 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
       ready: reprieve.isSynced,
       reasons: reprieve.isSynced ? [] : ['the index is not complete yet'],
     }),
+    leads: () => reprieve.leads,
     debugState: () => reprieve.describe(),
     metrics,
     log,
@@ -78,13 +103,40 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
   });
   log.info({ address: server.address, port: server.port, apiServer: access.server }, 'listening');
   const ended = signalled();
-  void reprieve.start().then(() => log.info({ pods: index.count('pod'), nodes: index.count('node') }, 'synced'));
+  election?.onChange(() => void reprieve.leadershipChanged());
+  // A replica that cannot answer yet does not run for leadership.
+  void reprieve.start().then(() => {
+    log.info({ pods: index.count('pod'), nodes: index.count('node') }, 'synced');
+    election?.start();
+  });
   const signal = await ended;
   log.info({ signal }, 'stopping');
+  // The Lease goes first, so that the next leader acts while our last calls are still answered; before it, only the
+  // writes under way, which it would otherwise race with.
+  engine.stop();
+  await Promise.race([engine.idle(), sleep(systemClock, LAST_WRITES_MS)]);
+  await election?.release();
   await server.close();
   await reprieve.stop();
+  await election?.close();
   endMeasuring();
   await transport.close();
+}
+
+/** On connections of its own, so that none keeps a process alive that cannot start. */
+async function checkCluster(
+  access: ClusterAccess,
+  namespace: string,
+  { kubernetes, leaderElection }: ReprieveConfiguration,
+): Promise<void> {
+  const transport = new HttpTransport({ access });
+  try {
+    const rights = accessRights({ lease: leaderElection.enabled ? leaderElection.leaseName : null });
+    const patienceMs = kubernetes.startupTimeoutMs;
+    await preflight({ transport, access, clock: systemClock, patienceMs, namespace, rights });
+  } finally {
+    await transport.close();
+  }
 }
 
 function signalled(): Promise<NodeJS.Signals> {

@@ -31,7 +31,19 @@ export interface ReprieveConfiguration {
     readonly claimGraceMs: number;
     readonly ticketRetentionMs: number;
   };
-  readonly kubernetes: { readonly kubeconfig: string | null; readonly context: string | null };
+  readonly kubernetes: {
+    readonly kubeconfig: string | null;
+    readonly context: string | null;
+    readonly namespace: string | null;
+    readonly startupTimeoutMs: number;
+  };
+  readonly leaderElection: {
+    readonly enabled: boolean;
+    readonly leaseName: string;
+    readonly leaseDurationMs: number;
+    readonly renewDeadlineMs: number;
+    readonly retryPeriodMs: number;
+  };
   readonly log: { readonly level: LogLevel };
 }
 
@@ -56,7 +68,7 @@ export function engineSettingsOf({ saving, restore }: ReprieveConfiguration): En
 
 /** The value of a file that passed the schema. */
 export function resolved(file: ConfigurationFile): ReprieveConfiguration {
-  const { server, extender, saving, restore, kubernetes, log } = file;
+  const { server, extender, saving, restore, kubernetes, leaderElection, log } = file;
   const { cost } = extender;
   return {
     server,
@@ -83,7 +95,19 @@ export function resolved(file: ConfigurationFile): ReprieveConfiguration {
       claimGraceMs: ms(restore.claimGrace),
       ticketRetentionMs: ms(restore.ticketRetention),
     },
-    kubernetes,
+    kubernetes: {
+      kubeconfig: kubernetes.kubeconfig,
+      context: kubernetes.context,
+      namespace: kubernetes.namespace,
+      startupTimeoutMs: ms(kubernetes.startupTimeout),
+    },
+    leaderElection: {
+      enabled: leaderElection.enabled,
+      leaseName: leaderElection.leaseName,
+      leaseDurationMs: ms(leaderElection.leaseDuration),
+      renewDeadlineMs: ms(leaderElection.renewDeadline),
+      retryPeriodMs: ms(leaderElection.retryPeriod),
+    },
     log,
   };
 }

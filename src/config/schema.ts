@@ -175,7 +175,45 @@ const kubernetes = z.strictObject({
     'Kubeconfig file. Null: $KUBECONFIG, else the service account of this pod, else ~/.kube/config.',
   ),
   context: optionalText('Context in it; null: its current one.'),
+  namespace: optionalText(
+    'Namespace of Reprieve itself. Null: $POD_NAMESPACE, else that of the service account, else reprieve-system.',
+  ),
+  startupTimeout: duration(
+    10_000,
+    'How long to wait at the start for an API server that cannot be reached; then the process ends.',
+  ),
 });
+
+const SECOND_MS = 1000;
+
+const leaderElection = z
+  .strictObject({
+    enabled: z
+      .boolean({ error: () => 'true or false' })
+      .default(true)
+      .meta({ description: 'False only where there is one process and never two, as in a test.' }),
+    leaseName: text('Name of the Lease, in the namespace of Reprieve.').default('reprieve'),
+    leaseDuration: duration(
+      15_000,
+      'A follower takes over after it saw no renewal for this long. Rounded up to seconds.',
+      SECOND_MS,
+    ),
+    renewDeadline: duration(
+      10_000,
+      'A leader that could not renew for this long decides and writes nothing more.',
+      SECOND_MS / 2,
+    ),
+    retryPeriod: duration(2_000, 'Pause between renewals, and between the attempts of a follower.', SECOND_MS / 10),
+  })
+  .superRefine(({ leaseDuration, renewDeadline, retryPeriod }, context) => {
+    const tooLong = (key: string, input: string, message: string): void =>
+      context.addIssue({ code: 'custom', path: [key], input, message });
+    const renewMs = parseDuration(renewDeadline) ?? 0;
+    if (renewMs >= (parseDuration(leaseDuration) ?? 0))
+      tooLong('renewDeadline', renewDeadline, `a duration shorter than leaseDuration (${leaseDuration})`);
+    if ((parseDuration(retryPeriod) ?? 0) * 2 > renewMs)
+      tooLong('retryPeriod', retryPeriod, `at most half of renewDeadline (${renewDeadline})`);
+  });
 
 /** The configuration file as it is written, with its defaults. {@link resolved} makes the value the program uses. */
 export const configurationSchema = z.strictObject({
@@ -186,6 +224,9 @@ export const configurationSchema = z.strictObject({
   saving: saving.prefault({}).meta({ description: 'How victims are saved.' }),
   restore: restore.prefault({}).meta({ description: 'How displaced pods come back.' }),
   kubernetes: kubernetes.prefault({}).meta({ description: 'The API server.' }),
+  leaderElection: leaderElection
+    .prefault({})
+    .meta({ description: 'Which of several replicas decides and writes (a Lease, as other Kubernetes controllers).' }),
   log: z
     .strictObject({ level: choice(LOG_LEVELS, 'info', 'Least severe line that is written.') })
     .prefault({})

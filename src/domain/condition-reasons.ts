@@ -38,6 +38,12 @@ export const CONDITIONS = {
         Incompatible: { status: 'False', meaning: 'Started cold: the node is of another class than the checkpoint.' },
         ImagesDiffer: { status: 'False', meaning: 'Started cold: the pod runs other images than those saved.' },
         RestoreFailed: { status: 'False', meaning: 'Started cold: the restore itself failed; the message says how.' },
+        VictimRemains: {
+          status: 'False',
+          meaning: 'The displaced pod never went: nobody may continue it beside itself.',
+        },
+        HolderGone: { status: 'False', meaning: 'Only the node that held the state may restore it, and it is gone.' },
+        GateRemoved: { status: 'False', meaning: 'Somebody else lifted the gate before there was room: started cold.' },
         NotSaved: { status: 'False', meaning: 'The victim went before its state was saved.' },
         NobodyClaimed: { status: 'False', meaning: 'No pod came to continue it within `maxWait`.' },
         NameTaken: { status: 'False', meaning: 'Another pod has the name of the bare pod that was to come back.' },

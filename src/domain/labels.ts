@@ -22,6 +22,8 @@ export const DUMP_SPEED_ANNOTATION = 'reprieve.dev/dump-bytes-per-second';
 export const OWNER_UID_LABEL = 'reprieve.dev/owner-uid';
 /** Label of tickets and checkpoints: UID of the saved pod. */
 export const POD_UID_LABEL = 'reprieve.dev/pod-uid';
+/** Label of the leader's own pod, with the value `leader`; the extender Service selects it. */
+export const ROLE_LABEL = 'reprieve.dev/role';
 /** Finalizer of PodCheckpoints: the agent thaws the pod and removes the files first. */
 export const AGENT_FINALIZER = 'reprieve.dev/agent';
 /** Field manager and event source. */

@@ -37,7 +37,10 @@ export interface Pod {
   /** `metadata.deletionTimestamp`; null while it is not being deleted. */
   readonly deletionMs: number | null;
   readonly gates: readonly string[];
-  /** kube-scheduler found no node and was offered no preemption: an extender answered `{}`. It will not ask again by itself. */
+  /**
+   * kube-scheduler found no node and could not preempt: an extender answered `{}`, or nothing. It will not ask again by itself
+   * for minutes.
+   */
   readonly preemptionDeferred: boolean;
   /** Condition `DisruptionTarget=True` with reason `PreemptionByScheduler`. */
   readonly disruptionTarget: boolean;

@@ -24,6 +24,39 @@ export interface Policy {
     /** A ticket that nobody claimed for this long is abandoned. */
     readonly maxWaitMs: number;
   };
+  /** What its status says; null while that is not a whole report. */
+  readonly status: PolicyStatus | null;
+}
+
+/** How a policy works in the cluster as it is. */
+export interface PolicyReport {
+  /** The generation of the spec that was looked at. */
+  readonly observedGeneration: number;
+  /** False: it says something that cannot work. */
+  readonly accepted: PolicyFinding;
+  /** True: it shares pods with another policy of its precedence, or others rule all of its pods. */
+  readonly conflicted: PolicyFinding;
+  /** Pods that it selects, of those that hold room or wait for it. */
+  readonly selectedPods: number;
+  /** Those of them for which it is the policy. */
+  readonly rulingPods: number;
+  /** Those of these that would be saved if they had to go now. */
+  readonly protectedPods: number;
+}
+
+/** One condition of a policy. */
+export interface PolicyFinding {
+  readonly holds: boolean;
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** The report that a policy carries. */
+export interface PolicyStatus {
+  readonly report: PolicyReport;
+  /** Since when each finding holds, or does not; null where it does not say. */
+  readonly acceptedSinceMs: number | null;
+  readonly conflictedSinceMs: number | null;
 }
 
 /** All given parts must select the pod; a policy that gives none selects every pod outside kube-system. */

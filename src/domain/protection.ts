@@ -34,7 +34,7 @@ export function protectionOf(
   policies: readonly Policy[],
   namespaceLabels: Readonly<Record<string, string>>,
 ): Protection {
-  const policy = policies.find((candidate) => selectsPod(candidate, pod, namespaceLabels));
+  const policy = rulingPolicy(pod, policies, namespaceLabels);
   if (policy === undefined) {
     return pod.namespace === SYSTEM_NAMESPACE
       ? no('SystemNamespace', 'pods of kube-system are protected only by a policy that names the namespace')
@@ -50,12 +50,22 @@ export function protectionOf(
   return { protected: true, policy };
 }
 
+/** The policy of a pod, whether or not it protects it: the first of `policies` that selects it. */
+export function rulingPolicy(
+  pod: Pod,
+  policies: readonly Policy[],
+  namespaceLabels: Readonly<Record<string, string>>,
+): Policy | undefined {
+  return policies.find((candidate) => selectsPod(candidate, pod, namespaceLabels));
+}
+
 /** Which of two policies rules a pod that both select: higher precedence, then the older one, then the name. Total. */
 export function comparePolicies(a: Policy, b: Policy): number {
   return b.precedence - a.precedence || a.creationMs - b.creationMs || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
 }
 
-function selectsPod({ match }: Policy, pod: Pod, namespaceLabels: Readonly<Record<string, string>>): boolean {
+/** Whether the pod is among those the policy is about. */
+export function selectsPod({ match }: Policy, pod: Pod, namespaceLabels: Readonly<Record<string, string>>): boolean {
   if (pod.namespace === SYSTEM_NAMESPACE && !namesSystemNamespace(match)) return false;
   if (match.priorityClassNames !== null && !match.priorityClassNames.includes(pod.priorityClassName)) return false;
   if (match.podSelector !== null && !selects(match.podSelector, pod.labels)) return false;

@@ -1,5 +1,6 @@
 import type { NodeName, PodUid } from './ids.ts';
 import type { PodOwner } from './pod.ts';
+import type { Policy } from './policy.ts';
 import type { Resources } from './resources.ts';
 import type { LabelSelector } from './selector.ts';
 import type { Toleration } from './pod.ts';
@@ -33,6 +34,15 @@ export interface PlannedVictim {
   readonly checkpoint: string | null;
   /** Whether the policy allows to evict it unsaved when its checkpoint fails. */
   readonly onFailure: 'Evict' | 'Refuse';
+  /** What else its policy said; null where the action is `evict`. */
+  readonly terms: VictimTerms | null;
+}
+
+/** What was promised to a victim, and stays so whatever becomes of the policy. */
+export interface VictimTerms {
+  readonly policy: string;
+  readonly maxDelayMs: number;
+  readonly restore: Policy['restore'];
 }
 
 export type VictimAction = 'checkpoint' | 'reuse' | 'evict';
@@ -81,12 +91,7 @@ export interface Ticket {
   readonly decision: Decision;
   /** Name of the PodCheckpoint that holds the state. */
   readonly checkpoint: string;
-  readonly restore: {
-    readonly nodes: 'Any' | 'Same';
-    readonly attempts: number;
-    readonly onFailure: 'ColdStart' | 'Hold';
-    readonly maxWaitMs: number;
-  };
+  readonly restore: Policy['restore'];
   readonly phase: TicketPhase;
   /** When it entered `phase`. */
   readonly phaseMs: number;

@@ -3,30 +3,44 @@ import { objectKey } from '../domain/ids.ts';
 import type { Pod } from '../domain/pod.ts';
 import { isFinal, type Ticket } from '../domain/ticket.ts';
 import type { ClusterView } from '../index/types.ts';
-import type { Steps, World } from './steps.ts';
+import { seesAll, WATCH_LAG_MS, type Steps, type World } from './steps.ts';
 
 /**
  * Binds tickets to the gated pods that will continue them (design 5.2). A pod for which nothing can be continued loses its
  * gate at once: it must not wait for what never comes.
  */
 export function claimSteps(world: World, steps: Steps): void {
-  const { view, nowMs, settings } = world;
+  const { view, nowMs, actingSinceMs, settings } = world;
   const taken = new Set<string>(); // uids of tickets that this pass has given away
-  const claimants = new Set<string>(); // uids of pods that hold a ticket
-  for (const ticket of view.tickets()) if (ticket.claim !== null) claimants.add(ticket.claim.uid);
+  const claimants = new Set<string>(); // uids of pods that hold an open ticket
+  const left = new Set<string>(); // uids of pods whose ticket has ended
+  for (const ticket of view.tickets()) {
+    if (ticket.claim === null) continue;
+    if (isFinal(ticket.phase)) left.add(ticket.claim.uid);
+    // A ticket that is going takes its claimant along no further, however long its own end takes.
+    else if (!ticket.deleting && !steps.isContested(ticket)) claimants.add(ticket.claim.uid);
+  }
 
   const gated = [...view.gatedPods()].sort((a, b) => a.creationMs - b.creationMs || (a.uid < b.uid ? -1 : 1));
   for (const pod of gated) {
     if (claimants.has(pod.uid) || pod.deletionMs !== null) continue;
-    const candidates = candidateTickets(view, pod).filter((ticket) => !taken.has(ticket.uid));
-    const ticket = candidates.find(isClaimable);
+    // The eviction of what it continues has begun, so the state is final. One that waited long enough takes no ticket that
+    // may have to wait on.
+    const candidates = candidateTickets(view, pod).filter(
+      (ticket) => !taken.has(ticket.uid) && !steps.isContested(ticket),
+    );
+    const graceEndMs = Math.max(pod.creationMs, actingSinceMs + WATCH_LAG_MS) + settings.claimGraceMs;
+    const isExpired = nowMs >= pod.creationMs + settings.maxGateMs;
+    const ticket = candidates.find(({ phase }) => phase === 'Waiting' || (phase === 'Displacing' && !isExpired));
     if (ticket !== undefined) {
       taken.add(ticket.uid);
       steps.do({ kind: 'Claim', ticket, pod });
-    } else if (candidates.length > 0 && nowMs < pod.creationMs + settings.claimGraceMs) {
+    } else if (candidates.length > 0 && nowMs < graceEndMs) {
       // The replacement came before we saw its predecessor's deletion: in a moment one of these is claimable.
-      steps.lookAgainAt(pod.creationMs + settings.claimGraceMs);
-    } else {
+      steps.lookAgainAt(graceEndMs);
+    } else if (left.has(pod.uid)) {
+      steps.do({ kind: 'Ungate', pod, as: null, because: 'TicketEnded' });
+    } else if (seesAll(world, steps)) {
       steps.do({ kind: 'Ungate', pod, as: null, because: 'NoMatchingTicket' });
     }
   }
@@ -49,11 +63,6 @@ function candidateTickets(view: ClusterView, pod: Pod): readonly Ticket[] {
 /** Somebody may still come to continue it. */
 export function isOpenAndFree(ticket: Ticket): boolean {
   return ticket.claim === null && !ticket.deleting && !isFinal(ticket.phase);
-}
-
-/** The eviction has begun, so the state is final. */
-function isClaimable(ticket: Ticket): boolean {
-  return ticket.phase === 'Displacing' || ticket.phase === 'Waiting';
 }
 
 /**

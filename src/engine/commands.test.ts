@@ -15,7 +15,7 @@ it('does not delete a ticket while its victim is being evicted', () => {
   const decision = makeDecision();
   const [victim] = decision.victims as [PlannedVictim];
   const order = { victim, frozenBy: null, preemptor: decision.preemptor };
-  expect(commandKey({ kind: 'DeleteTicket', ticket, because: '' })).toBe(
+  expect(commandKey({ kind: 'DeleteTicket', ticket, because: '', whileStands: null })).toBe(
     commandKey({ kind: 'Evict', order, victim, decision, unsaved: null }),
   );
 });

@@ -2,6 +2,7 @@ import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { TicketReason } from '../domain/condition-reasons.ts';
 import type { NodeName } from '../domain/ids.ts';
 import type { Pod } from '../domain/pod.ts';
+import type { Policy, PolicyReport } from '../domain/policy.ts';
 import type { Decision, PlannedVictim, Ticket, TicketPhase } from '../domain/ticket.ts';
 import type { CheckpointOrder, EvictionOrder, Placement, PodRef, TicketOrder } from '../ports/cluster-writer.ts';
 
@@ -11,7 +12,13 @@ import type { CheckpointOrder, EvictionOrder, Placement, PodRef, TicketOrder } f
  */
 export type Command =
   | { readonly kind: 'CreateTicket'; readonly order: TicketOrder }
-  | { readonly kind: 'DeleteTicket'; readonly ticket: Ticket; readonly because: string }
+  | {
+      readonly kind: 'DeleteTicket';
+      readonly ticket: Ticket;
+      readonly because: string;
+      /** Its victim, where the ticket goes because that goes on: with it gone after all, the ticket is what brings it back. */
+      readonly whileStands: PodRef | null;
+    }
   | { readonly kind: 'CreateCheckpoint'; readonly order: CheckpointOrder; readonly preemptor: PodRef }
   | {
       readonly kind: 'DeleteCheckpoint';
@@ -43,7 +50,8 @@ export type Command =
       readonly phase: TicketPhase;
       readonly reason: TicketReason;
       readonly message: string;
-    };
+    }
+  | { readonly kind: 'SetPolicyStatus'; readonly policy: Policy; readonly report: PolicyReport };
 
 type UngateReason =
   /** There is room: the pod is placed and restored. */
@@ -51,7 +59,9 @@ type UngateReason =
   /** It waited `maxGate`: autoscalers must see it. It is still restored where it lands. */
   | 'GateExpired'
   /** No ticket fits it: it starts cold. */
-  | 'NoMatchingTicket';
+  | 'NoMatchingTicket'
+  /** Its ticket ended before there was room for it: it starts cold. */
+  | 'TicketEnded';
 
 /** Commands about one object run one after the other: those with the same key never overlap. */
 export function commandKey(command: Command): string {
@@ -79,6 +89,8 @@ export function commandKey(command: Command): string {
       return `nomination:${command.pod.uid}`;
     case 'Ungate':
       return `gate:${command.pod.uid}`;
+    case 'SetPolicyStatus':
+      return `policy:${command.policy.uid}`;
     default:
       return command satisfies never;
   }
@@ -97,6 +109,8 @@ export function commandSignature(command: Command): string {
       return `${command.kind} ${command.order.decision.id}`;
     case 'CreateCheckpoint':
       return `${command.kind} ${command.order.name}`;
+    case 'SetPolicyStatus':
+      return `${command.kind} ${JSON.stringify(command.report)}`;
     case 'DeleteTicket':
     case 'DeleteCheckpoint':
     case 'ReleaseCheckpoint':

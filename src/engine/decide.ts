@@ -6,6 +6,7 @@ import { standsOn, type Pod } from '../domain/pod.ts';
 import type { Policy } from '../domain/policy.ts';
 import { protectionOf } from '../domain/protection.ts';
 import { dominantShare } from '../domain/resources.ts';
+import { whyUnfit } from '../domain/toleration.ts';
 import type { Decision, PlannedVictim } from '../domain/ticket.ts';
 import { planVictim, type CostModel, type VictimPlan } from '../domain/victim-cost.ts';
 import type { ClusterView, NodeSnapshot } from '../index/types.ts';
@@ -31,7 +32,7 @@ export type Choice =
   | { readonly kind: 'evictNow'; readonly candidate: PreemptCandidate }
   /** The best node's victims have to be saved first. */
   | { readonly kind: 'save'; readonly decision: Decision }
-  /** Offers are left out because they are excluded, or because the index sees none of their victims. */
+  /** Offers are left out because they are excluded or unfit, or because the index sees none of their victims. */
   | { readonly kind: 'none'; readonly because: 'AllReserved' | 'NoKnownVictims' };
 
 interface Offer {
@@ -74,8 +75,11 @@ export function decide(view: ClusterView, request: PreemptRequest, context: Deci
     return { kind: 'passThrough', candidates: offers.map(toCandidate) };
   }
 
+  // kube-scheduler's picture may be a moment older than ours: nobody is saved for a node that takes no pod any more.
+  const fit = offers.filter(({ on }) => whyUnfit(on.node, request.preemptor.tolerations) === null);
+  if (fit.length === 0) return { kind: 'none', because: 'AllReserved' };
   let best: PlannedOffer | null = null;
-  for (const offer of offers) {
+  for (const offer of fit) {
     const planned = planOffer(view, request.preemptor, offer, context);
     if (best === null || compareNodeOptions(planned, best) < 0) best = planned;
   }
@@ -175,6 +179,10 @@ function toDecision(view: ClusterView, preemptor: Pod, chosen: PlannedOffer, con
             ? (latestCheckpoint(view, pod)?.name ?? null)
             : null,
       onFailure: policy?.preemption.onFailure ?? 'Evict',
+      terms:
+        policy === null || plan.action === 'evict'
+          ? null
+          : { policy: policy.name, maxDelayMs: policy.preemption.maxDelayMs, restore: policy.restore },
     };
   });
   if (maxDelayMs === Number.POSITIVE_INFINITY) maxDelayMs = context.defaultMaxDelayMs;

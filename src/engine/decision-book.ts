@@ -12,6 +12,7 @@ import type { ClusterView } from '../index/types.ts';
 export class DecisionBook {
   readonly #open = new Map<PodUid, Decision>(); // preemptor -> its decision
   readonly #closed = new Set<string>(); // ids of decisions that are over but may still have tickets in phase Saving
+  readonly #overruled = new Set<string>(); // those of `#closed` that stood beside another one about the same preemptor
   /** When the last victim of a decision was seen gone. */
   readonly #emptiedMs = new Map<string, number>(); // decision id -> time
 
@@ -38,6 +39,19 @@ export class DecisionBook {
     }
   }
 
+  /** A decision of equal or higher priority uses `node`: it cannot be chosen for this preemptor. */
+  isTaken(node: NodeName, preemptor: { readonly uid: PodUid; readonly priority: number }): boolean {
+    for (const { preemptor: other } of this.on(node, preemptor.uid)) {
+      if (other.priority >= preemptor.priority) return true;
+    }
+    return false;
+  }
+
+  /** It was found open beside a newer one about the same preemptor, which stands. */
+  isOverruled(id: string): boolean {
+    return this.#overruled.has(id);
+  }
+
   open(decision: Decision): void {
     this.#open.set(decision.preemptor.uid, decision);
   }
@@ -49,6 +63,13 @@ export class DecisionBook {
     this.#emptiedMs.delete(decision.id);
   }
 
+  /** Forgets everything: what stands in tickets is adopted again. */
+  clear(): void {
+    this.#open.clear();
+    this.#closed.clear();
+    this.#emptiedMs.clear();
+  }
+
   emptiedAt(decision: Decision): number | undefined {
     return this.#emptiedMs.get(decision.id);
   }
@@ -57,7 +78,10 @@ export class DecisionBook {
     if (!this.#emptiedMs.has(decision.id)) this.#emptiedMs.set(decision.id, nowMs);
   }
 
-  /** Adopts decisions that only tickets know, and forgets closed ones that no ticket names any more. */
+  /**
+   * Adopts decisions that only tickets know, and forgets closed ones that no ticket names any more. Of two about one
+   * preemptor the newer stands, and the other one is over.
+   */
   refresh(view: ClusterView): void {
     const named = new Set<string>();
     for (const ticket of view.tickets()) {
@@ -67,9 +91,24 @@ export class DecisionBook {
       if (ticket.phase !== 'Saving' && ticket.phase !== 'Displacing') continue;
       if (ticket.deleting || this.#closed.has(decision.id)) continue;
       const known = this.#open.get(decision.preemptor.uid);
-      if (known === undefined || (known.id !== decision.id && known.decidedMs < decision.decidedMs))
-        this.open(decision);
+      if (known?.id === decision.id) continue;
+      if (known !== undefined) {
+        const older = isNewer(decision, known) ? known : decision;
+        this.close(older);
+        this.#overruled.add(older.id);
+        if (older === decision) continue;
+      }
+      this.open(decision);
     }
-    for (const id of this.#closed) if (!named.has(id)) this.#closed.delete(id);
+    for (const id of this.#closed) {
+      if (named.has(id)) continue;
+      this.#closed.delete(id);
+      this.#overruled.delete(id);
+    }
   }
+}
+
+/** Total, so that every process keeps the same one. */
+function isNewer(a: Decision, b: Decision): boolean {
+  return a.decidedMs > b.decidedMs || (a.decidedMs === b.decidedMs && a.id > b.id);
 }

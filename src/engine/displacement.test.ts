@@ -86,7 +86,12 @@ describe('commit', () => {
     const plain: PlannedVictim = { ...planned, uid: uidOf('plain'), name: 'plain', action: 'evict', checkpoint: null };
     const decision = makeDecision({ victims: [planned, second, plain] });
     const world = saving(decision)
-      .put('pod', frozenPod, makePod({ name: 'second', nodeName: 'n1' }), makePod({ name: 'plain', nodeName: 'n1' }))
+      .put(
+        'pod',
+        frozenPod,
+        makePod({ name: 'second', nodeName: 'n1' }),
+        makePod({ name: 'plain', nodeName: 'n1', notCheckpointable: 'hostPID' }),
+      )
       .put('checkpoint', saved);
     expect(world.commands()).toEqual(['CreateTicket second-uid-second']);
     world
@@ -110,7 +115,11 @@ describe('commit', () => {
     const plain: PlannedVictim = { ...planned, uid: uidOf('plain'), name: 'plain', action: 'evict', checkpoint: null };
     const world = saving(makeDecision({ victims: [planned, plain] }))
       .put('checkpoint', saved)
-      .put('pod', makePod({ ...frozenPod, deletionMs: 9_500 }), makePod({ name: 'plain', nodeName: 'n1' }));
+      .put(
+        'pod',
+        makePod({ ...frozenPod, deletionMs: 9_500 }),
+        makePod({ name: 'plain', nodeName: 'n1', notCheckpointable: 'hostPID' }),
+      );
     expect(world.commands()).toContain('Evict plain');
     expect(world.commands()).not.toContain('Evict pod');
   });
@@ -125,6 +134,91 @@ describe('commit', () => {
     expect(world.commands()).toContain('Wake high');
     world.nowMs += 60_000;
     expect(world.steps().closed).toMatchObject([{ because: 'NotBound' }]);
+  });
+});
+
+describe('a node that takes the preemptor no more', () => {
+  const taint = { key: 'gpu', value: 'a100', effect: 'NoExecute' } as const;
+  const cordon = {
+    key: 'node.kubernetes.io/unschedulable',
+    operator: 'Exists',
+    value: '',
+    effect: 'NoSchedule',
+  } as const;
+  const ready = (node: ReturnType<typeof makeNode>) =>
+    saving().put('checkpoint', saved).put('pod', frozenPod).put('node', node);
+  const unfit: Record<string, ReturnType<typeof makeNode>> = {
+    'node n1 is not ready': makeNode({ ready: false }),
+    'node n1 is cordoned': makeNode({ unschedulable: true }),
+    'node n1 has the taint gpu=a100:NoExecute, which is not tolerated': makeNode({ taints: [taint] }),
+  };
+  for (const [message, node] of Object.entries(unfit)) {
+    it(`evicts nobody more, and lets who is frozen go on: ${message}`, () => {
+      const w = ready(node);
+      expect(w.steps()).toMatchObject({ commands: [], closed: [{ because: 'NodeUnfit', message }] });
+      w.book.close(makeDecision());
+      expect(w.commands()).toEqual(['DeleteCheckpoint pod-uid-pod-d1']);
+    });
+  }
+
+  it('goes on where the preemptor tolerates it', () => {
+    const w = ready(makeNode({ unschedulable: true, taints: [taint] }));
+    const tolerations = [cordon, { ...cordon, key: 'gpu', effect: null }];
+    expect(w.put('pod', makePod({ ...nominated, tolerations })).commands()).toEqual(['Evict pod']);
+  });
+
+  it('leaves those alone whose deletion has begun: they come back by their tickets', () => {
+    const w = ready(makeNode({ ready: false })).put('pod', makePod({ ...frozenPod, deletionMs: 9_000 }));
+    expect(w.steps().closed).toMatchObject([{ because: 'NodeUnfit' }]);
+    w.book.close(makeDecision());
+    expect(w.commands()).toEqual(['SetTicketPhase pod-uid-pod Displacing Evicted']);
+  });
+});
+
+describe('what is not in view', () => {
+  const second: PlannedVictim = { ...planned, uid: uidOf('second'), name: 'second' };
+
+  it('evicts nobody for a preemptor that was not seen yet', () => {
+    const w = saving(makeDecision({ decidedMs: 9_000 }))
+      .put('checkpoint', saved)
+      .put('pod', frozenPod);
+    expect(w.remove('pod', high).commands()).toEqual([]);
+  });
+
+  it('is not taken for gone while another process may have written it a moment ago', () => {
+    const w = saving(makeDecision({ victims: [planned, second] }))
+      .put('checkpoint', saved)
+      .put('pod', frozenPod);
+    w.actingSinceMs = 9_000;
+    expect(w.commands()).toEqual([]);
+    expect(w.steps().wakeAtMs).toBe(14_000);
+    w.nowMs = 14_000;
+    expect(w.commands()).toEqual(['Evict pod']);
+  });
+
+  it('gives the preemptor time to appear after a takeover', () => {
+    const w = saving().remove('pod', high);
+    w.actingSinceMs = 9_000;
+    expect(w.steps()).toMatchObject({ closed: [], wakeAtMs: 14_000 });
+    w.nowMs = 14_000;
+    expect(w.steps().closed).toMatchObject([{ because: 'PreemptorGone' }]);
+  });
+
+  it('does not evict unsaved because a checkpoint to be reused has not come yet', () => {
+    const reused: PlannedVictim = { ...planned, action: 'reuse', checkpoint: 'older' };
+    const w = saving(makeDecision({ victims: [reused] })).remove('checkpoint', checkpoint);
+    w.actingSinceMs = 9_000;
+    expect(w.commands()).toEqual([]);
+    w.nowMs = 14_000;
+    expect(w.commands()).toEqual(['Evict pod unsaved']);
+  });
+
+  it('does not remove a checkpoint whose ticket may be on its way', () => {
+    const w = new TestWorld().put('node', makeNode()).put('pod', frozenPod).put('checkpoint', saved);
+    w.actingSinceMs = 9_000;
+    expect(w.commands()).toEqual([]);
+    w.nowMs = 14_000;
+    expect(w.commands()).toEqual(['DeleteCheckpoint pod-uid-pod-d1']);
   });
 });
 
@@ -215,6 +309,25 @@ describe('undo', () => {
   it('removes a checkpoint that holds a pod frozen for nobody', () => {
     const world = new TestWorld().put('node', makeNode()).put('pod', frozenPod).put('checkpoint', saved);
     expect(world.commands()).toEqual(['DeleteCheckpoint pod-uid-pod-d1']);
+  });
+
+  it('removes a checkpoint that the ticket of its pod does not name', () => {
+    const other = makeCheckpoint({ name: 'pod-uid-pod-d0', podUid: pod.uid });
+    expect(saving().put('checkpoint', other).commands()).toEqual(['DeleteCheckpoint pod-uid-pod-d0']);
+  });
+
+  it('deletes the ticket only while its victim stands', () => {
+    const w = saving().remove('checkpoint', checkpoint);
+    w.book.close(makeDecision());
+    expect(w.steps().commands).toMatchObject([{ kind: 'DeleteTicket', whileStands: { uid: pod.uid } }]);
+  });
+
+  it('keeps the ticket of a victim that others ended while it was held', () => {
+    const w = saving()
+      .put('checkpoint', saved)
+      .put('pod', makePod({ ...frozenPod, phase: 'Failed' }));
+    w.book.close(makeDecision());
+    expect(w.commands()).toEqual(['SetTicketPhase pod-uid-pod Displacing Evicted']);
   });
 
   it('releases a checkpoint whose node is gone with its agent', () => {

@@ -1,9 +1,13 @@
+import type { Checkpoint } from '../domain/checkpoint.ts';
 import { isTerminal, type Pod } from '../domain/pod.ts';
-import { isBeforeEviction, type Decision, type Ticket } from '../domain/ticket.ts';
+import { isBeforeEviction, type Decision, type PlannedVictim, type Ticket } from '../domain/ticket.ts';
+import { whyUnfit } from '../domain/toleration.ts';
+import type { ClusterView } from '../index/types.ts';
 import type { CloseReason } from './close-reasons.ts';
-import { checkpointOf } from './saved-state.ts';
-import type { Steps, World } from './steps.ts';
-import { victimState } from './victim-state.ts';
+import { deadlineOf, demandsSaving, mayGoUnsaved } from './decision-terms.ts';
+import { checkpointOf, isSaved } from './saved-state.ts';
+import { isGone, seesAll, WATCH_LAG_MS, type Steps, type World } from './steps.ts';
+import { victimState, type VictimState } from './victim-state.ts';
 
 /**
  * Prepare, commit, evict, undo (design 4), for all open decisions and for what closed ones left behind.
@@ -19,26 +23,23 @@ export function displacementSteps(world: World, steps: Steps): void {
 }
 
 function stepDecision(world: World, decision: Decision, steps: Steps): void {
-  const { view, nowMs } = world;
+  const { view } = world;
   const preemptor = view.pod(decision.preemptor.uid);
-  if (preemptor === undefined) steps.lookAgainAt(decision.decidedMs + WATCH_LAG_MS);
-  const over = whyNotNeeded(decision, preemptor, nowMs);
+  const over = whyNotNeeded(world, decision, preemptor, steps) ?? whyNotHere(world, decision, preemptor);
   if (over !== null) {
     steps.close(decision, over.because, over.message);
     return;
   }
-  if (view.node(decision.node) === undefined) {
-    steps.close(decision, 'NodeGone', `node ${decision.node} no longer exists`);
-    return;
-  }
 
-  const states = decision.victims.map((victim) => ({ victim, state: victimState(view, decision, victim, nowMs) }));
+  const deadlineMs = deadlineOf(view, decision);
+  const states = decision.victims.map((victim) => {
+    return { victim, state: victimState(world, decision, victim, { deadlineMs, steps }) };
+  });
   for (const { victim, state } of states) {
-    if (state.kind === 'failed' && victim.onFailure === 'Refuse') {
-      const because = state.reason === 'DeadlineExceeded' ? 'DeadlineExceeded' : 'CheckpointFailed';
-      steps.close(decision, because, `${victim.namespace}/${victim.name}: ${state.message}`);
-      return;
-    }
+    const obstacle = obstacleTo(world, decision, victim, state);
+    if (obstacle === null) continue;
+    steps.close(decision, obstacle.because, `${victim.namespace}/${victim.name}: ${obstacle.message}`);
+    return;
   }
 
   if (preemptor !== undefined && preemptor.nominatedNodeName !== decision.node) {
@@ -47,9 +48,12 @@ function stepDecision(world: World, decision: Decision, steps: Steps): void {
   const unfinished = states.filter(({ state }) => state.kind === 'unfinished');
   if (unfinished.length > 0) {
     for (const { state } of unfinished) if (state.kind === 'unfinished' && state.next !== null) steps.do(state.next);
-    steps.lookAgainAt(decision.deadlineMs);
+    steps.lookAgainAt(deadlineMs);
     return;
   }
+  // An eviction cannot be taken back: nobody goes for a preemptor that we have not seen, nor before one that we have not.
+  if (preemptor === undefined) return;
+  if (decision.victims.some(({ uid }) => view.pod(uid) === undefined && !isGone(world, uid, steps))) return;
   for (const { victim, state } of states) {
     if (state.kind !== 'ready' && state.kind !== 'failed') continue;
     steps.do({
@@ -67,8 +71,26 @@ function stepDecision(world: World, decision: Decision, steps: Steps): void {
   if (states.every(({ state }) => state.kind === 'gone')) stepEmptied(world, decision, preemptor, steps);
 }
 
+/** Why a victim may not be evicted as things stand, so that its decision is off; null where it may, or where that is still open. */
+function obstacleTo(
+  { view }: World,
+  decision: Decision,
+  victim: PlannedVictim,
+  state: VictimState,
+): { readonly because: CloseReason; readonly message: string } | null {
+  if (state.kind === 'failed' && !mayGoUnsaved(view, state.pod, victim)) {
+    const because = state.reason === 'DeadlineExceeded' ? 'DeadlineExceeded' : 'CheckpointFailed';
+    return { because, message: state.message };
+  }
+  if (state.kind === 'ready' && victim.action === 'evict') {
+    const policy = demandsSaving(view, state.pod, decision);
+    if (policy !== null) return { because: 'PolicyChanged', message: `policy ${policy.name} now wants it saved first` };
+  }
+  return null;
+}
+
 /** All victims have left: kube-scheduler binds the preemptor in milliseconds, unless the wake-up was lost or the room was. */
-function stepEmptied(world: World, decision: Decision, preemptor: Pod | undefined, steps: Steps): void {
+function stepEmptied(world: World, decision: Decision, preemptor: Pod, steps: Steps): void {
   const { bindGraceMs } = world.settings;
   const emptiedMs = world.book.emptiedAt(decision);
   if (emptiedMs === undefined) {
@@ -80,20 +102,30 @@ function stepEmptied(world: World, decision: Decision, preemptor: Pod | undefine
   if (waitedMs >= 12 * bindGraceMs) {
     steps.close(decision, 'NotBound', 'its victims are gone, and it was not bound: kube-scheduler may ask again');
   } else if (waitedMs >= bindGraceMs) {
-    if (preemptor !== undefined) steps.do({ kind: 'Wake', pod: preemptor, node: decision.node });
+    steps.do({ kind: 'Wake', pod: preemptor, node: decision.node });
     steps.lookAgainAt(world.nowMs + bindGraceMs);
   } else {
     steps.lookAgainAt(emptiedMs + bindGraceMs);
   }
 }
 
+interface Ending {
+  readonly because: CloseReason;
+  readonly message: string;
+}
+
 function whyNotNeeded(
+  { nowMs, actingSinceMs }: World,
   decision: Decision,
   preemptor: Pod | undefined,
-  nowMs: number,
-): { because: CloseReason; message: string } | null {
+  steps: Steps,
+): Ending | null {
   // kube-scheduler's watch may be ahead of ours: a preemptor that was just decided for may still be on its way to us.
-  if (preemptor === undefined && nowMs < decision.decidedMs + WATCH_LAG_MS) return null;
+  const seenByMs = Math.max(decision.decidedMs, actingSinceMs) + WATCH_LAG_MS;
+  if (preemptor === undefined && nowMs < seenByMs) {
+    steps.lookAgainAt(seenByMs);
+    return null;
+  }
   if (preemptor === undefined || isTerminal(preemptor) || preemptor.deletionMs !== null) {
     return { because: 'PreemptorGone', message: 'the preemptor is gone' };
   }
@@ -102,7 +134,17 @@ function whyNotNeeded(
   return null;
 }
 
-const WATCH_LAG_MS = 5_000;
+/**
+ * The node takes the preemptor no more: nobody else is evicted for it. Victims whose deletion has begun go on to their end,
+ * and come back by their tickets; should the preemptor be bound here after all, nothing was lost.
+ */
+function whyNotHere({ view }: World, { node }: Decision, preemptor: Pod | undefined): Ending | null {
+  const on = view.node(node);
+  if (on === undefined) return { because: 'NodeGone', message: `node ${node} no longer exists` };
+  // What it tolerates is not known before it is seen; until then nobody is evicted for it either.
+  const unfit = preemptor === undefined ? null : whyUnfit(on.node, preemptor.tolerations);
+  return unfit === null ? null : { because: 'NodeUnfit', message: `node ${node} ${unfit}` };
+}
 
 /** A ticket whose decision is over and whose victim was not evicted: the pod goes on as if nothing had been. */
 function stepLeftover(world: World, ticket: Ticket, steps: Steps): void {
@@ -111,17 +153,23 @@ function stepLeftover(world: World, ticket: Ticket, steps: Steps): void {
   const { view } = world;
   const victim = view.pod(ticket.pod.uid);
   if (victim === undefined || victim.deletionMs !== null) return; // its eviction was on the way: the ticket stands
+  if (isTerminal(victim) && isSaved(view, ticket)) return; // others ended it while it was held: it comes back as if evicted
   const because = `the preemption by ${ticket.decision.preemptor.namespace}/${ticket.decision.preemptor.name} is off`;
+  withdraw(world, ticket, victim, because, steps);
+}
+
+/** Undoes a ticket whose victim goes on: first its checkpoint, so that the node lets the pod go on, then itself. */
+export function withdraw({ view }: World, ticket: Ticket, victim: Pod, because: string, steps: Steps): void {
   const planned = ticket.decision.victims.find((candidate) => candidate.uid === ticket.pod.uid);
   const checkpoint = checkpointOf(view, ticket);
   if (planned?.action === 'checkpoint' && checkpoint !== undefined) {
     if (!checkpoint.deleting) steps.do({ kind: 'DeleteCheckpoint', checkpoint, undo: { victim, because } });
     return; // the ticket stays until the node has let the pod go on: a witness that something is still frozen
   }
-  steps.do({ kind: 'DeleteTicket', ticket, because });
+  steps.do({ kind: 'DeleteTicket', ticket, because, whileStands: victim });
 }
 
-/** Checkpoints made for an eviction without a ticket, and those that wait for an agent that is gone with its node. */
+/** Checkpoints made for an eviction that no ticket names, and those that wait for an agent that is gone with its node. */
 function stepOrphanedCheckpoints(world: World, steps: Steps): void {
   const { view } = world;
   for (const checkpoint of view.checkpoints()) {
@@ -129,8 +177,12 @@ function stepOrphanedCheckpoints(world: World, steps: Steps): void {
       if (view.node(checkpoint.nodeName) === undefined) steps.do({ kind: 'ReleaseCheckpoint', checkpoint });
       continue;
     }
-    if (checkpoint.keepFrozen && view.ticketOfVictim(checkpoint.podUid) === undefined) {
-      steps.do({ kind: 'DeleteCheckpoint', checkpoint, undo: null });
-    }
+    // It may be all that is left of a pod whose ticket is still on its way to us.
+    if (!checkpoint.keepFrozen || isNamed(view, checkpoint) || !seesAll(world, steps)) continue;
+    steps.do({ kind: 'DeleteCheckpoint', checkpoint, undo: null });
   }
+}
+
+function isNamed(view: ClusterView, { podUid, name }: Checkpoint): boolean {
+  return view.ticketOfVictim(podUid)?.checkpoint === name;
 }

@@ -3,6 +3,7 @@ import type { Decision } from '../domain/ticket.ts';
 import type { Command } from './commands.ts';
 import type { PreemptVerdict } from './callbacks.ts';
 import type { CloseReason } from './close-reasons.ts';
+import type { Contradiction } from './steps.ts';
 
 /** What the engine tells those who watch it: metrics, the log, the demo's timeline. Keys are `noun:what happened`. */
 export interface EngineEventMap {
@@ -11,6 +12,8 @@ export interface EngineEventMap {
   'decision:opened': { readonly decision: Decision };
   /** The decision is over: carried out (`Bound`) or not; what it left behind is undone. */
   'decision:closed': { readonly decision: Decision; readonly because: CloseReason; readonly message: string };
+  /** Records cannot all be true; `resolution` is under way. Told once for as long as it stands. */
+  'record:contradiction': Contradiction;
   /** A write came back. `failed` is retried with backoff. */
   'command:done': {
     readonly command: Command;

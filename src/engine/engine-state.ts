@@ -2,10 +2,11 @@ import { isFinal, type Decision, type PlannedVictim, type Ticket, type TicketPha
 import type { CostModel } from '../domain/victim-cost.ts';
 import type { ClusterView } from '../index/types.ts';
 import type { DecisionBook } from './decision-book.ts';
+import { deadlineOf } from './decision-terms.ts';
 import type { Executor } from './executor.ts';
 import { frozenPods, type FrozenCause } from './frozen-pods.ts';
 import type { Reconciler } from './reconciler.ts';
-import type { EngineSettings } from './steps.ts';
+import { Steps, type EngineSettings, type World } from './steps.ts';
 import { victimState, type VictimState } from './victim-state.ts';
 import { obstaclesInQueue, waitsFor, type NodeObstacles } from './waiting-cause.ts';
 
@@ -22,7 +23,7 @@ export interface EngineState {
   /** Preemptors that were turned away with nothing recorded, and are woken when they may be answered otherwise. */
   readonly held: readonly {
     readonly preemptor: string;
-    readonly node: string;
+    readonly nodes: readonly string[];
     readonly until: string;
     readonly age: number;
   }[];
@@ -100,11 +101,11 @@ export function describeEngine(parts: EngineParts): EngineState {
   return {
     leads,
     mayAct,
-    decisions: [...book.all()].map((decision) => describeDecision(view, decision, nowMs)),
-    held: reconciler.held().map(({ preemptor, node, until, sinceMs }) => {
-      return { preemptor: podName(preemptor), node, until: UNTIL[until], age: since(sinceMs) };
+    decisions: [...book.all()].map((decision) => describeDecision(reconciler.world(), decision)),
+    held: reconciler.wakes.held().map(({ preemptor, nodes, until, sinceMs }) => {
+      return { preemptor: podName(preemptor), nodes, until: UNTIL[until], age: since(sinceMs) };
     }),
-    refused: reconciler.refused().map(({ preemptor, node, untilMs }) => {
+    refused: reconciler.wakes.refused().map(({ preemptor, node, untilMs }) => {
       return { preemptor: podName(preemptor), node, left: -since(untilMs) };
     }),
     tickets: describeTickets(view, settings, nowMs),
@@ -120,12 +121,15 @@ export function describeEngine(parts: EngineParts): EngineState {
 }
 
 const UNTIL = {
-  synced: 'this process may act',
-  nodeFree: 'no other decision uses the node',
+  now: 'this process may act',
+  nodeFree: 'one of the nodes may be chosen again',
 } as const;
 
-function describeDecision(view: ClusterView, decision: Decision, nowMs: number): DecisionState {
-  const { id, preemptor, node, decidedMs, deadlineMs, victims } = decision;
+function describeDecision(world: World, decision: Decision): DecisionState {
+  const { view, nowMs } = world;
+  const { id, preemptor, node, decidedMs, victims } = decision;
+  const deadlineMs = deadlineOf(view, decision);
+  const look = { deadlineMs, steps: new Steps() };
   return {
     id,
     preemptor: nameOf(preemptor),
@@ -133,7 +137,7 @@ function describeDecision(view: ClusterView, decision: Decision, nowMs: number):
     node,
     age: (nowMs - decidedMs) / 1000,
     left: (deadlineMs - nowMs) / 1000,
-    victims: victims.map((victim) => describeVictim(victim, victimState(view, decision, victim, nowMs))),
+    victims: victims.map((victim) => describeVictim(victim, victimState(world, decision, victim, look))),
   };
 }
 

@@ -1,3 +1,4 @@
+import { SOLE_LEADER } from '../ports/leadership.ts';
 import { describe, expect, it } from 'vitest';
 import { makeNode, makePod, makePolicy, makeTicket } from '../../test/support/builders.ts';
 import type { NodeName, PodUid } from '../domain/ids.ts';
@@ -34,7 +35,7 @@ function setUp(overrides: Partial<EngineOptions> = {}) {
     costs: DEFAULT_COST_MODEL,
     onUnsynced: 'Hold',
     isSynced: () => synced,
-    isLeader: () => true,
+    leadership: SOLE_LEADER,
     readTickets: () => Promise.resolve([]),
     instanceId: 'abc',
     onListenerError: (error) => {
@@ -74,11 +75,31 @@ describe('preempt', () => {
   });
 
   it('writes nothing for a replica that does not lead', async () => {
-    const { engine, clock, index, writes } = setUp({ isLeader: () => false });
+    const { engine, clock, index, writes } = setUp({ leadership: { term: () => null } });
     index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
     expect(engine.preempt({ preemptor: high, candidates: [offer] }).reason).toBe('Unsynced');
     await clock.advance(60_000);
     expect(writes).toEqual([]);
+    engine.stop();
+  });
+
+  it('knows in a new term only what the records say', async () => {
+    let term: number | null = 1;
+    const { engine, clock, index, writes } = setUp({ leadership: { term: () => term } });
+    index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
+    expect(engine.preempt({ preemptor: high, candidates: [offer] }).reason).toBe('Saving');
+    term = null;
+    expect(engine.preempt({ preemptor: high, candidates: [offer] }).reason).toBe('Unsynced');
+    await clock.advance(1_000);
+    expect(writes).toEqual([]); // it never came to act on its decision
+    term = 2;
+    // Another replica led meanwhile, and has undone or finished everything: the old decision is not gone on with.
+    engine.poke();
+    await clock.advance(0);
+    expect(writes).not.toContain('createTicket');
+    expect(engine.preempt({ preemptor: high, candidates: [offer] }).reason).toBe('Saving');
+    await clock.advance(0);
+    expect(writes).toContain('createTicket');
     engine.stop();
   });
 
@@ -118,7 +139,7 @@ describe('describe', () => {
           victims: [{ pod: 'default/low', action: 'checkpoint', state: 'unfinished', waitsFor: 'CreateTicket' }],
         },
       ],
-      held: [{ preemptor: 'default/rival', node: 'n1', until: 'no other decision uses the node', age: 1 }],
+      held: [{ preemptor: 'default/rival', nodes: ['n1'], until: 'one of the nodes may be chosen again', age: 1 }],
       refused: [],
       resting: expect.arrayContaining([
         { about: 'pod:uid-low', failures: expect.any(Number), left: expect.any(Number) },
@@ -140,8 +161,60 @@ describe('describe', () => {
     setSynced(false);
     engine.preempt({ preemptor: high, candidates: [offer] });
     expect(engine.describe().held).toEqual([
-      { preemptor: 'default/high', node: 'n1', until: 'this process may act', age: 0 },
+      { preemptor: 'default/high', nodes: ['n1'], until: 'this process may act', age: 0 },
     ]);
+    engine.stop();
+  });
+});
+
+describe('a decision that a policy voids', () => {
+  it('is made again on the same node', async () => {
+    const { engine, clock, index, writes } = setUp();
+    const match = { ...makePolicy().match, priorityClassNames: ['saved'] };
+    index.apply({ type: 'upsert', kind: 'policy', value: makePolicy({ name: 'some', uid: 'some', match }) });
+    const saved = makePod({ name: 'saved', nodeName: 'n1', priorityClassName: 'saved' });
+    index.apply({ type: 'upsert', kind: 'pod', value: saved });
+    const both = { preemptor: high, candidates: [{ ...offer, victims: [low.uid, saved.uid] }] };
+    expect(engine.preempt(both)).toMatchObject({ reason: 'Saving', saving: 1 });
+    index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
+    await clock.advance(10_000);
+    expect(writes).toContain('nominate null');
+    expect(engine.preempt(both)).toMatchObject({ reason: 'Saving', saving: 2 });
+    engine.stop();
+  });
+});
+
+describe('the status of policies', () => {
+  it('is written by the leader once the index is complete', async () => {
+    const { engine, clock, index, writes, setSynced } = setUp();
+    setSynced(false);
+    index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
+    await clock.advance(60_000);
+    expect(writes).toEqual([]);
+    setSynced(true);
+    engine.poke();
+    await clock.advance(10_000);
+    expect(writes).toContain('setPolicyStatus');
+    engine.stop();
+  });
+
+  it('holds nobody up that is to be saved when it cannot be written', async () => {
+    const writes: string[] = [];
+    const writer = new Proxy({} as ClusterWriter, {
+      get: (_, method: string) => () => {
+        writes.push(method);
+        return method === 'setPolicyStatus' ? new Promise(() => undefined) : Promise.resolve('done');
+      },
+    });
+    const { engine, clock, index } = setUp({ writer });
+    for (let number = 0; number < 40; number++) {
+      index.apply({ type: 'upsert', kind: 'policy', value: makePolicy({ name: `p${number}`, uid: `p${number}` }) });
+    }
+    await clock.advance(0);
+    expect(writes).toContain('setPolicyStatus');
+    engine.preempt({ preemptor: high, candidates: [offer] });
+    await clock.advance(0);
+    expect(writes).toContain('createTicket');
     engine.stop();
   });
 });
@@ -176,7 +249,7 @@ describe('admitPod', () => {
   it('reads the tickets from the API server where the index may lag', async () => {
     const asked: string[] = [];
     const { engine } = setUp({
-      isLeader: () => false,
+      leadership: { term: () => null },
       readTickets: async (namespace, ownerUid) => {
         asked.push(`${namespace} ${ownerUid}`);
         return [makeTicket({ owner })];

@@ -2,6 +2,7 @@ import type { Ticket } from '../domain/ticket.ts';
 import type { CostModel } from '../domain/victim-cost.ts';
 import type { ClusterView } from '../index/types.ts';
 import type { Clock } from '../ports/clock.ts';
+import type { Leadership } from '../ports/leadership.ts';
 import type { ClusterWriter } from '../ports/cluster-writer.ts';
 import type {
   AdmissionRequest,
@@ -19,6 +20,7 @@ import { EngineEvents } from './engine-events.ts';
 import { describeEngine, type EngineState } from './engine-state.ts';
 import { Executor } from './executor.ts';
 import { filter, prioritize } from './placement.ts';
+import { PolicyReporter } from './policy-reporter.ts';
 import { preempt } from './preempt.ts';
 import { Reconciler } from './reconciler.ts';
 import type { EngineSettings } from './steps.ts';
@@ -33,14 +35,16 @@ export interface EngineOptions {
   readonly onUnsynced: 'Hold' | 'PassThrough';
   /** The index holds everything the API server had. */
   readonly isSynced: () => boolean;
-  /** This replica leads: it alone decides and writes. */
-  readonly isLeader: () => boolean;
+  readonly leadership: Leadership;
   /** Tickets of an owner, straight from the API server: for the webhook when the index may lag. */
   readonly readTickets: (namespace: string, ownerUid: string) => Promise<readonly Ticket[]>;
   /** Distinguishes the decision ids of two processes that decide in the same millisecond. Lower-case letters and digits. */
   readonly instanceId: string;
   readonly onListenerError: (error: unknown) => void;
 }
+
+/** Statuses of policies that are written at the same time. */
+const MAX_REPORTS_IN_FLIGHT = 2;
 
 /**
  * The whole of Reprieve's behaviour behind its ports: answers the callbacks from memory, and keeps the cluster moving
@@ -52,8 +56,12 @@ export class Engine implements ExtenderCallbacks {
   readonly #book = new DecisionBook();
   readonly #reconciler: Reconciler;
   readonly #executor: Executor;
+  readonly #reporter: PolicyReporter;
+  readonly #reports: Executor;
   #unsubscribe: (() => void) | null = null;
   #decisions = 0;
+  /** The term that the book and the reconciler were filled in. */
+  #term: number | null = null;
 
   constructor(options: EngineOptions) {
     this.#options = options;
@@ -68,32 +76,61 @@ export class Engine implements ExtenderCallbacks {
       mayAct: () => this.mayAct,
     });
     this.#executor = new Executor({ writer, clock, events: this.events, onSettled: () => this.#reconciler.poke() });
+    this.#reports = new Executor({
+      writer,
+      clock,
+      events: this.events,
+      onSettled: () => this.#reporter.write(),
+      maxInFlight: MAX_REPORTS_IN_FLIGHT,
+    });
+    this.#reporter = new PolicyReporter({ view, clock, mayAct: () => this.mayAct, executor: this.#reports });
   }
 
   start(): void {
-    this.#unsubscribe = this.#options.view.onChange(() => this.#reconciler.poke());
+    this.#unsubscribe = this.#options.view.onChange(() => this.poke());
     this.#reconciler.start(this.#executor);
+    this.#reporter.poke();
   }
 
+  /** Starts nothing more. What is under way comes back, unobserved. */
   stop(): void {
     this.#unsubscribe?.();
     this.#reconciler.stop();
     this.#executor.stop();
+    this.#reporter.stop();
+    this.#reports.stop();
   }
 
-  /** This process decides and writes: its index is complete, and it leads. */
+  /** Resolves when no write is under way. */
+  async idle(): Promise<void> {
+    await Promise.all([this.#executor.idle(), this.#reports.idle()]);
+  }
+
+  /**
+   * This process decides and writes: its index is complete, and it leads. Also notices a new term: another replica may have
+   * acted since the last one, and only the records know what it did.
+   */
   get mayAct(): boolean {
-    return this.#options.isSynced() && this.#options.isLeader();
+    const { isSynced, leadership } = this.#options;
+    const term = isSynced() ? leadership.term() : null;
+    if (term !== null && term !== this.#term) {
+      this.#term = term;
+      this.#book.clear();
+      this.#reconciler.reset();
+      this.#book.refresh(this.#options.view);
+    }
+    return term !== null;
   }
 
   /** Writes that wait for their answer. */
   get commandsInFlight(): number {
-    return this.#executor.inFlightCount;
+    return this.#executor.inFlightCount + this.#reports.inFlightCount;
   }
 
-  /** Something outside the index changed what may be done: synced, leadership. */
+  /** Something changed: the index, or what may be done (synced, leadership). */
   poke(): void {
     this.#reconciler.poke();
+    this.#reporter.poke();
   }
 
   filter(request: FilterRequest): FilterVerdict {
@@ -109,14 +146,7 @@ export class Engine implements ExtenderCallbacks {
   preempt(request: PreemptRequest): PreemptVerdict {
     const verdict = this.mayAct ? this.#preempt(request) : this.#unsynced(request);
     this.events.emit('preempt:answered', { preemptor: request.preemptor, verdict });
-    const first = request.candidates[0];
-    if (verdict.candidates.length === 0 && verdict.decisionId === null && first !== undefined) {
-      this.#reconciler.hold(
-        request.preemptor.uid,
-        first.node,
-        verdict.reason === 'AllReserved' ? 'nodeFree' : 'synced',
-      );
-    }
+    this.#reconciler.answered(request, verdict);
     return verdict;
   }
 
@@ -133,7 +163,7 @@ export class Engine implements ExtenderCallbacks {
   }
 
   describe(): EngineState {
-    const { view, clock, settings, costs, onUnsynced, isLeader } = this.#options;
+    const { view, clock, settings, costs, onUnsynced, leadership } = this.#options;
     return describeEngine({
       view,
       book: this.#book,
@@ -143,7 +173,7 @@ export class Engine implements ExtenderCallbacks {
       settings,
       costs,
       onUnsynced,
-      leads: isLeader(),
+      leads: leadership.term() !== null,
       mayAct: this.mayAct,
     });
   }
@@ -166,7 +196,7 @@ export class Engine implements ExtenderCallbacks {
         ? 'kube-scheduler asked anew'
         : `${request.preemptor.name} of higher priority takes the node`;
       this.events.emit('decision:closed', { decision, because: isOwn ? 'NotBound' : 'Superseded', message });
-      if (!isOwn) this.#reconciler.hold(decision.preemptor.uid, decision.node, 'nodeFree');
+      if (!isOwn) this.#reconciler.wake(decision.preemptor.uid, decision.node);
     }
     if (outcome.opened !== null) {
       this.#book.open(outcome.opened);

@@ -7,6 +7,8 @@ const FIRST_RETRY_MS = 200;
 const LAST_RETRY_MS = 30_000;
 /** Nominations and wake-ups change nothing we can see when others undo them at once; this bounds such a quarrel. */
 const PAUSES_MS: Partial<Record<Command['kind'], number>> = { Nominate: 1_000, Wake: 5_000 };
+/** A pod that stays parked however often it is woken is left to kube-scheduler's own flush, which comes every five minutes. */
+const LONGEST_PAUSES_MS: Partial<Record<Command['kind'], number>> = { Wake: 300_000 };
 
 /** What is remembered of the last command about an object. */
 interface Pause {
@@ -40,6 +42,7 @@ export class Executor {
   readonly #inFlight = new Map<string, { readonly command: Command; readonly sinceMs: number }>(); // object -> the command under way
   readonly #resting = new Map<string, Pause>(); // object -> its pause
   readonly #timers = new Set<Timer>(); // those that have not fired
+  readonly #awaitingIdle: (() => void)[] = [];
   #stopped = false;
 
   constructor(options: ExecutorOptions) {
@@ -82,6 +85,11 @@ export class Executor {
       .map(([key, { failures, untilMs }]) => ({ key, failures, untilMs }));
   }
 
+  /** Resolves when nothing is under way. */
+  async idle(): Promise<void> {
+    while (this.#inFlight.size > 0) await new Promise<void>((resolve) => this.#awaitingIdle.push(resolve));
+  }
+
   /** Starts nothing more. What is under way comes back, unobserved. */
   stop(): void {
     this.#stopped = true;
@@ -98,6 +106,7 @@ export class Executor {
       error = thrown;
     }
     this.#inFlight.delete(key);
+    if (this.#inFlight.size === 0) for (const resolve of this.#awaitingIdle.splice(0)) resolve();
     this.#rest(key, command, outcome);
     if (this.#stopped) return;
     this.#events.emit('command:done', { command, outcome, error, tookMs: this.#clock.now() - startMs });
@@ -114,7 +123,8 @@ export class Executor {
     const isDone = outcome === 'done';
     const isVain = isDone ? before?.done === signature : true;
     const failures = isVain ? (before?.failures ?? 0) + 1 : 0;
-    const retryMs = failures === 0 ? 0 : Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** (failures - 1));
+    const lastMs = LONGEST_PAUSES_MS[command.kind] ?? LAST_RETRY_MS;
+    const retryMs = failures === 0 ? 0 : Math.min(lastMs, FIRST_RETRY_MS * 2 ** (failures - 1));
     const pauseMs = Math.max(retryMs, isDone ? (PAUSES_MS[command.kind] ?? 0) : 0);
     const pause: Pause = { untilMs: this.#clock.now() + pauseMs, failures, done: isDone ? signature : null };
     this.#resting.set(key, pause);
@@ -140,18 +150,21 @@ export class Executor {
       case 'CreateTicket':
         return writer.createTicket(command.order);
       case 'DeleteTicket':
-        return writer.deleteTicket(command.ticket);
+        return writer.deleteTicket(command.ticket, command.whileStands);
       case 'CreateCheckpoint':
         return writer.createCheckpoint(command.order);
       case 'DeleteCheckpoint':
-        return writer.deleteCheckpoint(command.checkpoint);
+        return writer.deleteCheckpoint(command.checkpoint, command.undo?.victim ?? null);
       case 'ReleaseCheckpoint':
         return writer.releaseCheckpoint(command.checkpoint);
       case 'Nominate':
         return writer.nominate(command.pod, command.node);
       case 'Wake':
         // Only a change of a nomination that is not empty wakes kube-scheduler (facts: 3.2 #3).
-        if (command.pod.nominatedNodeName === null) await writer.nominate(command.pod, command.node);
+        if (command.pod.nominatedNodeName === null) {
+          const outcome = await writer.nominate(command.pod, command.node);
+          if (outcome !== 'done') return outcome;
+        }
         return writer.nominate(command.pod, null);
       case 'Evict':
         return writer.evict(command.order);
@@ -163,6 +176,8 @@ export class Executor {
         return writer.ungate(command.pod, command.as);
       case 'SetTicketPhase':
         return writer.setTicketPhase(command.ticket, command.phase, command.reason, command.message);
+      case 'SetPolicyStatus':
+        return writer.setPolicyStatus(command.policy, command.report);
       default:
         return command satisfies never;
     }

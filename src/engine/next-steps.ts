@@ -1,4 +1,5 @@
 import { claimSteps } from './claims.ts';
+import { contradictionSteps } from './contradictions.ts';
 import { displacementSteps } from './displacement.ts';
 import { admissionSteps } from './queue.ts';
 import { returnSteps } from './return.ts';
@@ -10,6 +11,7 @@ import { Steps, type World } from './steps.ts';
  */
 export function nextSteps(world: World): Steps {
   const steps = new Steps();
+  contradictionSteps(world, steps);
   displacementSteps(world, steps);
   claimSteps(world, steps);
   returnSteps(world, steps);

@@ -61,8 +61,13 @@ describe('filter', () => {
       .put('checkpoint', makeCheckpoint({ name: makeTicket().checkpoint, compatibility: 'v3' }));
     const pod = makePod({ name: 'back', ticket: makeTicket().name });
     expect(refusals(w, pod)).toEqual({ n3: 'cannot restore the checkpoint of this pod' });
-    const busy = ['r1', 'r2'].map((name) => makePod({ name, nodeName: 'n2', ticket: 'x' }));
-    expect(Object.keys(refusals(w.put('pod', ...busy), pod))).toEqual(['n2', 'n3']);
+    const busy = ['r1', 'r2'].map((name) => makePod({ name, nodeName: 'n2', ticket: name }));
+    const tickets = busy.map(({ name }) => makeTicket({ name, phase: 'Restoring', phaseMs: 9_000 }));
+    w.put('pod', ...busy).put('ticket', ...tickets);
+    expect(Object.keys(refusals(w, pod))).toEqual(['n2', 'n3']);
+    // One that runs and never reported is given up some time, and takes no place from then on.
+    w.put('ticket', ...tickets.map((ticket) => ({ ...ticket, phase: 'ColdStarted' as const })));
+    expect(Object.keys(refusals(w, pod))).toEqual(['n3']);
   });
 
   it('keeps it on the node that holds the state where the policy says so', () => {

@@ -37,7 +37,7 @@ export function filter(
   for (const name of request.nodeNames) {
     const on = view.node(name);
     if (on === undefined) continue;
-    const why = isReservedFor(view, book, on, pod) ? RESERVED : state && whyNotHere(on, state, maxRestores);
+    const why = isReservedFor(view, book, on, pod) ? RESERVED : state && whyNotHere(view, on, state, maxRestores);
     if (why !== null) refused.set(name, why);
   }
   return { refused };
@@ -62,10 +62,10 @@ function isReservedFor(view: ClusterView, book: DecisionBook, on: NodeSnapshot, 
   return false;
 }
 
-function whyNotHere(on: NodeSnapshot, state: SavedState, maxRestores: number): string | null {
+function whyNotHere(view: ClusterView, on: NodeSnapshot, state: SavedState, maxRestores: number): string | null {
   const obstacle = restoreObstacle(on.node, state);
   if (obstacle !== null) return OBSTACLES[obstacle];
-  return restoresUnderWay(on) >= maxRestores ? SATURATED : null;
+  return restoresUnderWay(view, on) >= maxRestores ? SATURATED : null;
 }
 
 /** `prioritize`: a restored pod is best where its state lies, then in the same zone, where the way is short. */

@@ -1,5 +1,5 @@
 import type { NodeName, PodUid } from '../domain/ids.ts';
-import { standsOn, type Pod } from '../domain/pod.ts';
+import { standsOn } from '../domain/pod.ts';
 import type { Decision } from '../domain/ticket.ts';
 import type { CostModel } from '../domain/victim-cost.ts';
 import type { ClusterView } from '../index/types.ts';
@@ -48,7 +48,7 @@ export function preempt(request: PreemptRequest, context: PreemptContext): Preem
     costs: context.costs,
     defaultMaxDelayMs: context.defaultMaxDelayMs,
     decisionId: context.newDecisionId(),
-    isExcluded: (node) => context.isRefused(request.preemptor.uid, node) || isTaken(book, node, request.preemptor),
+    isExcluded: (node) => context.isRefused(request.preemptor.uid, node) || book.isTaken(node, request.preemptor),
   });
   switch (choice.kind) {
     case 'passThrough':
@@ -96,14 +96,6 @@ function followUp(decision: Decision, context: PreemptContext): PreemptVerdict |
   const emptiedMs = book.emptiedAt(decision);
   const isFresh = emptiedMs === undefined || nowMs - emptiedMs < EMPTIED_GRACE_MS;
   return isFresh ? { ...about, reason: 'StillSaving', candidates: [] } : null;
-}
-
-/** Another decision of equal or higher priority uses this node. */
-function isTaken(book: DecisionBook, node: NodeName, preemptor: Pod): boolean {
-  for (const decision of book.on(node, preemptor.uid)) {
-    if (decision.preemptor.priority >= preemptor.priority) return true;
-  }
-  return false;
 }
 
 /** Decisions of lower priority on the chosen node: their preemptors will be asked about again, their victims are spared or ours. */

@@ -1,14 +1,15 @@
 import type { Checkpoint } from '../domain/checkpoint.ts';
-import type { NodeName } from '../domain/ids.ts';
-import type { Node, Taint } from '../domain/node.ts';
-import { isTerminal, type Pod, type Toleration } from '../domain/pod.ts';
+import type { Node } from '../domain/node.ts';
+import { isTerminal, type Pod } from '../domain/pod.ts';
 import { dominantShare, fits, subtractResources, type Resources } from '../domain/resources.ts';
 import { selects } from '../domain/selector.ts';
-import type { Ticket } from '../domain/ticket.ts';
+import { isFinal, type Ticket } from '../domain/ticket.ts';
+import { objectKey, type NodeName } from '../domain/ids.ts';
+import { whyUnfit } from '../domain/toleration.ts';
 import type { ClusterView, NodeSnapshot } from '../index/types.ts';
 import { isGated } from './claims.ts';
 import { checkpointOf, restoreObstacle } from './saved-state.ts';
-import type { Steps, World } from './steps.ts';
+import { seesAll, type Steps, type World } from './steps.ts';
 
 /** A ticket whose pod waits behind the gate. */
 export interface Queued {
@@ -27,36 +28,85 @@ export function admissionSteps(world: World, steps: Steps): void {
   const { nowMs, settings } = world;
   const room = new Room(world.view, settings.maxConcurrentRestoresPerNode);
   const waiting: Queued[] = [];
-  for (const entry of queueOf(world.view)) {
+  for (const entry of queueOf(world.view, steps)) {
     // Let go but not placed yet: its room is spoken for, wherever kube-scheduler will find it.
     if (!isGated(entry.pod)) room.take(entry, room.find(entry));
     else waiting.push(entry);
   }
   waiting.sort(byTurn);
-  for (const [position, entry] of waiting.entries()) {
+  let isHead = true;
+  for (const entry of waiting) {
     const { ticket, pod } = entry;
+    if (isVictimLeft(world.view, entry)) {
+      stepVictimLeft(world, entry, steps);
+      continue;
+    }
+    // Its watch may be behind that of the ticket: without it, the pod would be let go towards nothing.
+    if (entry.checkpoint === undefined && !seesAll(world, steps)) continue;
+    if (isHolderGone(world.view, entry)) {
+      stepHolderGone(world, entry, steps);
+      continue;
+    }
     const expiresMs = pod.creationMs + settings.maxGateMs;
-    const node = ticket.phase === 'Waiting' ? room.find(entry) : null;
+    const node = room.find(entry);
     if (node !== null) {
       room.take(entry, node);
       ungate(steps, entry, 'Admitted');
-    } else if (nowMs >= expiresMs && ticket.phase === 'Waiting') {
+    } else if (nowMs >= expiresMs) {
       ungate(steps, entry, 'GateExpired');
     } else {
-      steps.lookAgainAt(expiresMs > nowMs ? expiresMs : nowMs + 1000);
+      steps.lookAgainAt(expiresMs);
       const starvesAtMs = ticket.phaseMs + settings.starvationMs;
-      if (position === 0 && ticket.phase === 'Waiting') {
+      if (isHead) {
         if (nowMs >= starvesAtMs) room.reserveBest(entry);
         else steps.lookAgainAt(starvesAtMs);
       }
     }
+    isHead = false;
   }
 }
 
+/** The displaced pod's object is not gone: whatever its ticket says, nobody may continue it yet. */
+function isVictimLeft(view: ClusterView, { ticket }: Queued): boolean {
+  return ticket.phase !== 'Waiting' || view.pod(ticket.pod.uid) !== undefined;
+}
+
+/**
+ * A pod on a dead node, or one that ended and that nobody removes, may stay for ever. Its replacement does not: after
+ * `maxGate` the ticket ends, and so does the gate, as for everybody whose ticket has ended.
+ */
+function stepVictimLeft({ nowMs, settings }: World, { ticket, pod }: Queued, steps: Steps): void {
+  const expiresMs = pod.creationMs + settings.maxGateMs;
+  if (nowMs < expiresMs) steps.lookAgainAt(expiresMs);
+  else steps.move(ticket, 'ColdStarted', 'VictimRemains', 'the displaced pod was not gone within maxGate');
+}
+
+/** It may continue only where its state lies, and there is no such place. */
+function isHolderGone(view: ClusterView, { ticket, holder }: Queued): boolean {
+  return ticket.restore.nodes === 'Same' && (holder === null || view.node(holder) === undefined);
+}
+
+/**
+ * Let go with its ticket, it would be bound to a node that does not exist and be pending for ever; so it starts cold. Not
+ * at once where the policy says `onFailure: Hold`: somebody rather waits than loses the work, and a node that was stopped
+ * comes back under its name with its disk. But every ticket ends (design 7.4), a held one after `maxWait`.
+ */
+function stepHolderGone({ nowMs }: World, { ticket, holder }: Queued, steps: Steps): void {
+  const heldUntilMs = ticket.restore.onFailure === 'Hold' ? ticket.phaseMs + ticket.restore.maxWaitMs : nowMs;
+  if (nowMs < heldUntilMs) steps.lookAgainAt(heldUntilMs);
+  else
+    steps.move(
+      ticket,
+      'ColdStarted',
+      'HolderGone',
+      holder === null ? 'its state is gone' : `node ${holder} that held its state is gone`,
+    );
+}
+
 /** Open tickets whose claimed pod has no node yet. */
-export function* queueOf(view: ClusterView): Iterable<Queued> {
+export function* queueOf(view: ClusterView, steps: Steps): Iterable<Queued> {
   for (const ticket of view.tickets()) {
-    if (ticket.claim === null || ticket.deleting) continue;
+    if (ticket.claim === null || ticket.deleting || steps.isContested(ticket)) continue;
     if (ticket.phase !== 'Waiting' && ticket.phase !== 'Admitted' && ticket.phase !== 'Displacing') continue;
     const pod = view.pod(ticket.claim.uid);
     if (pod === undefined || pod.nodeName !== null || pod.deletionMs !== null) continue;
@@ -156,34 +206,27 @@ class Room {
   #restoresOn(on: NodeSnapshot): number {
     const known = this.#restoring.get(on.node.name);
     if (known !== undefined) return known;
-    const count = restoresUnderWay(on);
+    const count = restoresUnderWay(this.#view, on);
     this.#restoring.set(on.node.name, count);
     return count;
   }
 }
 
-/** Pods on this node that are to continue a ticket and have not reported yet. */
-export function restoresUnderWay(on: NodeSnapshot): number {
+/** Pods on this node that continue an open ticket and have not reported yet. */
+export function restoresUnderWay(view: ClusterView, on: NodeSnapshot): number {
   let count = 0;
-  for (const pod of on.pods) if (pod.ticket !== null && pod.restored === null && !isTerminal(pod)) count++;
+  for (const pod of on.pods) {
+    if (pod.ticket === null || pod.restored !== null || isTerminal(pod)) continue;
+    // One that never reports does not take a place for ever: its ticket ends some time.
+    const ticket = view.ticket(objectKey(pod.namespace, pod.ticket));
+    if (ticket !== undefined && !isFinal(ticket.phase)) count++;
+  }
   return count;
 }
 
 /** Whether `node` may take the pod at all, whatever room there is. */
 export function suits(node: Node, { ticket, pod, checkpoint }: Queued): boolean {
-  if (!node.ready || node.unschedulable) return false;
-  // Without its state it starts cold: anywhere, unless only the node that held it was allowed.
-  if (checkpoint === undefined && ticket.restore.nodes === 'Same') return false;
+  if (whyUnfit(node, pod.tolerations) !== null) return false;
   if (checkpoint !== undefined && restoreObstacle(node, { ticket, checkpoint }) !== null) return false;
-  if (pod.nodeSelector !== null && !selects(pod.nodeSelector, node.labels)) return false;
-  return node.taints.every((taint) => taint.effect === 'PreferNoSchedule' || isTolerated(taint, pod.tolerations));
-}
-
-function isTolerated(taint: Taint, tolerations: readonly Toleration[]): boolean {
-  return tolerations.some(
-    ({ key, operator, value, effect }) =>
-      (effect === null || effect === taint.effect) &&
-      (key === null || key === taint.key) &&
-      (operator === 'Exists' || value === taint.value),
-  );
+  return pod.nodeSelector === null || selects(pod.nodeSelector, node.labels);
 }

@@ -1,12 +1,13 @@
 import type { NodeName, PodUid } from '../domain/ids.ts';
 import type { ClusterView } from '../index/types.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
-import type { Command } from './commands.ts';
+import type { PreemptRequest, PreemptVerdict } from './callbacks.ts';
 import type { DecisionBook } from './decision-book.ts';
 import type { EngineEvents } from './engine-events.ts';
 import type { Executor } from './executor.ts';
 import { nextSteps } from './next-steps.ts';
-import type { EngineSettings, Steps } from './steps.ts';
+import { WATCH_LAG_MS, type EngineSettings, type Steps, type World } from './steps.ts';
+import { WakeList } from './wake-list.ts';
 
 export interface ReconcilerOptions {
   readonly view: ClusterView;
@@ -27,26 +28,32 @@ export class Reconciler {
   #executor: Executor | null = null;
   #pass: Timer | null = null;
   #alarm: { readonly atMs: number; readonly timer: Timer } | null = null;
-  /** Node attempts that failed, not to be repeated at once. */
-  readonly #refused = new Map<string, number>(); // `${preemptor}/${node}` -> until
-  /** Preemptors that were answered `{}` with nothing recorded: kube-scheduler will not ask again by itself. */
-  readonly #held = new Map<PodUid, Held>(); // preemptor -> how to wake it
-  /** What an earlier process left unanswered was looked for. */
-  #isCaughtUp = false;
+  readonly #wakes: WakeList;
+  /** Contradictions that were told of and still stand. */
+  #told: ReadonlySet<string> = new Set(); // `${kind} ${uid of the ticket}`
+  /** Null while this process may not act. */
+  #acting: { readonly sinceMs: number; readonly seen: Set<PodUid> } | null = null;
+  #unsubscribe: (() => void) | null = null;
   #stopped = false;
 
   constructor(options: ReconcilerOptions) {
     this.#options = options;
+    const { view, book, clock } = options;
+    this.#wakes = new WakeList(view, book, clock);
   }
 
   /** The executor calls back into the reconciler, so it is given afterwards. */
   start(executor: Executor): void {
     this.#executor = executor;
+    this.#unsubscribe = this.#options.events.on('command:done', ({ command, outcome }) => {
+      if (outcome === 'done') this.#wakes.done(command);
+    });
     this.poke();
   }
 
   stop(): void {
     this.#stopped = true;
+    this.#unsubscribe?.();
     this.#pass?.cancel();
     this.#alarm?.timer.cancel();
   }
@@ -60,98 +67,105 @@ export class Reconciler {
     });
   }
 
-  /** Remembers a preemptor that was turned away, so that it is woken when it may be answered otherwise. */
-  hold(preemptor: PodUid, node: NodeName, until: Held['until']): void {
-    this.#held.set(preemptor, { node, until, sinceMs: this.#options.clock.now() });
-    this.poke();
-  }
-
-  /** Preemptors that were turned away, for `/debug/state`. */
-  held(): readonly (Held & { readonly preemptor: PodUid })[] {
-    return [...this.#held].map(([preemptor, held]) => ({ preemptor, ...held }));
-  }
-
-  /** Nodes that are not chosen for a preemptor now, for `/debug/state`. */
-  refused(): readonly { readonly preemptor: string; readonly node: string; readonly untilMs: number }[] {
-    const nowMs = this.#options.clock.now();
-    const current = [...this.#refused].filter(([, untilMs]) => nowMs < untilMs);
-    return current.map(([key, untilMs]) => {
-      const [preemptor = '', node = ''] = key.split('/');
-      return { preemptor, node, untilMs };
-    });
-  }
-
-  isRefused(preemptor: PodUid, node: NodeName): boolean {
-    const untilMs = this.#refused.get(`${preemptor}/${node}`);
-    return untilMs !== undefined && this.#options.clock.now() < untilMs;
-  }
-
-  #run(): void {
-    const { view, book, clock, settings, mayAct } = this.#options;
-    if (this.#stopped || this.#executor === null || !mayAct()) return;
-    book.refresh(view);
-    this.#catchUp();
-    const steps = nextSteps({ view, book, nowMs: clock.now(), settings });
-    const commands: Command[] = [...steps.commands, ...this.#close(steps), ...this.#wakeHeld()];
-    for (const decision of steps.emptied) book.markEmptied(decision, clock.now());
-    // What a closed decision left behind is undone by the next pass.
-    if (steps.closed.length > 0) this.poke();
-    this.#executor.run(commands);
-    this.#setAlarm(steps.wakeAtMs);
-  }
-
-  /**
-   * Once, when this process begins to act: preemptors that were told `{}` by one that died before it wrote anything down.
-   * Nothing but kube-scheduler's flush after five minutes would bring them back.
-   */
-  #catchUp(): void {
-    const { view, book, clock } = this.#options;
-    if (this.#isCaughtUp) return;
-    this.#isCaughtUp = true;
-    const [any] = view.nodes();
-    if (any === undefined) return;
-    for (const pod of view.pendingPods()) {
-      if (!pod.preemptionDeferred || book.get(pod.uid) !== undefined) continue;
-      this.#held.set(pod.uid, { node: any.node.name, until: 'synced', sinceMs: clock.now() });
+  /** One that was turned away with nothing recorded is woken when it may be answered otherwise. */
+  answered({ preemptor, candidates }: PreemptRequest, verdict: PreemptVerdict): void {
+    if (verdict.candidates.length > 0) this.#wakes.release(preemptor.uid);
+    else if (verdict.decisionId === null && candidates.length > 0) {
+      const nodes = candidates.map(({ node }) => node);
+      this.#wakes.hold(preemptor.uid, nodes, verdict.reason === 'AllReserved' ? 'nodeFree' : 'now');
+      this.poke();
     }
   }
 
-  #close(steps: Steps): readonly Command[] {
+  /** A preemptor whose decision about `node` was closed: kube-scheduler looks for another one. */
+  wake(preemptor: PodUid, node: NodeName): void {
+    this.#wakes.hold(preemptor, [node], 'now');
+    this.poke();
+  }
+
+  /** Preemptors that were turned away, and nodes that are refused to one, for `/debug/state`. */
+  get wakes(): WakeList {
+    return this.#wakes;
+  }
+
+  /** A new term begins. Whom this process turned away while it did not lead still waits to be woken. */
+  reset(): void {
+    this.#acting = null;
+  }
+
+  isRefused(preemptor: PodUid, node: NodeName): boolean {
+    return this.#wakes.isRefused(preemptor, node);
+  }
+
+  /** The world as it is now. */
+  world(): World {
+    const { view, book, clock, settings } = this.#options;
+    const nowMs = clock.now();
+    const { sinceMs, seen } = this.#acting ?? { sinceMs: nowMs, seen: new Set<PodUid>() };
+    return { view, book, nowMs, actingSinceMs: sinceMs, seen, settings };
+  }
+
+  #run(): void {
+    const { view, book, clock, mayAct } = this.#options;
+    if (this.#stopped || this.#executor === null) return;
+    if (!mayAct()) {
+      this.#acting = null;
+      return;
+    }
+    const nowMs = clock.now();
+    this.#acting ??= { sinceMs: nowMs, seen: new Set() };
+    book.refresh(view);
+    const world = this.world();
+    const { actingSinceMs } = world;
+    const { seen } = this.#acting;
+    const steps = nextSteps(world);
+    if (nowMs < actingSinceMs + WATCH_LAG_MS) this.#see(seen);
+    else seen.clear();
+    this.#tell(steps);
+    this.#close(steps);
+    for (const decision of steps.emptied) book.markEmptied(decision, nowMs);
+    this.#wakes.holdParked();
+    this.#wakes.addTo(steps);
+    this.#executor.run(steps.commands);
+    this.#setAlarm(steps.wakeAtMs);
+  }
+
+  /** What is in view now and is not later is gone: the next pass need not wait until it might have come. */
+  #see(seen: Set<PodUid>): void {
+    const { view, book } = this.#options;
+    const see = (uid: PodUid): void => void (view.pod(uid) !== undefined && seen.add(uid));
+    for (const { pod, claim } of view.tickets()) {
+      see(pod.uid);
+      if (claim !== null) see(claim.uid);
+    }
+    for (const { victims } of book.all()) for (const { uid } of victims) see(uid);
+  }
+
+  #tell(steps: Steps): void {
+    const told = new Set<string>();
+    for (const contradiction of steps.contradictions) {
+      const key = `${contradiction.kind} ${contradiction.object.uid}`;
+      if (!told.has(key) && !this.#told.has(key)) this.#options.events.emit('record:contradiction', contradiction);
+      told.add(key);
+    }
+    this.#told = told;
+  }
+
+  #close(steps: Steps): void {
     const { view, book, clock, events, settings } = this.#options;
-    const commands: Command[] = [];
     for (const { decision, because, message } of steps.closed) {
       book.close(decision);
       events.emit('decision:closed', { decision, because, message });
       const preemptor = view.pod(decision.preemptor.uid);
       if (preemptor === undefined || preemptor.nodeName !== null || preemptor.deletionMs !== null) continue;
       if (because === 'CheckpointFailed' || because === 'DeadlineExceeded') {
-        this.#refused.set(`${preemptor.uid}/${decision.node}`, clock.now() + settings.retryNodeAfterMs);
-        this.hold(preemptor.uid, decision.node, 'synced');
+        this.#wakes.refuse(preemptor.uid, decision.node, clock.now() + settings.retryNodeAfterMs);
       }
-      if (preemptor.nominatedNodeName === decision.node)
-        commands.push({ kind: 'Nominate', pod: preemptor, node: null });
+      // Whatever ended it, kube-scheduler waits for room that nobody makes, and reserves some that the pod does not get.
+      this.#wakes.hold(preemptor.uid, [decision.node], 'now');
     }
-    const nowMs = clock.now();
-    for (const [key, untilMs] of this.#refused) if (nowMs >= untilMs) this.#refused.delete(key);
-    return commands;
-  }
-
-  #wakeHeld(): readonly Command[] {
-    const { view, book, clock } = this.#options;
-    const commands: Command[] = [];
-    for (const [uid, held] of this.#held) {
-      const pod = view.pod(uid);
-      // Not seen yet: `preempt` may have been answered before the watch brought the pod.
-      if (pod === undefined) {
-        if (clock.now() - held.sinceMs > FORGET_HELD_MS) this.#held.delete(uid);
-        continue;
-      }
-      const isSettled = pod.nodeName !== null || pod.deletionMs !== null || book.get(uid) !== undefined;
-      if (!isSettled && held.until === 'nodeFree' && !book.on(held.node, uid).next().done) continue;
-      this.#held.delete(uid);
-      if (!isSettled) commands.push({ kind: 'Wake', pod, node: held.node });
-    }
-    return commands;
+    // What a closed decision left behind is undone by the next pass.
+    if (steps.closed.length > 0) this.poke();
   }
 
   #setAlarm(atMs: number): void {
@@ -169,18 +183,6 @@ export class Reconciler {
     this.#alarm = { atMs, timer };
   }
 }
-
-/** A preemptor that was turned away. */
-interface Held {
-  /** A node to nominate it for and take it back: that is what wakes it. */
-  readonly node: NodeName;
-  /** `synced`: as soon as the engine may act. `nodeFree`: when no other decision uses `node` any more. */
-  readonly until: 'synced' | 'nodeFree';
-  readonly sinceMs: number;
-}
-
-/** A held preemptor that the watch never brought is not waited for. */
-const FORGET_HELD_MS = 600_000;
 
 /** Longer delays overflow the 32 bits of the platform's timers; looking early does no harm. */
 const MAX_TIMER_MS = 2_000_000_000;

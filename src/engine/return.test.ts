@@ -88,6 +88,150 @@ describe('phases', () => {
     expect(w.commands()).toEqual(['SetTicketPhase pod-uid-pod Waiting Queued']);
   });
 
+  describe('while the displaced pod does not go', () => {
+    const remains: Record<string, ReturnType<typeof makePod>> = {
+      'on a dead node': makePod({ name: 'pod', nodeName: 'n1', deletionMs: 9_000 }),
+      'as an ended pod that nobody removes': makePod({ name: 'pod', nodeName: 'n1', phase: 'Failed' }),
+    };
+    for (const [sentence, victim] of Object.entries(remains)) {
+      it(`lets the replacement go cold after maxGate (${sentence})`, () => {
+        const claimed = waiting({ phase: 'Displacing', claim: claimedBy('new') });
+        const w = world().put('ticket', claimed).put('pod', gated('new'), victim);
+        expect(w.commands()).toEqual([]);
+        expect(w.steps().wakeAtMs).toBe(9_000 + 300_000);
+        w.nowMs = 9_000 + 300_000;
+        expect(w.commands()).toEqual(['SetTicketPhase pod-uid-pod ColdStarted VictimRemains']);
+        w.put('ticket', { ...claimed, phase: 'ColdStarted', phaseMs: w.nowMs });
+        expect(w.commands()).toContain('Ungate new TicketEnded');
+        expect(w.steps().commands).toContainEqual(expect.objectContaining({ kind: 'Ungate', as: null }));
+      });
+    }
+
+    it('abandons a ticket that nobody could claim, after maxWait', () => {
+      const w = world()
+        .put('ticket', waiting({ phase: 'Displacing' }))
+        .put('pod', remains['on a dead node']!);
+      expect(w.commands()).toEqual([]);
+      expect(w.steps().wakeAtMs).toBe(3_600_000);
+      w.nowMs = 3_600_000;
+      expect(w.commands()).toEqual(['SetTicketPhase pod-uid-pod Abandoned VictimRemains']);
+    });
+
+    it('gives nobody to it who has waited long enough already', () => {
+      const w = world()
+        .put('ticket', waiting({ phase: 'Displacing' }))
+        .put('pod', gated('new'), remains['on a dead node']!);
+      expect(w.commands()).toContain('Claim pod-uid-pod new');
+      w.nowMs = 9_000 + 300_000;
+      expect(w.commands()).toEqual(['Ungate new NoMatchingTicket']);
+    });
+
+    it('restores nobody, whatever the ticket says', () => {
+      const w = world()
+        .put('ticket', waiting({ claim: claimedBy('new') }))
+        .put('pod', gated('new'), remains['on a dead node']!);
+      expect(w.commands()).toEqual([]);
+      w.nowMs = 9_000 + 300_000;
+      expect(w.commands()).toEqual(['SetTicketPhase pod-uid-pod ColdStarted VictimRemains']);
+    });
+  });
+
+  it('lets a gated pod go when its ticket ends, whatever ended it', () => {
+    const w = world()
+      .put('ticket', waiting({ phase: 'Abandoned', phaseMs: 9_000, claim: claimedBy('new') }))
+      .put('pod', gated('new'));
+    expect(w.commands()).toContain('Ungate new TicketEnded');
+  });
+
+  it('lets a gated pod go whose ticket is being deleted, however long that takes', () => {
+    const w = world()
+      .put('ticket', waiting({ deleting: true, claim: claimedBy('new') }))
+      .put('pod', gated('new'));
+    expect(w.commands()).toEqual(['Ungate new NoMatchingTicket']);
+  });
+
+  it('starts cold what somebody else let go', () => {
+    const w = world()
+      .put('ticket', waiting({ claim: claimedBy('new') }))
+      .put('pod', makePod({ name: 'new', owner }));
+    expect(w.commands()).toEqual(['SetTicketPhase pod-uid-pod ColdStarted GateRemoved']);
+  });
+
+  it('takes a claim back from a pod that is deleted before it has a node', () => {
+    const w = world()
+      .put('ticket', waiting({ claim: claimedBy('new') }))
+      .put('pod', gated('new', { deletionMs: 9_500 }));
+    expect(w.commands()).toEqual(['Claim pod-uid-pod -']);
+  });
+
+  describe('after a takeover, when the watches of one kind may lag behind those of another', () => {
+    const claim = claimedBy('new');
+    const early: Record<string, { given: () => TestWorld; later: string }> = {
+      'does not abandon a bare pod whose claimant is not in view': {
+        given: () => world().put('ticket', makeTicket({ claim })),
+        later: 'SetTicketPhase pod-uid-pod Abandoned PodDeleted',
+      },
+      'does not take a claim back because its pod is not in view': {
+        given: () => world().put('ticket', waiting({ phase: 'Restoring', claim })),
+        later: 'Claim pod-uid-pod -',
+      },
+      'does not queue a ticket because its victim is not in view': {
+        given: () => world().put('ticket', waiting({ phase: 'Displacing' })),
+        later: 'SetTicketPhase pod-uid-pod Waiting Queued',
+      },
+      'does not abandon a ticket because its checkpoint is not in view': {
+        given: () =>
+          world()
+            .remove('checkpoint', checkpoint)
+            .put('ticket', waiting({ phase: 'Displacing' })),
+        later: 'SetTicketPhase pod-uid-pod Abandoned NotSaved',
+      },
+      'does not let a pod go because its ticket is not in view': {
+        given: () => world().remove('checkpoint', checkpoint).put('pod', gated('new')),
+        later: 'Ungate new NoMatchingTicket',
+      },
+      'does not let a pod go anywhere because its checkpoint is not in view': {
+        given: () =>
+          world().remove('checkpoint', checkpoint).put('ticket', waiting({ claim })).put('pod', gated('new')),
+        later: 'Ungate new Admitted',
+      },
+    };
+    for (const [sentence, { given, later }] of Object.entries(early)) {
+      it(sentence, () => {
+        const w = given();
+        w.actingSinceMs = 9_000;
+        expect(w.commands()).toEqual([]);
+        expect(w.steps().wakeAtMs).toBe(14_000);
+        w.nowMs = 14_000;
+        expect(w.commands()).toEqual([later]);
+      });
+    }
+
+    it('takes for gone at once what was in view since then', () => {
+      const w = world().put('ticket', waiting({ phase: 'Displacing' }));
+      w.actingSinceMs = 9_000;
+      w.seen.add(uidOf('pod'));
+      expect(w.commands()).toEqual(['SetTicketPhase pod-uid-pod Waiting Queued']);
+    });
+
+    it('gives a gated pod its grace from when all is in view', () => {
+      const w = world()
+        .put(
+          'pod',
+          makePod({ name: 'pod', nodeName: 'n1', deletionMs: 9_000 }),
+          gated('new'),
+          makePod({ name: 'high' }),
+        )
+        .put('checkpoint', { ...checkpoint, ready: false })
+        .put('ticket', waiting({ phase: 'Saving' }));
+      w.actingSinceMs = 9_000;
+      w.nowMs = 18_999;
+      expect(w.commands()).not.toContain('Ungate new NoMatchingTicket');
+      w.nowMs = 19_000;
+      expect(w.commands()).toContain('Ungate new NoMatchingTicket');
+    });
+  });
+
   it('abandons what went unsaved, and says so', () => {
     const w = world()
       .put('checkpoint', { ...checkpoint, ready: false })
@@ -131,7 +275,10 @@ describe('phases', () => {
       .put('ticket', waiting({ claim }))
       .put('pod', makePod({ name: 'new', owner, ticket: 'pod-uid-pod' }));
     expect(w.commands()).toEqual(['SetTicketPhase pod-uid-pod Admitted Admitted']);
-    w.put('ticket', waiting({ claim, phase: 'Admitted' })).put('pod', makePod({ name: 'new', owner, nodeName: 'n2' }));
+    w.put('ticket', waiting({ claim, phase: 'Admitted' })).put(
+      'pod',
+      makePod({ name: 'new', owner, nodeName: 'n2', ticket: 'pod-uid-pod' }),
+    );
     expect(w.commands()).toEqual(['SetTicketPhase pod-uid-pod Restoring Placed']);
     w.put('ticket', waiting({ claim, phase: 'Restoring', phaseMs: 9_000 }));
     expect(w.commands()).toEqual([]);
@@ -140,6 +287,7 @@ describe('phases', () => {
         name: 'new',
         owner,
         nodeName: 'n2',
+        ticket: 'pod-uid-pod',
         restored: { succeeded, reason: 'CheckpointMissing', message: 'm' },
       });
     expect(w.put('pod', restored(true)).commands()).toEqual(['SetTicketPhase pod-uid-pod Restored Restored']);
@@ -234,14 +382,11 @@ describe('queue', () => {
   });
 
   it('restores no more at once on a node than it may', () => {
-    const restoring = (name: string, nodeName: string) => makePod({ name, nodeName, ticket: 'x', requests: cpus(1) });
-    const w = queued(entry('a', 1)).put(
-      'pod',
-      restoring('r1', 'n1'),
-      restoring('r2', 'n1'),
-      restoring('r3', 'n2'),
-      restoring('r4', 'n2'),
-    );
+    const w = queued(entry('a', 1));
+    for (const [name, nodeName] of Object.entries({ r1: 'n1', r2: 'n1', r3: 'n2', r4: 'n2' })) {
+      const { ticket } = entry(name, 1, { phase: 'Restoring' });
+      w.put('ticket', ticket).put('pod', makePod({ name, nodeName, ticket: ticket.name, requests: cpus(1) }));
+    }
     expect(admitted(w)).toEqual([]);
   });
 
@@ -263,6 +408,44 @@ describe('queue', () => {
     expect(admitted(w)).toEqual([]);
     w.remove('pod', makePod({ name: 'r1' }));
     expect(w.steps().commands).toMatchObject([{ kind: 'Ungate', as: { placement: { requiredNode: 'n1' } } }]);
+  });
+
+  describe('whose state lies on a node that is gone, and may go nowhere else', () => {
+    const same = { ...makePolicy().restore, nodes: 'Same' as const };
+    const lost = (restore: Ticket['restore']) => queued(entry('a', 1, { restore })).remove('node', makeNode());
+
+    it('ends the ticket, so that the pod starts cold', () => {
+      expect(lost(same).commands()).toEqual(['SetTicketPhase t-a ColdStarted HolderGone']);
+    });
+
+    it('ends it too when the state is gone with its record', () => {
+      const w = queued(entry('a', 1, { restore: same })).remove('checkpoint', checkpoint);
+      expect(w.commands()).toEqual(['SetTicketPhase t-a ColdStarted HolderGone']);
+    });
+
+    it('holds it where the policy says so, but not for ever', () => {
+      const w = lost({ ...same, onFailure: 'Hold' });
+      expect(w.commands()).toEqual([]);
+      w.nowMs = 9_000 + 300_000;
+      expect(w.commands()).toEqual([]);
+      expect(w.steps().wakeAtMs).toBe(3_600_000);
+      w.nowMs = 3_600_000;
+      expect(w.commands()).toEqual(['SetTicketPhase t-a ColdStarted HolderGone']);
+    });
+  });
+
+  it('lets a head starve that can go, not one whose predecessor is still there', () => {
+    const w = queued(
+      entry('stuck', 1, { priority: 9, phase: 'Displacing', pod: { ...makeTicket().pod, uid: uidOf('r1') } }),
+      entry('big', 4, { priority: 5 }),
+      entry('small', 1),
+    ).put(
+      'pod',
+      makePod({ name: 'r1', nodeName: 'n1', requests: cpus(4), deletionMs: 9_000 }),
+      makePod({ name: 'r2', nodeName: 'n2', requests: cpus(1) }),
+    );
+    w.nowMs = 120_000;
+    expect(admitted(w)).toEqual([]);
   });
 
   it('lets a pod go after maxGate, so that autoscalers see it', () => {

@@ -1,4 +1,6 @@
-import type { Decision } from '../domain/ticket.ts';
+import type { TicketReason } from '../domain/condition-reasons.ts';
+import type { PodUid } from '../domain/ids.ts';
+import type { Decision, Ticket, TicketPhase } from '../domain/ticket.ts';
 import type { ClusterView } from '../index/types.ts';
 import type { CloseReason } from './close-reasons.ts';
 import type { Command } from './commands.ts';
@@ -9,7 +11,32 @@ export interface World {
   readonly view: ClusterView;
   readonly book: DecisionBook;
   readonly nowMs: number;
+  /** When this process began to decide and write, after it did not. Until then another one may have. */
+  readonly actingSinceMs: number;
+  /** Pods of tickets and decisions that were in view since then; kept for as long as `seesAll` says no. */
+  readonly seen: ReadonlySet<PodUid>;
   readonly settings: EngineSettings;
+}
+
+/**
+ * How far the watches of different kinds may be apart. What another process wrote before it died may be seen in one kind and
+ * not yet in another.
+ */
+export const WATCH_LAG_MS = 5_000;
+
+/**
+ * Whether what is not in view may be taken for gone. Our own writes are in view at once; those of the process that acted
+ * before us come by the watches, each at its own pace. Looks again when it may.
+ */
+export function seesAll({ nowMs, actingSinceMs }: World, steps: Steps): boolean {
+  const sinceMs = actingSinceMs + WATCH_LAG_MS;
+  if (nowMs < sinceMs) steps.lookAgainAt(sinceMs);
+  return nowMs >= sinceMs;
+}
+
+/** A pod that is not in view is gone: it was seen before, or would be by now. */
+export function isGone(world: World, uid: PodUid, steps: Steps): boolean {
+  return world.view.pod(uid) === undefined && (world.seen.has(uid) || seesAll(world, steps));
 }
 
 /** The part of the configuration that steers the reconciler; durations in milliseconds. */
@@ -41,12 +68,34 @@ export const DEFAULT_ENGINE_SETTINGS: EngineSettings = {
   defaultMaxDelayMs: 60_000,
 };
 
+/** Records that cannot all be true: what a hand or a restored backup left. Metric label. */
+type ContradictionKind =
+  /** Tickets of two decisions about one preemptor are open. */
+  | 'TwoDecisions'
+  /** Two tickets claim one pod. */
+  | 'TwoClaims'
+  /** The victim of a ticket that says it was evicted runs, and nobody is about to evict it. */
+  | 'VictimRuns'
+  /** A ticket claims a pod that continues another one. */
+  | 'OtherTicket'
+  /** A pod continues a ticket that does not claim it. */
+  | 'ClaimLost';
+
+export interface Contradiction {
+  readonly kind: ContradictionKind;
+  readonly object: Ticket;
+  readonly what: string;
+  readonly resolution: string;
+}
+
 /** What to do now, and when to look again though nothing happens. */
 export class Steps {
   readonly commands: Command[] = [];
   readonly closed: { readonly decision: Decision; readonly because: CloseReason; readonly message: string }[] = [];
   /** Decisions whose victims have all left the node. */
   readonly emptied: Decision[] = [];
+  readonly contradictions: Contradiction[] = [];
+  readonly #contested = new Set<string>(); // uids of tickets
   wakeAtMs = Number.POSITIVE_INFINITY;
 
   do(command: Command): void {
@@ -55,6 +104,20 @@ export class Steps {
 
   close(decision: Decision, because: CloseReason, message: string): void {
     this.closed.push({ decision, because, message });
+  }
+
+  move(ticket: Ticket, phase: TicketPhase, reason: TicketReason, message: string): void {
+    this.do({ kind: 'SetTicketPhase', ticket, phase, reason, message });
+  }
+
+  /** Until it is resolved, `contradiction.object` is not moved along its phases. */
+  resolve(contradiction: Contradiction): void {
+    this.contradictions.push(contradiction);
+    this.#contested.add(contradiction.object.uid);
+  }
+
+  isContested(ticket: Ticket): boolean {
+    return this.#contested.has(ticket.uid);
   }
 
   lookAgainAt(ms: number): void {

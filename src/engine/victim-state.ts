@@ -1,11 +1,9 @@
 import { objectKey } from '../domain/ids.ts';
 import { standsOn, type Pod } from '../domain/pod.ts';
-import { protectionOf } from '../domain/protection.ts';
-import type { Decision, PlannedVictim, Ticket } from '../domain/ticket.ts';
-import type { Policy } from '../domain/policy.ts';
-import type { ClusterView } from '../index/types.ts';
+import type { Decision, PlannedVictim, Ticket, VictimTerms } from '../domain/ticket.ts';
 import type { Command } from './commands.ts';
 import { ticketNameOf } from './names.ts';
+import { seesAll, type Steps, type World } from './steps.ts';
 
 /**
  * Where one victim of a decision stands.
@@ -25,30 +23,37 @@ export type VictimState =
   /** It will not be saved. */
   | { readonly kind: 'failed'; readonly pod: Pod; readonly reason: string; readonly message: string };
 
-/** Defaults of ReprievePolicy.spec.restore, for a victim whose policy went away while it was being saved. */
-const DEFAULT_RESTORE: Policy['restore'] = {
-  nodes: 'Any',
-  attempts: 2,
-  onFailure: 'ColdStart',
-  maxWaitMs: 24 * 3_600_000,
-};
+interface VictimLook {
+  /** When saving must be done. */
+  readonly deadlineMs: number;
+  /** Told when to look again, where something may still come into view. */
+  readonly steps: Steps;
+}
 
-export function victimState(view: ClusterView, decision: Decision, victim: PlannedVictim, nowMs: number): VictimState {
+export function victimState(
+  world: World,
+  decision: Decision,
+  victim: PlannedVictim,
+  { deadlineMs, steps }: VictimLook,
+): VictimState {
+  const { view } = world;
+  const now = { nowMs: world.nowMs, deadlineMs };
   const pod = view.pod(victim.uid);
   if (!standsOn(pod, decision.node)) return { kind: 'gone' };
   if (pod.deletionMs !== null) return { kind: 'terminating' };
   if (victim.action === 'evict' || victim.checkpoint === null) return { kind: 'ready', pod, frozenBy: null };
 
   const ticket = view.ticketOfVictim(victim.uid);
-  if (ticket === undefined) return unfinished(createTicket(view, decision, victim, pod), decision, pod, nowMs);
+  if (ticket === undefined) return unfinished(createTicket(decision, victim, pod), pod, now);
   // Left over from an earlier decision about the same pod: it is undone first.
-  if (ticket.decision.id !== decision.id || ticket.deleting) return unfinished(null, decision, pod, nowMs);
+  if (ticket.decision.id !== decision.id || ticket.deleting) return unfinished(null, pod, now);
 
   const checkpoint = view.checkpoint(objectKey(victim.namespace, victim.checkpoint));
   if (checkpoint === undefined) {
+    if (victim.action === 'reuse' && !seesAll(world, steps)) return unfinished(null, pod, now);
     if (victim.action === 'reuse')
       return failed(pod, 'CheckpointGone', `checkpoint ${victim.checkpoint} no longer exists`);
-    return unfinished(createCheckpoint(decision, victim, ticket), decision, pod, nowMs);
+    return unfinished(createCheckpoint(decision, victim, ticket), pod, now);
   }
   if (checkpoint.failure !== null) return failed(pod, checkpoint.failure.reason, checkpoint.failure.message);
   if (victim.action === 'reuse') return { kind: 'ready', pod, frozenBy: null };
@@ -56,11 +61,15 @@ export function victimState(view: ClusterView, decision: Decision, victim: Plann
   if (checkpoint.ready && checkpoint.frozen && pod.frozenBy === checkpoint.name) {
     return { kind: 'ready', pod, frozenBy: checkpoint.name };
   }
-  return unfinished(null, decision, pod, nowMs);
+  return unfinished(null, pod, now);
 }
 
-function unfinished(next: Command | null, decision: Decision, pod: Pod, nowMs: number): VictimState {
-  if (nowMs < decision.deadlineMs) return { kind: 'unfinished', next };
+function unfinished(
+  next: Command | null,
+  pod: Pod,
+  { nowMs, deadlineMs }: { readonly nowMs: number; readonly deadlineMs: number },
+): VictimState {
+  if (nowMs < deadlineMs) return { kind: 'unfinished', next };
   return failed(pod, 'DeadlineExceeded', 'its checkpoint was not ready in time');
 }
 
@@ -68,13 +77,8 @@ function failed(pod: Pod, reason: string, message: string): VictimState {
   return { kind: 'failed', pod, reason, message };
 }
 
-function createTicket(view: ClusterView, decision: Decision, victim: PlannedVictim, pod: Pod): Command {
-  const protection = protectionOf(
-    pod,
-    view.node(decision.node)?.node,
-    view.policies(),
-    view.namespaceLabels(pod.namespace),
-  );
+function createTicket(decision: Decision, victim: PlannedVictim, pod: Pod): Command {
+  const { restore, policy } = victim.terms as VictimTerms;
   return {
     kind: 'CreateTicket',
     order: {
@@ -82,8 +86,8 @@ function createTicket(view: ClusterView, decision: Decision, victim: PlannedVict
       victim: { namespace: pod.namespace, name: pod.name, uid: pod.uid },
       planned: victim,
       decision,
-      restore: protection.protected ? protection.policy.restore : DEFAULT_RESTORE,
-      policyName: protection.protected ? protection.policy.name : '',
+      restore,
+      policyName: policy,
     },
   };
 }

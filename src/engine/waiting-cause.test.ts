@@ -54,6 +54,7 @@ describe('obstaclesInQueue', () => {
       makeNode({ name: 'nominated', compatibility: 'a' }),
       makeNode({ name: 'free', compatibility: 'a' }),
     );
+    w.put('ticket', makeTicket({ name: 'another', uid: 'another', phase: 'Restoring' }));
     w.put('pod', makePod({ name: 'coming', nodeName: 'busy', ticket: 'another' }));
     w.put('pod', makePod({ name: 'large', nodeName: 'full', requests: large }));
     w.put('pod', makePod({ name: 'next', nominatedNodeName: 'nominated', requests: large }));

@@ -4,6 +4,7 @@ import type { ClusterView, NodeSnapshot } from '../index/types.ts';
 import { isGated } from './claims.ts';
 import { byTurn, queueOf, restoresUnderWay, suits, type Queued } from './queue.ts';
 import { restoreObstacle } from './saved-state.ts';
+import { Steps } from './steps.ts';
 
 /** How many nodes stand in the way of a ticket, by the first reason each has. */
 export interface NodeObstacles {
@@ -52,22 +53,28 @@ export function obstaclesInQueue(
   maxRestores: number,
   limit: number,
 ): ReadonlyMap<string, NodeObstacles> {
-  const waiting = [...queueOf(view)].filter(({ pod, ticket }) => isGated(pod) && ticket.phase === 'Waiting');
+  const waiting = [...queueOf(view, new Steps())].filter(
+    ({ pod, ticket }) => isGated(pod) && ticket.phase === 'Waiting',
+  );
   const first = waiting.sort(byTurn).slice(0, limit);
   return new Map(first.map((entry) => [entry.ticket.uid, obstaclesOf(view, maxRestores, entry)]));
 }
 
 function obstaclesOf(view: ClusterView, maxRestores: number, entry: Queued): NodeObstacles {
   const obstacles: NodeObstacles = { incompatible: 0, unsuitable: 0, saturated: 0, full: 0, promised: 0 };
-  for (const on of view.nodes()) obstacles[obstacleOn(on, maxRestores, entry)]++;
+  for (const on of view.nodes()) obstacles[obstacleOn(view, on, { maxRestores, entry })]++;
   return obstacles;
 }
 
-function obstacleOn(on: NodeSnapshot, maxRestores: number, entry: Queued): keyof NodeObstacles {
+function obstacleOn(
+  view: ClusterView,
+  on: NodeSnapshot,
+  { maxRestores, entry }: { readonly maxRestores: number; readonly entry: Queued },
+): keyof NodeObstacles {
   const { ticket, checkpoint, pod } = entry;
   if (checkpoint !== undefined && restoreObstacle(on.node, { ticket, checkpoint }) !== null) return 'incompatible';
   if (!suits(on.node, entry)) return 'unsuitable';
-  if (restoresUnderWay(on) >= maxRestores) return 'saturated';
+  if (restoresUnderWay(view, on) >= maxRestores) return 'saturated';
   let { free } = on;
   for (const { requests } of on.nominated) free = subtractResources(free, requests);
   return fits(pod.requests, free) ? 'promised' : 'full';

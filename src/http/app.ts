@@ -31,6 +31,11 @@ export interface AppOptions {
   readonly metrics: Metrics;
   readonly log: Log;
   readonly tls: TlsConfiguration | null;
+  /**
+   * Whether this replica answers the extender verbs for good; absent: always. One that does not closes the connection after
+   * each answer: kube-scheduler keeps connections, and would stay with a former leader long after its Service has moved on.
+   */
+  readonly leads?: () => boolean;
   /** Longest body of an extender call. */
   readonly maxBodyBytes?: number;
 }
@@ -42,6 +47,7 @@ interface Route {
   readonly path: string;
   /** Whether the client must show its certificate, where an authority is configured. */
   readonly needsClient: boolean;
+  readonly isVerb?: true;
   readonly handle: Handler;
 }
 
@@ -57,10 +63,12 @@ export function createApp(options: AppOptions): Express {
   app.enable('case sensitive routing');
   app.enable('strict routing');
   const routes = routesOf(options);
-  for (const { method, path, needsClient, handle } of routes) {
+  const { leads = () => true } = options;
+  for (const { method, path, needsClient, isVerb, handle } of routes) {
     app.all(path, async (request, response) => {
       const isMethod = request.method === method || (method === 'GET' && request.method === 'HEAD');
       if (!isMethod) response.setHeader('Allow', method);
+      if (isVerb && !leads()) response.setHeader('Connection', 'close');
       send(
         response,
         isMethod ? await answered(request, needsClient, handle, options.tls) : refused('MethodNotAllowed', { method }),
@@ -86,6 +94,7 @@ function routesOf(options: AppOptions): readonly Route[] {
       method: 'POST',
       path: `/v1/${verb}`,
       needsClient: true,
+      isVerb: true,
       handle: recorded(options, verb, async (request) => {
         return handleExtender(callbacks, verb, await readRequestBody(request, maxBytes));
       }),

@@ -58,7 +58,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   if (options.tls === null) {
     server = createHttpServer(timeouts, app);
   } else {
-    const material = await readTlsMaterial(options.tls);
+    const material = await readTlsMaterial(options.tls, options.clock.now());
     const clients = { requestCert: options.tls.clientCaFile !== null, rejectUnauthorized: false };
     const https = createHttpsServer({ ...timeouts, ...clients, ...material.options }, app);
     watch = watchTls(https, options.tls, material, options);
@@ -98,7 +98,7 @@ function watchTls(
   let timer: Timer;
   const check = async (): Promise<void> => {
     try {
-      const next = await readTlsMaterial(settings);
+      const next = await readTlsMaterial(settings, clock.now());
       if (next.text !== current.text && !cancelled) {
         server.setSecureContext(next.options);
         current = next;

@@ -2,6 +2,7 @@ import { constants } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext, type SecureContextOptions, type TLSSocket } from 'node:tls';
 import type { TlsConfiguration } from '../config/configuration.ts';
+import { validityProblem } from '../kube/certificate.ts';
 import { AppError, type ErrorCode } from '../observe/error-codes.ts';
 
 /** The contents of the files, in a form that can be compared and given to a TLS server. */
@@ -10,8 +11,11 @@ export interface TlsMaterial {
   readonly text: string;
 }
 
-/** Reads the files and proves that they make a TLS server. Throws `TlsFilesInvalid`. */
-export async function readTlsMaterial({ certFile, keyFile, clientCaFile }: TlsConfiguration): Promise<TlsMaterial> {
+/** Reads the files and proves that they make a TLS server now. Throws `TlsFilesInvalid` or `ServingCertificateOutdated`. */
+export async function readTlsMaterial(
+  { certFile, keyFile, clientCaFile }: TlsConfiguration,
+  nowMs: number,
+): Promise<TlsMaterial> {
   try {
     const [cert, key, ca] = await Promise.all([
       readFile(certFile, 'utf8'),
@@ -28,8 +32,11 @@ export async function readTlsMaterial({ certFile, keyFile, clientCaFile }: TlsCo
       ...(ca !== null && { ca }),
     };
     createSecureContext(options); // throws when certificate and key do not belong together
+    const problem = validityProblem(cert, nowMs);
+    if (problem !== null) throw new AppError('ServingCertificateOutdated', { file: certFile, problem });
     return { options, text: [cert, key, ca].join('\n') };
   } catch (cause) {
+    if (cause instanceof AppError) throw cause;
     throw new AppError('TlsFilesInvalid', { cause: cause instanceof Error ? cause.message : String(cause) }, cause);
   }
 }

@@ -7,12 +7,21 @@ export class KubeApiError extends Error {
   readonly reason: string;
   /** How long the server asked to wait, or null. */
   readonly retryAfterMs: number | null;
+  /** Name of the object it is about (`details.name`), or null. */
+  readonly objectName: string | null;
 
-  constructor(status: number, reason: string, message: string, retryAfterMs: number | null = null) {
+  constructor(
+    status: number,
+    reason: string,
+    message: string,
+    retryAfterMs: number | null = null,
+    objectName: string | null = null,
+  ) {
     super(message);
     this.status = status;
     this.reason = reason;
     this.retryAfterMs = retryAfterMs;
+    this.objectName = objectName;
   }
 }
 
@@ -24,9 +33,12 @@ export function apiErrorOf(
   const body = response.body;
   let reason = '';
   let message = '';
+  let objectName: string | null = null;
   if (typeof body === 'object' && body !== null) {
     if ('reason' in body && typeof body.reason === 'string') reason = body.reason;
     if ('message' in body && typeof body.message === 'string') message = body.message;
+    const details = 'details' in body ? (body.details as { readonly name?: unknown } | null) : null;
+    if (typeof details?.name === 'string') objectName = details.name;
   } else if (typeof body === 'string') {
     message = body.slice(0, 500);
   }
@@ -36,11 +48,16 @@ export function apiErrorOf(
     reason,
     `${doing}: ${message || `HTTP ${response.status}`}`,
     Number.isFinite(retryAfterSeconds) ? retryAfterSeconds * 1000 : null,
+    objectName,
   );
 }
 
+/**
+ * There is no such object. A 404 that names none says that the path is not served: for a moment after its start an API
+ * server does not know its custom resources yet, and whoever took that for "gone" would forget what still exists.
+ */
 export function isNotFound(error: unknown): boolean {
-  return error instanceof KubeApiError && error.status === 404;
+  return error instanceof KubeApiError && error.status === 404 && error.objectName !== null;
 }
 
 export function isAlreadyExists(error: unknown): boolean {

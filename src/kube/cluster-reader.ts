@@ -28,7 +28,12 @@ export interface ClusterReaderOptions {
 export class ClusterReader {
   readonly #reflectors: ReadonlyMap<
     IndexedKind,
-    { readonly synced: Promise<void>; run(signal: AbortSignal): Promise<void>; stats(): ReflectorStats }
+    {
+      readonly synced: Promise<void>;
+      run(signal: AbortSignal): Promise<void>;
+      relist(): Promise<void>;
+      stats(): ReflectorStats;
+    }
   >;
   readonly #stop = new AbortController();
   #running: Promise<unknown> | null = null;
@@ -50,6 +55,11 @@ export class ClusterReader {
   isSynced(): boolean {
     for (const reflector of this.#reflectors.values()) if (!reflector.stats().synced) return false;
     return true;
+  }
+
+  /** Resolves when the index holds these kinds as they were at some moment after this call. */
+  async relist(...kinds: readonly IndexedKind[]): Promise<void> {
+    await Promise.all(kinds.map((kind) => this.#reflectors.get(kind)?.relist() ?? Promise.resolve()));
   }
 
   /** Ends all watches; resolves when nothing more will reach the index. */

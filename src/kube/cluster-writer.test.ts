@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { NodeName, PodUid } from '../domain/ids.ts';
 import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { Pod } from '../domain/pod.ts';
+import type { PolicyReport } from '../domain/policy.ts';
 import type { Ticket } from '../domain/ticket.ts';
 import type { IndexEvent } from '../index/types.ts';
 import type { CheckpointOrder, PodRef, TicketOrder } from '../ports/cluster-writer.ts';
@@ -12,6 +13,7 @@ import { KubeClient } from './client.ts';
 import { KubeClusterWriter } from './cluster-writer.ts';
 import { checkpointOf } from './project/checkpoint.ts';
 import { podOf } from './project/pod.ts';
+import { policyOf } from './project/policy.ts';
 import { restoreShapeOf } from './project/restore-shape.ts';
 import { ticketOf } from './project/ticket.ts';
 import { RESOURCES } from './resources.ts';
@@ -85,6 +87,7 @@ const thawed = { type: 'reprieve.dev/Frozen', status: 'False', reason: 'Thawed',
 const preemptor: PodRef = { namespace: 'default', name: 'urgent', uid: 'p-uid' as PodUid };
 
 function ticketOrder(victim: PodRef, decisionId = 'd1'): TicketOrder {
+  const restore = { nodes: 'Any', attempts: 2, onFailure: 'ColdStart', maxWaitMs: 5_400_000 } as const;
   const planned = {
     uid: victim.uid,
     namespace: victim.namespace,
@@ -92,6 +95,7 @@ function ticketOrder(victim: PodRef, decisionId = 'd1'): TicketOrder {
     action: 'checkpoint',
     checkpoint: CHECKPOINT,
     onFailure: 'Evict',
+    terms: { policy: 'batch', maxDelayMs: 60_000, restore },
   } as const;
   return {
     name: 'web-0-ticket',
@@ -106,7 +110,7 @@ function ticketOrder(victim: PodRef, decisionId = 'd1'): TicketOrder {
       decidedMs: NOW_MS,
       deadlineMs: NOW_MS + 60_250,
     },
-    restore: { nodes: 'Any', attempts: 2, onFailure: 'ColdStart', maxWaitMs: 5_400_000 },
+    restore,
     policyName: 'batch',
   };
 }
@@ -224,12 +228,12 @@ describe('checkpoints', () => {
       deadline: '2026-01-01T12:01:30.250Z',
     });
     const checkpoint = await checkpointNow();
-    expect(await writer.deleteCheckpoint(checkpoint)).toBe('done');
+    expect(await writer.deleteCheckpoint(checkpoint, null)).toBe('done');
     expect((await checkpointNow()).deleting).toBe(true);
     expect(await writer.createCheckpoint(order)).toBe('moved');
     expect(await writer.releaseCheckpoint(checkpoint)).toBe('done');
     await expect(checkpointNow()).rejects.toThrow(/not found/);
-    expect(await writer.deleteCheckpoint(checkpoint)).toBe('done');
+    expect(await writer.deleteCheckpoint(checkpoint, null)).toBe('done');
     expect(await writer.releaseCheckpoint(checkpoint)).toBe('done');
   });
 });
@@ -376,9 +380,27 @@ describe('recreatePod', () => {
 
   it('is moved without its ticket', async () => {
     const ticket = await createdTicket(await createPod('web-0'));
-    expect(await writer.deleteTicket(ticket)).toBe('done');
-    expect(await writer.deleteTicket(ticket)).toBe('done');
+    expect(await writer.deleteTicket(ticket, null)).toBe('done');
+    expect(await writer.deleteTicket(ticket, null)).toBe('done');
     expect(await writer.recreatePod(ticket)).toBe('moved');
+  });
+});
+
+describe('undo', () => {
+  it('happens only while the victim stands: a ticket is what brings one back that was deleted after all', async () => {
+    const pod = await createPod('web-0', { metadata: { finalizers: ['test/hold'] } });
+    const ticket = await createdTicket(pod);
+    await writer.createCheckpoint(checkpointOrder(ticket, pod));
+    const checkpoint = await checkpointNow();
+    await client.delete(RESOURCES.pods, 'default', 'web-0', { gracePeriodSeconds: 0 });
+    for (const victim of [pod, { ...pod, name: 'gone' }]) {
+      expect(await writer.deleteTicket(ticket, victim)).toBe('moved');
+      expect(await writer.deleteCheckpoint(checkpoint, victim)).toBe('moved');
+    }
+    expect((await checkpointNow()).deleting).toBe(false);
+    const other = await createPod('web-1');
+    expect(await writer.deleteCheckpoint(checkpoint, other)).toBe('done');
+    expect(await writer.deleteTicket(ticket, other)).toBe('done');
   });
 });
 
@@ -425,7 +447,7 @@ describe('claim and phases', () => {
     await writer.setTicketPhase(ticket, 'Displacing', 'Evicted', '');
     expect(await writer.setTicketPhase(ticket, 'Abandoned', 'NotSaved', '')).toBe('moved');
     expect(await writer.setTicketPhase(ticket, 'Displacing', 'Evicted', '')).toBe('done'); // ours, answer lost
-    await writer.deleteTicket(ticket);
+    await writer.deleteTicket(ticket, null);
     expect(await writer.setTicketPhase(ticket, 'Displacing', 'Evicted', '')).toBe('moved');
   });
 });
@@ -480,6 +502,15 @@ describe('ungate', () => {
     expect(raw['spec']).toMatchObject({ affinity });
   });
 
+  it('takes its ticket from a pod that named it from the start, and starts cold', async () => {
+    const pod = await createPod('web-1', {
+      metadata: { annotations: { 'reprieve.dev/ticket': 'web-0-ticket' } },
+      spec: { nodeName: undefined, schedulingGates: gates },
+    });
+    expect(await writer.ungate(pod, null)).toBe('done');
+    expect(podOf(await get('web-1'))).toMatchObject({ gates: ['other/gate'], ticket: null });
+  });
+
   it('is moved when the pod is gone, another, or was let go for something else', async () => {
     const ticket = await createdTicket(await createPod('web-0'));
     const pod = await gatedPod('web-1');
@@ -504,5 +535,59 @@ describe('ungate', () => {
     expect((raw as { spec?: { pod?: { template?: { spec?: object } } } }).spec?.pod?.template?.spec).toMatchObject({
       affinity,
     });
+  });
+});
+
+describe('setPolicyStatus', () => {
+  const report: PolicyReport = {
+    observedGeneration: 1,
+    accepted: { holds: true, reason: 'Accepted', message: '' },
+    conflicted: { holds: false, reason: 'NoConflict', message: 'nobody' },
+    selectedPods: 3,
+    rulingPods: 2,
+    protectedPods: 1,
+  };
+  const policyNow = async () => policyOf(await client.get(RESOURCES.reprievePolicies, null, 'batch'));
+
+  beforeEach(async () => {
+    await client.create(RESOURCES.reprievePolicies, null, { metadata: { name: 'batch' }, spec: { precedence: 1 } });
+  });
+
+  it('writes what can be read back, and tells the index', async () => {
+    expect((await policyNow()).status).toBeNull();
+    expect(await writer.setPolicyStatus(await policyNow(), report)).toBe('done');
+    const status = { report, acceptedSinceMs: NOW_MS, conflictedSinceMs: NOW_MS };
+    expect(await policyNow()).toMatchObject({ status, generation: 1 });
+    expect(applied.at(-1)).toMatchObject({ kind: 'policy', value: { name: 'batch', status } });
+    const raw = await client.get(RESOURCES.reprievePolicies, null, 'batch');
+    expect(raw['status']).toMatchObject({
+      observedGeneration: 1,
+      conditions: [
+        { type: 'Accepted', status: 'True', reason: 'Accepted', observedGeneration: 1 },
+        { type: 'Conflicted', status: 'False', reason: 'NoConflict', message: 'nobody' },
+      ],
+    });
+  });
+
+  it('keeps the time of a condition that stays as it was', async () => {
+    await writer.setPolicyStatus(await policyNow(), report);
+    await clock.advance(60_000);
+    const conflicted = { holds: true, reason: 'Shadowed', message: 'by all' };
+    const accepted = { ...report.accepted, message: 'still' };
+    expect(await writer.setPolicyStatus(await policyNow(), { ...report, accepted, conflicted })).toBe('done');
+    expect((await policyNow()).status).toMatchObject({
+      report: { accepted, conflicted },
+      acceptedSinceMs: NOW_MS,
+      conflictedSinceMs: NOW_MS + 60_000,
+    });
+  });
+
+  it('has moved when the policy changed, or is gone', async () => {
+    const policy = await policyNow();
+    await client.patch(RESOURCES.reprievePolicies, null, 'batch', { spec: { precedence: 2 } }, { type: 'merge' });
+    expect(await writer.setPolicyStatus(policy, report)).toBe('moved');
+    expect((await policyNow()).status).toBeNull();
+    await client.delete(RESOURCES.reprievePolicies, null, 'batch');
+    expect(await writer.setPolicyStatus(policy, report)).toBe('moved');
   });
 });

@@ -1,15 +1,10 @@
 import type { V1Pod } from '@kubernetes/client-node';
 import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { ConditionOf, TicketReason } from '../domain/condition-reasons.ts';
-import {
-  AGENT_FINALIZER,
-  DISPLACEMENTS_ANNOTATION,
-  POD_UID_LABEL,
-  RESTORE_GATE,
-  TICKET_ANNOTATION,
-} from '../domain/labels.ts';
+import { AGENT_FINALIZER, DISPLACEMENTS_ANNOTATION, RESTORE_GATE, TICKET_ANNOTATION } from '../domain/labels.ts';
 import type { NodeName } from '../domain/ids.ts';
 import { isTerminal, isTerminating, type Pod } from '../domain/pod.ts';
+import type { Policy, PolicyReport } from '../domain/policy.ts';
 import type { Ticket, TicketPhase } from '../domain/ticket.ts';
 import type { IndexEvent } from '../index/types.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -23,16 +18,18 @@ import type {
   WriteOutcome,
 } from '../ports/cluster-writer.ts';
 import { isAlreadyExists, isConflict, isNotFound, KubeApiError } from './api-error.ts';
+import { checkpointObject } from './checkpoint-object.ts';
 import type { KubeClient } from './client.ts';
-import type { PodCheckpointSpec } from './crd/pod-checkpoint.ts';
 import type { ReprieveStatus } from './crd/reprieve.ts';
 import { nodeAffinityWith } from './placement-affinity.ts';
+import { policyStatusObject } from './policy-status.ts';
 import { checkpointOf } from './project/checkpoint.ts';
 import { podOf } from './project/pod.ts';
+import { policyOf } from './project/policy.ts';
 import { ticketOf } from './project/ticket.ts';
 import { secondsTimestampOf, timestampOf } from './project/time.ts';
 import { wireOf } from './project/wire.ts';
-import { apiVersionOf, RESOURCES } from './resources.ts';
+import { RESOURCES } from './resources.ts';
 import { recreatedPod, ticketObject } from './ticket-object.ts';
 import { restoredCondition } from './ticket-condition.ts';
 import type { KubeObject } from './transport.ts';
@@ -79,7 +76,8 @@ export class KubeClusterWriter implements ClusterWriter {
     return this.setTicketPhase(ticket, 'Saving', 'Saving', 'its state is being saved');
   }
 
-  async deleteTicket({ namespace, name, uid }: Ticket): Promise<WriteOutcome> {
+  async deleteTicket({ namespace, name, uid }: Ticket, whileStands: PodRef | null): Promise<WriteOutcome> {
+    if (whileStands !== null && !(await this.#stands(whileStands))) return 'moved';
     const answer = await this.#deleted(this.#client.delete(RESOURCES.reprieves, namespace, name, { uid }));
     if (answer !== null) this.#seenTicket(answer);
     return 'done';
@@ -87,31 +85,8 @@ export class KubeClusterWriter implements ClusterWriter {
 
   async createCheckpoint(order: CheckpointOrder): Promise<WriteOutcome> {
     const { namespace, name, ticket } = order;
-    const spec: PodCheckpointSpec = {
-      pod: { name: order.pod.name, uid: order.pod.uid },
-      nodeName: order.node,
-      reason: order.reason,
-      keepFrozen: order.keepFrozen,
-      deadline: timestampOf(order.deadlineMs),
-    };
-    const owner = {
-      apiVersion: apiVersionOf(RESOURCES.reprieves),
-      kind: RESOURCES.reprieves.kind,
-      name: ticket.name,
-      uid: ticket.uid,
-      controller: true,
-      blockOwnerDeletion: false,
-    };
-    const metadata = {
-      name,
-      namespace,
-      labels: { [POD_UID_LABEL]: order.pod.uid },
-      ownerReferences: [owner],
-      // From the start: an agent that adds it later could be too late, with a frozen pod and no order for it.
-      finalizers: [AGENT_FINALIZER],
-    };
     try {
-      this.#seenCheckpoint(await this.#client.create(RESOURCES.podCheckpoints, namespace, { metadata, spec }));
+      this.#seenCheckpoint(await this.#client.create(RESOURCES.podCheckpoints, namespace, checkpointObject(order)));
       return 'done';
     } catch (error) {
       if (!isAlreadyExists(error)) throw error;
@@ -123,7 +98,8 @@ export class KubeClusterWriter implements ClusterWriter {
     return isOurs && !existing.deleting && existing.podUid === order.pod.uid ? 'done' : 'moved';
   }
 
-  async deleteCheckpoint({ namespace, name, uid }: Checkpoint): Promise<WriteOutcome> {
+  async deleteCheckpoint({ namespace, name, uid }: Checkpoint, whileStands: PodRef | null): Promise<WriteOutcome> {
+    if (whileStands !== null && !(await this.#stands(whileStands))) return 'moved';
     const answer = await this.#deleted(this.#client.delete(RESOURCES.podCheckpoints, namespace, name, { uid }));
     if (answer !== null) this.#seenCheckpoint(answer);
     return 'done';
@@ -248,6 +224,26 @@ export class KubeClusterWriter implements ClusterWriter {
     return this.#patchTicketStatus(ticket, status, (now) => now.phase === phase);
   }
 
+  async setPolicyStatus(policy: Policy, report: PolicyReport): Promise<WriteOutcome> {
+    const { name, resourceVersion } = policy;
+    const patch = {
+      metadata: { resourceVersion }, // also tells it from another policy that has its name by now
+      status: policyStatusObject(policy, report, this.#clock.now()),
+    };
+    try {
+      const answer = await this.#client.patch(RESOURCES.reprievePolicies, null, name, patch, {
+        type: 'merge',
+        subresource: 'status',
+      });
+      this.#apply({ type: 'upsert', kind: 'policy', value: policyOf(answer) });
+      return 'done';
+    } catch (error) {
+      // The watch brings what it is now.
+      if (isNotFound(error) || isConflict(error)) return 'moved';
+      throw error;
+    }
+  }
+
   /** `isDone` recognises our own write where its answer was lost, so that the version no longer is the one we know. */
   async #patchTicketStatus(ticket: Ticket, status: object, isDone: (now: Ticket) => boolean): Promise<WriteOutcome> {
     const { namespace, name, uid, resourceVersion } = ticket;
@@ -267,6 +263,12 @@ export class KubeClusterWriter implements ClusterWriter {
     if (raw === null) return 'moved';
     const now = this.#seenTicket(raw);
     return now.uid === uid && isDone(now) ? 'done' : 'moved';
+  }
+
+  /** It exists, and nobody has asked for its deletion. */
+  async #stands(ref: PodRef): Promise<boolean> {
+    const read = await this.#readPod(ref);
+    return read !== null && !isTerminating(read.pod);
   }
 
   /** The pod as it is now; null when it is gone or another one has its name. */
@@ -339,7 +341,11 @@ function ungatePatch(raw: KubeObject, as: { readonly ticket: Ticket; readonly pl
   const { spec } = wireOf<V1Pod>(raw);
   const gates = spec?.schedulingGates?.filter(({ name }) => name !== RESTORE_GATE) ?? [];
   const { uid, resourceVersion } = raw.metadata;
-  if (as === null) return { metadata: { uid, resourceVersion }, spec: { schedulingGates: gates } };
+  if (as === null) {
+    // A bare pod that was made again names its ticket from the start; it no longer continues it.
+    const annotations = { [TICKET_ANNOTATION]: null };
+    return { metadata: { uid, resourceVersion, annotations }, spec: { schedulingGates: gates } };
+  }
   const { ticket, placement } = as;
   const annotations = {
     [TICKET_ANNOTATION]: ticket.name,

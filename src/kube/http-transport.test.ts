@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { HttpTransport, type HttpTransportOptions } from './http-transport.ts';
 import type { ClusterAccess } from './kube-config.ts';
-import { TransportError, type KubeWatch, type WatchEvent } from './transport.ts';
+import { NotSentError, TransportError, type KubeWatch, type WatchEvent } from './transport.ts';
 
 const cleanups: (() => Promise<unknown> | void)[] = [];
 
@@ -353,5 +353,22 @@ describe.skipIf(!hasOpenssl)('over TLS', () => {
     cleanups.push(() => transport.close());
     const watch = await transport.watch({ method: 'GET', path: '/x' });
     await expect(collect(watch)).rejects.toThrow(TransportError);
+  });
+});
+
+describe('a request that may be held back', () => {
+  it('is asked for again when it has its connection, and nothing is sent where the answer changed', async () => {
+    const received: string[] = [];
+    const transport = await transportTo((request, response) => {
+      received.push(`${request.method} ${request.url}`);
+      answer(response, 200, {});
+    });
+    const answers = [true, false];
+    const request = { method: 'POST', path: '/x', body: {} } as const;
+    await transport.request({ ...request, maySend: () => answers[0] as boolean });
+    await expect(transport.request({ ...request, maySend: () => answers[1] as boolean })).rejects.toThrow(NotSentError);
+    // The connection that was given up is replaced.
+    await transport.request({ ...request, path: '/y', maySend: () => true });
+    expect(received).toEqual(['POST /x', 'POST /y']);
   });
 });

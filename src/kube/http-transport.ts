@@ -1,8 +1,10 @@
 import { Agent, type Dispatcher } from 'undici';
 import { COMPONENT } from '../domain/labels.ts';
 import type { ClusterAccess } from './kube-config.ts';
+import { askBeforeSending, type FencedOptions } from './http-fence.ts';
 import { LineSplitter } from './line-splitter.ts';
 import {
+  NotSentError,
   TransportError,
   type KubeRequest,
   type KubeResponse,
@@ -40,7 +42,7 @@ export class HttpTransport implements KubeTransport {
   readonly #access: ClusterAccess;
   readonly #origin: string;
   readonly #pathPrefix: string;
-  readonly #requests: Agent;
+  readonly #requests: Dispatcher;
   readonly #watches: Agent;
   readonly #requestTimeoutMs: number;
   readonly #watchSilenceMs: number;
@@ -64,7 +66,8 @@ export class HttpTransport implements KubeTransport {
       rejectUnauthorized: !access.insecureSkipTlsVerify,
       timeout: 10_000,
     };
-    this.#requests = new Agent({ connect, allowH2: false, connections: 32, keepAliveTimeout: 30_000 });
+    const pool = new Agent({ connect, allowH2: false, connections: 32, keepAliveTimeout: 30_000 });
+    this.#requests = pool.compose(askBeforeSending);
     this.#watches = new Agent({ connect, allowH2: true, pingInterval: 30_000 });
   }
 
@@ -76,6 +79,7 @@ export class HttpTransport implements KubeTransport {
       return await responseOf(response);
     } catch (error) {
       if (request.signal?.aborted) throw request.signal.reason;
+      if (error instanceof NotSentError) throw error;
       if (deadline.aborted) throw failure(request, `no answer within ${this.#requestTimeoutMs} ms`, error);
       throw failure(request, messageOf(error), error);
     }
@@ -105,12 +109,8 @@ export class HttpTransport implements KubeTransport {
     await Promise.all([this.#requests.destroy(), this.#watches.destroy()]);
   }
 
-  async #options(
-    request: KubeRequest,
-    signal: AbortSignal | undefined,
-    silenceMs: number,
-  ): Promise<Dispatcher.RequestOptions> {
-    const { method, query, body } = request;
+  async #options(request: KubeRequest, signal: AbortSignal | undefined, silenceMs: number): Promise<FencedOptions> {
+    const { method, query, body, maySend } = request;
     const authorization = await this.#access.authorization();
     const headers: Record<string, string> = { accept: 'application/json', 'user-agent': this.#userAgent };
     if (authorization !== null) headers['authorization'] = authorization;
@@ -127,6 +127,7 @@ export class HttpTransport implements KubeTransport {
       bodyTimeout: silenceMs,
       ...(body !== undefined && { body: JSON.stringify(body) }),
       ...(signal && { signal }),
+      ...(maySend && { maySend }),
     };
   }
 

@@ -289,6 +289,36 @@ describe('Reflector', () => {
     expect(notices.filter(isKind('diverged'))).toHaveLength(1);
   });
 
+  it('lists when it is asked to, also in the middle of a listing, and answers only with one that began after', async () => {
+    const reflector = start();
+    let done = 0;
+    const ask = (): void => void reflector.relist().then(() => done++);
+    ask(); // before the first listing
+    await reflector.synced;
+    expect(done).toBe(1);
+    await create('a');
+    ask();
+    ask();
+    expect(done).toBe(1);
+    await clock.advance(0);
+    expect(done).toBe(3);
+    expect(mirror.names).toEqual(truth());
+    expect(reflector.stats().relists).toBe(1);
+    expect(notices).toEqual([]);
+  });
+
+  it('lists at once when it is asked to in a pause after failures', async () => {
+    const reflector = start({ relistEveryMs: 60_000 });
+    await reflector.synced;
+    server.hooks.intercept = () => Promise.resolve(status(503));
+    await clock.advance(300_000);
+    server.hooks.intercept = () => Promise.resolve(null);
+    let isListed = false;
+    void reflector.relist().then(() => (isListed = true));
+    await clock.advance(0);
+    expect(isListed).toBe(true);
+  });
+
   it('keeps retrying at a pace when the regular listing fails', async () => {
     const reflector = start({ relistEveryMs: 60_000 });
     await reflector.synced;
@@ -378,7 +408,7 @@ describe('Reflector', () => {
     let breaths = 0;
     for (let i = 0; i < 100; i++) await create(`n${i}`);
     const reflector = start({
-      clock: { now: () => nowMs++, setTimer: (delayMs, run) => clock.setTimer(delayMs, run) },
+      clock: { now: () => nowMs++, monotonic: () => nowMs, setTimer: (delayMs, run) => clock.setTimer(delayMs, run) },
       breathe: () => {
         breaths++;
         return Promise.resolve();

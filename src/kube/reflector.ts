@@ -89,9 +89,11 @@ export class Reflector<T> {
   #failures = 0; // in a row
   #brokenInPlace = 0; // streams in a row that broke before they said anything
   #unfinishedLists = 0; // streams in a row that ended before the initial events did
-  #current: AbortController | null = null; // ends the watch for a listing
+  #current: AbortController | null = null; // ends the watch, or a pause, for a listing
   #relistTimer: Timer | null = null;
   #relistDue = false;
+  readonly #awaitingRelist: (() => void)[] = []; // resolved, oldest first, by a listing that began after they asked
+  #servedByListing = 0; // how many of them the listing under way serves
   #sliceStartMs = 0;
   #lines = 0;
   #streams = 0;
@@ -112,6 +114,13 @@ export class Reflector<T> {
     return this.#synced.promise;
   }
 
+  /** Lists everything again; resolves when the sink has a listing that began after this call. Never rejects. */
+  relist(): Promise<void> {
+    this.#relistDue = true;
+    this.#current?.abort();
+    return new Promise((resolve) => this.#awaitingRelist.push(resolve));
+  }
+
   stats(): ReflectorStats {
     return {
       synced: this.#listings > 0,
@@ -130,7 +139,7 @@ export class Reflector<T> {
     try {
       while (!signal.aborted) {
         const pauseMs = await this.#pass(signal);
-        if (pauseMs > 0 && !signal.aborted) await sleep(this.#options.clock, pauseMs, signal);
+        if (pauseMs > 0 && !signal.aborted) await this.#pause(pauseMs, signal);
       }
     } catch (error) {
       if (!signal.aborted) throw error;
@@ -139,10 +148,18 @@ export class Reflector<T> {
     }
   }
 
+  /** Cut short when somebody asks for a listing: they know that the server answers again. */
+  async #pause(pauseMs: number, signal: AbortSignal): Promise<void> {
+    const current = new AbortController();
+    this.#current = current;
+    await sleep(this.#options.clock, pauseMs, AbortSignal.any([signal, current.signal])).catch(() => undefined);
+  }
+
   /** Lists or watches until something ends it; returns how long to wait before the next pass. */
   async #pass(signal: AbortSignal): Promise<number> {
     const { clock } = this.#options;
     if (this.#relistDue) this.#resourceVersion = null;
+    if (this.#resourceVersion === null) this.#servedByListing = this.#awaitingRelist.length;
     const startMs = clock.now();
     const linesBefore = this.#lines;
     try {
@@ -152,7 +169,7 @@ export class Reflector<T> {
       return this.#pauseAfterFailure('the watch ended at once', null);
     } catch (error) {
       if (signal.aborted) return 0;
-      if (this.#relistDue && this.#resourceVersion !== null) return 0; // we ended this watch ourselves
+      if (this.#relistDue && this.#current?.signal.aborted) return 0; // we ended this watch ourselves
       return this.#pauseAfter(error);
     }
   }
@@ -294,7 +311,9 @@ export class Reflector<T> {
     }
     this.#listings++;
     this.#unfinishedLists = 0;
-    this.#relistDue = false;
+    for (const resolve of this.#awaitingRelist.splice(0, this.#servedByListing)) resolve();
+    this.#servedByListing = 0;
+    this.#relistDue = this.#awaitingRelist.length > 0;
     this.#scheduleRelist();
     this.#synced.resolve();
   }

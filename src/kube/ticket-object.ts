@@ -43,15 +43,14 @@ export function ticketObject(
       restoreShape: restoreShapeOf(victim),
       decision: decisionIn(order.decision),
       checkpoint: order.planned.checkpoint ?? '',
-      restore: {
-        nodes: order.restore.nodes,
-        attempts: order.restore.attempts,
-        onFailure: order.restore.onFailure,
-        maxWait: formatDuration(order.restore.maxWaitMs),
-      },
+      restore: restoreIn(order.restore),
       policy: order.policyName,
     },
   };
+}
+
+function restoreIn({ nodes, attempts, onFailure, maxWaitMs }: Ticket['restore']): ReprieveSpec['restore'] {
+  return { nodes, attempts, onFailure, maxWait: formatDuration(maxWaitMs) };
 }
 
 function tolerationsIn({ tolerations }: Pod): NonNullable<ReprieveSpec['tolerations']> {
@@ -68,13 +67,20 @@ function decisionIn(decision: Decision): ReprieveSpec['decision'] {
     id: decision.id,
     preemptor: decision.preemptor,
     node: decision.node,
-    victims: decision.victims.map(({ namespace, name, uid, action, checkpoint, onFailure }) => ({
+    victims: decision.victims.map(({ namespace, name, uid, action, checkpoint, onFailure, terms }) => ({
       namespace,
       name,
       uid,
       action,
       ...(checkpoint !== null && { checkpoint }),
       onFailure,
+      ...(terms !== null && {
+        terms: {
+          policy: terms.policy,
+          maxDelay: formatDuration(terms.maxDelayMs),
+          restore: restoreIn(terms.restore),
+        },
+      }),
     })),
     numPDBViolations: decision.numPdbViolations,
     decidedAt: timestampOf(decision.decidedMs),

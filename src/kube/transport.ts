@@ -15,6 +15,8 @@ export interface KubeRequest {
   readonly body?: unknown;
   readonly patchType?: PatchType;
   readonly signal?: AbortSignal;
+  /** Asked as late as possible before anything is sent. False: nothing is, and the request rejects with {@link NotSentError}. */
+  readonly maySend?: () => boolean;
 }
 
 export interface KubeResponse {
@@ -83,4 +85,9 @@ export interface KubeTransport {
 /** No answer from the API server: refused, reset, timed out. Whether the request took effect is unknown. */
 export class TransportError extends Error {
   override readonly name = 'TransportError';
+}
+
+/** The request was held back: its sender may not write any more. Nothing was sent. */
+export class NotSentError extends Error {
+  override readonly name = 'NotSentError';
 }

@@ -35,6 +35,15 @@ describe('logEngine', () => {
     ]);
   });
 
+  it('warns of records that contradict each other', () => {
+    const { events, lines } = watched('warn');
+    const object = makeTicket({ name: 't' });
+    events.emit('record:contradiction', { kind: 'TwoClaims', object, what: 'w', resolution: 'r' });
+    expect(lines).toMatchObject([
+      { level: 'warn', kind: 'TwoClaims', ticket: 'default/t', what: 'w', resolution: 'r' },
+    ]);
+  });
+
   it('tells what was written, what moved, and what failed with its cause', () => {
     const { events, lines } = watched();
     const wake: Command = { kind: 'Wake', pod: makePod(), node: makeNode().name };

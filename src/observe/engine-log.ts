@@ -2,7 +2,7 @@ import type { Command } from '../engine/commands.ts';
 import type { EngineEvents } from '../engine/engine-events.ts';
 import type { Log } from './log.ts';
 
-/** One line for each decision, its end and each write: ids, names and counts. */
+/** One line for each decision, its end, each contradiction and each write: ids, names and counts. */
 export function logEngine(events: EngineEvents, log: Log): void {
   events.on('decision:opened', ({ decision }) => {
     const { id, preemptor, node, victims, deadlineMs } = decision;
@@ -19,6 +19,9 @@ export function logEngine(events: EngineEvents, log: Log): void {
   });
   events.on('decision:closed', ({ decision, because, message }) => {
     log.info({ decision: decision.id, node: decision.node, because, message }, 'decision over');
+  });
+  events.on('record:contradiction', ({ kind, object, what, resolution }) => {
+    log.warn({ kind, ticket: `${object.namespace}/${object.name}`, what, resolution }, 'records contradict each other');
   });
   events.on('command:done', ({ command, outcome, error, tookMs }) => {
     const line = { command: command.kind, about: subjectOf(command), outcome, tookMs };
@@ -46,6 +49,8 @@ function subjectOf(command: Command): string {
       return `${command.pod.namespace}/${command.pod.name}`;
     case 'SetTicketPhase':
       return `${command.ticket.namespace}/${command.ticket.name} ${command.phase}`;
+    case 'SetPolicyStatus':
+      return command.policy.name;
     case 'DeleteTicket':
     case 'Claim':
     case 'RecreatePod':

@@ -79,6 +79,14 @@ describe('measureEngine', () => {
     ]);
   });
 
+  it('counts contradictions by kind', async () => {
+    const measured = new Measured();
+    const contradiction = { object: makeTicket(), what: '', resolution: '' };
+    measured.engine.events.emit('record:contradiction', { ...contradiction, kind: 'VictimRuns' });
+    measured.engine.events.emit('record:contradiction', { ...contradiction, kind: 'VictimRuns' });
+    expect(await measured.read('reprieve_contradictions_total')).toEqual(['{kind="VictimRuns"} 2']);
+  });
+
   it('reads its gauges off the index', async () => {
     const measured = new Measured();
     measured

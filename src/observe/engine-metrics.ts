@@ -55,6 +55,7 @@ function countEvents({ metrics, engine: { events }, clock }: EngineMetricsOption
   events.on('preempt:answered', ({ verdict }) => {
     metrics.inc('reprieve_decisions_total', { verdict: kindOf(verdict), reason: verdict.reason });
   });
+  events.on('record:contradiction', ({ kind }) => metrics.inc('reprieve_contradictions_total', { kind }));
   events.on('decision:closed', ({ decision, because }) => {
     const seconds = Math.max(0, clock.now() - decision.decidedMs) / 1000;
     metrics.observe('reprieve_decision_duration_seconds', { reason: because }, seconds);

@@ -108,6 +108,68 @@ export const ERROR_CODES = {
     message: 'cannot find the API server: {cause}; set kubernetes.kubeconfig, or $KUBECONFIG',
     meaning: 'No kubeconfig was found, it cannot be read, or its context names no cluster that is reached over HTTPS.',
   },
+  ClientCertificateOutdated: {
+    status: null,
+    retryable: false,
+    message: 'the client certificate of the kubeconfig {problem}; renew it, or set the clock of this machine',
+    meaning: 'The API server would refuse it. An expired one is often that of an administrator’s kubeconfig.',
+  },
+  ApiServerUnreachable: {
+    status: null,
+    retryable: true,
+    message:
+      'no usable answer from the API server {address}: {cause}; check that it runs, and that the kubeconfig names its address',
+    meaning: 'It refused, was not found, did not answer or answered with errors for `kubernetes.startupTimeout`.',
+  },
+  ApiServerNotTrusted: {
+    status: null,
+    retryable: false,
+    message:
+      'cannot trust the API server {address}: {cause}; check certificate-authority and server in the kubeconfig, or renew its certificate',
+    meaning: 'Its certificate is of another authority, expired, or of another name. Nothing was sent to it.',
+  },
+  ApiCredentialsRefused: {
+    status: null,
+    retryable: false,
+    message:
+      'the API server {address} refuses our credentials: {cause}; renew the user in the kubeconfig, or the token of the service account',
+    meaning: 'It answered 401, or took us for somebody who is not authenticated.',
+  },
+  ClockSkewed: {
+    status: null,
+    retryable: true,
+    message:
+      'the clock of this machine is {seconds} s {direction} that of the API server {address}; synchronise both (NTP)',
+    meaning:
+      'More than 10 s. Deadlines of checkpoints are absolute times, which agents compare with their own clocks: pods would be thawed too early or stay frozen too long.',
+  },
+  CrdsMissing: {
+    status: null,
+    retryable: true,
+    message: 'the API server does not serve {missing}; run: kubectl apply -k deploy',
+    meaning: 'The records of Reprieve have no place: their CRDs were never applied, or are not established.',
+  },
+  CrdsOutdated: {
+    status: null,
+    retryable: true,
+    message: 'older than this version of Reprieve: {outdated}; run: kubectl apply -f deploy/crds',
+    meaning:
+      'The API server would drop fields that this version writes. Newer CRDs are fine. Their revision is the annotation `reprieve.dev/crd-revision`.',
+  },
+  RbacMissing: {
+    status: null,
+    retryable: true,
+    message: '{count} right(s) missing; run: kubectl apply -f deploy/rbac.yaml\n{rights}',
+    meaning:
+      'The user of Reprieve may not do what it has to. Every missing right is listed, one a line. deploy/rbac.yaml grants them to its service account; another user, namespace or Lease needs the same.',
+  },
+  ServingCertificateOutdated: {
+    status: null,
+    retryable: true,
+    message:
+      'the serving certificate {file} {problem}; renew it (server.tls.certFile), or set the clock of this machine',
+    meaning: 'kube-scheduler and kube-apiserver would refuse it, the latter without a word: the webhook fails open.',
+  },
   ConfigurationUnreadable: {
     status: null,
     retryable: false,

@@ -89,6 +89,12 @@ export const EVENT_REASONS = {
     on: 'ticket',
     meaning: 'Nobody will continue the saved state, for the named cause.',
   },
+  RecordsConflict: {
+    type: 'Warning',
+    action: 'Resolving',
+    on: 'ticket',
+    meaning: 'Records contradict each other, by hand or from a restored backup; the message says how that is resolved.',
+  },
 } as const satisfies Readonly<Record<string, EventReasonEntry>>;
 
 export type EventReason = keyof typeof EVENT_REASONS;

@@ -145,6 +145,11 @@ export const METRICS = {
     help: 'Writes to the cluster that wait for their answer.',
     labels: [],
   },
+  reprieve_contradictions_total: {
+    type: 'counter',
+    help: 'Records found to contradict each other (edited by hand, restored from a backup), by kind; each is resolved.',
+    labels: ['kind'],
+  },
   reprieve_command_duration_seconds: {
     type: 'histogram',
     help: 'Time of the writes to the cluster, by command and outcome (done, moved, failed).',

@@ -22,6 +22,9 @@ export function narrate(events: EngineEvents, view: ClusterView, sink: EventSink
     const preemptor = podObject(decision.preemptor);
     say(sink, 'PreemptionHeld', preemptor, heldMessage(decision), onlyVictim(decision));
   });
+  events.on('record:contradiction', ({ object, what, resolution }) => {
+    say(sink, 'RecordsConflict', ticketObject(object), `${what}: ${resolution}`);
+  });
   events.on('decision:closed', ({ decision, because, message }) => {
     const preemptor = podObject(decision.preemptor);
     if (because === 'Bound') {
@@ -85,6 +88,7 @@ function narrateCommand(command: Command, view: ClusterView, sink: EventSink): v
     case 'Wake':
     case 'RecreatePod':
     case 'Claim':
+    case 'SetPolicyStatus':
       return;
     default:
       command satisfies never;
@@ -138,6 +142,8 @@ function narrateUngate({ pod, as, because }: Extract<Command, { kind: 'Ungate' }
     case 'NoMatchingTicket':
       say(sink, 'ColdStarted', podObject(pod), 'nothing was saved that it could continue: starts from the beginning');
       return;
+    case 'TicketEnded':
+      return; // told when it ended
     default:
       because satisfies never;
   }

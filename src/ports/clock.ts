@@ -5,6 +5,8 @@
 export interface Clock {
   /** Milliseconds since the Unix epoch. */
   now(): number;
+  /** Milliseconds of a clock that nobody sets: differences of it are lengths of time. Its zero means nothing. */
+  monotonic(): number;
   /** Calls `run` once, `delayMs` from now (at once, but not synchronously, where it is 0 or less). */
   setTimer(delayMs: number, run: () => void): Timer;
 }
@@ -36,6 +38,7 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
 /** The machine's clock. */
 export const systemClock: Clock = {
   now: () => Date.now(),
+  monotonic: () => performance.now(),
   setTimer(delayMs, run) {
     const handle = setTimeout(run, Math.max(0, delayMs));
     return { cancel: () => clearTimeout(handle) };

@@ -3,7 +3,7 @@ import type { TicketReason } from '../domain/condition-reasons.ts';
 import type { NodeName, PodUid } from '../domain/ids.ts';
 import type { Decision, PlannedVictim, Ticket, TicketPhase } from '../domain/ticket.ts';
 import type { Pod } from '../domain/pod.ts';
-import type { Policy } from '../domain/policy.ts';
+import type { Policy, PolicyReport } from '../domain/policy.ts';
 
 /** A pod by identity: a write that finds another UID under this name must not touch it. */
 export interface PodRef {
@@ -65,10 +65,11 @@ export interface Placement {
 export interface ClusterWriter {
   /** Reads the victim, checks its UID and stores its spec with the decision. `moved` when the victim is gone or another ticket has that name. */
   createTicket(order: TicketOrder): Promise<WriteOutcome>;
-  deleteTicket(ticket: Ticket): Promise<WriteOutcome>;
+  /** With `whileStands`, only if that pod exists and is not being deleted; else `moved`. */
+  deleteTicket(ticket: Ticket, whileStands: PodRef | null): Promise<WriteOutcome>;
   createCheckpoint(order: CheckpointOrder): Promise<WriteOutcome>;
-  /** The agent undoes what it did (fence, thaw, remove files) before the object goes. */
-  deleteCheckpoint(checkpoint: Checkpoint): Promise<WriteOutcome>;
+  /** The agent undoes what it did (fence, thaw, remove files) before the object goes. `whileStands` as for tickets. */
+  deleteCheckpoint(checkpoint: Checkpoint, whileStands: PodRef | null): Promise<WriteOutcome>;
   /** For a checkpoint whose node no longer exists: nobody else would lift the agent's finalizer. */
   releaseCheckpoint(checkpoint: Checkpoint): Promise<WriteOutcome>;
   /** Sets or clears `status.nominatedNodeName`. */
@@ -82,6 +83,8 @@ export interface ClusterWriter {
   /** Lifts the gate. With a ticket, the pod also learns what to continue and where it may go. */
   ungate(pod: Pod, as: { readonly ticket: Ticket; readonly placement: Placement } | null): Promise<WriteOutcome>;
   setTicketPhase(ticket: Ticket, phase: TicketPhase, reason: TicketReason, message: string): Promise<WriteOutcome>;
+  /** Writes the report into the policy's status; `moved` when the policy changed since `policy` was read. */
+  setPolicyStatus(policy: Policy, report: PolicyReport): Promise<WriteOutcome>;
 }
 
 /** Kubernetes Events. Never fails and never delays its caller. */

@@ -38,6 +38,10 @@ export class VirtualClock implements Clock {
     return this.#nowMs;
   }
 
+  monotonic(): number {
+    return this.#nowMs;
+  }
+
   setTimer(delayMs: number, run: () => void): Timer {
     const pending: Pending = {
       atMs: this.#nowMs + Math.max(0, delayMs),

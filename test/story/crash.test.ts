@@ -104,6 +104,8 @@ function expectGoodEnd({ cluster }: Story): void {
   });
   expect(tickets.every(({ phase }) => isFinal(phase))).toBe(true);
   expect(api.list(RESOURCES.podCheckpoints)).toEqual([]);
+  // What a crash leaves is unfinished, not contradictory.
+  expect(api.list(RESOURCES.events).filter((event) => event['reason'] === 'RecordsConflict')).toEqual([]);
 }
 
 describe('a crash after any write', () => {

@@ -65,6 +65,8 @@ describe.each(Object.entries(WORLDS))('the story over %s', (_, disturb) => {
       expect(open.map(({ name, phase }) => [name, phase])).toEqual([]);
       const serving = api.list(RESOURCES.pods).filter(({ metadata }) => /^(checkout|search|live)-/.test(metadata.name));
       expect(serving).toEqual([]);
+      // Records that are seen late are not taken for contradictory.
+      expect(api.list(RESOURCES.events).filter((event) => event['reason'] === 'RecordsConflict')).toEqual([]);
       await story.cluster.stop();
     });
   }

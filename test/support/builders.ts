@@ -91,6 +91,7 @@ export function makePolicy(overrides: Partial<Policy> = {}): Policy {
     precedence: 0,
     preemption: { decision: 'Always', maxDelayMs: 60_000, onFailure: 'Evict', freshForMs: 0 },
     restore: { nodes: 'Any', attempts: 2, onFailure: 'ColdStart', maxWaitMs: 3_600_000 },
+    status: null,
     ...overrides,
   };
 }
@@ -140,6 +141,7 @@ export function makeDecision(overrides: Partial<Decision> = {}): Decision {
         action: 'checkpoint',
         checkpoint: 'pod-uid-pod-d1',
         onFailure: 'Evict',
+        terms: { policy: 'everything', maxDelayMs: 60_000, restore: makePolicy().restore },
       },
     ],
     numPdbViolations: 0,

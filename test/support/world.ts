@@ -13,6 +13,9 @@ export class TestWorld {
   readonly index = new ClusterIndex();
   readonly book = new DecisionBook();
   nowMs = 10_000;
+  /** Long ago. */
+  actingSinceMs = -1_000_000;
+  readonly seen = new Set<PodUid>();
   #version = 100;
   #decisions = 0;
 
@@ -34,7 +37,8 @@ export class TestWorld {
 
   steps(): Steps {
     this.book.refresh(this.index);
-    return nextSteps({ view: this.index, book: this.book, nowMs: this.nowMs, settings: DEFAULT_ENGINE_SETTINGS });
+    const { index, book, nowMs, actingSinceMs, seen } = this;
+    return nextSteps({ view: index, book, nowMs, actingSinceMs, seen, settings: DEFAULT_ENGINE_SETTINGS });
   }
 
   /** `kind subject` of each command, for comparing. */
@@ -60,6 +64,8 @@ export class TestWorld {
           return `Ungate ${command.pod.name} ${command.because}`;
         case 'SetTicketPhase':
           return `SetTicketPhase ${command.ticket.name} ${command.phase} ${command.reason}`;
+        case 'SetPolicyStatus':
+          return `SetPolicyStatus ${command.policy.name}`;
         case 'DeleteTicket':
         case 'RecreatePod':
           return `${command.kind} ${command.ticket.name}`;

@@ -32,7 +32,7 @@ async function start(overrides: Partial<ServerOptions> = {}): Promise<RunningSer
     debugState: () => ({ decisions: [] }),
     metrics: new Metrics(),
     log: createLog('silent'),
-    clock: new VirtualClock(),
+    clock: new VirtualClock({ startMs: Date.now() }),
     ...overrides,
   });
   running.push(server);
@@ -205,6 +205,22 @@ describe('connections', () => {
     agent.destroy();
   });
 
+  it('end after a verb where this replica does not lead, so that the caller comes to the one that does', async () => {
+    let leads = false;
+    const server = await start({ leads: () => leads });
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const follower = await call(server, 'POST', '/v1/preempt', preemptBody, { agent });
+    const probe = await call(server, 'GET', '/readyz', '', { agent });
+    leads = true;
+    const leader = await call(server, 'POST', '/v1/preempt', preemptBody, { agent });
+    expect([follower, probe, leader].map(({ headers }) => headers.connection)).toEqual([
+      'close',
+      'keep-alive',
+      'keep-alive',
+    ]);
+    agent.destroy();
+  });
+
   it('survive garbage on one of them', async () => {
     const server = await start();
     await new Promise<void>((resolve) => {
@@ -243,7 +259,7 @@ describe('connections', () => {
     ['that stopped within a head', 'POST /v1/preempt HT'],
     ['that stopped within a body', 'POST /v1/preempt HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{'],
   ])('do not keep the server from closing: one %s', async (_, text) => {
-    const clock = new VirtualClock();
+    const clock = new VirtualClock({ startMs: Date.now() });
     const server = await start({ clock });
     const socket = await opened(server, text);
     await call(server, 'GET', '/healthz'); // answered after what came before it was read
@@ -357,7 +373,7 @@ describe('TLS', () => {
   });
 
   it('takes changed files over, and keeps the old ones while they do not fit together', async () => {
-    const clock = new VirtualClock();
+    const clock = new VirtualClock({ startMs: Date.now() });
     const rotating = { certFile: join(dir, 'tls.crt'), keyFile: join(dir, 'tls.key') };
     const install = async (cert: Certificate, key: Certificate): Promise<void> => {
       await writeFile(rotating.certFile, await readFile(cert.certPath));
@@ -386,7 +402,7 @@ describe('TLS', () => {
   });
 
   it('closes though somebody connects and never shakes hands', async () => {
-    const clock = new VirtualClock();
+    const clock = new VirtualClock({ startMs: Date.now() });
     const server = await start({ tls, clock });
     const socket = await opened(server, '');
     expect((await call(server, 'GET', '/healthz', '', await options())).status).toBe(200);
@@ -403,6 +419,11 @@ describe('TLS', () => {
     await expect(start({ tls: { ...tls, keyFile: pki.ca.keyPath } })).rejects.toMatchObject({
       code: 'TlsFilesInvalid',
     });
+    const expired = await pki.certificate('expired', { commonName: 'reprieve' }, ['IP:127.0.0.1']);
+    await pki.dated(expired, { from: new Date('2024-01-01T00:00:00Z'), to: new Date('2024-01-02T00:00:00Z') });
+    await expect(
+      start({ tls: { ...tls, certFile: expired.certPath, keyFile: expired.keyPath } }),
+    ).rejects.toMatchObject({ code: 'ServingCertificateOutdated' });
   });
 
   function commonName(server: RunningServer): Promise<string> {

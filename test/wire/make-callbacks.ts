@@ -1,3 +1,4 @@
+import { SOLE_LEADER } from '../../src/ports/leadership.ts';
 import type { NodeName, PodUid } from '../../src/domain/ids.ts';
 import { occupiesNode, type Pod } from '../../src/domain/pod.ts';
 import { DEFAULT_COST_MODEL } from '../../src/domain/victim-cost.ts';
@@ -76,7 +77,7 @@ function engineOver(index: ClusterIndex): Engine {
     costs: DEFAULT_COST_MODEL,
     onUnsynced: 'Hold',
     isSynced: () => true,
-    isLeader: () => true,
+    leadership: SOLE_LEADER,
     readTickets: () => Promise.resolve([]),
     instanceId: 'wire',
     onListenerError: (error) => {

@@ -22,13 +22,27 @@ export interface CustomResource {
   readonly selectable?: readonly string[];
 }
 
+/** Where a printer column finds the status of a condition. */
+export const conditionPath = (type: string): string => `.status.conditions[?(@.type=="${type}")].status`;
+
+/** Which revision of the CRDs a cluster has: a whole number, see `revision.ts`. */
+export const REVISION_ANNOTATION = `${API_GROUP}/crd-revision`;
+
+/** Name of the CRD of a kind of ours. */
+export function crdName({ plural }: ResourceType): string {
+  return `${plural}.${API_GROUP}`;
+}
+
 /** The CustomResourceDefinition object of one of our kinds. */
-export function customResourceDefinition(custom: CustomResource): { readonly [field: string]: unknown } {
+export function customResourceDefinition(
+  custom: CustomResource,
+  revision: number,
+): { readonly [field: string]: unknown } {
   const { resource, spec, status } = custom;
   return {
     apiVersion: 'apiextensions.k8s.io/v1',
     kind: 'CustomResourceDefinition',
-    metadata: { name: `${resource.plural}.${API_GROUP}` },
+    metadata: { name: crdName(resource), annotations: { [REVISION_ANNOTATION]: String(revision) } },
     spec: {
       group: API_GROUP,
       scope: resource.namespaced ? 'Namespaced' : 'Cluster',

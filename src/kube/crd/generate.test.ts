@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { CUSTOM_RESOURCES, crdFileName, crdYaml } from './generate.ts';
 import { POLICY_DEFAULTS, reprievePolicy } from './reprieve-policy.ts';
+import { hashOf, RECORDED_HASH } from './revision.ts';
 
 type Json = { readonly [key: string]: unknown };
 
@@ -52,6 +53,18 @@ describe.each(CUSTOM_RESOURCES.map((custom) => [custom.resource.kind, custom] as
     });
   },
 );
+
+it('a change of what the CRDs accept is a new revision', () => {
+  const hash = hashOf(CUSTOM_RESOURCES);
+  const advice = `what the CRDs accept has changed: add '${hash}' to REVISIONS in src/kube/crd/revision.ts, and change no other line there`;
+  expect(hash, advice).toBe(RECORDED_HASH);
+});
+
+it('words for people are no revision', () => {
+  const reworded = CUSTOM_RESOURCES.map((custom) => ({ ...custom, description: 'other words' }));
+  expect(hashOf(reworded)).toBe(hashOf(CUSTOM_RESOURCES));
+  expect(hashOf(CUSTOM_RESOURCES.map((custom) => ({ ...custom, shortName: 'x' })))).not.toBe(hashOf(CUSTOM_RESOURCES));
+});
 
 describe('the defaults of a policy', () => {
   it('are those of the table, for every field', () => {

@@ -13,6 +13,7 @@ import { customResourceDefinition, type CustomResource } from './definition.ts';
 import { podCheckpoint } from './pod-checkpoint.ts';
 import { reprievePolicy } from './reprieve-policy.ts';
 import { reprieve } from './reprieve.ts';
+import { CRD_REVISION } from './revision.ts';
 
 export const CUSTOM_RESOURCES: readonly CustomResource[] = [reprievePolicy, podCheckpoint, reprieve];
 
@@ -24,7 +25,7 @@ export function crdFileName({ resource }: CustomResource): string {
 /** The text of the generated file. */
 export function crdYaml(custom: CustomResource): string {
   // Long lines are kept whole: folded CEL rules cannot be searched for.
-  const yaml = stringify(customResourceDefinition(custom), {
+  const yaml = stringify(customResourceDefinition(custom, CRD_REVISION), {
     lineWidth: 0,
     aliasDuplicateObjects: false,
     singleQuote: true,

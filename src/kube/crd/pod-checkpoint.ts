@@ -1,5 +1,5 @@
 import { RESOURCES } from '../resources.ts';
-import type { CustomResource } from './definition.ts';
+import { conditionPath, type CustomResource } from './definition.ts';
 import {
   boolean,
   conditions,
@@ -89,8 +89,6 @@ const status = described(
 
 export type PodCheckpointSpec = Infer<typeof spec>;
 export type PodCheckpointStatus = Infer<typeof status>;
-
-const conditionPath = (type: string): string => `.status.conditions[?(@.type=="${type}")].status`;
 
 export const podCheckpoint: CustomResource = {
   resource: RESOURCES.podCheckpoints,

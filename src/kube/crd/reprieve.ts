@@ -24,6 +24,13 @@ const namespace = text(63, { minLength: 1 });
 /** Priorities are int32, system ones included. */
 const priority = integer(-2_147_483_648, 2_147_483_647);
 
+const restore = object({
+  nodes: oneOf('Any', 'Same'),
+  attempts: integer(1, 10),
+  onFailure: oneOf('ColdStart', 'Hold'),
+  maxWait: duration('0s', '8760h'),
+});
+
 const decision = described(
   'The decision this pod fell victim to, in full: any one ticket is enough to carry it on after a crash.',
   object({
@@ -40,6 +47,10 @@ const decision = described(
           action: oneOf('checkpoint', 'reuse', 'evict'),
           checkpoint: described('The PodCheckpoint; absent for evict.', optional(name)),
           onFailure: oneOf('Evict', 'Refuse'),
+          terms: described(
+            'What else its policy promised; absent for evict.',
+            optional(object({ policy: name, maxDelay: duration('0s', '8760h'), restore })),
+          ),
         }),
         512,
       ),
@@ -103,15 +114,7 @@ const spec = described(
       ),
       decision,
       checkpoint: described('The PodCheckpoint that holds its state, or will.', name),
-      restore: described(
-        'What its policy said when it was displaced.',
-        object({
-          nodes: oneOf('Any', 'Same'),
-          attempts: integer(1, 10),
-          onFailure: oneOf('ColdStart', 'Hold'),
-          maxWait: duration('0s', '8760h'),
-        }),
-      ),
+      restore: described('What its policy said when it was displaced.', restore),
       policy: described('Name of that policy.', name),
     },
     [{ ...IMMUTABLE, message: 'a ticket is immutable' }],

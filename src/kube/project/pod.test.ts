@@ -104,6 +104,18 @@ describe('podOf', () => {
   });
 
   it.each([
+    ['an extender left no candidate', 'no candidate node for preemption', true],
+    ['it could not be reached', 'Post "https://127.0.0.1:9443/v1/preempt": dial tcp: connection refused', true],
+    ['it failed', 'failed preempt with extender at URL https://127.0.0.1:9443/v1/preempt, code 500', true],
+    ['there is nobody to preempt', '0/3 nodes are available: 3 No preemption victims found.', false],
+    ['it may not', 'not eligible due to preemptionPolicy=Never.', false],
+  ])('knows whom kube-scheduler has parked: %s', (_, message, parked) => {
+    const text = `0/3 nodes are available: 3 Insufficient cpu. preemption: ${message}`;
+    const conditions = [{ type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message: text }];
+    expect(podOf(pod({ status: { conditions } })).preemptionDeferred).toBe(parked);
+  });
+
+  it.each([
     ['another reason', { type: 'DisruptionTarget', status: 'True', reason: 'EvictionByEvictionAPI' }],
     ['thawed', { type: 'reprieve.dev/Frozen', status: 'False', message: 'web-u1-d1' }],
     ['frozen by nobody', { type: 'reprieve.dev/Frozen', status: 'True' }],

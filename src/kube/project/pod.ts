@@ -19,8 +19,12 @@ import { restoreShapeOf } from './restore-shape.ts';
 import { millisOf } from './time.ts';
 import { wireOf } from './wire.ts';
 
-/** How kube-scheduler ends the PodScheduled message when an extender left no candidate (`preemption.go`, 1.27 to 1.37). */
-const NO_CANDIDATE_MESSAGE = 'no candidate node for preemption';
+/**
+ * How kube-scheduler ends the PodScheduled message when an extender left no candidate (`preemption.go`, 1.27 to 1.37), could
+ * not be reached (the error of Go's HTTP client) or did not answer 200 (`extender.go`), and is not ignorable.
+ */
+const PARKED_MESSAGE =
+  /preemption: (?:no candidate node for preemption|Post "[^"]*\/preempt": |failed preempt with extender )/;
 const COMPLETION_INDEX_ANNOTATION = 'batch.kubernetes.io/job-completion-index';
 const NO_GATES: readonly string[] = Object.freeze([]);
 
@@ -53,7 +57,7 @@ export function podOf(object: KubeObject): Pod {
     startMs: millisOf(status?.startTime),
     deletionMs: millisOf(metadata.deletionTimestamp),
     gates,
-    preemptionDeferred: scheduled?.status === 'False' && (scheduled.message ?? '').includes(NO_CANDIDATE_MESSAGE),
+    preemptionDeferred: scheduled?.status === 'False' && PARKED_MESSAGE.test(scheduled.message ?? ''),
     disruptionTarget: disrupted?.status === 'True' && disrupted.reason === 'PreemptionByScheduler',
     frozenBy: frozenByOf(conditions),
     restored: restoredOf(conditions),

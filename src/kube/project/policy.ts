@@ -1,14 +1,16 @@
 import { parseDuration } from '../../domain/duration.ts';
-import type { Policy } from '../../domain/policy.ts';
+import type { Policy, PolicyFinding, PolicyStatus } from '../../domain/policy.ts';
 import { selectorOf } from '../../domain/selector.ts';
-import { POLICY_DEFAULTS, type ReprievePolicySpec } from '../crd/reprieve-policy.ts';
+import { POLICY_DEFAULTS, type ReprievePolicySpec, type ReprievePolicyStatus } from '../crd/reprieve-policy.ts';
 import type { KubeObject } from '../transport.ts';
+import { conditionOf, type WireCondition } from './conditions.ts';
 import { metadataOf } from './metadata.ts';
+import { millisOf } from './time.ts';
 import { type Wire, wireOf } from './wire.ts';
 
 /** The domain value of a ReprievePolicy. A server without the CRD's defaults (or a field it let through) changes nothing. */
 export function policyOf(object: KubeObject): Policy {
-  const { spec } = wireOf<{ spec: ReprievePolicySpec }>(object);
+  const { spec, status } = wireOf<{ spec: ReprievePolicySpec; status: ReprievePolicyStatus }>(object);
   const { name, uid, creationMs, resourceVersion } = metadataOf(object);
   const { preemption, restore } = POLICY_DEFAULTS;
   return {
@@ -31,7 +33,33 @@ export function policyOf(object: KubeObject): Policy {
       onFailure: spec?.restore?.onFailure ?? restore.onFailure,
       maxWaitMs: durationMs(spec?.restore?.maxWait, restore.maxWait),
     },
+    status: statusOf(status),
   };
+}
+
+/** Null unless all of it is there: what is half a report is written anew. */
+function statusOf(status: Wire<ReprievePolicyStatus> | null | undefined): PolicyStatus | null {
+  const accepted = conditionOf(status?.conditions, 'Accepted');
+  const conflicted = conditionOf(status?.conditions, 'Conflicted');
+  const { observedGeneration, selectedPods, rulingPods, protectedPods } = status ?? {};
+  if (!accepted || !conflicted || observedGeneration == null) return null;
+  if (selectedPods == null || rulingPods == null || protectedPods == null) return null;
+  return {
+    report: {
+      observedGeneration,
+      accepted: findingOf(accepted),
+      conflicted: findingOf(conflicted),
+      selectedPods,
+      rulingPods,
+      protectedPods,
+    },
+    acceptedSinceMs: millisOf(accepted.lastTransitionTime),
+    conflictedSinceMs: millisOf(conflicted.lastTransitionTime),
+  };
+}
+
+function findingOf({ status, reason, message }: WireCondition): PolicyFinding {
+  return { holds: status === 'True', reason: reason ?? '', message: message ?? '' };
 }
 
 function matchOf(match: Wire<ReprievePolicySpec['match']> | null | undefined): Policy['match'] {

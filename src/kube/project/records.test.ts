@@ -54,6 +54,49 @@ describe('policyOf', () => {
   });
 });
 
+describe('the status of a policy', () => {
+  const at = '2026-01-01T00:00:00Z';
+  const condition = (type: string, status: string) => ({
+    type,
+    status,
+    reason: 'R',
+    message: 'm',
+    lastTransitionTime: at,
+  });
+  const whole = {
+    observedGeneration: 3,
+    conditions: [condition('Accepted', 'True'), condition('Conflicted', 'False')],
+    selectedPods: 2,
+    rulingPods: 1,
+    protectedPods: 0,
+  };
+
+  it('is a report', () => {
+    expect(policyOf({ metadata, spec: {}, status: whole }).status).toEqual({
+      report: {
+        observedGeneration: 3,
+        accepted: { holds: true, reason: 'R', message: 'm' },
+        conflicted: { holds: false, reason: 'R', message: 'm' },
+        selectedPods: 2,
+        rulingPods: 1,
+        protectedPods: 0,
+      },
+      acceptedSinceMs: Date.parse(at),
+      conflictedSinceMs: Date.parse(at),
+    });
+  });
+
+  const partial: Record<string, object> = {
+    'there is none': {},
+    'a condition is missing': { ...whole, conditions: [condition('Accepted', 'True')] },
+    'a count is missing': { ...whole, protectedPods: undefined },
+    'it does not say which spec it is about': { ...whole, observedGeneration: undefined },
+  };
+  for (const [sentence, status] of Object.entries(partial)) {
+    it(`is none where ${sentence}`, () => expect(policyOf({ metadata, spec: {}, status }).status).toBeNull());
+  }
+});
+
 describe('checkpointOf', () => {
   const withConditions = (...conditions: object[]): KubeObject => ({ metadata, status: { conditions } });
 

@@ -1,7 +1,7 @@
 import { parseDuration } from '../../domain/duration.ts';
 import type { NodeName, PodUid } from '../../domain/ids.ts';
 import type { LabelRequirement, LabelSelector } from '../../domain/selector.ts';
-import type { Decision, Ticket } from '../../domain/ticket.ts';
+import type { Decision, Ticket, VictimTerms } from '../../domain/ticket.ts';
 import type { ReprieveSpec, ReprieveStatus } from '../crd/reprieve.ts';
 import { POLICY_DEFAULTS } from '../crd/reprieve-policy.ts';
 import type { KubeObject } from '../transport.ts';
@@ -18,7 +18,6 @@ import { type Wire, wireOf } from './wire.ts';
 export function ticketOf(object: KubeObject): Ticket {
   const { spec, status } = wireOf<{ spec: ReprieveSpec; status: ReprieveStatus }>(object);
   const { namespace, name, uid, resourceVersion, creationMs } = metadataOf(object);
-  const { restore } = POLICY_DEFAULTS;
   return {
     namespace,
     name,
@@ -38,14 +37,9 @@ export function ticketOf(object: KubeObject): Ticket {
     nodeSelector: requirementsOf(spec?.nodeSelector),
     tolerations: tolerationsOf(spec),
     restoreShape: spec?.restoreShape ?? '',
-    decision: decisionOf(spec?.decision),
+    decision: decisionOf(spec),
     checkpoint: spec?.checkpoint ?? '',
-    restore: {
-      nodes: spec?.restore?.nodes ?? restore.nodes,
-      attempts: spec?.restore?.attempts ?? restore.attempts,
-      onFailure: spec?.restore?.onFailure ?? restore.onFailure,
-      maxWaitMs: parseDuration(spec?.restore?.maxWait ?? '') ?? parseDuration(restore.maxWait) ?? 0,
-    },
+    restore: restoreOf(spec?.restore),
     phase: status?.phase ?? 'Saving',
     phaseMs: millisOf(status?.phaseTime) ?? creationMs,
     claim: status?.claim?.uid ? { name: status.claim.name ?? '', uid: status.claim.uid as PodUid } : null,
@@ -68,7 +62,18 @@ function requirementsOf(list: Wire<ReprieveSpec['nodeSelector']> | null | undefi
   return { requirements };
 }
 
-function decisionOf(decision: Wire<ReprieveSpec['decision']> | null | undefined): Decision {
+function restoreOf(given: Wire<ReprieveSpec['restore']> | null | undefined): Ticket['restore'] {
+  const { restore } = POLICY_DEFAULTS;
+  return {
+    nodes: given?.nodes ?? restore.nodes,
+    attempts: given?.attempts ?? restore.attempts,
+    onFailure: given?.onFailure ?? restore.onFailure,
+    maxWaitMs: parseDuration(given?.maxWait ?? '') ?? parseDuration(restore.maxWait) ?? 0,
+  };
+}
+
+function decisionOf(spec: Wire<ReprieveSpec> | null | undefined): Decision {
+  const decision = spec?.decision;
   const preemptor = decision?.preemptor;
   const decidedMs = millisOf(decision?.decidedAt) ?? 0;
   return {
@@ -87,9 +92,23 @@ function decisionOf(decision: Wire<ReprieveSpec['decision']> | null | undefined)
       action: victim.action ?? 'evict',
       checkpoint: victim.checkpoint || null,
       onFailure: victim.onFailure ?? 'Evict',
+      terms: victim.action === 'checkpoint' || victim.action === 'reuse' ? termsOf(victim.terms, spec) : null,
     })),
     numPdbViolations: decision?.numPDBViolations ?? 0,
     decidedMs,
     deadlineMs: millisOf(decision?.deadline) ?? decidedMs,
+  };
+}
+
+/** A victim whose terms are not told has those of the ticket that names it. */
+function termsOf(
+  terms: Wire<ReprieveSpec['decision']['victims'][number]['terms']> | null | undefined,
+  ticket: Wire<ReprieveSpec> | null | undefined,
+): VictimTerms {
+  const { maxDelay } = POLICY_DEFAULTS.preemption;
+  return {
+    policy: terms?.policy ?? ticket?.policy ?? '',
+    maxDelayMs: parseDuration(terms?.maxDelay ?? '') ?? parseDuration(maxDelay) ?? 0,
+    restore: restoreOf(terms?.restore ?? ticket?.restore),
   };
 }

@@ -8,6 +8,8 @@ import { TransportError, type KubeObject, type KubeTransport } from '../../kube/
 import { sleep, type Clock } from '../../ports/clock.ts';
 
 const RETRY_MS = 500;
+/** A server that has just started refuses what it does not know yet: roles (403), custom resources (404 without a name). */
+const TRANSIENT: ReadonlySet<number> = new Set([403, 404, 429]);
 
 /** What a kubelet says of its pods, beside our own conditions. */
 export interface KubeletCondition {
@@ -194,7 +196,7 @@ export class NodeApi {
         if (error instanceof KubeApiError && (error.status === 409 || error.status === 422)) return null;
         const isTransient =
           error instanceof TransportError ||
-          (error instanceof KubeApiError && (error.status === 429 || error.status >= 500));
+          (error instanceof KubeApiError && (TRANSIENT.has(error.status) || error.status >= 500));
         if (this.#stopped.aborted) return null;
         if (!isTransient) throw error;
         await sleep(this.#clock, RETRY_MS, stop);

@@ -71,6 +71,7 @@ export class ControlPlane implements AsyncDisposable {
   readonly #options: ControlPlaneOptions;
   readonly #daemons = new Map<Program, Daemon>(); // program -> the last one started, running or not
   #schedulerConfig: SchedulerConfigSource;
+  #apiServerFlags: readonly string[];
 
   private constructor(
     site: Site,
@@ -79,6 +80,7 @@ export class ControlPlane implements AsyncDisposable {
   ) {
     this.#site = site;
     this.#options = options;
+    this.#apiServerFlags = options.apiServerFlags ?? [];
     this.#binaries = options.binaries ?? binariesOf();
     this.dir = site.dir;
     this.url = apiServerUrl(site.ports.apiServer);
@@ -156,7 +158,9 @@ export class ControlPlane implements AsyncDisposable {
     await this.startScheduler();
   }
 
-  async startApiServer(): Promise<void> {
+  /** Starts the API server, with other flags of {@link ControlPlaneOptions} where some are given; a restart keeps the last ones. */
+  async startApiServer(flags = this.#apiServerFlags): Promise<void> {
+    this.#apiServerFlags = flags;
     await this.#launch('apiserver');
   }
 
@@ -167,6 +171,18 @@ export class ControlPlane implements AsyncDisposable {
   async restartApiServer(signal?: StopSignal): Promise<void> {
     await this.stopApiServer(signal);
     await this.startApiServer();
+  }
+
+  /** etcd forgets all versions but the present ones: who watches from an older one must list again. */
+  async compact(): Promise<void> {
+    const url = `http://127.0.0.1:${this.#site.ports.etcdClient}/v3`;
+    const post = async (path: string, body: object): Promise<unknown> => {
+      const response = await fetch(`${url}/${path}`, { method: 'POST', body: JSON.stringify(body) });
+      if (!response.ok) throw new Error(`etcd ${path}: HTTP ${response.status} ${await response.text()}`);
+      return response.json();
+    };
+    const { header } = (await post('maintenance/status', {})) as { readonly header: { readonly revision: string } };
+    await post('kv/compaction', { revision: header.revision, physical: true });
   }
 
   /** What kubectl printed, as the cluster's administrator. */
@@ -233,7 +249,7 @@ export class ControlPlane implements AsyncDisposable {
       },
       apiserver: {
         command: this.#binaries.apiServer,
-        args: [...apiServerFlags(this.#site), ...(this.#options.apiServerFlags ?? [])],
+        args: [...apiServerFlags(this.#site), ...this.#apiServerFlags],
         isReady: () => answersOk(`${this.url}/readyz`, this.#trust),
       },
       'controller-manager': {

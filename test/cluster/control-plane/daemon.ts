@@ -10,6 +10,8 @@ export interface DaemonOptions {
   readonly cwd: string;
   /** Appended to, so that a restart keeps what was said before. */
   readonly logPath: string;
+  /** Added to the caller's environment. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Longest wait for a program to be ready: the API server needs 2 to 3 s on 2 busy cores. */
@@ -47,7 +49,8 @@ export class Daemon {
     const log = await open(options.logPath, 'a', 0o600);
     try {
       const { command, args, cwd } = options;
-      const child = spawn(command, args, { cwd, detached: true, stdio: ['ignore', log.fd, log.fd] });
+      const env = { ...process.env, ...options.env };
+      const child = spawn(command, args, { cwd, env, detached: true, stdio: ['ignore', log.fd, log.fd] });
       // 'spawn' or 'error' comes first; without a process there is nothing to stop.
       await new Promise<void>((resolve, reject) => child.once('spawn', resolve).once('error', reject));
       return new Daemon(options, child);
@@ -77,6 +80,16 @@ export class Daemon {
     const overdue = setTimeout(() => signalGroup(this.pid, 'SIGKILL'), termTimeoutMs);
     await this.#exited;
     clearTimeout(overdue);
+  }
+
+  /** Sends a signal, and waits for nothing. */
+  signal(signal: NodeJS.Signals): void {
+    if (this.isRunning) signalGroup(this.pid, signal);
+  }
+
+  /** Resolves when it has ended, however that came. */
+  async ended(): Promise<void> {
+    await this.#exited;
   }
 
   async log(): Promise<string> {

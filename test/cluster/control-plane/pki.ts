@@ -14,8 +14,33 @@ export interface Subject {
   readonly organization?: string;
 }
 
+/** When a certificate may be used; the other times of a test are now. */
+interface Validity {
+  readonly from: Date;
+  readonly to: Date;
+}
+
 /** Longer than any run, short enough that a forgotten key is soon worthless. */
 const days = '2';
+
+/** The second half is for `openssl ca`, the only command of OpenSSL 3.0 that takes dates. */
+const CONFIGURATION = `[req]
+distinguished_name = subject
+[subject]
+[ca]
+default_ca = dated
+[dated]
+database = index.txt
+new_certs_dir = .
+default_md = sha256
+rand_serial = yes
+unique_subject = no
+copy_extensions = copyall
+policy = any
+[any]
+organizationName = optional
+commonName = supplied
+`;
 
 /** A certificate authority in a folder of its own, and what it has signed. Only the owner can read the folder. */
 export class Pki {
@@ -31,7 +56,7 @@ export class Pki {
     await mkdir(dir, { recursive: true, mode: 0o700 });
     const pki = new Pki(dir);
     // A configuration of our own: that of the machine may add extensions, and would mark every certificate as a CA.
-    await writeFile(pki.#configPath, '[req]\ndistinguished_name = subject\n[subject]\n', { mode: 0o600 });
+    await writeFile(pki.#configPath, CONFIGURATION, { mode: 0o600 });
     await pki.#request('ca', { commonName: 'reprieve-test-ca' }, [
       'basicConstraints=critical,CA:TRUE',
       'keyUsage=critical,keyCertSign,cRLSign,digitalSignature',
@@ -54,6 +79,30 @@ export class Pki {
       ['-CA', this.ca.certPath, '-CAkey', this.ca.keyPath],
     );
     return this.#pathsOf(name);
+  }
+
+  /** Signs the certificate again, with other dates. Its key stays. */
+  async dated(certificate: Certificate, { from, to }: Validity): Promise<Certificate> {
+    const { certPath, keyPath } = certificate;
+    const request = `${certPath}.csr`;
+    await writeFile(join(this.dir, 'index.txt'), '', { mode: 0o600 });
+    await runCommand('openssl', [
+      'x509',
+      '-x509toreq',
+      '-copy_extensions',
+      'copyall',
+      '-in',
+      certPath,
+      '-signkey',
+      keyPath,
+      '-out',
+      request,
+    ]);
+    const dates = ['-startdate', openSslDate(from), '-enddate', openSslDate(to)];
+    const signer = ['-cert', this.ca.certPath, '-keyfile', this.ca.keyPath];
+    const ca = ['ca', '-batch', '-notext', '-config', this.#configPath, '-in', request, '-out', certPath];
+    await runCommand('openssl', [...ca, ...dates, ...signer], { cwd: this.dir });
+    return certificate;
   }
 
   /** The pair that signs service account tokens. `certPath` holds the public key alone. */
@@ -101,4 +150,9 @@ export class Pki {
     await runCommand('openssl', [...request, ...key, ...identity, ...serial, ...signer, ...added]);
     await Promise.all([chmod(keyPath, 0o600), chmod(certPath, 0o600)]);
   }
+}
+
+/** `20260102030405Z` */
+function openSslDate(date: Date): string {
+  return `${date.toISOString().slice(0, 19).replace(/[-T:]/g, '')}Z`;
 }

@@ -31,6 +31,8 @@ export interface SchedulerConfigOptions {
   /** Where Reprieve answers, for example `http://127.0.0.1:9100/v1`; null: a scheduler without extenders. */
   readonly extenderUrl: string | null;
   readonly httpTimeout?: string;
+  /** What `preempt` does without an answer; default false: nobody is preempted. */
+  readonly preemptIgnorable?: boolean;
   /** For an https URL: the authority that signed its certificate, and what the scheduler shows of itself. */
   readonly tls?: { readonly caPath: string; readonly client?: Certificate };
   /** Seconds a pod that found no node waits before it is tried again. */
@@ -56,12 +58,15 @@ export function schedulerConfig(options: SchedulerConfigOptions): KubeSchedulerC
   };
 }
 
-function extenders(urlPrefix: string, { httpTimeout = '2s', tls }: SchedulerConfigOptions): Extender[] {
+function extenders(
+  urlPrefix: string,
+  { httpTimeout = '2s', preemptIgnorable = false, tls }: SchedulerConfigOptions,
+): Extender[] {
   const client = tls?.client && { certFile: tls.client.certPath, keyFile: tls.client.keyPath };
   const secure = tls && { enableHTTPS: true, tlsConfig: { caFile: tls.caPath, ...client } };
   const common = { urlPrefix, nodeCacheCapable: true, httpTimeout, ...secure };
   return [
-    { ...common, preemptVerb: 'preempt', ignorable: false },
+    { ...common, preemptVerb: 'preempt', ignorable: preemptIgnorable },
     { ...common, filterVerb: 'filter', prioritizeVerb: 'prioritize', weight: 1, ignorable: true },
   ];
 }

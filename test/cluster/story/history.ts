@@ -1,5 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pathOf, type ResourceType } from '../../../src/kube/resources.ts';
-import type { KubeObject, KubeTransport } from '../../../src/kube/transport.ts';
+import { TransportError, type KubeObject, type KubeTransport } from '../../../src/kube/transport.ts';
 import { compareVersions } from '../../../src/index/object-table.ts';
 
 /** One version of one object, as the API server told it. */
@@ -9,6 +10,8 @@ export interface Version {
   readonly object: KubeObject;
   /** Place in the one sequence of all changes of the cluster. */
   readonly at: string;
+  /** When it was seen here, by the clock of this process. */
+  readonly seenMs: number;
 }
 
 /**
@@ -34,6 +37,15 @@ export class History {
       .sort((a, b) => compareVersions(a.at, b.at));
   }
 
+  /** The newest version of an object; undefined where there is none now. */
+  last(kind: string, name: string, namespace = 'default'): KubeObject | undefined {
+    const found = this.versions.findLast(
+      ({ kind: its, object }) =>
+        its === kind && object.metadata.name === name && object.metadata.namespace === namespace,
+    );
+    return found?.type === 'DELETED' ? undefined : found?.object;
+  }
+
   /** The first version that passes; waits for it. Fails after `seconds` with the last versions seen of that kind. */
   async until(
     kind: string,
@@ -49,7 +61,7 @@ export class History {
       if (leftMs <= 0) {
         const last = this.of(kind)
           .slice(-4)
-          .map(({ type, object }) => `${type} ${JSON.stringify({ ...object, spec: undefined })}`);
+          .map(({ type, object }) => `${type} ${object.metadata.name} ${JSON.stringify(object['status'])}`);
         throw new Error(`${kind}: not seen within ${seconds} s: ${what}. Last seen:\n${last.join('\n')}`);
       }
       await this.#change(leftMs);
@@ -62,40 +74,58 @@ export class History {
   }
 
   async #watch(transport: KubeTransport, type: ResourceType): Promise<void> {
-    const { body } = await transport.request({ method: 'GET', path: pathOf(type) });
+    this.#watches.push(this.#follow(transport, type, await this.#list(transport, type)));
+  }
+
+  /** Over restarts of the server: each stream goes on where the last one ended, or from a new listing where that is forgotten. */
+  async #follow(transport: KubeTransport, type: ResourceType, from: string): Promise<void> {
+    const { signal } = this.#stop;
+    let resourceVersion = from;
+    while (!signal.aborted) {
+      try {
+        const query = { resourceVersion, allowWatchBookmarks: 'true' };
+        const watch = await transport.watch({ method: 'GET', path: pathOf(type), query, signal });
+        if (watch.status === 410) resourceVersion = await this.#list(transport, type);
+        for await (const { type: change, object } of watch.events) {
+          if (change === 'ERROR') {
+            resourceVersion = await this.#list(transport, type);
+            break;
+          }
+          resourceVersion = object.metadata.resourceVersion ?? resourceVersion;
+          if (change !== 'BOOKMARK') this.#add({ type: change, kind: type.kind, object, at: resourceVersion });
+        }
+      } catch (error) {
+        if (!signal.aborted && !(error instanceof TransportError)) throw error;
+      }
+      if (!signal.aborted) await sleep(100);
+    }
+  }
+
+  /** Adds what is new since the last version seen of each object; answers where to watch from. */
+  async #list(transport: KubeTransport, type: ResourceType): Promise<string> {
+    const { body } = await served(() => transport.request({ method: 'GET', path: pathOf(type) }));
     const list = body as {
       readonly metadata: { readonly resourceVersion: string };
       readonly items: readonly KubeObject[];
     };
-    const { resourceVersion } = list.metadata;
+    const { kind } = type;
+    const known = new Map<string | undefined, Version>(); // uid -> its last version
+    for (const version of this.versions) if (version.kind === kind) known.set(version.object.metadata.uid, version);
     for (const object of list.items) {
-      this.#add({ type: 'ADDED', kind: type.kind, object, at: object.metadata.resourceVersion ?? '0' });
+      const { uid, resourceVersion: at = '0' } = object.metadata;
+      const before = known.get(uid);
+      known.delete(uid);
+      if (before?.at !== at) this.#add({ type: before === undefined ? 'ADDED' : 'MODIFIED', kind, object, at });
     }
-    const watch = await transport.watch({
-      method: 'GET',
-      path: pathOf(type),
-      query: { watch: '1', resourceVersion },
-      signal: this.#stop.signal,
-    });
-    this.#watches.push(this.#read(type, watch.events));
+    const { resourceVersion: at } = list.metadata;
+    for (const { type: last, object } of known.values()) {
+      if (last !== 'DELETED') this.#add({ type: 'DELETED', kind, object, at });
+    }
+    return at;
   }
 
-  async #read(
-    type: ResourceType,
-    events: AsyncIterable<{ readonly type: string; readonly object: KubeObject }>,
-  ): Promise<void> {
-    try {
-      for await (const { type: change, object } of events) {
-        if (change !== 'ADDED' && change !== 'MODIFIED' && change !== 'DELETED') continue;
-        this.#add({ type: change, kind: type.kind, object, at: object.metadata.resourceVersion ?? '0' });
-      }
-    } catch (error) {
-      if (!this.#stop.signal.aborted) throw error;
-    }
-  }
-
-  #add(version: Version): void {
-    this.versions.push(version);
+  #add(version: Omit<Version, 'seenMs'>): void {
+    this.versions.push({ ...version, seenMs: Date.now() });
     for (const wake of this.#waiting) wake();
   }
 
@@ -109,6 +139,16 @@ export class History {
       const timer = setTimeout(wake, Math.min(withinMs, 1000));
       this.#waiting.add(wake);
     });
+  }
+}
+
+/** An answer of 200; a resource that was just defined is refused for a second or so (429). */
+async function served<T extends { readonly status: number }>(ask: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    const answer = await ask();
+    if (answer.status === 200) return answer;
+    if (attempt === 50) throw new Error(`not served: HTTP ${answer.status}`);
+    await sleep(200);
   }
 }
 

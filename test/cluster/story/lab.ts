@@ -1,147 +1,214 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
+import { ROLE_LABEL } from '../../../src/domain/labels.ts';
 import { HttpTransport } from '../../../src/kube/http-transport.ts';
 import { loadKubeConfig } from '../../../src/kube/kube-config.ts';
 import { RESOURCES } from '../../../src/kube/resources.ts';
+import type { KubeTransport } from '../../../src/kube/transport.ts';
 import { systemClock } from '../../../src/ports/clock.ts';
-import { nodeSpec } from '../../../src/sim/nodes/node-spec.ts';
+import type { NodeFaults } from '../../../src/sim/nodes/agent.ts';
+import { nodeSpec, type NodeSpec } from '../../../src/sim/nodes/node-spec.ts';
 import { SimulatedNodes } from '../../../src/sim/nodes/simulated-nodes.ts';
 import { WorkLedger } from '../../../src/sim/nodes/work-ledger.ts';
 import { ControlPlane } from '../control-plane/control-plane.ts';
-import { Daemon } from '../control-plane/daemon.ts';
-import { answersOk } from '../control-plane/probe.ts';
 import { schedulerConfig } from '../control-plane/scheduler-config.ts';
 import { History } from './history.ts';
+import { Replica, REPRIEVE_NAMESPACE, type ConfigurationSections } from './replica.ts';
+import { Service } from './service.ts';
 import { priorityClass } from './workloads.ts';
 
 const root = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
-const REPRIEVE_PORT = 20443;
+const EXTENDER_PORT = 20443;
+const WEBHOOK_PORT = 20444;
 
-/** Real control plane, `reprieve serve` as a process of its own with the rights of deploy/rbac.yaml, simulated nodes. */
+export interface LabOptions {
+  /** Each has 4 CPUs. */
+  readonly nodes: number;
+  /** Processes of `reprieve serve`; default 1. */
+  readonly replicas?: number;
+  /** Added to the ReprieveConfiguration of each. */
+  readonly configuration?: ConfigurationSections;
+  /** Of the simulated agents. */
+  readonly faults?: NodeFaults;
+  /** kube-scheduler preempts by itself when Reprieve does not answer; default false. */
+  readonly preemptIgnorable?: boolean;
+  readonly apiServerFlags?: readonly string[];
+  readonly controllerManagerFlags?: readonly string[];
+}
+
+/** A lease that expires fast enough for a test to wait for it. */
+export const QUICK_LEASE: ConfigurationSections = {
+  leaderElection: { leaseDuration: '3s', renewDeadline: '2s', retryPeriod: '500ms' },
+};
+
+/**
+ * Real control plane, `reprieve serve` as processes of their own with the rights of deploy/rbac.yaml, simulated nodes. Two
+ * Services lead to them: kube-scheduler comes to the pod with the leader's label, the webhook to any.
+ */
 export class Lab implements AsyncDisposable {
   readonly cluster: ControlPlane;
   readonly history: History;
   readonly nodes: SimulatedNodes;
-  readonly #reprieve: Daemon;
-  readonly #transport: HttpTransport;
+  readonly replicas: readonly Replica[];
+  /** What became of the pods' work, from the true state of the nodes. */
+  readonly ledger: WorkLedger;
+  /** As the cluster's administrator. */
+  readonly transport: KubeTransport;
+  readonly #stops: readonly (() => Promise<void> | void)[];
 
-  private constructor(parts: {
-    cluster: ControlPlane;
-    history: History;
-    nodes: SimulatedNodes;
-    reprieve: Daemon;
-    transport: HttpTransport;
-  }) {
+  private constructor(
+    parts: Pick<Lab, 'cluster' | 'history' | 'nodes' | 'ledger' | 'replicas' | 'transport'>,
+    stops: readonly (() => Promise<void> | void)[],
+  ) {
     this.cluster = parts.cluster;
     this.history = parts.history;
     this.nodes = parts.nodes;
-    this.#reprieve = parts.reprieve;
-    this.#transport = parts.transport;
+    this.ledger = parts.ledger;
+    this.replicas = parts.replicas;
+    this.transport = parts.transport;
+    this.#stops = stops;
   }
 
-  static async start(nodeCount: number): Promise<Lab> {
-    const cluster = await ControlPlane.start({
-      schedulerConfig: ({ kubeconfig, pki }) =>
-        schedulerConfig({
-          kubeconfig,
-          extenderUrl: `https://127.0.0.1:${REPRIEVE_PORT}/v1`,
-          tls: {
-            caPath: pki.ca.certPath,
-            client: { certPath: join(pki.dir, 'scheduler.crt'), keyPath: join(pki.dir, 'scheduler.key') },
-          },
-        }),
-    });
-    const stops: (() => Promise<void>)[] = [() => cluster.stop()];
+  static async start(wanted: number | LabOptions): Promise<Lab> {
+    const options = typeof wanted === 'number' ? { nodes: wanted } : wanted;
+    const stops: (() => Promise<void> | void)[] = [];
     try {
-      await cluster.applyFiles(
-        ...['crds', 'namespace.yaml', 'runtimeclass.yaml', 'rbac.yaml'].map((path) => join(root, 'deploy', path)),
-      );
-      await cluster.applyObjects(
-        priorityClass('scratch', 5),
-        priorityClass('batch', 10),
-        priorityClass('serving', 1000),
-      );
-      await cluster.kubectl('wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s');
-      await cluster.waitForDefaultServiceAccount();
-
-      const reprieve = await startReprieve(cluster);
-      stops.unshift(() => reprieve.stop());
-      await cluster.applyObjects(await webhook(cluster));
-
+      const cluster = await startControlPlane(options);
+      stops.unshift(() => cluster.stop());
       const transport = new HttpTransport({ access: await loadKubeConfig({ path: cluster.adminKubeconfigPath }) });
       stops.unshift(() => transport.close());
-      const { pods, jobs, podCheckpoints, reprieves } = RESOURCES;
-      const history = await History.of(transport, [pods, jobs, podCheckpoints, reprieves]);
+      const { pods, jobs, podCheckpoints, reprieves, leases } = RESOURCES;
+      const history = await History.of(transport, [pods, jobs, podCheckpoints, reprieves, leases]);
+      stops.unshift(() => history.stop());
+
+      const replicas: Replica[] = [];
+      stops.unshift(async () => {
+        await Promise.all(replicas.map((replica) => replica.close()));
+      });
+      for (let index = 0; index < (options.replicas ?? 1); index++) {
+        replicas.push(await Replica.create(cluster, index, options.configuration ?? {}));
+      }
+      const extender = await Service.start(EXTENDER_PORT, () => portsOfLeader(history, replicas));
+      stops.unshift(() => extender.close());
+      // To the followers first: what they know may lag behind the leader's last write.
+      const webhook = await Service.start(WEBHOOK_PORT, () => {
+        const [leader] = portsOfLeader(history, replicas);
+        return replicas.map(({ port }) => port).sort((a, b) => Number(a === leader) - Number(b === leader));
+      });
+      stops.unshift(() => webhook.close());
+      await Promise.all(replicas.map((replica) => replica.start()));
+      await cluster.applyObjects(await webhookConfiguration(cluster));
+
+      const ledger = new WorkLedger();
       const nodes = new SimulatedNodes({
         transport,
         clock: systemClock,
-        ledger: new WorkLedger(),
-        nodes: Array.from({ length: nodeCount }, (_, index) =>
-          nodeSpec(`node-${index + 1}`, { allocatable: { cpu: '4', memory: '16Gi', pods: 50 }, coldStartMs: 200 }),
-        ),
+        ledger,
+        nodes: Array.from({ length: options.nodes }, (_, index) => labNode(`node-${index + 1}`)),
+        ...(options.faults && { faults: options.faults }),
       });
       await nodes.start();
-      return new Lab({ cluster, history, nodes, reprieve, transport });
+      stops.unshift(() => nodes.stop());
+      const lab = new Lab({ cluster, history, nodes, ledger, replicas, transport }, stops);
+      await lab.leader();
+      return lab;
     } catch (error) {
       for (const stop of stops) await stop();
       throw error;
     }
   }
 
-  /** What `reprieve serve` has logged so far. */
-  reprieveLog(): Promise<string> {
-    return this.#reprieve.log();
+  /** The replica whose pod has the leader's label now; waits for one that runs. */
+  async leader(): Promise<Replica> {
+    const { object } = await this.history.until(
+      'Pod',
+      'a leader',
+      ({ metadata: { name } }, version) =>
+        portsOfLeader(this.history, this.replicas).length > 0 &&
+        this.replicas.some((replica) => replica.podName === name && replica.isRunning && isLabelled(version.object)),
+    );
+    const leader = this.replicas.find(({ port }) => portsOfLeader(this.history, this.replicas).includes(port));
+    if (leader === undefined) throw new Error(`${object.metadata.name} has lost the label`);
+    return leader;
+  }
+
+  /** A node, or one that was removed, with an empty disk. */
+  async addNode(name: string): Promise<void> {
+    await this.nodes.addNode(labNode(name));
+  }
+
+  /** What the replicas have logged so far. */
+  async reprieveLog(): Promise<string> {
+    return (await Promise.all(this.replicas.map((replica) => replica.log()))).join('');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.nodes.stop();
-    await this.history.stop();
-    await this.#transport.close();
-    await this.#reprieve.stop();
-    await this.cluster.stop();
+    for (const stop of this.#stops) await stop();
   }
 }
 
-/** As its service account: a right that deploy/rbac.yaml forgets is a failure here. */
-async function startReprieve(cluster: ControlPlane): Promise<Daemon> {
-  const { pki, dir } = cluster;
-  const user = await pki.certificate('reprieve-user', { commonName: 'system:serviceaccount:reprieve-system:reprieve' });
-  const serving = await pki.certificate('reprieve', { commonName: 'reprieve' }, ['IP:127.0.0.1', 'DNS:localhost']);
-  const configuration = {
-    apiVersion: 'config.reprieve.dev/v1alpha1',
-    kind: 'ReprieveConfiguration',
-    server: {
-      address: '127.0.0.1',
-      port: REPRIEVE_PORT,
-      tls: { certFile: serving.certPath, keyFile: serving.keyPath, clientCaFile: pki.ca.certPath },
-    },
-    kubernetes: { kubeconfig: await pki.kubeconfig('reprieve', cluster.url, user) },
-  };
-  const path = join(dir, 'reprieve.json');
-  await writeFile(path, JSON.stringify(configuration), { mode: 0o600 });
-  const reprieve = await Daemon.start({
-    name: 'reprieve',
-    command: process.execPath,
-    args: [join(root, 'src/main.ts'), 'serve', '--config', path],
-    cwd: dir,
-    logPath: join(dir, 'reprieve.log'),
+function labNode(name: string): NodeSpec {
+  return nodeSpec(name, { allocatable: { cpu: '4', memory: '16Gi', pods: 50 }, coldStartMs: 200 });
+}
+
+async function startControlPlane(options: LabOptions): Promise<ControlPlane> {
+  const { apiServerFlags, controllerManagerFlags, preemptIgnorable = false } = options;
+  const cluster = await ControlPlane.start({
+    schedulerConfig: ({ kubeconfig, pki }) =>
+      schedulerConfig({
+        kubeconfig,
+        extenderUrl: `https://127.0.0.1:${EXTENDER_PORT}/v1`,
+        preemptIgnorable,
+        tls: {
+          caPath: pki.ca.certPath,
+          client: { certPath: join(pki.dir, 'scheduler.crt'), keyPath: join(pki.dir, 'scheduler.key') },
+        },
+      }),
+    ...(apiServerFlags && { apiServerFlags }),
+    ...(controllerManagerFlags && { controllerManagerFlags }),
   });
-  await reprieve.ready(() =>
-    answersOk(`https://127.0.0.1:${REPRIEVE_PORT}/readyz`, { caPath: cluster.caPath, client: cluster.admin }),
-  );
-  return reprieve;
+  try {
+    await cluster.applyFiles(
+      ...['crds', 'namespace.yaml', 'runtimeclass.yaml', 'rbac.yaml'].map((path) => join(root, 'deploy', path)),
+    );
+    await cluster.applyObjects(priorityClass('scratch', 5), priorityClass('batch', 10), priorityClass('serving', 1000));
+    await cluster.kubectl('wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s');
+    await cluster.waitForDefaultServiceAccount();
+    return cluster;
+  } catch (error) {
+    await cluster.stop();
+    throw error;
+  }
+}
+
+/** As the Service selects it: by the label, whether the process behind it lives or not. */
+function portsOfLeader(history: History, replicas: readonly Replica[]): number[] {
+  return replicas
+    .filter(({ podName }) => {
+      const last = history.last('Pod', podName, REPRIEVE_NAMESPACE);
+      return last !== undefined && isLabelled(last);
+    })
+    .map(({ port }) => port);
+}
+
+function isLabelled({
+  metadata,
+}: {
+  readonly metadata: { readonly labels?: Readonly<Record<string, string>> };
+}): boolean {
+  return metadata.labels?.[ROLE_LABEL] === 'leader';
 }
 
 /** deploy/webhook.yaml, with an address in place of the Service that a cluster without nodes cannot run. */
-async function webhook(cluster: ControlPlane): Promise<object> {
+async function webhookConfiguration(cluster: ControlPlane): Promise<object> {
   const configuration = parse(await readFile(join(root, 'deploy/webhook.yaml'), 'utf8')) as {
     webhooks: Record<string, unknown>[];
   };
   for (const hook of configuration.webhooks) {
     hook['clientConfig'] = {
-      url: `https://127.0.0.1:${REPRIEVE_PORT}/v1/admit-pod`,
+      url: `https://127.0.0.1:${WEBHOOK_PORT}/v1/admit-pod`,
       caBundle: (await readFile(cluster.caPath)).toString('base64'),
     };
   }

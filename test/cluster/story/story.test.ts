@@ -4,6 +4,7 @@ import { compareVersions } from '../../../src/index/object-table.ts';
 import type { KubeObject } from '../../../src/kube/transport.ts';
 import { condition, field, type Version } from './history.ts';
 import { Lab } from './lab.ts';
+import { isRunning, nameOf, nodeOf, phaseOf, progressOf, running, ticketIn } from './seen.ts';
 import { deployment, job, pod, policy, statefulSet } from './workloads.ts';
 
 /** The story of Reprieve under the real kube-scheduler and kube-controller-manager, on simulated nodes. */
@@ -16,39 +17,13 @@ afterAll(async () => {
   await lab?.[Symbol.asyncDispose]();
 });
 
-const nameOf = (object: KubeObject): string => object.metadata.name;
-const nodeOf = (object: KubeObject): string | undefined => field(object, 'spec', 'nodeName') as string | undefined;
-const phaseOf = (object: KubeObject): unknown => field(object, 'status', 'phase');
-const isRunning = (object: KubeObject): boolean => phaseOf(object) === 'Running';
-const progressOf = (object: KubeObject): number => Number(object.metadata.annotations?.['sim.reprieve.dev/progress']);
 const isOwnedBy = (owner: string) => (object: KubeObject) =>
   object.metadata.ownerReferences?.[0]?.name.startsWith(owner) ?? false;
-
-/** The first running pod that passes, with the node it runs on. */
-async function running(
-  what: string,
-  passes: (object: KubeObject) => boolean,
-): Promise<{ name: string; uid: string; node: string }> {
-  const { object } = await lab.history.until(
-    'Pod',
-    `${what} running`,
-    (candidate) => isRunning(candidate) && passes(candidate),
-  );
-  return { name: nameOf(object), uid: object.metadata.uid as string, node: nodeOf(object) as string };
-}
 
 const rise = (...versions: readonly Version[]): void => {
   const places = versions.map(({ at }) => at);
   expect(places).toEqual([...places].sort(compareVersions));
 };
-
-/** The ticket of a victim, once it is in `phase`. */
-const ticketIn = (phase: string, podUid: string): Promise<Version> =>
-  lab.history.until(
-    'Reprieve',
-    `${phase} for ${podUid}`,
-    (ticket) => phaseOf(ticket) === phase && field(ticket, 'spec', 'pod', 'uid') === podUid,
-  );
 
 describe('(a) preempt, {}, tickets, checkpoints, eviction, bound', () => {
   it('saves the victim before it is evicted, and binds the preemptor to the planned node', async () => {
@@ -56,7 +31,7 @@ describe('(a) preempt, {}, tickets, checkpoints, eviction, bound', () => {
       policy('batch', 'batch'),
       pod('bare-a', { priorityClassName: 'batch', cpu: '3', state: '250Mi' }),
     );
-    const victim = await running('bare-a', (object) => nameOf(object) === 'bare-a');
+    const victim = await running(lab, 'bare-a');
     await lab.cluster.applyObjects(pod('serving-a', { priorityClassName: 'serving', cpu: '3', node: victim.node }));
 
     const { history } = lab;
@@ -160,14 +135,14 @@ describe('(b) each kind of workload comes back with its progress', () => {
     it(`${kind}: through gate and claim, on another node, where it stopped`, async () => {
       const name = `back-${kind}`;
       await lab.cluster.applyObjects(make(name));
-      const victim = await running(name, ofVictim(name));
+      const victim = await running(lab, name, ofVictim(name));
       // Some work, so that there is something to lose.
       await new Promise((resolve) => setTimeout(resolve, 2_500));
       await lab.cluster.applyObjects(
         pod(`serving-${kind}`, { priorityClassName: 'serving', cpu: '3', node: victim.node }),
       );
 
-      const { object: restored } = await ticketIn('Restored', victim.uid);
+      const { object: restored } = await ticketIn(lab, 'Restored', victim.uid);
       const claim = field(restored, 'status', 'claim') as { readonly name: string; readonly uid: string };
       expect(claim.uid).not.toBe(victim.uid);
       const versions = lab.history.of('Pod', claim.name).filter(({ object }) => object.metadata.uid === claim.uid);
@@ -200,7 +175,7 @@ describe('(c) no policy', () => {
     const before = lab.history.versions.filter(({ kind }) => kind === 'Reprieve' || kind === 'PodCheckpoint').length;
     await lab.cluster.kubectl('delete', 'reprievepolicies', '--all');
     await lab.cluster.applyObjects(pod('scratch-c', { priorityClassName: 'batch', cpu: '3' }));
-    const victim = await running('scratch-c', (object) => nameOf(object) === 'scratch-c');
+    const victim = await running(lab, 'scratch-c');
     await lab.cluster.applyObjects(pod('serving-c', { priorityClassName: 'serving', cpu: '3', node: victim.node }));
     const bound = await lab.history.until(
       'Pod',
@@ -229,7 +204,7 @@ describe('(d) the preemptor is deleted half-way', () => {
   it('lets the victims go on, with nothing lost and nobody evicted', async () => {
     await lab.cluster.applyObjects(policy('batch', 'batch'));
     await lab.cluster.applyObjects(pod('bare-d', { priorityClassName: 'batch', cpu: '3', state: '5Gi' }));
-    const victim = await running('bare-d', (object) => nameOf(object) === 'bare-d');
+    const victim = await running(lab, 'bare-d');
     await new Promise((resolve) => setTimeout(resolve, 1_500));
     await lab.cluster.applyObjects(pod('serving-d', { priorityClassName: 'serving', cpu: '3', node: victim.node }));
     // The dump takes ten seconds: the preemptor goes in the middle of it.

@@ -7,6 +7,12 @@ interface PodShape {
   readonly state?: string;
   /** Pins the pod to one node. */
   readonly node?: string;
+  /** Nodes it may take. */
+  readonly nodes?: readonly string[];
+  /** The node it takes where it can. */
+  readonly prefers?: string;
+  readonly schedulerName?: string;
+  readonly gates?: readonly string[];
   readonly labels?: Readonly<Record<string, string>>;
   readonly workSeconds?: number;
 }
@@ -14,7 +20,18 @@ interface PodShape {
 const IMAGE = 'registry.example/worker:1';
 
 function template(
-  { priorityClassName, cpu, state = '100Mi', node, labels, workSeconds }: PodShape,
+  {
+    priorityClassName,
+    cpu,
+    state = '100Mi',
+    node,
+    nodes,
+    prefers,
+    labels,
+    workSeconds,
+    schedulerName,
+    gates,
+  }: PodShape,
   restartPolicy: string,
 ): object {
   return {
@@ -31,8 +48,23 @@ function template(
       automountServiceAccountToken: false,
       terminationGracePeriodSeconds: 30,
       ...(node !== undefined && { nodeSelector: { 'kubernetes.io/hostname': node } }),
+      ...((nodes ?? prefers) !== undefined && { affinity: { nodeAffinity: placement({ nodes, prefers }) } }),
+      ...(schedulerName !== undefined && { schedulerName }),
+      ...(gates !== undefined && { schedulingGates: gates.map((name) => ({ name })) }),
       containers: [{ name: 'main', image: IMAGE, resources: { requests: { cpu, memory: '256Mi' } } }],
     },
+  };
+}
+
+function placement({ nodes, prefers }: { nodes: readonly string[] | undefined; prefers: string | undefined }): object {
+  const among = (values: readonly string[]): object => ({
+    matchExpressions: [{ key: 'kubernetes.io/hostname', operator: 'In', values }],
+  });
+  return {
+    ...(nodes && { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [among(nodes)] } }),
+    ...(prefers !== undefined && {
+      preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 100, preference: among([prefers]) }],
+    }),
   };
 }
 
@@ -84,8 +116,8 @@ export function statefulSet(name: string, shape: PodShape): object {
   };
 }
 
-export function priorityClass(name: string, value: number): object {
-  return { apiVersion: 'scheduling.k8s.io/v1', kind: 'PriorityClass', metadata: { name }, value };
+export function priorityClass(name: string, value: number, preemptionPolicy = 'PreemptLowerPriority'): object {
+  return { apiVersion: 'scheduling.k8s.io/v1', kind: 'PriorityClass', metadata: { name }, value, preemptionPolicy };
 }
 
 export function policy(name: string, priorityClassName: string): object {

@@ -87,6 +87,23 @@ export function customResourceRules(rule: Rule): void {
     expect(same.metadata).toMatchObject({ generation: 2, resourceVersion: changed.metadata.resourceVersion });
   });
 
+  rule('the status of a policy has its own path, and its version guards it', async (item) => {
+    const metadata = { name: uniqueName('policy') };
+    const status = { observedGeneration: 1, selectedPods: 2 };
+    const created = await item.client.create(reprievePolicies, null, { metadata, spec: {}, status });
+    item.cleanUp(() => item.client.delete(reprievePolicies, null, metadata.name));
+    expect(created).not.toHaveProperty('status');
+    const { resourceVersion } = created.metadata;
+    const patch = { metadata: { resourceVersion }, spec: { precedence: 7 }, status };
+    const onStatus = { type: 'merge', subresource: 'status' } as const;
+    const patched = await item.client.patch(reprievePolicies, null, metadata.name, patch, onStatus);
+    expect(patched['status']).toEqual(status);
+    expect(patched['spec']).toEqual(created['spec']);
+    expect(patched.metadata.generation).toBe(1);
+    const again = item.client.patch(reprievePolicies, null, metadata.name, patch, onStatus);
+    await expect(again).rejects.toMatchObject({ status: 409 });
+  });
+
   rule('being deleted moves the generation of a custom resource that is held', async (item) => {
     const { metadata } = await createCheckpoint(item, { metadata: { name: 'a', finalizers: ['reprieve.dev/hold'] } });
     const watch = await item.watch(podCheckpoints, { resourceVersion: metadata.resourceVersion ?? '' });

@@ -1,0 +1,67 @@
+import { describe, expect, it } from 'vitest';
+import { KubeClient } from '../kube/client.ts';
+import { RESOURCES } from '../kube/resources.ts';
+import { ApiServer } from '../sim/api-server/api-server.ts';
+import { VirtualClock } from '../sim/virtual-clock.ts';
+import { Reprieve } from './reprieve.ts';
+
+async function setUp(leadership: { term(): number | null }) {
+  const clock = new VirtualClock();
+  const server = new ApiServer({ clock });
+  const requests: string[] = [];
+  server.hooks.intercept = async ({ method, path, user }) => {
+    if (user === 'reprieve') requests.push(`${method} ${path}`);
+    return null;
+  };
+  const reprieve = new Reprieve({ transport: server.transport('reprieve'), clock, leadership, instance: 'r-1' });
+  const started = reprieve.start();
+  await clock.advance(0);
+  await started;
+  return { clock, server, client: new KubeClient(server.transport('admin')), reprieve, requests };
+}
+
+describe('leading', () => {
+  it('begins when the records were read again: the watches of a follower may be behind', async () => {
+    let term: number | null = null;
+    const { clock, reprieve, server, requests } = await setUp({ term: () => term });
+    const leads = (): boolean => (reprieve.describe() as { leads: boolean }).leads;
+    expect(leads()).toBe(false);
+    const gate = Promise.withResolvers<null>();
+    server.hooks.intercept = async ({ method, path }) => {
+      requests.push(`${method} ${path}`);
+      return gate.promise;
+    };
+    requests.length = 0;
+    term = 1;
+    const changed = reprieve.leadershipChanged();
+    await clock.advance(0);
+    const listed = new Set(requests.map((request) => request.split('/').at(-1)));
+    expect(listed).toEqual(new Set(['podcheckpoints', 'reprieves']));
+    expect(leads()).toBe(false);
+    gate.resolve(null);
+    await clock.advance(0);
+    await changed;
+    expect(leads()).toBe(true);
+    term = 2;
+    expect(leads()).toBe(false);
+    await reprieve.stop();
+  });
+
+  it('ends with the term: nothing is written after it', async () => {
+    let term: number | null = 1;
+    const { clock, reprieve, client, requests } = await setUp({ term: () => term });
+    term = null;
+    await client.create(RESOURCES.pods, 'default', {
+      metadata: { name: 'gated' },
+      spec: { schedulingGates: [{ name: 'reprieve.dev/restore' }], containers: [{ name: 'main', image: 'app:1' }] },
+    });
+    await clock.advance(60_000);
+    expect(requests.filter((request) => !request.startsWith('GET'))).toEqual([]);
+    term = 2;
+    const changed = reprieve.leadershipChanged();
+    await clock.advance(60_000);
+    await changed;
+    expect(requests.filter((request) => request.startsWith('PATCH'))).not.toEqual([]);
+    await reprieve.stop();
+  });
+});

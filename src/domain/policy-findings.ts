@@ -1,0 +1,64 @@
+import type { Policy, PolicyFinding } from './policy.ts';
+import { impossibleKey } from './satisfiable.ts';
+
+const ACCEPTED: PolicyFinding = { holds: true, reason: 'Accepted', message: 'nothing in it contradicts itself' };
+
+/**
+ * Condition `Accepted`: whether what a policy says can work, as far as the policy alone tells. What it says stays in force
+ * either way; the condition is there so that its author learns of it before a pod is lost to it.
+ */
+export function acceptance({ match, preemption }: Policy): PolicyFinding {
+  for (const part of ['namespaceSelector', 'podSelector'] as const) {
+    const selector = match[part];
+    const key = selector === null ? null : impossibleKey(selector);
+    if (key !== null) {
+      const message = `match.${part} selects nothing: no object can have a label "${key}" as it asks`;
+      return { holds: false, reason: 'SelectorNeverMatches', message };
+    }
+  }
+  if (preemption.decision === 'Never' && preemption.onFailure === 'Refuse') {
+    const message = 'preemption.decision Never evicts its pods unsaved, though preemption.onFailure is Refuse';
+    return { holds: false, reason: 'ContradictoryPreemption', message };
+  }
+  return ACCEPTED;
+}
+
+/** What the pods of the cluster show about a policy. Policies in the order of `comparePolicies`. */
+export interface Rivals {
+  /** Of the same precedence, each selecting some of its pods, and coming before it. */
+  readonly before: readonly Policy[];
+  /** The same, coming after it. */
+  readonly after: readonly Policy[];
+  /** Who rules pods that it selects, other than itself. */
+  readonly rulers: readonly Policy[];
+}
+
+const NO_CONFLICT: PolicyFinding = { holds: false, reason: 'NoConflict', message: 'no other policy disputes its pods' };
+
+/**
+ * Condition `Conflicted`: `Shadowed` when others rule every pod that it selects, at whatever precedence; `SamePrecedence`
+ * when only age or name settles who rules a pod. A policy that is overruled in part by a higher precedence is as its author
+ * asked for.
+ */
+export function conflict(policy: Policy, rulesNone: boolean, { before, after, rulers }: Rivals): PolicyFinding {
+  if (rulesNone && rulers.length > 0) {
+    const message = `every pod that it selects is ruled by ${namesOf(rulers)}`;
+    return { holds: true, reason: 'Shadowed', message };
+  }
+  if (before.length === 0 && after.length === 0) return NO_CONFLICT;
+  const overruled = before.length > 0 ? [`${namesOf(before)} before it`] : [];
+  const overrules = after.length > 0 ? [`it before ${namesOf(after)}`] : [];
+  const message =
+    `precedence ${policy.precedence} is shared with policies that select the same pods; ` +
+    `of two, the older rules, then the first by name: ${[...overruled, ...overrules].join(', ')}`;
+  return { holds: true, reason: 'SamePrecedence', message };
+}
+
+/** As many names as a line of `kubectl describe` bears. */
+const MOST_NAMES = 5;
+
+function namesOf(policies: readonly Policy[]): string {
+  const names = policies.slice(0, MOST_NAMES).map(({ name }) => name);
+  const more = policies.length - names.length;
+  return names.join(', ') + (more > 0 ? ` and ${more} more` : '');
+}

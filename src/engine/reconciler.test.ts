@@ -1,0 +1,203 @@
+import { describe, expect, it } from 'vitest';
+import {
+  makeCheckpoint,
+  makeDecision,
+  makeNode,
+  makePod,
+  makePolicy,
+  makeTicket,
+} from '../../test/support/builders.ts';
+import { uidOf } from '../../test/support/world.ts';
+import type { NodeName } from '../domain/ids.ts';
+import type { PlannedVictim } from '../domain/ticket.ts';
+import { ClusterIndex } from '../index/cluster-index.ts';
+import type { IndexedKind, IndexedKinds, IndexEvent } from '../index/types.ts';
+import type { ClusterWriter, WriteOutcome } from '../ports/cluster-writer.ts';
+import { VirtualClock } from '../sim/virtual-clock.ts';
+import { DecisionBook } from './decision-book.ts';
+import { EngineEvents } from './engine-events.ts';
+import { Executor } from './executor.ts';
+import { Reconciler } from './reconciler.ts';
+import { DEFAULT_ENGINE_SETTINGS } from './steps.ts';
+
+const high = makePod({ name: 'high', priority: 1000 });
+const pod = makePod({ name: 'pod', nodeName: 'n1', priority: 10 });
+const n1 = 'n1' as NodeName;
+
+/** A reconciler whose nominations come back as `answer` says; all other writes are done at once. */
+function setUp(answer: (call: number) => Promise<WriteOutcome> = () => Promise.resolve('done')) {
+  const clock = new VirtualClock();
+  const index = new ClusterIndex();
+  const book = new DecisionBook();
+  const events = new EngineEvents((error) => {
+    throw error;
+  });
+  const writes: string[] = [];
+  let nominations = 0;
+  const writer = new Proxy({} as ClusterWriter, {
+    get:
+      (_, method: string) =>
+      (...args: unknown[]): Promise<WriteOutcome> => {
+        if (method !== 'nominate') writes.push(method);
+        else writes.push(`nominate ${String(args[1])}`);
+        return method === 'nominate' ? answer(++nominations) : Promise.resolve('done');
+      },
+  });
+  let leads = true;
+  const reconciler = new Reconciler({
+    view: index,
+    book,
+    clock,
+    events,
+    settings: DEFAULT_ENGINE_SETTINGS,
+    mayAct: () => leads,
+  });
+  const executor = new Executor({ writer, clock, events, onSettled: () => reconciler.poke() });
+  let version = 100;
+  const put = <K extends IndexedKind>(kind: K, ...values: readonly IndexedKinds[K][]): void => {
+    for (const value of values) {
+      const resourceVersion = String(++version);
+      index.apply({ type: 'upsert', kind, value: { ...value, resourceVersion } } as IndexEvent);
+    }
+    reconciler.poke();
+  };
+  put('node', makeNode());
+  put('pod', high, pod);
+  reconciler.start(executor);
+  return { clock, index, book, events, writes, reconciler, executor, put, lead: (is: boolean) => void (leads = is) };
+}
+
+describe('a preemptor that was turned away', () => {
+  it('is woken in the end, however often the write fails', async () => {
+    const { reconciler, clock, writes } = setUp((call) =>
+      call <= 5 ? Promise.reject(new Error('500')) : Promise.resolve('done'),
+    );
+    reconciler.wake(high.uid, n1);
+    await clock.advance(60_000);
+    expect(writes.at(-1)).toBe('nominate null');
+  });
+
+  it('is woken once a write about its nomination that is under way has come back', async () => {
+    const gate = Promise.withResolvers<WriteOutcome>();
+    const { reconciler, clock, writes, executor } = setUp((call) =>
+      call === 1 ? gate.promise : Promise.resolve('done'),
+    );
+    executor.run([{ kind: 'Nominate', pod: high, node: n1 }]);
+    reconciler.wake(high.uid, n1);
+    await clock.advance(1_000);
+    expect(writes).toEqual(['nominate n1']);
+    gate.resolve('done');
+    await clock.advance(10_000);
+    expect(writes).toEqual(['nominate n1', 'nominate n1', 'nominate null']);
+  });
+
+  it('is not woken by a nomination that could not be set', async () => {
+    const { reconciler, clock, writes } = setUp((call) => Promise.resolve(call === 1 ? 'moved' : 'done'));
+    reconciler.wake(high.uid, n1);
+    await clock.advance(10_000);
+    expect(writes).toEqual(['nominate n1', 'nominate n1', 'nominate null']);
+  });
+
+  it('is found, and woken once, though what the predecessor answered is seen late', async () => {
+    const { clock, writes, put, reconciler } = setUp();
+    await clock.advance(0);
+    // kube-scheduler's note about the predecessor's answer comes after the first look.
+    put('pod', { ...high, preemptionDeferred: true });
+    await clock.advance(1_000);
+    expect(writes).toEqual(['nominate n1', 'nominate null']);
+    // However long it stays parked: again, at growing distances.
+    await clock.advance(3_600_000);
+    expect(writes.length / 2).toBeGreaterThan(15);
+    expect(writes.length / 2).toBeLessThan(30);
+    reconciler.stop();
+  });
+});
+
+describe('a closed decision', () => {
+  const [planned] = makeDecision().victims as [PlannedVictim];
+  const refusing = makeDecision({
+    victims: [{ ...planned, onFailure: 'Refuse' }],
+    deadlineMs: Number.MAX_SAFE_INTEGER,
+    decidedMs: Date.UTC(2026, 0, 1),
+  });
+  const nominated = { ...high, nominatedNodeName: n1 };
+  const checkpoint = makeCheckpoint({ name: planned.checkpoint as string });
+
+  it('leaves no nomination behind, though the write fails at first', async () => {
+    const { clock, writes, put, book } = setUp((call) =>
+      call <= 3 ? Promise.reject(new Error('500')) : Promise.resolve('done'),
+    );
+    put('pod', nominated);
+    book.open(refusing);
+    put('node', makeNode({ unschedulable: true }));
+    await clock.advance(60_000);
+    expect(book.size).toBe(0);
+    expect(writes).toEqual(['nominate null', 'nominate null', 'nominate null', 'nominate null']);
+  });
+
+  it('is tried again on its only node when the refusal ends, without anything else happening', async () => {
+    const { clock, writes, put, book, reconciler } = setUp();
+    put('policy', makePolicy());
+    put('pod', nominated);
+    put('ticket', makeTicket({ phase: 'Saving', decision: refusing }));
+    put('checkpoint', { ...checkpoint, failure: { reason: 'DumpFailed', message: 'disk full' } });
+    book.open(refusing);
+    await clock.advance(1_000);
+    expect(writes).toContain('nominate null');
+    expect(reconciler.isRefused(high.uid, n1)).toBe(true);
+    put('pod', high);
+    writes.length = 0;
+    const candidates = [{ node: n1, victims: [pod.uid], numPdbViolations: 0 }];
+    reconciler.answered(
+      { preemptor: high, candidates },
+      { reason: 'AllReserved', candidates: [], node: null, decisionId: null, saving: 0 },
+    );
+    await clock.advance(50_000);
+    expect(writes.filter((write) => write.startsWith('nominate'))).toEqual([]);
+    await clock.advance(60_000);
+    expect(writes).toContain('nominate null');
+  });
+});
+
+describe('taking over', () => {
+  it('gives the watches time each time it begins to act, not only the first time', async () => {
+    const claim = { name: 'new', uid: uidOf('new') };
+    const { clock, writes, put, lead, reconciler } = setUp();
+    await clock.advance(60_000);
+    lead(false);
+    reconciler.poke();
+    await clock.advance(60_000);
+    lead(true);
+    const gone = { ...makeTicket().pod, name: 'old', uid: uidOf('old') };
+    put('ticket', makeTicket({ pod: gone, claim, phaseMs: clock.now() }));
+    await clock.advance(4_999);
+    expect(writes).toEqual([]);
+    await clock.advance(1);
+    expect(writes).toContain('setTicketPhase');
+  });
+});
+
+it('does not wait for pods that it has seen itself, though it began to act a moment ago', async () => {
+  const { clock, writes, put, index } = setUp();
+  const claim = { name: 'new', uid: uidOf('new') };
+  const claimed = makePod({ name: 'new' });
+  put('pod', claimed, makePod({ ...pod, deletionMs: clock.now() }));
+  put('ticket', makeTicket({ claim, phaseMs: clock.now(), phase: 'Restoring' }));
+  await clock.advance(100);
+  writes.length = 0;
+  index.apply({ type: 'delete', kind: 'pod', uid: claimed.uid, resourceVersion: '999' });
+  put('node', makeNode());
+  await clock.advance(1_000);
+  expect(writes).toContain('setTicketPhase');
+});
+
+describe('contradictions', () => {
+  it('are told once for as long as they stand', async () => {
+    const { clock, events, put } = setUp();
+    const told: string[] = [];
+    events.on('record:contradiction', ({ kind, object }) => told.push(`${kind} ${object.name}`));
+    put('ticket', makeTicket({ phaseMs: clock.now() }));
+    await clock.advance(60_000);
+    expect(told).toEqual(['VictimRuns pod-uid-pod']);
+  });
+});

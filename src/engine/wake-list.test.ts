@@ -1,0 +1,167 @@
+import { describe, expect, it } from 'vitest';
+import { makeDecision, makeNode, makePod } from '../../test/support/builders.ts';
+import type { NodeName, PodUid } from '../domain/ids.ts';
+import { ClusterIndex } from '../index/cluster-index.ts';
+import type { IndexedKind, IndexedKinds, IndexEvent } from '../index/types.ts';
+import { VirtualClock } from '../sim/virtual-clock.ts';
+import { DecisionBook } from './decision-book.ts';
+import { Steps } from './steps.ts';
+import { WakeList } from './wake-list.ts';
+
+const high = makePod({ name: 'high', priority: 1000 });
+const rival = makeDecision({ preemptor: { ...makeDecision().preemptor, uid: 'uid-rival' as PodUid } });
+const n1 = 'n1' as NodeName;
+const n2 = 'n2' as NodeName;
+
+function setUp() {
+  const clock = new VirtualClock();
+  const index = new ClusterIndex();
+  const book = new DecisionBook();
+  const list = new WakeList(index, book, clock);
+  let version = 1;
+  const put = <K extends IndexedKind>(kind: K, value: IndexedKinds[K]): void => {
+    index.apply({ type: 'upsert', kind, value: { ...value, resourceVersion: String(++version) } } as IndexEvent);
+  };
+  put('node', makeNode());
+  put('node', makeNode({ name: 'n2' }));
+  put('pod', high);
+  const steps = (): Steps => {
+    const result = new Steps();
+    list.addTo(result);
+    return result;
+  };
+  const woken = (): string[] => steps().commands.map(({ kind }) => kind);
+  return { clock, index, book, list, put, steps, woken };
+}
+
+describe('WakeList', () => {
+  it('asks for a wake in each pass, until one was carried out', () => {
+    const { list, steps, woken } = setUp();
+    list.hold(high.uid, [n1], 'now');
+    const [wake] = steps().commands;
+    expect(wake).toMatchObject({ kind: 'Wake', node: 'n1' });
+    expect(woken()).toEqual(['Wake']);
+    list.done(wake!);
+    expect(woken()).toEqual([]);
+  });
+
+  it('wakes again whoever was turned away while it was being woken', () => {
+    const { list, steps, woken } = setUp();
+    list.hold(high.uid, [n1], 'now');
+    const [wake] = steps().commands;
+    list.hold(high.uid, [n1], 'now');
+    list.done(wake!);
+    expect(woken()).toEqual(['Wake']);
+  });
+
+  const settled: Record<string, (world: ReturnType<typeof setUp>) => void> = {
+    bound: ({ put }) => put('pod', { ...high, nodeName: n1 }),
+    'being deleted': ({ put }) => put('pod', { ...high, deletionMs: 1 }),
+    'decided for': ({ book }) => book.open(makeDecision()),
+    'answered with victims': ({ list }) => list.release(high.uid),
+  };
+  for (const [sentence, settle] of Object.entries(settled)) {
+    it(`leaves a pod alone that is ${sentence}`, () => {
+      const world = setUp();
+      world.list.hold(high.uid, [n1], 'now');
+      settle(world);
+      expect(world.woken()).toEqual([]);
+      expect(world.list.has(high.uid)).toBe(false);
+    });
+  }
+
+  it('waits until any of the offered nodes may be chosen', () => {
+    const { list, book, woken, put } = setUp();
+    const other = { ...rival, id: 'd2', node: n2, preemptor: { ...rival.preemptor, uid: 'uid-other' as PodUid } };
+    book.open(rival);
+    book.open(other);
+    list.hold(high.uid, [n1, n2], 'nodeFree');
+    expect(woken()).toEqual([]);
+    book.close(other);
+    expect(woken()).toEqual(['Wake']);
+    put('node', makeNode({ name: 'n2', unschedulable: true }));
+    expect(woken()).toEqual([]);
+  });
+
+  it('waits for no decision that it outranks', () => {
+    const { list, book, woken } = setUp();
+    book.open({ ...rival, preemptor: { ...rival.preemptor, priority: 999 } });
+    list.hold(high.uid, [n1], 'nodeFree');
+    expect(woken()).toEqual(['Wake']);
+  });
+
+  it('does not wait for a node that is gone', () => {
+    const { list, book, index, woken } = setUp();
+    book.open(rival);
+    list.hold(high.uid, [n1], 'nodeFree');
+    index.apply({ type: 'delete', kind: 'node', uid: makeNode().uid, resourceVersion: '99' });
+    expect(woken()).toEqual(['Wake']);
+  });
+
+  it('waits until the refusal of its only node ends, and says when to look again', async () => {
+    const { list, steps, woken, clock } = setUp();
+    const untilMs = clock.now() + 60_000;
+    list.refuse(high.uid, n1, untilMs);
+    list.hold(high.uid, [n1], 'nodeFree');
+    expect(steps()).toMatchObject({ commands: [], wakeAtMs: untilMs });
+    expect(list.isRefused(high.uid, n1)).toBe(true);
+    await clock.advance(60_000);
+    expect(woken()).toEqual(['Wake']);
+    expect(list.isRefused(high.uid, n1)).toBe(false);
+  });
+
+  it('waits for a pod that the watch has not brought, but not for ever', async () => {
+    const { list, woken, put, clock } = setUp();
+    const late = makePod({ name: 'late' });
+    list.hold(late.uid, [n1], 'now');
+    expect(woken()).toEqual([]);
+    put('pod', late);
+    expect(woken()).toEqual(['Wake']);
+    list.hold('uid-never' as PodUid, [n1], 'now');
+    await clock.advance(600_001);
+    woken();
+    expect(list.has('uid-never' as PodUid)).toBe(false);
+  });
+
+  describe('whom kube-scheduler has parked', () => {
+    const parked = { ...high, preemptionDeferred: true };
+
+    it('is woken, again and again while it stands parked', () => {
+      const { list, put, steps, woken } = setUp();
+      list.holdParked();
+      expect(woken()).toEqual([]);
+      put('pod', parked);
+      list.holdParked();
+      list.done(steps().commands[0]!);
+      expect(woken()).toEqual([]);
+      list.holdParked();
+      expect(woken()).toEqual(['Wake']);
+    });
+
+    it('is left alone while it has a decision', () => {
+      const { list, put, book, woken } = setUp();
+      put('pod', parked);
+      book.open(makeDecision());
+      list.holdParked();
+      expect(woken()).toEqual([]);
+    });
+
+    it('is left alone while its answer with victims is on the way to it', () => {
+      const { list, put, woken } = setUp();
+      put('pod', parked);
+      list.release(high.uid);
+      list.holdParked();
+      expect(woken()).toEqual([]);
+      put('pod', parked); // written to since, and still parked
+      list.holdParked();
+      expect(woken()).toEqual(['Wake']);
+    });
+  });
+
+  it('does not grow without bound while nobody may act', () => {
+    const { list } = setUp();
+    for (let number = 0; number <= 10_000; number++) list.hold(`uid-${number}` as PodUid, [n1], 'now');
+    expect(list.has('uid-0' as PodUid)).toBe(false);
+    expect(list.has('uid-10000' as PodUid)).toBe(true);
+  });
+});

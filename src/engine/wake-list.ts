@@ -1,0 +1,150 @@
+import type { NodeName, PodUid } from '../domain/ids.ts';
+import type { Pod } from '../domain/pod.ts';
+import { whyUnfit } from '../domain/toleration.ts';
+import type { ClusterView } from '../index/types.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Command } from './commands.ts';
+import type { DecisionBook } from './decision-book.ts';
+import type { Steps } from './steps.ts';
+
+/** A preemptor that was turned away: kube-scheduler will not ask again by itself before its flush, after five minutes. */
+interface Held {
+  /** Those it was offered, or failed on. The first is what it is nominated for and taken back from: that is what wakes it. */
+  readonly nodes: readonly NodeName[];
+  /** `now`: as soon as the engine may act. `nodeFree`: when at least one of `nodes` may be chosen for it again. */
+  readonly until: 'now' | 'nodeFree';
+  readonly sinceMs: number;
+}
+
+/** A held preemptor that the watch never brought is not waited for. */
+const FORGET_MS = 600_000;
+/** A process that never may act does not remember more than this; the oldest go first. */
+const MOST_HELD = 10_000;
+
+/**
+ * Whom to wake, and when: level-triggered. A preemptor stays on the list, and a Wake is derived for it in each pass, until
+ * one has come back as done, or it is settled: bound, deleted, or with a decision of its own. A Wake ends with no nomination
+ * on the pod, so it also takes back the one that a closed decision left.
+ */
+export class WakeList {
+  readonly #view: ClusterView;
+  readonly #book: DecisionBook;
+  readonly #clock: Clock;
+  readonly #held = new Map<PodUid, Held>(); // preemptor -> how to wake it, oldest first
+  readonly #refused = new Map<string, number>(); // `${preemptor}/${node}` -> until; attempts that failed
+  /** Answered with victims, and not written to since: what the pod says of itself is from before. */
+  readonly #released = new Map<PodUid, string>(); // preemptor -> its resourceVersion then
+  readonly #meant = new WeakMap<Command, Held>(); // wake -> the entry it is for: a later one needs a wake of its own
+
+  constructor(view: ClusterView, book: DecisionBook, clock: Clock) {
+    this.#view = view;
+    this.#book = book;
+    this.#clock = clock;
+  }
+
+  /** `nodes` holds at least one. */
+  hold(preemptor: PodUid, nodes: readonly NodeName[], until: Held['until']): void {
+    this.#held.delete(preemptor);
+    this.#held.set(preemptor, { nodes, until, sinceMs: this.#clock.now() });
+    if (this.#held.size <= MOST_HELD) return;
+    const [oldest] = this.#held.keys();
+    if (oldest !== undefined) this.#held.delete(oldest);
+  }
+
+  /**
+   * Takes in whom kube-scheduler has parked for a reason that nobody here knows: it was told `{}` by a process that died before
+   * it wrote anything down or by a replica that did not lead, or it was told nothing. Nothing but the flush would bring
+   * it back. One that was woken and still stands parked is taken in again: the executor sets the pace.
+   */
+  holdParked(): void {
+    // A pod is woken by a nomination that is taken back, whatever node it names.
+    const [any] = this.#view.nodes();
+    if (any === undefined) return;
+    for (const [uid, version] of this.#released) {
+      if (this.#view.pod(uid)?.resourceVersion !== version) this.#released.delete(uid);
+    }
+    for (const pod of this.#view.pendingPods()) {
+      if (!pod.preemptionDeferred || this.#book.get(pod.uid) !== undefined) continue;
+      if (this.has(pod.uid) || this.#released.has(pod.uid)) continue;
+      this.hold(pod.uid, [any.node.name], 'now');
+    }
+  }
+
+  has(preemptor: PodUid): boolean {
+    return this.#held.has(preemptor);
+  }
+
+  /** It was answered with victims: kube-scheduler nominates it, and a wake would take that back. */
+  release(preemptor: PodUid): void {
+    this.#held.delete(preemptor);
+    const pod = this.#view.pod(preemptor);
+    if (pod !== undefined) this.#released.set(preemptor, pod.resourceVersion);
+  }
+
+  /** Whom this list holds, for `/debug/state`. */
+  held(): readonly (Held & { readonly preemptor: PodUid })[] {
+    return [...this.#held].map(([preemptor, held]) => ({ preemptor, ...held }));
+  }
+
+  /** Nodes that are not chosen for a preemptor now, for `/debug/state`. */
+  refused(): readonly { readonly preemptor: string; readonly node: string; readonly untilMs: number }[] {
+    const nowMs = this.#clock.now();
+    const current = [...this.#refused].filter(([, untilMs]) => nowMs < untilMs);
+    return current.map(([key, untilMs]) => {
+      const [preemptor = '', node = ''] = key.split('/');
+      return { preemptor, node, untilMs };
+    });
+  }
+
+  /** An attempt on `node` failed: it is not to be repeated at once. */
+  refuse(preemptor: PodUid, node: NodeName, untilMs: number): void {
+    this.#refused.set(`${preemptor}/${node}`, untilMs);
+  }
+
+  isRefused(preemptor: PodUid, node: NodeName): boolean {
+    return this.#refusedUntilMs(preemptor, node) !== null;
+  }
+
+  /** `command` was carried out. One that failed, or met another world, is derived again. */
+  done(command: Command): void {
+    if (command.kind === 'Wake' && this.#held.get(command.pod.uid) === this.#meant.get(command)) {
+      this.#held.delete(command.pod.uid);
+    }
+  }
+
+  /** Adds the wakes that are due, and when to look again for those that are not. */
+  addTo(steps: Steps): void {
+    const nowMs = this.#clock.now();
+    for (const [key, untilMs] of this.#refused) if (nowMs >= untilMs) this.#refused.delete(key);
+    for (const [uid, held] of this.#held) {
+      const pod = this.#view.pod(uid);
+      // Not seen yet: `preempt` may have been answered before the watch brought the pod.
+      if (pod === undefined) {
+        if (nowMs - held.sinceMs > FORGET_MS) this.#held.delete(uid);
+        continue;
+      }
+      if (pod.nodeName !== null || pod.deletionMs !== null || this.#book.get(uid) !== undefined) {
+        this.#held.delete(uid);
+        continue;
+      }
+      if (held.until === 'nodeFree' && !held.nodes.some((node) => this.#mayBeChosen(node, pod, steps))) continue;
+      const command: Command = { kind: 'Wake', pod, node: held.nodes[0] as NodeName };
+      this.#meant.set(command, held);
+      steps.do(command);
+    }
+  }
+
+  /** Nothing that turned `pod` away from `node` stands any more. A node that is gone is in nobody's way. */
+  #mayBeChosen(node: NodeName, pod: Pod, steps: Steps): boolean {
+    const on = this.#view.node(node);
+    if (on === undefined) return true;
+    const refusedUntilMs = this.#refusedUntilMs(pod.uid, node);
+    if (refusedUntilMs !== null) steps.lookAgainAt(refusedUntilMs);
+    return refusedUntilMs === null && !this.#book.isTaken(node, pod) && whyUnfit(on.node, pod.tolerations) === null;
+  }
+
+  #refusedUntilMs(preemptor: PodUid, node: NodeName): number | null {
+    const untilMs = this.#refused.get(`${preemptor}/${node}`);
+    return untilMs !== undefined && this.#clock.now() < untilMs ? untilMs : null;
+  }
+}

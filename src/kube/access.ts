@@ -1,0 +1,75 @@
+import { crdName } from './crd/definition.ts';
+import { RESOURCES, type ResourceType } from './resources.ts';
+
+/** One thing that `reprieve serve` does to the API server, and so a right it needs. */
+export interface AccessRight {
+  /** Empty for the core group. */
+  readonly group: string;
+  /** Plural; with a subresource `pods/status`. */
+  readonly resource: string;
+  readonly verbs: readonly Verb[];
+  /** Everywhere, or only in the namespace of Reprieve itself. */
+  readonly scope: 'cluster' | 'own namespace';
+  /** Only objects of these names; absent: all. It cannot restrict `create`, nor a `list` or `watch` without a field selector. */
+  readonly resourceNames?: readonly string[];
+  readonly why: string;
+}
+
+type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete';
+
+/** Names that the configuration sets, and that rights are restricted to. */
+export interface AccessNames {
+  /** The Lease; null where one process leads without an election. */
+  readonly lease: string | null;
+}
+
+/** What deploy/ is written for: the defaults of the configuration. */
+export const DEPLOYED_NAMES: AccessNames = { lease: 'reprieve' };
+
+/**
+ * Every right `reprieve serve` needs: deploy/rbac.yaml is generated from it, and the preflight asks for it. The audit log
+ * of test/cluster/rbac.test.ts shows that nothing is missing, and nothing in vain.
+ */
+export function accessRights({ lease }: AccessNames): readonly AccessRight[] {
+  const { pods, nodes, namespaces, events, podDisruptionBudgets, customResourceDefinitions } = RESOURCES;
+  const { reprievePolicies, podCheckpoints, reprieves, leases } = RESOURCES;
+  const everywhere: readonly AccessRight[] = [
+    cluster(pods, ['get', 'list', 'watch'], 'the index; the latest version before each write to a pod'),
+    cluster(pods, ['create', 'patch', 'delete'], 'bare pods come back; gates and the leader label; eviction'),
+    cluster(status(pods), ['patch'], 'nominatedNodeName of preemptors, DisruptionTarget of victims'),
+    cluster(nodes, ['list', 'watch'], 'the index'),
+    cluster(namespaces, ['list', 'watch'], 'the index: namespaceSelector of policies'),
+    cluster(podDisruptionBudgets, ['list', 'watch'], 'the index: whom evictions would hurt'),
+    cluster(events, ['create', 'patch'], 'telling what happens to a pod, and how often'),
+    cluster(reprievePolicies, ['list', 'watch'], 'the index: who is protected'),
+    cluster(status(reprievePolicies), ['patch'], 'whom a policy protects now, and whether it works'),
+    cluster(podCheckpoints, ['get', 'list', 'watch', 'create', 'delete'], 'orders to the nodes, and their results'),
+    cluster(podCheckpoints, ['patch'], 'taking the finalizer of an agent off whose node is gone'),
+    cluster(reprieves, ['get', 'list', 'watch', 'create', 'delete'], 'tickets of displaced pods'),
+    cluster(status(reprieves), ['patch'], 'phases and claims of tickets'),
+    {
+      ...cluster(customResourceDefinitions, ['get'], 'refusing to start with older ones'),
+      resourceNames: [reprievePolicies, podCheckpoints, reprieves].map(crdName),
+    },
+  ];
+  if (lease === null) return everywhere;
+  return [
+    ...everywhere,
+    own(leases, ['create'], 'leader election; create cannot be restricted to a name'),
+    { ...own(leases, ['get', 'watch', 'update'], 'leader election'), resourceNames: [lease] },
+  ];
+}
+
+type Named = Pick<ResourceType, 'group' | 'plural'>;
+
+function cluster(type: Named, verbs: readonly Verb[], why: string): AccessRight {
+  return { group: type.group, resource: type.plural, verbs, scope: 'cluster', why };
+}
+
+function own(type: Named, verbs: readonly Verb[], why: string): AccessRight {
+  return { group: type.group, resource: type.plural, verbs, scope: 'own namespace', why };
+}
+
+function status({ group, plural }: Named): Named {
+  return { group, plural: `${plural}/status` };
+}

@@ -1,0 +1,26 @@
+import { createHash } from 'node:crypto';
+import { customResourceDefinition, type CustomResource } from './definition.ts';
+
+/**
+ * SHA-256 of what the CRDs accept and store, one line a revision, oldest first. Lines are added and never changed: a cluster
+ * tells by the number of its revision whether its CRDs are those this program writes to, or older ones.
+ */
+const REVISIONS: readonly string[] = [
+  '1336ddc6882495a4646f598ec8a1c5763f8052201133be3504ec7326e46faf76',
+  '493f08d8b2e7bef04ff5348eb98420fc2397fa145b3919998e933d1a615fe85f',
+];
+
+/** Of the CRDs as they are generated now; the annotation {@link REVISION_ANNOTATION} of each has it. */
+export const CRD_REVISION = REVISIONS.length;
+
+/** The hash that was recorded with the present revision. */
+export const RECORDED_HASH = REVISIONS.at(-1);
+
+/** The hash of the CRDs as the tables make them. Words for people are left out: a better description is no new revision. */
+export function hashOf(resources: readonly CustomResource[]): string {
+  const specs = resources.map((custom) => customResourceDefinition(custom, CRD_REVISION)['spec']);
+  const text = JSON.stringify(specs, (key, value: unknown) =>
+    key === 'description' && typeof value === 'string' ? undefined : value,
+  );
+  return createHash('sha256').update(text).digest('hex');
+}

@@ -1,0 +1,51 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import { accessRights, DEPLOYED_NAMES, type AccessRight } from './access.ts';
+import { rbacYaml } from './generate-rbac.ts';
+
+const rights = accessRights(DEPLOYED_NAMES);
+
+test('deploy/rbac.yaml is generated from the table', async () => {
+  const file = join(import.meta.dirname, '../../deploy/rbac.yaml');
+  expect(readFileSync(file, 'utf8')).toBe(await rbacYaml());
+});
+
+test('names no right twice', () => {
+  const named = rights.flatMap(({ group, resource, verbs }) => verbs.map((verb) => `${verb} ${resource}.${group}`));
+  expect(named.filter((right, index) => named.indexOf(right) !== index)).toEqual([]);
+});
+
+test('restricts no verb to names that has none: RBAC would refuse it always', () => {
+  expect(rights.filter(({ verbs, resourceNames }) => resourceNames && verbs.includes('create'))).toEqual([]);
+});
+
+test('asks for nothing of the Lease where there is no election', () => {
+  expect(rights.some(({ resource }) => resource === 'leases')).toBe(true);
+  expect(accessRights({ lease: null }).some(({ resource }) => resource === 'leases')).toBe(false);
+});
+
+test('a right of each scope, with and without names, becomes one rule of its role', async () => {
+  const right = (scope: AccessRight['scope'], resourceNames?: readonly string[]): AccessRight => ({
+    group: '',
+    resource: 'secrets',
+    verbs: ['get', 'update'],
+    scope,
+    why: 'for a test',
+    ...(resourceNames && { resourceNames }),
+  });
+  const text = await rbacYaml([right('cluster'), right('own namespace', ['one', 'two'])]);
+  const roles = parseAllDocuments(text)
+    .map((document) => document.toJS() as { kind: string; metadata: object; rules?: object[] })
+    .filter(({ rules }) => rules !== undefined);
+  const rule = { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'update'] };
+  expect(roles).toMatchObject([
+    { kind: 'ClusterRole', metadata: { name: 'reprieve' }, rules: [rule] },
+    {
+      kind: 'Role',
+      metadata: { name: 'reprieve', namespace: 'reprieve-system' },
+      rules: [{ ...rule, resourceNames: ['one', 'two'] }],
+    },
+  ]);
+});

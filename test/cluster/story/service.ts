@@ -1,0 +1,60 @@
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+
+/** Ports that a new connection may go to, the best first. */
+type Backends = () => readonly number[];
+
+/**
+ * What a Service does: each new connection goes to one of the pods it selects now; connections that exist stay where they are.
+ * A backend that refuses is passed over.
+ */
+export class Service {
+  readonly port: number;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+
+  private constructor(server: Server) {
+    this.#server = server;
+    this.port = (server.address() as AddressInfo).port;
+  }
+
+  static async start(port: number, backends: Backends): Promise<Service> {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+    const service = new Service(server);
+    server.on('connection', (client) => service.#forward(client, [...backends()]));
+    return service;
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  #forward(client: Socket, candidates: number[]): void {
+    this.#keep(client);
+    const port = candidates.shift();
+    if (port === undefined) {
+      client.destroy();
+      return;
+    }
+    const backend = connect({ host: '127.0.0.1', port });
+    this.#keep(backend);
+    backend.once('connect', () => {
+      backend.pipe(client);
+      client.pipe(backend);
+      client.once('close', () => backend.destroy());
+      backend.once('close', () => client.destroy());
+    });
+    backend.once('error', () => {
+      if (backend.connecting || backend.bytesWritten === 0) this.#forward(client, candidates);
+      else client.destroy();
+    });
+  }
+
+  #keep(socket: Socket): void {
+    if (this.#sockets.has(socket)) return;
+    this.#sockets.add(socket);
+    socket.on('error', () => socket.destroy());
+    socket.once('close', () => this.#sockets.delete(socket));
+  }
+}
