@@ -59,6 +59,7 @@ export class LeaderElection implements Leadership {
     return this.#elector.holder();
   }
 
+  /** `listener` is called each time this replica began or ceased to lead. */
   onChange(listener: () => void): void {
     this.#listeners.push(listener);
   }
@@ -78,11 +79,11 @@ export class LeaderElection implements Leadership {
 
   #changed(): void {
     const term = this.term();
-    const { log, identity } = this.#options;
-    if (term !== this.#toldTerm)
-      log.info({ term, identity, holder: this.holder() }, term === null ? 'following' : 'leading');
-    if (term !== null && term !== this.#toldTerm) void this.#takeLabel(term);
+    if (term === this.#toldTerm) return;
     this.#toldTerm = term;
+    const { log, identity } = this.#options;
+    log.info({ term, identity, holder: this.holder() }, term === null ? 'following' : 'leading');
+    if (term !== null) void this.#takeLabel(term);
     for (const listener of this.#listeners) listener();
   }
 

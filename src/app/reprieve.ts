@@ -1,14 +1,16 @@
 import { OWNER_UID_LABEL } from '../domain/labels.ts';
 import { DEFAULT_COST_MODEL, type CostModel } from '../domain/victim-cost.ts';
 import { Engine } from '../engine/engine.ts';
+import type { EngineState } from '../engine/engine-state.ts';
 import { DEFAULT_ENGINE_SETTINGS, type EngineSettings } from '../engine/steps.ts';
 import { ClusterIndex } from '../index/cluster-index.ts';
+import type { IndexedKind } from '../index/types.ts';
 import { KubeClient } from '../kube/client.ts';
 import { ClusterReader } from '../kube/cluster-reader.ts';
 import { KubeClusterWriter } from '../kube/cluster-writer.ts';
 import { EventRecorder } from '../kube/event-recorder.ts';
 import { ticketOf } from '../kube/project/ticket.ts';
-import type { ReflectorNotice } from '../kube/reflector.ts';
+import type { ReflectorNotice, ReflectorStats } from '../kube/reflector.ts';
 import { RESOURCES } from '../kube/resources.ts';
 import type { KubeTransport } from '../kube/transport.ts';
 import { narrate } from '../observe/narrator.ts';
@@ -33,6 +35,18 @@ export interface ReprieveOptions {
   readonly onListenerError?: (error: unknown) => void;
 }
 
+interface ReprieveState extends EngineState {
+  readonly time: string;
+  readonly instance: string;
+  readonly synced: boolean;
+  /** By kind: what the index holds of it, and how long ago the server last said anything; null before it did. */
+  readonly watches: Readonly<
+    Record<IndexedKind, Omit<ReflectorStats, 'lastEventMs'> & { readonly objects: number; readonly age: number | null }>
+  >;
+  /** Events that were given up. */
+  readonly eventsDropped: number;
+}
+
 /**
  * One Reprieve over one API server, real or embedded: index, reader, writer, engine and Events, without a network of its own.
  * `serve` puts HTTP in front of it, tests and the simulator call its engine directly.
@@ -42,13 +56,17 @@ export class Reprieve {
   readonly engine: Engine;
   readonly reader: ClusterReader;
   readonly #recorder: EventRecorder;
+  readonly #clock: Clock;
+  readonly #instance: string;
   readonly #leadership: Leadership;
   #isSynced = false;
   /** The term in which the index was compared with the API server: only then this replica acts. */
   #freshTerm: number | null = null;
 
   constructor(options: ReprieveOptions) {
-    const { transport, clock, leadership = SOLE_LEADER } = options;
+    const { transport, clock, instance, leadership = SOLE_LEADER } = options;
+    this.#clock = clock;
+    this.#instance = instance;
     this.#leadership = leadership;
     const client = new KubeClient(transport);
     const writing = new KubeClient(new FencedTransport(transport, leadership));
@@ -73,13 +91,13 @@ export class Reprieve {
         const labelSelector = `${OWNER_UID_LABEL}=${ownerUid}`;
         return (await client.list(RESOURCES.reprieves, { namespace, labelSelector })).map(ticketOf);
       },
-      instanceId: options.instance
+      instanceId: instance
         .toLowerCase()
         .replace(/[^a-z0-9]/g, '')
         .slice(-3),
       onListenerError: options.onListenerError ?? (() => undefined),
     });
-    this.#recorder = new EventRecorder({ client: writing, clock, instance: options.instance });
+    this.#recorder = new EventRecorder({ client: writing, clock, instance });
     narrate(this.engine.events, this.index, this.#recorder);
   }
 
@@ -124,20 +142,20 @@ export class Reprieve {
     return term === this.#freshTerm ? term : null;
   }
 
-  /** What `/debug/state` shows: names, counts and decisions; no pod contents. */
-  describe(): object {
-    const tickets = [...this.index.tickets()].map(({ namespace, name, phase, priority, claim }) => ({
-      name: `${namespace}/${name}`,
-      phase,
-      priority,
-      claim: claim?.name ?? null,
-    }));
+  /** What `/debug/state` shows: names, counts and ages in seconds; no pod contents. */
+  describe(): ReprieveState {
+    const nowMs = this.#clock.now();
+    const watches = Object.entries(this.reader.stats()).map(([kind, { lastEventMs, ...totals }]) => {
+      const age = lastEventMs === null ? null : (nowMs - lastEventMs) / 1000;
+      return [kind, { objects: this.index.count(kind as IndexedKind), age, ...totals }];
+    });
     return {
+      time: new Date(nowMs).toISOString(),
+      instance: this.#instance,
       synced: this.#isSynced,
-      leads: this.leads,
-      engine: this.engine.describe(),
-      tickets,
-      watches: this.reader.stats(),
+      ...this.engine.describe(),
+      watches: Object.fromEntries(watches) as ReprieveState['watches'],
+      eventsDropped: this.#recorder.dropped,
     };
   }
 }

@@ -4,6 +4,7 @@ import { startServer, type RunningServer } from '../http/server.ts';
 import { measureEngine } from '../observe/engine-metrics.ts';
 import { createLog } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
+import { measureWatches } from '../observe/watch-metrics.ts';
 import { systemClock } from '../ports/clock.ts';
 import { peak } from '../sim/scenario.ts';
 import { HttpExtender } from '../sim/scheduler/extender-transport.ts';
@@ -43,7 +44,7 @@ export async function demo({ once, json, seed, speed }: DemoOptions): Promise<nu
     speed,
     withReprieve: true,
     extender: async (reprieve, clock) => {
-      server = await serveEngine(reprieve);
+      server = await serveEngine(reprieve, clock);
       extender = new HttpExtender({
         baseUrl: `http://127.0.0.1:${server.port}/v1`,
         clock: clock satisfies VirtualClock,
@@ -71,10 +72,11 @@ export async function demo({ once, json, seed, speed }: DemoOptions): Promise<nu
 }
 
 /** The real server in front of the engine, on a free port of this machine only. */
-async function serveEngine(reprieve: Reprieve): Promise<RunningServer> {
+async function serveEngine(reprieve: Reprieve, clock: VirtualClock): Promise<RunningServer> {
   const metrics = new Metrics();
   const { engine, index } = reprieve;
-  measureEngine({ metrics, events: engine.events, view: index, isSynced: () => reprieve.isSynced, clock: systemClock });
+  measureEngine({ metrics, engine, view: index, clock });
+  measureWatches(metrics, () => reprieve.reader.stats(), clock);
   return startServer({
     callbacks: engine,
     readiness: () => ({ ready: reprieve.isSynced, reasons: [] }),

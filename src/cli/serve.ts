@@ -14,6 +14,7 @@ import { measureEngine } from '../observe/engine-metrics.ts';
 import { AppError } from '../observe/error-codes.ts';
 import { measureEventLoop } from '../observe/event-loop-delay.ts';
 import { logEngine } from '../observe/engine-log.ts';
+import { measureLeadership } from '../observe/leader-metrics.ts';
 import { createLog } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
 import { measureWatches } from '../observe/watch-metrics.ts';
@@ -77,8 +78,12 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
   });
   const metrics = new Metrics();
   const { engine, index } = reprieve;
-  measureEngine({ metrics, events: engine.events, view: index, isSynced: () => reprieve.isSynced, clock: systemClock });
-  measureWatches(metrics, () => reprieve.reader.stats());
+  measureEngine({ metrics, engine, view: index, clock: systemClock });
+  measureWatches(metrics, () => reprieve.reader.stats(), systemClock);
+  measureLeadership(metrics, {
+    isLeader: () => reprieve.leads,
+    onChange: (listener) => election?.onChange(listener),
+  });
   const endMeasuring = measureEventLoop(metrics);
   logEngine(engine.events, log);
 

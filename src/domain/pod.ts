@@ -1,3 +1,4 @@
+import type { RestoreReason } from './condition-reasons.ts';
 import type { NodeName, PodUid } from './ids.ts';
 import type { Resources } from './resources.ts';
 import type { LabelSelector } from './selector.ts';
@@ -68,7 +69,7 @@ export interface Pod {
 
 export interface RestoreOutcome {
   readonly succeeded: boolean;
-  readonly reason: string;
+  readonly reason: RestoreReason;
   readonly message: string;
 }
 

@@ -1,5 +1,6 @@
 import type { NodeName, PodUid } from '../domain/ids.ts';
 import type { Pod, PodOwner } from '../domain/pod.ts';
+import type { PreemptReason } from './preempt-reasons.ts';
 
 /**
  * What the engine answers to the outside, free of wire formats. `http` parses a body into a request, calls one of these,
@@ -51,25 +52,6 @@ export interface PreemptVerdict {
   /** Pods that are saved before they go. */
   readonly saving: number;
 }
-
-/** Why `preempt` was answered as it was: metric label and log field. */
-export type PreemptReason =
-  /** Answered `{}`: the index is not complete yet, or this replica does not lead. */
-  | 'Unsynced'
-  /** No victim on any offered node is protected: kube-scheduler chooses. */
-  | 'NothingProtected'
-  /** The cheapest node needs no checkpoint: its victims go at once. */
-  | 'NoneToSave'
-  /** A decision was made: `{}` while its victims are saved. */
-  | 'Saving'
-  /** A decision exists and is still saving: `{}`. */
-  | 'StillSaving'
-  /** A decision exists and its victims are terminating: that node with those victims. */
-  | 'Displacing'
-  /** Every offered node is taken by a decision of equal or higher priority, failed a moment ago, or takes no pod now: `{}`. */
-  | 'AllReserved'
-  /** The candidates name nobody the index sees: `{}`. */
-  | 'NoKnownVictims';
 
 /** A pod as the webhook sees it: before it is stored it has no UID, and its name may not be chosen yet. */
 export interface AdmissionRequest {

@@ -1,4 +1,5 @@
 import type { Checkpoint } from '../domain/checkpoint.ts';
+import type { TicketReason } from '../domain/condition-reasons.ts';
 import type { NodeName } from '../domain/ids.ts';
 import type { Pod } from '../domain/pod.ts';
 import type { Policy, PolicyReport } from '../domain/policy.ts';
@@ -47,7 +48,7 @@ export type Command =
       readonly kind: 'SetTicketPhase';
       readonly ticket: Ticket;
       readonly phase: TicketPhase;
-      readonly reason: string;
+      readonly reason: TicketReason;
       readonly message: string;
     }
   | { readonly kind: 'SetPolicyStatus'; readonly policy: Policy; readonly report: PolicyReport };

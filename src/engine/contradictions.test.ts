@@ -163,7 +163,7 @@ describe('a claim', () => {
     const w = world().put('pod', bound).put('ticket', owned({ claim }));
     expect(kinds(w)).toEqual([]);
     expect(w.commands()).toEqual(['SetTicketPhase pod-uid-pod Restoring Placed']);
-    const restored = { succeeded: true, reason: 'Restored', message: '' };
+    const restored = { succeeded: true, reason: 'Restored', message: '' } as const;
     expect(w.put('pod', { ...bound, restored }).commands()).toEqual(['SetTicketPhase pod-uid-pod Restored Restored']);
   });
 

@@ -3,9 +3,10 @@ import { isTerminal, type Pod } from '../domain/pod.ts';
 import { isBeforeEviction, type Decision, type PlannedVictim, type Ticket } from '../domain/ticket.ts';
 import { whyUnfit } from '../domain/toleration.ts';
 import type { ClusterView } from '../index/types.ts';
+import type { CloseReason } from './close-reasons.ts';
 import { deadlineOf, demandsSaving, mayGoUnsaved } from './decision-terms.ts';
 import { checkpointOf, isSaved } from './saved-state.ts';
-import { isGone, seesAll, WATCH_LAG_MS, type CloseReason, type Steps, type World } from './steps.ts';
+import { isGone, seesAll, WATCH_LAG_MS, type Steps, type World } from './steps.ts';
 import { victimState, type VictimState } from './victim-state.ts';
 
 /**

@@ -2,7 +2,8 @@ import type { Pod } from '../domain/pod.ts';
 import type { Decision } from '../domain/ticket.ts';
 import type { Command } from './commands.ts';
 import type { PreemptVerdict } from './callbacks.ts';
-import type { CloseReason, Contradiction } from './steps.ts';
+import type { CloseReason } from './close-reasons.ts';
+import type { Contradiction } from './steps.ts';
 
 /** What the engine tells those who watch it: metrics, the log, the demo's timeline. Keys are `noun:what happened`. */
 export interface EngineEventMap {
@@ -14,7 +15,12 @@ export interface EngineEventMap {
   /** Records cannot all be true; `resolution` is under way. Told once for as long as it stands. */
   'record:contradiction': Contradiction;
   /** A write came back. `failed` is retried with backoff. */
-  'command:done': { readonly command: Command; readonly outcome: 'done' | 'moved' | 'failed'; readonly error: unknown };
+  'command:done': {
+    readonly command: Command;
+    readonly outcome: 'done' | 'moved' | 'failed';
+    readonly error: unknown;
+    readonly tookMs: number;
+  };
 }
 
 export type EngineEventName = keyof EngineEventMap;

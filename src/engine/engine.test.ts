@@ -119,6 +119,54 @@ describe('preempt', () => {
   });
 });
 
+describe('describe', () => {
+  it('shows what a decision waits for, and who was turned away for it', async () => {
+    const { engine, index, clock } = setUp();
+    index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
+    const rival = makePod({ name: 'rival', priority: 1000 });
+    index.apply({ type: 'upsert', kind: 'pod', value: rival });
+    engine.preempt({ preemptor: high, candidates: [offer] });
+    engine.preempt({ preemptor: rival, candidates: [offer] });
+    await clock.advance(1_000);
+    expect(engine.describe()).toMatchObject({
+      leads: true,
+      mayAct: true,
+      decisions: [
+        {
+          preemptor: 'default/high',
+          node: 'n1',
+          age: 1,
+          victims: [{ pod: 'default/low', action: 'checkpoint', state: 'unfinished', waitsFor: 'CreateTicket' }],
+        },
+      ],
+      held: [{ preemptor: 'default/rival', nodes: ['n1'], until: 'one of the nodes may be chosen again', age: 1 }],
+      refused: [],
+      resting: expect.arrayContaining([
+        { about: 'pod:uid-low', failures: expect.any(Number), left: expect.any(Number) },
+      ]),
+    });
+    engine.stop();
+  });
+
+  it('shows who waits for this process, and the node that failed a preemptor', async () => {
+    const { engine, index, clock, setSynced } = setUp();
+    const { preemption } = makePolicy();
+    const policy = makePolicy({ preemption: { ...preemption, onFailure: 'Refuse', maxDelayMs: 10_000 } });
+    index.apply({ type: 'upsert', kind: 'policy', value: policy });
+    engine.preempt({ preemptor: high, candidates: [offer] });
+    await clock.advance(20_000);
+    const { decisions, refused } = engine.describe();
+    expect(decisions).toEqual([]);
+    expect(refused).toEqual([{ preemptor: 'default/high', node: 'n1', left: expect.any(Number) }]);
+    setSynced(false);
+    engine.preempt({ preemptor: high, candidates: [offer] });
+    expect(engine.describe().held).toEqual([
+      { preemptor: 'default/high', nodes: ['n1'], until: 'this process may act', age: 0 },
+    ]);
+    engine.stop();
+  });
+});
+
 describe('a decision that a policy voids', () => {
   it('is made again on the same node', async () => {
     const { engine, clock, index, writes } = setUp();

@@ -17,6 +17,7 @@ import type {
 import { isOpenAndFree, sameIdentity } from './claims.ts';
 import { DecisionBook } from './decision-book.ts';
 import { EngineEvents } from './engine-events.ts';
+import { describeEngine, type EngineState } from './engine-state.ts';
 import { Executor } from './executor.ts';
 import { filter, prioritize } from './placement.ts';
 import { PolicyReporter } from './policy-reporter.ts';
@@ -72,7 +73,7 @@ export class Engine implements ExtenderCallbacks {
       clock,
       events: this.events,
       settings,
-      mayAct: () => this.#mayAct(),
+      mayAct: () => this.mayAct,
     });
     this.#executor = new Executor({ writer, clock, events: this.events, onSettled: () => this.#reconciler.poke() });
     this.#reports = new Executor({
@@ -82,7 +83,7 @@ export class Engine implements ExtenderCallbacks {
       onSettled: () => this.#reporter.write(),
       maxInFlight: MAX_REPORTS_IN_FLIGHT,
     });
-    this.#reporter = new PolicyReporter({ view, clock, mayAct: () => this.#mayAct(), executor: this.#reports });
+    this.#reporter = new PolicyReporter({ view, clock, mayAct: () => this.mayAct, executor: this.#reports });
   }
 
   start(): void {
@@ -105,6 +106,27 @@ export class Engine implements ExtenderCallbacks {
     await Promise.all([this.#executor.idle(), this.#reports.idle()]);
   }
 
+  /**
+   * This process decides and writes: its index is complete, and it leads. Also notices a new term: another replica may have
+   * acted since the last one, and only the records know what it did.
+   */
+  get mayAct(): boolean {
+    const { isSynced, leadership } = this.#options;
+    const term = isSynced() ? leadership.term() : null;
+    if (term !== null && term !== this.#term) {
+      this.#term = term;
+      this.#book.clear();
+      this.#reconciler.reset();
+      this.#book.refresh(this.#options.view);
+    }
+    return term !== null;
+  }
+
+  /** Writes that wait for their answer. */
+  get commandsInFlight(): number {
+    return this.#executor.inFlightCount + this.#reports.inFlightCount;
+  }
+
   /** Something changed: the index, or what may be done (synced, leadership). */
   poke(): void {
     this.#reconciler.poke();
@@ -112,7 +134,7 @@ export class Engine implements ExtenderCallbacks {
   }
 
   filter(request: FilterRequest): FilterVerdict {
-    if (!this.#mayAct()) return { refused: new Map() };
+    if (!this.mayAct) return { refused: new Map() };
     const { view, settings } = this.#options;
     return filter(view, this.#book, settings.maxConcurrentRestoresPerNode, request);
   }
@@ -122,7 +144,7 @@ export class Engine implements ExtenderCallbacks {
   }
 
   preempt(request: PreemptRequest): PreemptVerdict {
-    const verdict = this.#mayAct() ? this.#preempt(request) : this.#unsynced(request);
+    const verdict = this.mayAct ? this.#preempt(request) : this.#unsynced(request);
     this.events.emit('preempt:answered', { preemptor: request.preemptor, verdict });
     this.#reconciler.answered(request, verdict);
     return verdict;
@@ -133,20 +155,27 @@ export class Engine implements ExtenderCallbacks {
     const { owner } = request;
     if (owner === null) return { gate: false, reason: 'NoOwner' };
     // A leader's own tickets are in its index before their victims are deleted. Anybody else asks the API server.
-    const tickets = this.#mayAct()
+    const tickets = this.mayAct
       ? this.#options.view.ticketsOfOwner(owner.uid)
       : await this.#options.readTickets(request.namespace, owner.uid);
     const isOpen = tickets.some((ticket) => isOpenAndFree(ticket) && sameIdentity(ticket, { ...request, owner }));
     return isOpen ? { gate: true, reason: 'OpenTicket' } : { gate: false, reason: 'NoTicket' };
   }
 
-  /** Names and counts for `/debug/state`; no pod contents. */
-  describe(): object {
-    return {
-      decisions: [...this.#book.all()],
-      inFlight: [...this.#executor.inFlight(), ...this.#reports.inFlight()],
-      mayAct: this.#mayAct(),
-    };
+  describe(): EngineState {
+    const { view, clock, settings, costs, onUnsynced, leadership } = this.#options;
+    return describeEngine({
+      view,
+      book: this.#book,
+      reconciler: this.#reconciler,
+      executor: this.#executor,
+      nowMs: clock.now(),
+      settings,
+      costs,
+      onUnsynced,
+      leads: leadership.term() !== null,
+      mayAct: this.mayAct,
+    });
   }
 
   #preempt(request: PreemptRequest): PreemptVerdict {
@@ -187,18 +216,5 @@ export class Engine implements ExtenderCallbacks {
     this.#decisions = (this.#decisions + 1) % 36 ** 2;
     const serial = this.#decisions.toString(36).padStart(2, '0');
     return `${this.#options.clock.now().toString(36).slice(-7)}${serial}${this.#options.instanceId.slice(0, 3)}`;
-  }
-
-  /** Also notices a new term: another replica may have acted since the last one, and only the records know what it did. */
-  #mayAct(): boolean {
-    const { isSynced, leadership } = this.#options;
-    const term = isSynced() ? leadership.term() : null;
-    if (term !== null && term !== this.#term) {
-      this.#term = term;
-      this.#book.clear();
-      this.#reconciler.reset();
-      this.#book.refresh(this.#options.view);
-    }
-    return term !== null;
   }
 }

@@ -6,12 +6,12 @@ import type { Command } from './commands.ts';
 import { EngineEvents } from './engine-events.ts';
 import { Executor } from './executor.ts';
 
-const phase = (reason: string): Command => ({
+const phase = (message: string): Command => ({
   kind: 'SetTicketPhase',
   ticket: makeTicket(),
   phase: 'Waiting',
-  reason,
-  message: '',
+  reason: 'Queued',
+  message,
 });
 const nominate = (node: string | null): Command => ({ kind: 'Nominate', pod: makePod(), node: node as never });
 
@@ -42,7 +42,9 @@ describe('Executor', () => {
     executor.run([phase('a'), phase('b')]);
     executor.run([phase('c')]);
     expect(calls).toEqual(['setTicketPhase']);
-    expect(executor.inFlight()).toEqual([{ key: 'ticket:uid-pod-uid-pod', kind: 'SetTicketPhase' }]);
+    expect(executor.inFlight()).toEqual([
+      { key: 'ticket:uid-pod-uid-pod', kind: 'SetTicketPhase', sinceMs: clock.now() },
+    ]);
     gate.resolve('done');
     await clock.settle();
     executor.run([phase('d')]);

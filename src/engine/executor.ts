@@ -39,7 +39,7 @@ export class Executor {
   readonly #events: EngineEvents;
   readonly #onSettled: () => void;
   readonly #maxInFlight: number;
-  readonly #inFlight = new Map<string, Command>(); // object -> the command under way
+  readonly #inFlight = new Map<string, { readonly command: Command; readonly sinceMs: number }>(); // object -> the command under way
   readonly #resting = new Map<string, Pause>(); // object -> its pause
   readonly #timers = new Set<Timer>(); // those that have not fired
   readonly #awaitingIdle: (() => void)[] = [];
@@ -62,14 +62,27 @@ export class Executor {
       if (this.#inFlight.has(key)) continue;
       const pause = this.#resting.get(key);
       if (pause !== undefined && nowMs < pause.untilMs) continue;
-      this.#inFlight.set(key, command);
-      void this.#carryOut(key, command);
+      this.#inFlight.set(key, { command, sinceMs: nowMs });
+      void this.#carryOut(key, command, nowMs);
     }
   }
 
+  /** How many commands are under way. */
+  get inFlightCount(): number {
+    return this.#inFlight.size;
+  }
+
   /** Commands under way, for `/debug/state`. */
-  inFlight(): readonly { readonly key: string; readonly kind: string }[] {
-    return [...this.#inFlight].map(([key, command]) => ({ key, kind: command.kind }));
+  inFlight(): readonly { readonly key: string; readonly kind: Command['kind']; readonly sinceMs: number }[] {
+    return [...this.#inFlight].map(([key, { command, sinceMs }]) => ({ key, kind: command.kind, sinceMs }));
+  }
+
+  /** Objects that rest after a failure or a write in vain, for `/debug/state`. */
+  resting(): readonly { readonly key: string; readonly failures: number; readonly untilMs: number }[] {
+    const nowMs = this.#clock.now();
+    return [...this.#resting]
+      .filter(([, { untilMs }]) => nowMs < untilMs)
+      .map(([key, { failures, untilMs }]) => ({ key, failures, untilMs }));
   }
 
   /** Resolves when nothing is under way. */
@@ -83,7 +96,7 @@ export class Executor {
     for (const timer of this.#timers) timer.cancel();
   }
 
-  async #carryOut(key: string, command: Command): Promise<void> {
+  async #carryOut(key: string, command: Command, startMs: number): Promise<void> {
     let outcome: WriteOutcome | 'failed';
     let error: unknown = null;
     try {
@@ -96,7 +109,7 @@ export class Executor {
     if (this.#inFlight.size === 0) for (const resolve of this.#awaitingIdle.splice(0)) resolve();
     this.#rest(key, command, outcome);
     if (this.#stopped) return;
-    this.#events.emit('command:done', { command, outcome, error });
+    this.#events.emit('command:done', { command, outcome, error, tookMs: this.#clock.now() - startMs });
     this.#onSettled();
   }
 

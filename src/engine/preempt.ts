@@ -3,9 +3,10 @@ import { standsOn } from '../domain/pod.ts';
 import type { Decision } from '../domain/ticket.ts';
 import type { CostModel } from '../domain/victim-cost.ts';
 import type { ClusterView } from '../index/types.ts';
-import type { PreemptCandidate, PreemptReason, PreemptRequest, PreemptVerdict } from './callbacks.ts';
+import type { PreemptCandidate, PreemptRequest, PreemptVerdict } from './callbacks.ts';
 import { decide } from './decide.ts';
 import type { DecisionBook } from './decision-book.ts';
+import type { PreemptReason } from './preempt-reasons.ts';
 
 /** kube-scheduler may ask with a snapshot that still holds a victim the index has seen go: such a question is not a new one. */
 const EMPTIED_GRACE_MS = 2_000;

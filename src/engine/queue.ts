@@ -12,7 +12,7 @@ import { checkpointOf, restoreObstacle } from './saved-state.ts';
 import { seesAll, type Steps, type World } from './steps.ts';
 
 /** A ticket whose pod waits behind the gate. */
-interface Queued {
+export interface Queued {
   readonly ticket: Ticket;
   readonly pod: Pod;
   readonly checkpoint: Checkpoint | undefined;
@@ -104,7 +104,7 @@ function stepHolderGone({ nowMs }: World, { ticket, holder }: Queued, steps: Ste
 }
 
 /** Open tickets whose claimed pod has no node yet. */
-function* queueOf(view: ClusterView, steps: Steps): Iterable<Queued> {
+export function* queueOf(view: ClusterView, steps: Steps): Iterable<Queued> {
   for (const ticket of view.tickets()) {
     if (ticket.claim === null || ticket.deleting || steps.isContested(ticket)) continue;
     if (ticket.phase !== 'Waiting' && ticket.phase !== 'Admitted' && ticket.phase !== 'Displacing') continue;
@@ -116,7 +116,7 @@ function* queueOf(view: ClusterView, steps: Steps): Iterable<Queued> {
 }
 
 /** Highest priority first, then oldest, then name: total. */
-function byTurn(a: Queued, b: Queued): number {
+export function byTurn(a: Queued, b: Queued): number {
   return (
     b.ticket.priority - a.ticket.priority ||
     a.ticket.creationMs - b.ticket.creationMs ||
@@ -224,7 +224,8 @@ export function restoresUnderWay(view: ClusterView, on: NodeSnapshot): number {
   return count;
 }
 
-function suits(node: Node, { ticket, pod, checkpoint }: Queued): boolean {
+/** Whether `node` may take the pod at all, whatever room there is. */
+export function suits(node: Node, { ticket, pod, checkpoint }: Queued): boolean {
   if (whyUnfit(node, pod.tolerations) !== null) return false;
   if (checkpoint !== undefined && restoreObstacle(node, { ticket, checkpoint }) !== null) return false;
   return pod.nodeSelector === null || selects(pod.nodeSelector, node.labels);

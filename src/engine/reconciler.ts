@@ -6,7 +6,7 @@ import type { DecisionBook } from './decision-book.ts';
 import type { EngineEvents } from './engine-events.ts';
 import type { Executor } from './executor.ts';
 import { nextSteps } from './next-steps.ts';
-import { WATCH_LAG_MS, type EngineSettings, type Steps } from './steps.ts';
+import { WATCH_LAG_MS, type EngineSettings, type Steps, type World } from './steps.ts';
 import { WakeList } from './wake-list.ts';
 
 export interface ReconcilerOptions {
@@ -83,6 +83,11 @@ export class Reconciler {
     this.poke();
   }
 
+  /** Preemptors that were turned away, and nodes that are refused to one, for `/debug/state`. */
+  get wakes(): WakeList {
+    return this.#wakes;
+  }
+
   /** A new term begins. Whom this process turned away while it did not lead still waits to be woken. */
   reset(): void {
     this.#acting = null;
@@ -92,8 +97,16 @@ export class Reconciler {
     return this.#wakes.isRefused(preemptor, node);
   }
 
+  /** The world as it is now. */
+  world(): World {
+    const { view, book, clock, settings } = this.#options;
+    const nowMs = clock.now();
+    const { sinceMs, seen } = this.#acting ?? { sinceMs: nowMs, seen: new Set<PodUid>() };
+    return { view, book, nowMs, actingSinceMs: sinceMs, seen, settings };
+  }
+
   #run(): void {
-    const { view, book, clock, settings, mayAct } = this.#options;
+    const { view, book, clock, mayAct } = this.#options;
     if (this.#stopped || this.#executor === null) return;
     if (!mayAct()) {
       this.#acting = null;
@@ -102,8 +115,10 @@ export class Reconciler {
     const nowMs = clock.now();
     this.#acting ??= { sinceMs: nowMs, seen: new Set() };
     book.refresh(view);
-    const { sinceMs: actingSinceMs, seen } = this.#acting;
-    const steps = nextSteps({ view, book, nowMs, actingSinceMs, seen, settings });
+    const world = this.world();
+    const { actingSinceMs } = world;
+    const { seen } = this.#acting;
+    const steps = nextSteps(world);
     if (nowMs < actingSinceMs + WATCH_LAG_MS) this.#see(seen);
     else seen.clear();
     this.#tell(steps);

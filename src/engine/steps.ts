@@ -1,6 +1,8 @@
+import type { TicketReason } from '../domain/condition-reasons.ts';
 import type { PodUid } from '../domain/ids.ts';
 import type { Decision, Ticket, TicketPhase } from '../domain/ticket.ts';
 import type { ClusterView } from '../index/types.ts';
+import type { CloseReason } from './close-reasons.ts';
 import type { Command } from './commands.ts';
 import type { DecisionBook } from './decision-book.ts';
 
@@ -66,19 +68,6 @@ export const DEFAULT_ENGINE_SETTINGS: EngineSettings = {
   defaultMaxDelayMs: 60_000,
 };
 
-export type CloseReason =
-  | 'Bound'
-  | 'BoundElsewhere'
-  | 'PreemptorGone'
-  | 'CheckpointFailed'
-  | 'DeadlineExceeded'
-  /** A victim that was to go unsaved is to be saved by now. */
-  | 'PolicyChanged'
-  | 'NodeGone'
-  | 'NodeUnfit'
-  | 'Superseded'
-  | 'NotBound';
-
 /** Records that cannot all be true: what a hand or a restored backup left. Metric label. */
 type ContradictionKind =
   /** Tickets of two decisions about one preemptor are open. */
@@ -117,7 +106,7 @@ export class Steps {
     this.closed.push({ decision, because, message });
   }
 
-  move(ticket: Ticket, phase: TicketPhase, reason: string, message: string): void {
+  move(ticket: Ticket, phase: TicketPhase, reason: TicketReason, message: string): void {
     this.do({ kind: 'SetTicketPhase', ticket, phase, reason, message });
   }
 

@@ -81,6 +81,21 @@ export class WakeList {
     if (pod !== undefined) this.#released.set(preemptor, pod.resourceVersion);
   }
 
+  /** Whom this list holds, for `/debug/state`. */
+  held(): readonly (Held & { readonly preemptor: PodUid })[] {
+    return [...this.#held].map(([preemptor, held]) => ({ preemptor, ...held }));
+  }
+
+  /** Nodes that are not chosen for a preemptor now, for `/debug/state`. */
+  refused(): readonly { readonly preemptor: string; readonly node: string; readonly untilMs: number }[] {
+    const nowMs = this.#clock.now();
+    const current = [...this.#refused].filter(([, untilMs]) => nowMs < untilMs);
+    return current.map(([key, untilMs]) => {
+      const [preemptor = '', node = ''] = key.split('/');
+      return { preemptor, node, untilMs };
+    });
+  }
+
   /** An attempt on `node` failed: it is not to be repeated at once. */
   refuse(preemptor: PodUid, node: NodeName, untilMs: number): void {
     this.#refused.set(`${preemptor}/${node}`, untilMs);

@@ -424,7 +424,7 @@ describe('claim and phases', () => {
     const path = ['Displacing', 'Waiting', 'Admitted', 'Restoring', 'Waiting', 'Restoring', 'Restored'] as const;
     for (const phase of path) {
       await clock.advance(1000);
-      expect(await writer.setTicketPhase(await ticketNow(), phase, 'Because', 'so')).toBe('done');
+      expect(await writer.setTicketPhase(await ticketNow(), phase, 'Queued', 'so')).toBe('done');
       expect(await ticketNow()).toMatchObject({ phase, phaseMs: clock.now(), claim: { uid: pod.uid } });
     }
     expect((await ticketNow()).attempts).toBe(2);
@@ -434,7 +434,7 @@ describe('claim and phases', () => {
         {
           type: 'Restored',
           status: 'True',
-          reason: 'Because',
+          reason: 'Queued',
           message: 'so',
           lastTransitionTime: '2026-01-01T12:00:07.250Z',
         },
@@ -444,11 +444,11 @@ describe('claim and phases', () => {
 
   it('is moved when the ticket changed or went', async () => {
     const ticket = await createdTicket(await createPod('web-0'));
-    await writer.setTicketPhase(ticket, 'Displacing', 'R', '');
-    expect(await writer.setTicketPhase(ticket, 'Abandoned', 'R', '')).toBe('moved');
-    expect(await writer.setTicketPhase(ticket, 'Displacing', 'R', '')).toBe('done'); // ours, answer lost
+    await writer.setTicketPhase(ticket, 'Displacing', 'Evicted', '');
+    expect(await writer.setTicketPhase(ticket, 'Abandoned', 'NotSaved', '')).toBe('moved');
+    expect(await writer.setTicketPhase(ticket, 'Displacing', 'Evicted', '')).toBe('done'); // ours, answer lost
     await writer.deleteTicket(ticket, null);
-    expect(await writer.setTicketPhase(ticket, 'Displacing', 'R', '')).toBe('moved');
+    expect(await writer.setTicketPhase(ticket, 'Displacing', 'Evicted', '')).toBe('moved');
   });
 });
 

@@ -1,5 +1,6 @@
 import type { V1Pod } from '@kubernetes/client-node';
 import type { Checkpoint } from '../domain/checkpoint.ts';
+import type { ConditionOf, TicketReason } from '../domain/condition-reasons.ts';
 import { AGENT_FINALIZER, DISPLACEMENTS_ANNOTATION, RESTORE_GATE, TICKET_ANNOTATION } from '../domain/labels.ts';
 import type { NodeName } from '../domain/ids.ts';
 import { isTerminal, isTerminating, type Pod } from '../domain/pod.ts';
@@ -205,7 +206,12 @@ export class KubeClusterWriter implements ClusterWriter {
     });
   }
 
-  async setTicketPhase(ticket: Ticket, phase: TicketPhase, reason: string, message: string): Promise<WriteOutcome> {
+  async setTicketPhase(
+    ticket: Ticket,
+    phase: TicketPhase,
+    reason: TicketReason,
+    message: string,
+  ): Promise<WriteOutcome> {
     const nowMs = this.#clock.now();
     const isNewAttempt = phase === 'Restoring' && ticket.phase !== 'Restoring';
     const status = {
@@ -298,13 +304,13 @@ export class KubeClusterWriter implements ClusterWriter {
   }
 
   #disruptionTarget(): object {
-    return {
+    const condition: ConditionOf<'Pod'> = {
       type: 'DisruptionTarget',
       status: 'True',
       reason: 'PreemptionByScheduler',
       message: 'default-scheduler: preempting to accommodate a higher priority pod',
-      lastTransitionTime: secondsTimestampOf(this.#clock.now()),
     };
+    return { ...condition, lastTransitionTime: secondsTimestampOf(this.#clock.now()) };
   }
 
   #seenPod(raw: KubeObject): Pod {

@@ -1,3 +1,4 @@
+import type { TicketReason } from '../domain/condition-reasons.ts';
 import { isFinal, type Ticket, type TicketPhase } from '../domain/ticket.ts';
 import type { Condition } from './crd/schema.ts';
 import { timestampOf } from './project/time.ts';
@@ -9,7 +10,7 @@ import { timestampOf } from './project/time.ts';
 export function restoredCondition(
   ticket: Ticket,
   phase: TicketPhase,
-  reason: string,
+  reason: TicketReason,
   message: string,
   nowMs: number,
 ): Condition {
@@ -18,8 +19,7 @@ export function restoredCondition(
     type: 'Restored',
     status,
     observedGeneration: 1, // a ticket's spec never changes
-    // Reasons may come from a node; the API refuses what is not an identifier.
-    reason: /^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$/.test(reason) ? reason : phase,
+    reason,
     message: message.slice(0, 32_768),
     lastTransitionTime: timestampOf(isFinal(phase) ? nowMs : ticket.creationMs),
   };

@@ -48,12 +48,12 @@ describe('logEngine', () => {
     const { events, lines } = watched();
     const wake: Command = { kind: 'Wake', pod: makePod(), node: makeNode().name };
     const ticket = makeTicket({ name: 't' });
-    const phase: Command = { kind: 'SetTicketPhase', ticket, phase: 'Restored', reason: 'r', message: 'm' };
-    events.emit('command:done', { command: wake, outcome: 'done', error: null });
-    events.emit('command:done', { command: phase, outcome: 'moved', error: null });
-    events.emit('command:done', { command: wake, outcome: 'failed', error: new Error('503') });
+    const phase: Command = { kind: 'SetTicketPhase', ticket, phase: 'Restored', reason: 'Restored', message: 'm' };
+    events.emit('command:done', { command: wake, outcome: 'done', error: null, tookMs: 4 });
+    events.emit('command:done', { command: phase, outcome: 'moved', error: null, tookMs: 4 });
+    events.emit('command:done', { command: wake, outcome: 'failed', error: new Error('503'), tookMs: 4 });
     expect(lines).toMatchObject([
-      { level: 'info', command: 'Wake', about: 'default/pod', outcome: 'done' },
+      { level: 'info', command: 'Wake', about: 'default/pod', outcome: 'done', tookMs: 4 },
       { level: 'debug', command: 'SetTicketPhase', about: 'default/t Restored', outcome: 'moved' },
       { level: 'warn', command: 'Wake', outcome: 'failed', err: { message: '503' } },
     ]);

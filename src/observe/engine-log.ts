@@ -23,8 +23,8 @@ export function logEngine(events: EngineEvents, log: Log): void {
   events.on('record:contradiction', ({ kind, object, what, resolution }) => {
     log.warn({ kind, ticket: `${object.namespace}/${object.name}`, what, resolution }, 'records contradict each other');
   });
-  events.on('command:done', ({ command, outcome, error }) => {
-    const line = { command: command.kind, about: subjectOf(command), outcome };
+  events.on('command:done', ({ command, outcome, error, tookMs }) => {
+    const line = { command: command.kind, about: subjectOf(command), outcome, tookMs };
     if (outcome === 'failed') log.warn({ ...line, err: error }, 'write failed, will be tried again');
     else if (outcome === 'moved') log.debug(line, 'the world moved');
     else log.info(line, 'written');

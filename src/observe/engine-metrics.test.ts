@@ -1,44 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { makeCheckpoint, makeDecision, makeNode, makePod, makeTicket } from '../../test/support/builders.ts';
+import { Measured } from '../../test/support/measured.ts';
+import type { NodeName } from '../domain/ids.ts';
 import type { PlannedVictim } from '../domain/ticket.ts';
+import type { PreemptVerdict } from '../engine/callbacks.ts';
 import type { Command } from '../engine/commands.ts';
-import { EngineEvents } from '../engine/engine-events.ts';
-import { ClusterIndex } from '../index/cluster-index.ts';
-import type { IndexedKind, IndexedKinds, IndexEvent } from '../index/types.ts';
-import { VirtualClock } from '../sim/virtual-clock.ts';
-import { measureEngine } from './engine-metrics.ts';
-import { Metrics } from './metrics.ts';
-
-class Measured {
-  readonly metrics = new Metrics();
-  readonly index = new ClusterIndex();
-  readonly clock = new VirtualClock({ startMs: 100_000 });
-  readonly events = new EngineEvents((error) => {
-    throw error;
-  });
-  isSynced = true;
-  #version = 0;
-
-  constructor() {
-    const { metrics, index, clock, events } = this;
-    measureEngine({ metrics, events, view: index, isSynced: () => this.isSynced, clock });
-  }
-
-  put<K extends IndexedKind>(kind: K, value: IndexedKinds[K]): this {
-    this.index.apply({
-      type: 'upsert',
-      kind,
-      value: { ...value, resourceVersion: String(++this.#version) },
-    } as IndexEvent);
-    return this;
-  }
-
-  /** Lines of one metric, without its name. */
-  async read(name: string): Promise<string[]> {
-    const lines = (await this.metrics.render()).split('\n').filter((line) => /^\w+/.exec(line)?.[0] === name);
-    return lines.map((line) => line.slice(name.length).replace('{}', '').trim());
-  }
-}
 
 function evict(victim: Partial<PlannedVictim>, unsaved: string | null): Command {
   const decision = makeDecision();
@@ -48,37 +14,76 @@ function evict(victim: Partial<PlannedVictim>, unsaved: string | null): Command 
 }
 
 describe('measureEngine', () => {
-  it('counts answers by reason, and writes by outcome', async () => {
+  it('counts answers by verdict and reason', async () => {
     const measured = new Measured();
-    const verdict = { reason: 'Saving' as const, candidates: [], node: null, decisionId: 'd1', saving: 1 };
-    measured.events.emit('preempt:answered', { preemptor: makePod(), verdict });
+    const candidates = [{ node: 'n1' as NodeName, victims: [makePod().uid], numPdbViolations: 0 }];
+    const none = { candidates: [], node: null, decisionId: null, saving: 0 };
+    const verdicts: readonly PreemptVerdict[] = [
+      { ...none, reason: 'Saving', node: 'n1' as NodeName },
+      { ...none, reason: 'NoneToSave', node: 'n1' as NodeName, candidates },
+      { ...none, reason: 'NothingProtected', candidates },
+      { ...none, reason: 'Unsynced' },
+      { ...none, reason: 'Unsynced', candidates },
+    ];
+    for (const verdict of verdicts) measured.engine.events.emit('preempt:answered', { preemptor: makePod(), verdict });
+    expect(await measured.read('reprieve_decisions_total')).toEqual([
+      '{verdict="answered",reason="NoneToSave"} 1',
+      '{verdict="held",reason="Saving"} 1',
+      '{verdict="held",reason="Unsynced"} 1',
+      '{verdict="passed",reason="NothingProtected"} 1',
+      '{verdict="passed",reason="Unsynced"} 1',
+    ]);
+  });
+
+  it('times a decision by how it ended', async () => {
+    const measured = new Measured();
+    const decision = makeDecision({ decidedMs: 97_000 });
+    measured.engine.events.emit('decision:closed', { decision, because: 'Bound', message: '' });
+    expect(await measured.read('reprieve_decision_duration_seconds_sum')).toEqual(['{reason="Bound"} 3']);
+  });
+
+  it('times writes by outcome, and shows those under way', async () => {
+    const measured = new Measured();
     const command: Command = { kind: 'Wake', pod: makePod(), node: makeNode().name };
-    measured.events.emit('command:done', { command, outcome: 'failed', error: new Error('no') });
-    expect(await measured.read('reprieve_decisions_total')).toEqual(['{reason="Saving"} 1']);
-    expect(await measured.read('reprieve_commands_total')).toEqual(['{command="Wake",outcome="failed"} 1']);
+    const error = new Error('no');
+    measured.engine.events.emit('command:done', { command, outcome: 'failed', error, tookMs: 250 });
+    measured.engine.commandsInFlight = 3;
+    expect(await measured.read('reprieve_command_duration_seconds_sum')).toEqual([
+      '{command="Wake",outcome="failed"} 0.25',
+    ]);
+    expect(await measured.read('reprieve_commands_in_flight')).toEqual(['3']);
   });
 
   it('counts an eviction once it happened, and as saved only with a checkpoint', async () => {
     const measured = new Measured();
     const done = (command: Command, outcome: 'done' | 'moved' | 'failed' = 'done'): void => {
-      measured.events.emit('command:done', { command, outcome, error: null });
+      measured.engine.events.emit('command:done', { command, outcome, error: null, tookMs: 0 });
     };
     done(evict({ checkpoint: 'c' }, null));
     done(evict({ checkpoint: 'c' }, null), 'failed');
     done(evict({ checkpoint: 'c' }, null), 'moved');
     done(evict({ checkpoint: 'c' }, 'its checkpoint failed'));
     done(evict({ checkpoint: null, action: 'evict' }, null));
-    expect((await measured.read('reprieve_evictions_total')).toSorted()).toEqual([
-      '{saved="false"} 2',
-      '{saved="true"} 1',
+    expect(await measured.read('reprieve_evictions_total')).toEqual(['{saved="false"} 2', '{saved="true"} 1']);
+  });
+
+  it('counts a ticket that ended, by its reason', async () => {
+    const measured = new Measured();
+    for (const phase of ['Restoring', 'ColdStarted'] as const) {
+      const reason = phase === 'Restoring' ? 'Placed' : 'CheckpointMissing';
+      const command: Command = { kind: 'SetTicketPhase', ticket: makeTicket(), phase, reason, message: '' };
+      measured.engine.events.emit('command:done', { command, outcome: 'done', error: null, tookMs: 0 });
+    }
+    expect(await measured.read('reprieve_tickets_ended_total')).toEqual([
+      '{phase="ColdStarted",reason="CheckpointMissing"} 1',
     ]);
   });
 
   it('counts contradictions by kind', async () => {
     const measured = new Measured();
     const contradiction = { object: makeTicket(), what: '', resolution: '' };
-    measured.events.emit('record:contradiction', { ...contradiction, kind: 'VictimRuns' });
-    measured.events.emit('record:contradiction', { ...contradiction, kind: 'VictimRuns' });
+    measured.engine.events.emit('record:contradiction', { ...contradiction, kind: 'VictimRuns' });
+    measured.engine.events.emit('record:contradiction', { ...contradiction, kind: 'VictimRuns' });
     expect(await measured.read('reprieve_contradictions_total')).toEqual(['{kind="VictimRuns"} 2']);
   });
 
@@ -87,47 +92,49 @@ describe('measureEngine', () => {
     measured
       .put('node', makeNode())
       .put('pod', makePod({ nodeName: 'n1' }))
-      .put('checkpoint', makeCheckpoint({ frozen: true }))
-      .put('ticket', makeTicket({ phase: 'Waiting', phaseMs: 70_000 }))
-      .put('ticket', makeTicket({ name: 'younger', phase: 'Waiting', phaseMs: 90_000 }));
-    expect(await measured.read('reprieve_frozen_pods')).toEqual(['1']);
+      .put('ticket', makeTicket({ phase: 'Waiting' }), makeTicket({ name: 'other', phase: 'Waiting' }));
     expect(await measured.read('reprieve_tickets')).toEqual(
       expect.arrayContaining(['{phase="Waiting"} 2', '{phase="Restored"} 0']),
     );
-    expect(await measured.read('reprieve_queue_oldest_seconds')).toEqual(['30']);
     expect(await measured.read('reprieve_index_objects')).toEqual(
       expect.arrayContaining(['{kind="pod"} 1', '{kind="ticket"} 2', '{kind="policy"} 0']),
     );
-    expect(await measured.read('reprieve_index_synced')).toEqual(['1']);
-    measured.isSynced = false;
-    expect(await measured.read('reprieve_index_synced')).toEqual(['0']);
   });
 
-  it('times a checkpoint once, and none that was ready before', async () => {
+  it('shows the queue by priority, and forgets a priority of which nobody waits', async () => {
     const measured = new Measured();
-    measured.isSynced = false;
-    measured.put('checkpoint', makeCheckpoint({ name: 'old', ready: true, bytes: 1 }));
-    measured.isSynced = true;
-    measured.put('checkpoint', makeCheckpoint({ creationMs: 96_000 }));
-    const ready = makeCheckpoint({ creationMs: 96_000, ready: true, bytes: 2 ** 21 });
+    const waiting = (name: string, priority: number, phaseMs: number) =>
+      makeTicket({ name, phase: 'Waiting', priority, phaseMs });
+    measured.put('ticket', waiting('a', 10, 70_000), waiting('b', 10, 90_000), waiting('c', -5, 95_000));
+    expect(await measured.read('reprieve_queue_length')).toEqual(['{priority="-5"} 1', '{priority="10"} 2']);
+    expect(await measured.read('reprieve_queue_oldest_seconds')).toEqual(['{priority="-5"} 5', '{priority="10"} 30']);
+    measured.put('ticket', makeTicket({ name: 'c', phase: 'Admitted', priority: -5 }));
+    expect(await measured.read('reprieve_queue_length')).toEqual(['{priority="10"} 2']);
+    expect(await measured.read('reprieve_queue_oldest_seconds')).toEqual(['{priority="10"} 30']);
+  });
+
+  it('shows why pods stand still, and for how long', async () => {
+    const measured = new Measured();
+    const pod = (name: string, deletionMs: number | null = null) => makePod({ name, nodeName: 'n1', deletionMs });
+    const frozen = (name: string, overrides: Parameters<typeof makeCheckpoint>[0] = {}) =>
+      makeCheckpoint({ name, podUid: `uid-${name}`, frozen: true, creationMs: 90_000, ...overrides });
+    const wanted = pod('wanted');
     measured
-      .put('checkpoint', ready)
-      .put('checkpoint', ready)
-      .put('checkpoint', makeCheckpoint({ name: 'old', ready: true }));
-    expect(await measured.read('reprieve_checkpoint_duration_seconds_count')).toEqual(['1']);
-    expect(await measured.read('reprieve_checkpoint_duration_seconds_sum')).toEqual(['4']);
-    expect(await measured.read('reprieve_checkpoint_bytes_sum')).toEqual([String(2 ** 21)]);
-  });
-
-  it('times a restore from its admission, and not one that went back to the queue', async () => {
-    const measured = new Measured();
-    const phases = (name: string, ...steps: readonly [Parameters<typeof makeTicket>[0] & object, number][]): void => {
-      for (const [overrides, phaseMs] of steps) measured.put('ticket', makeTicket({ name, ...overrides, phaseMs }));
-    };
-    phases('good', [{ phase: 'Admitted' }, 1_000], [{ phase: 'Restoring' }, 2_000], [{ phase: 'Restored' }, 9_000]);
-    phases('late', [{ phase: 'Admitted' }, 1_000], [{ phase: 'Waiting' }, 2_000], [{ phase: 'Restored' }, 9_000]);
-    phases('old', [{ phase: 'Restored' }, 9_000]);
-    expect(await measured.read('reprieve_restore_duration_seconds_count')).toEqual(['1']);
-    expect(await measured.read('reprieve_restore_duration_seconds_sum')).toEqual(['8']);
+      .put('pod', wanted, pod('leaving', 99_000), pod('undone'), pod('dumped'), pod('stray'))
+      .put(
+        'ticket',
+        makeTicket({ phase: 'Saving', checkpoint: 'wanted', pod: { ...makeTicket().pod, uid: wanted.uid } }),
+      )
+      .put('checkpoint', frozen('wanted'), frozen('leaving'), frozen('undone', { deleting: true }))
+      .put('checkpoint', frozen('dumped', { keepFrozen: false }), frozen('stray', { takenMs: 60_000 }))
+      .put('checkpoint', frozen('gone', { takenMs: 1_000 }));
+    expect(await measured.read('reprieve_frozen_pods')).toEqual([
+      '{cause="Dumping"} 1',
+      '{cause="Evicting"} 1',
+      '{cause="None"} 1',
+      '{cause="Saving"} 1',
+      '{cause="Undoing"} 1',
+    ]);
+    expect(await measured.read('reprieve_frozen_oldest_seconds')).toEqual(['40']);
   });
 });

@@ -1,20 +1,22 @@
-import type { TicketPhase } from '../domain/ticket.ts';
-import type { EngineEvents } from '../engine/engine-events.ts';
+import { isFinal, type TicketPhase } from '../domain/ticket.ts';
+import type { PreemptVerdict } from '../engine/callbacks.ts';
+import type { Engine } from '../engine/engine.ts';
+import { frozenPods, type FrozenCause } from '../engine/frozen-pods.ts';
 import type { ClusterView, IndexedKind, IndexEvent } from '../index/types.ts';
 import type { Clock } from '../ports/clock.ts';
+import { FROZEN_CAUSES, type VerdictKind } from './label-values.ts';
 import type { Metrics } from './metrics.ts';
-
-/** The live index, as far as it is measured. */
-type MeasuredView = ClusterView & {
-  count(kind: IndexedKind): number;
-  onChange(listener: (event: IndexEvent) => void): () => void;
-};
+import { measureRecords } from './record-metrics.ts';
+import { measureWork } from './work-metrics.ts';
 
 export interface EngineMetricsOptions {
   readonly metrics: Metrics;
-  readonly events: EngineEvents;
-  readonly view: MeasuredView;
-  readonly isSynced: () => boolean;
+  readonly engine: Pick<Engine, 'events' | 'mayAct' | 'commandsInFlight'>;
+  /** The live index, as far as it is measured. */
+  readonly view: ClusterView & {
+    count(kind: IndexedKind): number;
+    onChange(listener: (event: IndexEvent) => void): () => void;
+  };
   readonly clock: Clock;
 }
 
@@ -38,68 +40,87 @@ const KINDS: Readonly<Record<IndexedKind, null>> = {
   ticket: null,
 };
 
-/** Counts what the engine does, and reads the gauges off the index at each scrape. */
+/**
+ * Counts what the engine does, and reads the gauges off the index at each scrape. What records tell (durations, bytes, work)
+ * is counted by the replica that may act: each thing once in a cluster.
+ */
 export function measureEngine(options: EngineMetricsOptions): void {
   countEvents(options);
-  timeRecords(options);
+  measureRecords(options);
+  measureWork(options);
   options.metrics.onCollect(() => readGauges(options));
 }
 
-function countEvents({ metrics, events }: EngineMetricsOptions): void {
+function countEvents({ metrics, engine: { events }, clock }: EngineMetricsOptions): void {
   events.on('preempt:answered', ({ verdict }) => {
-    metrics.inc('reprieve_decisions_total', { reason: verdict.reason });
+    metrics.inc('reprieve_decisions_total', { verdict: kindOf(verdict), reason: verdict.reason });
   });
   events.on('record:contradiction', ({ kind }) => metrics.inc('reprieve_contradictions_total', { kind }));
-  events.on('command:done', ({ command, outcome }) => {
-    metrics.inc('reprieve_commands_total', { command: command.kind, outcome });
-    if (command.kind !== 'Evict' || outcome !== 'done') return;
-    const isSaved = command.unsaved === null && command.victim.checkpoint !== null;
-    metrics.inc('reprieve_evictions_total', { saved: String(isSaved) });
+  events.on('decision:closed', ({ decision, because }) => {
+    const seconds = Math.max(0, clock.now() - decision.decidedMs) / 1000;
+    metrics.observe('reprieve_decision_duration_seconds', { reason: because }, seconds);
   });
-}
-
-/** Durations are read off the records, whoever wrote them; what was already over when the process started is not counted. */
-function timeRecords({ metrics, view, isSynced, clock }: EngineMetricsOptions): void {
-  const saved = new Set<string>(); // uids of checkpoints that were ready when last seen
-  const admittedMs = new Map<string, number>(); // uid of a ticket -> when it was admitted
-  view.onChange((event) => {
-    if (event.type === 'delete') {
-      saved.delete(event.uid);
-      admittedMs.delete(event.uid);
-    } else if (event.kind === 'checkpoint') {
-      const { uid, ready, creationMs, bytes } = event.value;
-      if (!ready || saved.has(uid)) return;
-      saved.add(uid);
-      if (!isSynced()) return;
-      metrics.observe('reprieve_checkpoint_duration_seconds', {}, Math.max(0, clock.now() - creationMs) / 1000);
-      metrics.observe('reprieve_checkpoint_bytes', {}, bytes);
-    } else if (event.kind === 'ticket') {
-      const { uid, phase, phaseMs } = event.value;
-      const startMs = admittedMs.get(uid);
-      if (phase === 'Admitted') admittedMs.set(uid, phaseMs);
-      else if (phase !== 'Restoring') admittedMs.delete(uid);
-      if (phase !== 'Restored' || startMs === undefined) return;
-      metrics.observe('reprieve_restore_duration_seconds', {}, Math.max(0, phaseMs - startMs) / 1000);
+  events.on('command:done', ({ command, outcome, tookMs }) => {
+    metrics.observe('reprieve_command_duration_seconds', { command: command.kind, outcome }, tookMs / 1000);
+    if (outcome !== 'done') return;
+    if (command.kind === 'Evict') {
+      const isSaved = command.unsaved === null && command.victim.checkpoint !== null;
+      metrics.inc('reprieve_evictions_total', { saved: String(isSaved) });
+    } else if (command.kind === 'SetTicketPhase' && isFinal(command.phase)) {
+      metrics.inc('reprieve_tickets_ended_total', { phase: command.phase, reason: command.reason });
     }
   });
 }
 
-function readGauges({ metrics, view, isSynced, clock }: EngineMetricsOptions): void {
+function kindOf({ candidates, node }: PreemptVerdict): VerdictKind {
+  if (candidates.length === 0) return 'held';
+  return node === null ? 'passed' : 'answered';
+}
+
+function readGauges(options: EngineMetricsOptions): void {
+  const { metrics, view, engine } = options;
+  readTickets(options);
+  readFrozen(options);
+  for (const kind in KINDS) metrics.set('reprieve_index_objects', { kind }, view.count(kind as IndexedKind));
+  metrics.set('reprieve_commands_in_flight', {}, engine.commandsInFlight);
+}
+
+function readTickets({ metrics, view, clock }: EngineMetricsOptions): void {
   const byPhase = new Map<TicketPhase, number>();
-  let oldestMs = 0;
-  for (const { phase, phaseMs } of view.tickets()) {
+  const queues = new Map<number, { length: number; oldestMs: number }>(); // priority -> who waits
+  for (const { phase, phaseMs, priority } of view.tickets()) {
     byPhase.set(phase, (byPhase.get(phase) ?? 0) + 1);
-    if (phase === 'Waiting') oldestMs = Math.max(oldestMs, clock.now() - phaseMs);
+    if (phase !== 'Waiting') continue;
+    const queue = queues.get(priority) ?? { length: 0, oldestMs: phaseMs };
+    queue.length++;
+    queue.oldestMs = Math.min(queue.oldestMs, phaseMs);
+    queues.set(priority, queue);
   }
   for (const phase in PHASES) {
     metrics.set('reprieve_tickets', { phase }, byPhase.get(phase as TicketPhase) ?? 0);
   }
-  metrics.set('reprieve_queue_oldest_seconds', {}, oldestMs / 1000);
+  const nowMs = clock.now();
+  const samples = [...queues].map(([priority, queue]) => ({ labels: { priority: String(priority) }, queue }));
+  metrics.setOnly(
+    'reprieve_queue_length',
+    samples.map(({ labels, queue }) => [labels, queue.length]),
+  );
+  metrics.setOnly(
+    'reprieve_queue_oldest_seconds',
+    samples.map(({ labels, queue }) => [labels, Math.max(0, nowMs - queue.oldestMs) / 1000]),
+  );
+}
 
-  let frozen = 0;
-  for (const checkpoint of view.checkpoints()) if (checkpoint.frozen) frozen++;
-  metrics.set('reprieve_frozen_pods', {}, frozen);
-
-  for (const kind in KINDS) metrics.set('reprieve_index_objects', { kind }, view.count(kind as IndexedKind));
-  metrics.set('reprieve_index_synced', {}, isSynced() ? 1 : 0);
+function readFrozen({ metrics, view, clock }: EngineMetricsOptions): void {
+  const byCause = new Map<FrozenCause, number>();
+  const nowMs = clock.now();
+  let oldestMs = nowMs;
+  for (const { cause, sinceMs } of frozenPods(view)) {
+    byCause.set(cause, (byCause.get(cause) ?? 0) + 1);
+    oldestMs = Math.min(oldestMs, sinceMs);
+  }
+  for (const cause in FROZEN_CAUSES) {
+    metrics.set('reprieve_frozen_pods', { cause }, byCause.get(cause as FrozenCause) ?? 0);
+  }
+  metrics.set('reprieve_frozen_oldest_seconds', {}, (nowMs - oldestMs) / 1000);
 }

@@ -14,13 +14,20 @@ export const EVENT_REASONS = {
     type: 'Normal',
     action: 'Preempting',
     on: 'preemptor',
-    meaning: 'The pod has its node and waits until the victims there are saved.',
+    meaning: 'The pod has its node and waits until the named victims there are saved.',
+  },
+  PreemptionDone: {
+    type: 'Normal',
+    action: 'Preempting',
+    on: 'preemptor',
+    meaning: 'The pod got its room; says how many victims were saved, and names those who were not, or not needed.',
   },
   PreemptionCancelled: {
     type: 'Normal',
     action: 'Preempting',
     on: 'preemptor',
-    meaning: 'The attempt on that node is off, for the named cause; kube-scheduler tries again.',
+    meaning:
+      'The attempt on that node, with the named victims, is off for the named cause; kube-scheduler tries again.',
   },
   Checkpointing: {
     type: 'Normal',
@@ -32,7 +39,7 @@ export const EVENT_REASONS = {
     type: 'Normal',
     action: 'Checkpointing',
     on: 'victim',
-    meaning: 'The pod goes on with nothing lost: it is not evicted after all.',
+    meaning: 'The pod goes on with nothing lost: it is not evicted for the named preemptor after all.',
   },
   Displaced: {
     type: 'Normal',

@@ -9,8 +9,11 @@ import { join } from 'node:path';
 import { format } from 'prettier';
 import { generate } from '../config/generated-file.ts';
 import { configurationKeys, type ConfigurationKey } from '../config/keys.ts';
+import { CONDITIONS, type ConditionEntry } from '../domain/condition-reasons.ts';
+import { DEBUG_FIELDS } from './debug-fields.ts';
 import { ERROR_CODES } from './error-codes.ts';
 import { EVENT_REASONS } from './event-reasons.ts';
+import { LABEL_VALUES } from './label-values.ts';
 import { METRICS, type MetricEntry } from './metrics-table.ts';
 
 type Row = readonly string[];
@@ -28,9 +31,35 @@ const TABLES: Readonly<Record<string, () => readonly Row[]>> = {
       return [code(name), type, labels.map(code).join(', '), help];
     }),
   ],
+  labels: () => [
+    ['metric', 'label', 'value', 'meaning'],
+    ...LABEL_VALUES.flatMap(({ metric, label, values }) => {
+      return Object.entries(values).map(([value, meaning]) => [code(metric), code(label), code(value), meaning]);
+    }),
+  ],
   events: () => [
     ['reason', 'type', 'written on', 'meaning'],
     ...Object.entries(EVENT_REASONS).map(([reason, { type, on, meaning }]) => [code(reason), type, on, meaning]),
+  ],
+  conditions: () => [
+    ['of', 'type', 'written by', 'status', 'meaning'],
+    ...conditionTypes().flatMap(({ kind, type, entry }) => {
+      return Object.entries(entry.statuses).map(([status, meaning]) => {
+        return [code(kind), code(type), entry.writer, code(status), meaning];
+      });
+    }),
+  ],
+  'condition-reasons': () => [
+    ['of', 'type', 'status', 'reason', 'meaning'],
+    ...conditionTypes().flatMap(({ kind, type, entry }) => {
+      return Object.entries(entry.reasons).map(([reason, { status, meaning }]) => {
+        return [code(kind), code(type), code(status), code(reason), meaning];
+      });
+    }),
+  ],
+  'debug-state': () => [
+    ['field', 'meaning'],
+    ...Object.entries(DEBUG_FIELDS).map(([field, meaning]) => [code(field), meaning]),
   ],
   errors: () => [
     ['code', 'HTTP status', 'worth a retry', 'message', 'meaning'],
@@ -39,6 +68,12 @@ const TABLES: Readonly<Record<string, () => readonly Row[]>> = {
     }),
   ],
 };
+
+function conditionTypes(): { readonly kind: string; readonly type: string; readonly entry: ConditionEntry }[] {
+  return Object.entries(CONDITIONS).flatMap(([kind, types]) => {
+    return Object.entries<ConditionEntry>(types).map(([type, entry]) => ({ kind, type, entry }));
+  });
+}
 
 /** `text` with each marked table replaced by what the sources say. Throws when a mark is missing. */
 export async function withTables(text: string): Promise<string> {

@@ -12,13 +12,23 @@ const CALL_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25
 const STATE_SECONDS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600] as const;
 /** 1 MiB to 256 GiB, in steps of four. */
 const STATE_BYTES = [2 ** 20, 2 ** 22, 2 ** 24, 2 ** 26, 2 ** 28, 2 ** 30, 2 ** 32, 2 ** 34, 2 ** 36, 2 ** 38] as const;
+/** From one save on a fast disk to the default `maxDelay` (60 s), and as much again for large states and late bindings. */
+const DECISION_SECONDS = [0.5, 1, 2.5, 5, 10, 20, 30, 45, 60, 90, 120, 300] as const;
+/** From a quick answer of kube-apiserver to its own timeout (60 s): an eviction is three requests, other commands one or two. */
+const COMMAND_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60] as const;
 
-/** Every metric, once: name, type, help, labels. `REFERENCE.md` and the dashboards are held to it. */
+/** Every metric, once: name, type, help, labels. `REFERENCE.md` is held to it. */
 export const METRICS = {
   reprieve_decisions_total: {
     type: 'counter',
-    help: 'Answers to preempt, by reason.',
+    help: 'Answers to preempt, by verdict and reason.',
+    labels: ['verdict', 'reason'],
+  },
+  reprieve_decision_duration_seconds: {
+    type: 'histogram',
+    help: 'Time from a decision to save victims until it is over, by how it ended.',
     labels: ['reason'],
+    buckets: DECISION_SECONDS,
   },
   reprieve_extender_request_duration_seconds: {
     type: 'histogram',
@@ -36,10 +46,20 @@ export const METRICS = {
     help: 'Tickets (Reprieve objects), by phase.',
     labels: ['phase'],
   },
+  reprieve_tickets_ended_total: {
+    type: 'counter',
+    help: 'Tickets that ended, by their last phase and its reason.',
+    labels: ['phase', 'reason'],
+  },
+  reprieve_queue_length: {
+    type: 'gauge',
+    help: 'Displaced pods that wait for room, by their priority; a priority of which nobody waits is absent.',
+    labels: ['priority'],
+  },
   reprieve_queue_oldest_seconds: {
     type: 'gauge',
-    help: 'How long the oldest displaced pod has been waiting for room; 0 when none waits.',
-    labels: [],
+    help: 'How long the oldest displaced pod of a priority has been waiting for room; absent when none waits.',
+    labels: ['priority'],
   },
   reprieve_checkpoint_duration_seconds: {
     type: 'histogram',
@@ -59,14 +79,35 @@ export const METRICS = {
     labels: [],
     buckets: STATE_SECONDS,
   },
+  reprieve_restore_bytes: {
+    type: 'histogram',
+    help: 'Size of the checkpoints that were restored.',
+    labels: [],
+    buckets: STATE_BYTES,
+  },
   reprieve_evictions_total: {
     type: 'counter',
     help: 'Victims evicted for a decision, by whether their state was saved.',
     labels: ['saved'],
   },
+  reprieve_saved_node_seconds_total: {
+    type: 'counter',
+    help: 'Work that evicted victims carried in a checkpoint: the largest share of its node that the victim requested, times the seconds from its start to the saved moment.',
+    labels: [],
+  },
+  reprieve_lost_node_seconds_total: {
+    type: 'counter',
+    help: 'Work thrown away, and room held without progress, in the same measure, by cause.',
+    labels: ['cause'],
+  },
   reprieve_frozen_pods: {
     type: 'gauge',
-    help: 'Pods that stand still now.',
+    help: 'Pods that stand still now, by cause.',
+    labels: ['cause'],
+  },
+  reprieve_frozen_oldest_seconds: {
+    type: 'gauge',
+    help: 'How long the pod that stands still longest has done so; 0 when none does.',
     labels: [],
   },
   reprieve_index_objects: {
@@ -76,7 +117,32 @@ export const METRICS = {
   },
   reprieve_index_synced: {
     type: 'gauge',
-    help: '1 when the index holds all the API server had, else 0.',
+    help: '1 when the index holds all objects of a kind that the API server had, else 0.',
+    labels: ['kind'],
+  },
+  reprieve_index_age_seconds: {
+    type: 'gauge',
+    help: 'Time since the API server last said anything about a kind, bookmarks (about one a minute) included; absent before it did.',
+    labels: ['kind'],
+  },
+  reprieve_index_missed_total: {
+    type: 'counter',
+    help: 'Objects that a listing had and the watch had not delivered, by kind.',
+    labels: ['kind'],
+  },
+  reprieve_index_redundant_total: {
+    type: 'counter',
+    help: 'Objects that a listing no longer had and whose end the watch had not delivered, by kind.',
+    labels: ['kind'],
+  },
+  reprieve_index_unreadable_total: {
+    type: 'counter',
+    help: 'Objects left out of the index because they could not be read, by kind.',
+    labels: ['kind'],
+  },
+  reprieve_commands_in_flight: {
+    type: 'gauge',
+    help: 'Writes to the cluster that wait for their answer.',
     labels: [],
   },
   reprieve_contradictions_total: {
@@ -84,15 +150,31 @@ export const METRICS = {
     help: 'Records found to contradict each other (edited by hand, restored from a backup), by kind; each is resolved.',
     labels: ['kind'],
   },
-  reprieve_commands_total: {
-    type: 'counter',
-    help: 'Writes to the cluster, by command and outcome (done, moved, failed).',
+  reprieve_command_duration_seconds: {
+    type: 'histogram',
+    help: 'Time of the writes to the cluster, by command and outcome (done, moved, failed).',
     labels: ['command', 'outcome'],
+    buckets: COMMAND_SECONDS,
   },
   reprieve_watch_restarts_total: {
     type: 'counter',
     help: 'Watches that had to be opened again, by kind.',
     labels: ['kind'],
+  },
+  reprieve_watch_relists_total: {
+    type: 'counter',
+    help: 'Full listings after the first one, by kind.',
+    labels: ['kind'],
+  },
+  reprieve_leader: {
+    type: 'gauge',
+    help: '1 while this replica leads: it alone decides and writes; else 0.',
+    labels: [],
+  },
+  reprieve_leader_transitions_total: {
+    type: 'counter',
+    help: 'How often this replica began or ceased to lead.',
+    labels: [],
   },
   reprieve_event_loop_delay_seconds: {
     type: 'gauge',

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { samplesOf } from '../../test/support/measured.ts';
 import { METRICS, type MetricEntry } from './metrics-table.ts';
 import { Metrics } from './metrics.ts';
-import { measureWatches } from './watch-metrics.ts';
 
 describe('Metrics', () => {
   it('renders every metric of the table, with its type', async () => {
@@ -12,28 +12,40 @@ describe('Metrics', () => {
 
   it('counts, sets and observes', async () => {
     const metrics = new Metrics();
-    metrics.inc('reprieve_decisions_total', { reason: 'Saving' });
-    metrics.inc('reprieve_decisions_total', { reason: 'Saving' }, 2);
-    metrics.set('reprieve_frozen_pods', {}, 4);
+    metrics.inc('reprieve_decisions_total', { verdict: 'held', reason: 'Saving' });
+    metrics.inc('reprieve_decisions_total', { verdict: 'held', reason: 'Saving' }, 2);
+    metrics.set('reprieve_commands_in_flight', {}, 4);
     metrics.observe('reprieve_extender_request_duration_seconds', { verb: 'preempt' }, 0.002);
     const text = await metrics.render();
-    expect(text).toContain('reprieve_decisions_total{reason="Saving"} 3');
-    expect(text).toMatch(/^reprieve_frozen_pods(\{\})? 4$/m);
+    expect(text).toContain('reprieve_decisions_total{verdict="held",reason="Saving"} 3');
+    expect(text).toMatch(/^reprieve_commands_in_flight(\{\})? 4$/m);
     expect(text).toContain('reprieve_extender_request_duration_seconds_bucket{le="0.001",verb="preempt"} 0');
     expect(text).toContain('reprieve_extender_request_duration_seconds_bucket{le="0.0025",verb="preempt"} 1');
   });
 
   it('shares nothing with another one', async () => {
-    new Metrics().inc('reprieve_decisions_total', { reason: 'Saving' });
+    new Metrics().inc('reprieve_decisions_total', { verdict: 'held', reason: 'Saving' });
     expect(await new Metrics().render()).not.toContain('reason="Saving"');
   });
 
   it('asks its collectors at each scrape', async () => {
     const metrics = new Metrics();
-    let frozen = 0;
-    metrics.onCollect(() => metrics.set('reprieve_frozen_pods', {}, ++frozen));
+    let writes = 0;
+    metrics.onCollect(() => metrics.set('reprieve_commands_in_flight', {}, ++writes));
     await metrics.render();
-    expect(await metrics.render()).toMatch(/^reprieve_frozen_pods(\{\})? 2$/m);
+    expect(await metrics.render()).toMatch(/^reprieve_commands_in_flight(\{\})? 2$/m);
+  });
+});
+
+describe('setOnly', () => {
+  it('removes what is no longer there', async () => {
+    const metrics = new Metrics();
+    metrics.setOnly('reprieve_queue_length', [
+      [{ priority: '1' }, 2],
+      [{ priority: '5' }, 3],
+    ]);
+    metrics.setOnly('reprieve_queue_length', [[{ priority: '5' }, 1]]);
+    expect(await samplesOf(metrics, 'reprieve_queue_length')).toEqual(['{priority="5"} 1']);
   });
 });
 
@@ -51,17 +63,5 @@ describe('metrics table', () => {
       expect(buckets !== undefined).toBe(type === 'histogram');
       expect(buckets?.toSorted((a, b) => a - b)).toEqual(buckets);
     }
-  });
-});
-
-describe('measureWatches', () => {
-  it('counts what came since the last scrape', async () => {
-    const metrics = new Metrics();
-    let restarts = 2;
-    measureWatches(metrics, () => ({ pods: { restarts } }));
-    await metrics.render();
-    restarts = 5;
-    expect(await metrics.render()).toContain('reprieve_watch_restarts_total{kind="pods"} 5');
-    expect(await metrics.render()).toContain('reprieve_watch_restarts_total{kind="pods"} 5');
   });
 });

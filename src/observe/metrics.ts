@@ -44,6 +44,12 @@ export class Metrics {
     this.#gauges.get(name)?.set(labels, value);
   }
 
+  /** Sets a gauge for each of `samples` and removes it for all other labels: what is no longer there must not be shown. */
+  setOnly<N extends GaugeName>(name: N, samples: Iterable<readonly [LabelsOf<N>, number]>): void {
+    this.#gauges.get(name)?.reset();
+    for (const [labels, value] of samples) this.set(name, labels, value);
+  }
+
   /** `collect` runs before each {@link render}: for gauges that are read off something else. */
   onCollect(collect: () => void): void {
     this.#collectors.push(collect);

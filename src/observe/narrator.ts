@@ -3,11 +3,12 @@ import type { Pod } from '../domain/pod.ts';
 import type { Decision, Ticket } from '../domain/ticket.ts';
 import type { Command } from '../engine/commands.ts';
 import type { EngineEvents } from '../engine/engine-events.ts';
-import type { CloseReason } from '../engine/steps.ts';
 import type { ClusterView } from '../index/types.ts';
 import { objectKey } from '../domain/ids.ts';
 import type { ClusterEventRecord, EventSink, PodRef } from '../ports/cluster-writer.ts';
 import { EVENT_REASONS, type EventReason } from './event-reasons.ts';
+import { nameOf, namesOf } from './name-list.ts';
+import { victimFates } from './victim-fates.ts';
 
 /**
  * Tells the story as Kubernetes Events, on both sides: the victim's name the preemptor and the other way round, so that
@@ -18,30 +19,44 @@ export function narrate(events: EngineEvents, view: ClusterView, sink: EventSink
     if (outcome === 'done') narrateCommand(command, view, sink);
   });
   events.on('decision:opened', ({ decision }) => {
-    const saved = decision.victims.filter((victim) => victim.action !== 'evict').map((victim) => victim.name);
-    say(
-      sink,
-      'PreemptionHeld',
-      podObject(decision.preemptor),
-      `waits on ${decision.node} until saved: ${saved.join(', ')}`,
-    );
+    const preemptor = podObject(decision.preemptor);
+    say(sink, 'PreemptionHeld', preemptor, heldMessage(decision), onlyVictim(decision));
   });
   events.on('record:contradiction', ({ object, what, resolution }) => {
     say(sink, 'RecordsConflict', ticketObject(object), `${what}: ${resolution}`);
   });
   events.on('decision:closed', ({ decision, because, message }) => {
-    if (!ENDED_WELL.has(because)) {
-      say(
-        sink,
-        'PreemptionCancelled',
-        podObject(decision.preemptor),
-        `preemption on ${decision.node} is off: ${message}`,
-      );
+    const preemptor = podObject(decision.preemptor);
+    if (because === 'Bound') {
+      say(sink, 'PreemptionDone', preemptor, doneMessage(view, decision), onlyVictim(decision));
+    } else if (because !== 'PreemptorGone') {
+      const about = `preemption of ${namesOf(decision.victims)} on ${decision.node} is off`;
+      say(sink, 'PreemptionCancelled', preemptor, `${about}: ${message}`, onlyVictim(decision));
     }
   });
 }
 
-const ENDED_WELL: ReadonlySet<CloseReason> = new Set<CloseReason>(['Bound', 'PreemptorGone']);
+function heldMessage({ node, victims }: Decision): string {
+  const saved = victims.filter(({ action }) => action !== 'evict');
+  const others = victims.filter(({ action }) => action === 'evict');
+  const also = others.length > 0 ? `; then evicted unsaved: ${namesOf(others)}` : '';
+  return `waits on ${node} until saved: ${namesOf(saved)}${also}`;
+}
+
+function doneMessage(view: ClusterView, decision: Decision): string {
+  const { saved, unsaved, spared } = victimFates(view, decision);
+  const count = `saved ${saved.length} of ${decision.victims.length}`;
+  const parts = [`bound to ${decision.node}`, saved.length > 0 ? `${count}: ${namesOf(saved)}` : count];
+  if (unsaved.length > 0) parts.push(`evicted unsaved: ${namesOf(unsaved)}`);
+  if (spared.length > 0) parts.push(`not evicted: ${namesOf(spared)}`);
+  return parts.join('; ');
+}
+
+/** An Event relates to one object: the victim where there is only one, while the message names them all. */
+function onlyVictim({ victims }: Decision): Subject | undefined {
+  const [victim] = victims;
+  return victim !== undefined && victims.length === 1 ? podObject(victim) : undefined;
+}
 
 function narrateCommand(command: Command, view: ClusterView, sink: EventSink): void {
   switch (command.kind) {
@@ -58,8 +73,7 @@ function narrateCommand(command: Command, view: ClusterView, sink: EventSink): v
       narrateEviction(command, view, sink);
       return;
     case 'DeleteCheckpoint':
-      if (command.undo !== null)
-        say(sink, 'Thawed', podObject(command.undo.victim), `goes on: ${command.undo.because}`);
+      if (command.undo !== null) narrateThaw(command.undo, view, sink);
       return;
     case 'Ungate':
       narrateUngate(command, sink);
@@ -80,6 +94,14 @@ function narrateCommand(command: Command, view: ClusterView, sink: EventSink): v
       command satisfies never;
   }
 }
+
+function narrateThaw({ victim, because }: Undo, view: ClusterView, sink: EventSink): void {
+  // The ticket outlives the checkpoint: it knows for whom the pod was frozen.
+  const preemptor = view.ticketOfVictim(victim.uid)?.decision.preemptor;
+  say(sink, 'Thawed', podObject(victim), `goes on: ${because}`, preemptor && podObject(preemptor));
+}
+
+type Undo = NonNullable<Extract<Command, { kind: 'DeleteCheckpoint' }>['undo']>;
 
 function narrateEviction(command: Extract<Command, { kind: 'Evict' }>, view: ClusterView, sink: EventSink): void {
   const { order, decision, victim, unsaved } = command;
@@ -151,14 +173,10 @@ function say(sink: EventSink, reason: EventReason, regarding: Subject, message: 
   sink.emit({ regarding, ...(related && { related }), type, reason, action, message });
 }
 
-function podObject(pod: PodRef | Decision['preemptor'] | Pod): Subject {
+function podObject(pod: PodRef): Subject {
   return { kind: 'Pod', namespace: pod.namespace, name: pod.name, uid: pod.uid };
 }
 
 function ticketObject(ticket: Ticket): Subject {
   return { kind: 'Reprieve', namespace: ticket.namespace, name: ticket.name, uid: ticket.uid };
-}
-
-function nameOf(pod: { readonly namespace: string; readonly name: string }): string {
-  return `${pod.namespace}/${pod.name}`;
 }

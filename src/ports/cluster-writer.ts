@@ -1,4 +1,5 @@
 import type { Checkpoint } from '../domain/checkpoint.ts';
+import type { TicketReason } from '../domain/condition-reasons.ts';
 import type { NodeName, PodUid } from '../domain/ids.ts';
 import type { Decision, PlannedVictim, Ticket, TicketPhase } from '../domain/ticket.ts';
 import type { Pod } from '../domain/pod.ts';
@@ -81,7 +82,7 @@ export interface ClusterWriter {
   claim(ticket: Ticket, pod: Pod | null): Promise<WriteOutcome>;
   /** Lifts the gate. With a ticket, the pod also learns what to continue and where it may go. */
   ungate(pod: Pod, as: { readonly ticket: Ticket; readonly placement: Placement } | null): Promise<WriteOutcome>;
-  setTicketPhase(ticket: Ticket, phase: TicketPhase, reason: string, message: string): Promise<WriteOutcome>;
+  setTicketPhase(ticket: Ticket, phase: TicketPhase, reason: TicketReason, message: string): Promise<WriteOutcome>;
   /** Writes the report into the policy's status; `moved` when the policy changed since `policy` was read. */
   setPolicyStatus(policy: Policy, report: PolicyReport): Promise<WriteOutcome>;
 }

@@ -1,4 +1,5 @@
 import type { Checkpoint } from '../../domain/checkpoint.ts';
+import type { ConditionReason } from '../../domain/condition-reasons.ts';
 import type { NodeName, PodUid } from '../../domain/ids.ts';
 import type { PodCheckpointSpec, PodCheckpointStatus } from '../crd/pod-checkpoint.ts';
 import type { KubeObject } from '../transport.ts';
@@ -8,7 +9,10 @@ import { millisOf } from './time.ts';
 import { wireOf } from './wire.ts';
 
 /** Reasons of `Frozen=False` that mean the pod went on, as opposed to was killed. */
-const THAWED_REASONS: ReadonlySet<string> = new Set(['Thawed', 'DeadlineExceeded']);
+const THAWED_REASONS: ReadonlySet<string> = new Set<ConditionReason<'PodCheckpoint', 'Frozen', 'False'>>([
+  'Thawed',
+  'DeadlineExceeded',
+]);
 
 /** The domain value of a PodCheckpoint. */
 export function checkpointOf(object: KubeObject): Checkpoint {

@@ -82,14 +82,25 @@ describe('podOf', () => {
       { type: 'PodScheduled', status: 'False', message: '0/1 nodes ... preemption: no candidate node for preemption' },
       { type: 'DisruptionTarget', status: 'True', reason: 'PreemptionByScheduler' },
       { type: 'reprieve.dev/Frozen', status: 'True', message: 'web-u1-d1' },
-      { type: 'reprieve.dev/Restored', status: 'False', reason: 'DigestMismatch', message: 'pages-1.img' },
+      { type: 'reprieve.dev/Restored', status: 'False', reason: 'Incompatible', message: 'class b' },
     ];
     expect(podOf(pod({ status: { conditions } }))).toMatchObject({
       preemptionDeferred: true,
       disruptionTarget: true,
       frozenBy: 'web-u1-d1',
-      restored: { succeeded: false, reason: 'DigestMismatch', message: 'pages-1.img' },
+      restored: { succeeded: false, reason: 'Incompatible', message: 'class b' },
     });
+  });
+
+  it.each([
+    ['DigestMismatch', 'pages-1.img', 'DigestMismatch: pages-1.img'],
+    ['toString', 'odd', 'toString: odd'],
+    ['Restored', '', 'Restored'],
+    [undefined, undefined, ''],
+  ])('keeps what an agent says of a failed restore, though it does not know the reason %s', (reason, message, kept) => {
+    const condition = { type: 'reprieve.dev/Restored', status: 'False', reason, message };
+    const { restored } = podOf(pod({ status: { conditions: [condition] } }));
+    expect(restored).toEqual({ succeeded: false, reason: 'RestoreFailed', message: kept });
   });
 
   it.each([

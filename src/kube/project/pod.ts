@@ -1,4 +1,5 @@
 import type { V1Pod } from '@kubernetes/client-node';
+import { CONDITIONS, type RestoreFailure, type RestoreReason } from '../../domain/condition-reasons.ts';
 import type { NodeName, PodUid } from '../../domain/ids.ts';
 import {
   DISPLACEMENTS_ANNOTATION,
@@ -81,12 +82,23 @@ function frozenByOf(conditions: readonly WireCondition[] | null | undefined): st
 
 function restoredOf(conditions: readonly WireCondition[] | null | undefined): RestoreOutcome | null {
   const condition = conditionOf(conditions, RESTORED_CONDITION);
-  if (condition?.status !== 'True' && condition?.status !== 'False') return null;
-  return {
-    succeeded: condition.status === 'True',
-    reason: condition.reason ?? '',
-    message: condition.message ?? '',
-  };
+  const { reason = '', message } = condition ?? {};
+  switch (condition?.status) {
+    case 'True':
+      return { succeeded: true, reason: 'Restored', message: message ?? '' };
+    case 'False':
+      return isRestoreFailure(reason)
+        ? { succeeded: false, reason, message: message ?? '' }
+        : // An agent of another version knows more reasons than we do; the message keeps it.
+          { succeeded: false, reason: 'RestoreFailed', message: [reason, message].filter(Boolean).join(': ') };
+    default:
+      return null;
+  }
+}
+
+function isRestoreFailure(reason: string | null): reason is RestoreFailure {
+  const { reasons } = CONDITIONS.Pod[RESTORED_CONDITION];
+  return reason !== null && Object.hasOwn(reasons, reason) && reasons[reason as RestoreReason].status === 'False';
 }
 
 function gatesOf(

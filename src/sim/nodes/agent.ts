@@ -1,3 +1,4 @@
+import type { ConditionOf } from '../../domain/condition-reasons.ts';
 import type { PodUid } from '../../domain/ids.ts';
 import { AGENT_FINALIZER } from '../../domain/labels.ts';
 import { timestampOf } from '../../kube/project/time.ts';
@@ -5,7 +6,7 @@ import type { KubeObject } from '../../kube/transport.ts';
 import { sleep } from '../../ports/clock.ts';
 import type { Container } from './container.ts';
 import { Freezer, type FreezerOptions } from './freezer.ts';
-import { frozen, Order } from './order.ts';
+import { held, notHeld, Order } from './order.ts';
 import { imageIdOf } from './pod-status.ts';
 import { workEvent } from './work-ledger.ts';
 import { containersOf, workloadOf } from './workload.ts';
@@ -131,7 +132,7 @@ export class Agent {
   async #catchUp(order: Order): Promise<void> {
     const container = this.#containerOf(order);
     if (container === undefined || container.state === 'ended') await this.#reportKilled(order);
-    else await order.report({}, [frozen('False', 'Thawed', 'the pod went on after it was saved')]);
+    else await order.report({}, [notHeld('Thawed', 'the pod went on after it was saved')]);
   }
 
   async #save(order: Order): Promise<void> {
@@ -210,13 +211,13 @@ export class Agent {
       manifestDigest: digest,
     };
     const stands = this.#isHeld(order)
-      ? frozen('True', 'Held', 'the pod stands still')
+      ? held('the pod stands still')
       : container.state === 'ended'
         ? POD_KILLED
-        : frozen('False', 'Thawed', 'the pod went on after it was saved');
-    const ready = {
+        : notHeld('Thawed', 'the pod went on after it was saved');
+    const ready: ConditionOf<'PodCheckpoint'> = {
       type: 'Ready',
-      status: 'True' as const,
+      status: 'True',
       reason: 'Verified',
       message: 'the state is complete on the node',
     };
@@ -244,7 +245,7 @@ export class Agent {
   async #expire(order: Order): Promise<void> {
     const wentOn = await this.#undo(order);
     const message = 'nobody deleted the pod until the deadline';
-    const exceeded = frozen('False', 'DeadlineExceeded', message);
+    const exceeded = notHeld('DeadlineExceeded', message);
     if (order.isDone) {
       if (wentOn) await order.report({}, [exceeded]);
       return;
@@ -258,7 +259,7 @@ export class Agent {
 
   /** The object is being deleted: undo, then let it go. */
   async #remove(order: Order): Promise<void> {
-    if (await this.#undo(order)) await order.report({}, [frozen('False', 'Thawed', 'the checkpoint was deleted')]);
+    if (await this.#undo(order)) await order.report({}, [notHeld('Thawed', 'the checkpoint was deleted')]);
     this.#forget(order.key);
     await this.#options.api.removeFinalizer(order.checkpoint, AGENT_FINALIZER, order.life);
   }
@@ -290,7 +291,7 @@ export class Agent {
   }
 }
 
-const POD_KILLED = frozen('False', 'PodKilled', 'the pod was deleted while it stood still');
+const POD_KILLED = notHeld('PodKilled', 'the pod was deleted while it stood still');
 
 /** What the death of the agent cuts off is no error. */
 async function unlessDead(order: Order, work: Promise<void>): Promise<void> {

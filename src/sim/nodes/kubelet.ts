@@ -5,7 +5,7 @@ import type { KubeObject } from '../../kube/transport.ts';
 import { sleep, type Clock, type Timer } from '../../ports/clock.ts';
 import type { Agent } from './agent.ts';
 import { Container } from './container.ts';
-import type { ConditionPatch, NodeApi, PodPatch } from './node-api.ts';
+import type { NodeApi, PodPatch } from './node-api.ts';
 import { endedStatus, readiness, runningStatus } from './pod-status.ts';
 import type { Restore, Restorer } from './restorer.ts';
 import type { SimulatedNode } from './simulated-node.ts';
@@ -89,7 +89,7 @@ export class Kubelet {
   async #start(container: Container): Promise<void> {
     const { node, restorer, api, clock, ledger, unsavedWork } = this.#options;
     const { pod } = container;
-    const conditions: ConditionPatch[] = [...readiness(true)];
+    const conditions: NonNullable<PodPatch['conditions']>[number][] = [...readiness(true)];
     // A node that comes back starts its pods anew: what was restored once is not restored again.
     const ticket =
       conditionOf(conditionsOf(pod), RESTORED_CONDITION) !== undefined
@@ -109,7 +109,11 @@ export class Kubelet {
     }
     if (restore !== null) {
       const { succeeded, reason, message } = restore;
-      conditions.push({ type: RESTORED_CONDITION, status: succeeded ? 'True' : 'False', reason, message });
+      conditions.push(
+        succeeded
+          ? { type: RESTORED_CONDITION, status: 'True', reason, message }
+          : { type: RESTORED_CONDITION, status: 'False', reason, message },
+      );
     }
     const kind = restore === null ? 'started' : restore.succeeded ? 'restored' : 'coldStarted';
     container.run(restore?.succeeded ? restore.progressSeconds : 0);

@@ -1,3 +1,4 @@
+import type { ConditionOf } from '../../domain/condition-reasons.ts';
 import { isNotFound, KubeApiError } from '../../kube/api-error.ts';
 import { KubeClient, type DeleteOptions } from '../../kube/client.ts';
 import type { PodCheckpointStatus } from '../../kube/crd/pod-checkpoint.ts';
@@ -10,16 +11,17 @@ const RETRY_MS = 500;
 /** A server that has just started refuses what it does not know yet: roles (403), custom resources (404 without a name). */
 const TRANSIENT: ReadonlySet<number> = new Set([403, 404, 429]);
 
-export interface ConditionPatch {
-  readonly type: string;
-  readonly status: 'True' | 'False' | 'Unknown';
+/** What a kubelet says of its pods, beside our own conditions. */
+export interface KubeletCondition {
+  readonly type: 'Initialized' | 'ContainersReady' | 'Ready';
+  readonly status: 'True' | 'False';
   readonly reason: string;
   readonly message: string;
 }
 
 export interface PodPatch {
   readonly status?: Readonly<Record<string, unknown>>;
-  readonly conditions?: readonly ConditionPatch[];
+  readonly conditions?: readonly (KubeletCondition | ConditionOf<'Pod'>)[];
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
@@ -82,17 +84,17 @@ export class NodeApi {
   patchCheckpoint(
     checkpoint: KubeObject,
     fields: Partial<PodCheckpointStatus>,
-    conditions: readonly ConditionPatch[],
+    conditions: readonly ConditionOf<'PodCheckpoint'>[],
     stop?: AbortSignal,
   ): Promise<KubeObject | null> {
     const lastTransitionTime = this.timestamp();
-    const changed = new Set(conditions.map(({ type }) => type));
+    const changed = new Set<string>(conditions.map(({ type }) => type));
     return this.#locked(
       RESOURCES.podCheckpoints,
       checkpoint,
       (current) => {
         const { generation = 1, uid, resourceVersion } = current.metadata;
-        const status = (current['status'] ?? {}) as { conditions?: readonly ConditionPatch[] };
+        const status = (current['status'] ?? {}) as PodCheckpointStatus;
         const merged = [
           ...(status.conditions ?? []).filter(({ type }) => !changed.has(type)),
           ...conditions.map((condition) => ({ ...condition, lastTransitionTime, observedGeneration: generation })),

@@ -1,8 +1,9 @@
+import type { ConditionOf, ConditionReason } from '../../domain/condition-reasons.ts';
 import type { Checkpoint } from '../../domain/checkpoint.ts';
 import { checkpointOf } from '../../kube/project/checkpoint.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import type { Timer } from '../../ports/clock.ts';
-import type { ConditionPatch, NodeApi } from './node-api.ts';
+import type { NodeApi } from './node-api.ts';
 import { Turns } from './turns.ts';
 
 /**
@@ -51,7 +52,7 @@ export class Order {
   /** Writes into its status, after everything that was reported before. */
   async report(
     fields: Parameters<NodeApi['patchCheckpoint']>[1],
-    conditions: readonly ConditionPatch[],
+    conditions: readonly ConditionOf<'PodCheckpoint'>[],
   ): Promise<void> {
     for (const { type, status } of conditions) {
       if (type === 'Frozen') this.heldInStatus = status === 'True';
@@ -63,7 +64,7 @@ export class Order {
     );
   }
 
-  fail(reason: string, message: string): Promise<void> {
+  fail(reason: ConditionReason<'PodCheckpoint', 'Failed'>, message: string): Promise<void> {
     return this.report({}, [{ type: 'Failed', status: 'True', reason, message }]);
   }
 }
@@ -73,6 +74,13 @@ function keyOf({ metadata: { namespace = '', name, uid = '' } }: KubeObject): st
   return `${namespace}/${name}/${uid}`;
 }
 
-export function frozen(status: 'True' | 'False', reason: string, message: string): ConditionPatch {
-  return { type: 'Frozen', status, reason, message };
+export function held(message: string): ConditionOf<'PodCheckpoint'> {
+  return { type: 'Frozen', status: 'True', reason: 'Held', message };
+}
+
+export function notHeld(
+  reason: ConditionReason<'PodCheckpoint', 'Frozen', 'False'>,
+  message: string,
+): ConditionOf<'PodCheckpoint'> {
+  return { type: 'Frozen', status: 'False', reason, message };
 }

@@ -1,5 +1,5 @@
 import type { KubeObject } from '../../kube/transport.ts';
-import type { ConditionPatch } from './node-api.ts';
+import type { KubeletCondition } from './node-api.ts';
 import { containersOf } from './workload.ts';
 
 /** What a kubelet writes when the containers run. */
@@ -39,10 +39,10 @@ export function endedStatus(pod: KubeObject, exitCode: 0 | 137, finishedAt: stri
   };
 }
 
-export function readiness(isReady: boolean): readonly ConditionPatch[] {
+export function readiness(isReady: boolean): readonly KubeletCondition[] {
   const status = isReady ? 'True' : 'False';
   const reason = isReady ? '' : 'PodCompleted';
-  return ['Initialized', 'ContainersReady', 'Ready'].map((type) => ({
+  return (['Initialized', 'ContainersReady', 'Ready'] as const).map((type) => ({
     type,
     status: type === 'Initialized' ? 'True' : status,
     reason: type === 'Initialized' ? '' : reason,

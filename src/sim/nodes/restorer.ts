@@ -1,3 +1,4 @@
+import type { RestoreFailure } from '../../domain/condition-reasons.ts';
 import { checkpointOf } from '../../kube/project/checkpoint.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { sleep, type Clock } from '../../ports/clock.ts';
@@ -24,12 +25,12 @@ export interface RestorerOptions {
 export type Restore =
   | {
       readonly succeeded: true;
-      readonly reason: string;
+      readonly reason: 'Restored';
       readonly message: string;
       readonly progressSeconds: number;
       readonly bytes: number;
     }
-  | { readonly succeeded: false; readonly reason: string; readonly message: string };
+  | { readonly succeeded: false; readonly reason: RestoreFailure; readonly message: string };
 
 /** The restore side of the agent: finds, fetches and checks a saved state. */
 export class Restorer {
@@ -87,6 +88,6 @@ export class Restorer {
   }
 }
 
-function refused(reason: string, message: string): Restore {
+function refused(reason: RestoreFailure, message: string): Restore {
   return { succeeded: false, reason, message };
 }

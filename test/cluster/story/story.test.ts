@@ -102,7 +102,7 @@ describe('what people see', () => {
       expect.arrayContaining([
         'bare-a Displaced serving-a',
         'bare-a Checkpointing serving-a',
-        'serving-a PreemptionHeld -',
+        'serving-a PreemptionHeld bare-a',
       ]),
     );
   });

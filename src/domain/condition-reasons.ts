@@ -1,0 +1,152 @@
+import { FROZEN_CONDITION, RESTORED_CONDITION } from './labels.ts';
+
+/** A condition type of one kind of object: who writes it, what each status says, and every reason it can carry. */
+export interface ConditionEntry {
+  readonly writer: 'Reprieve' | 'agent';
+  /** Only the statuses that are ever written. */
+  readonly statuses: Partial<Readonly<Record<ConditionStatus, string>>>;
+  /** Reason -> the status it stands with, and what it says. */
+  readonly reasons: Readonly<Record<string, { readonly status: ConditionStatus; readonly meaning: string }>>;
+}
+
+type ConditionStatus = 'True' | 'False' | 'Unknown';
+
+/** Every condition that Reprieve and its agents write, once: nobody can write a reason that is not here. */
+export const CONDITIONS = {
+  Reprieve: {
+    Restored: {
+      writer: 'Reprieve',
+      statuses: {
+        True: 'The work goes on where it was stopped.',
+        False: 'It is certain that it will not: it started cold, or was abandoned.',
+        Unknown: 'Not yet; `status.phase` says how far it is.',
+      },
+      reasons: {
+        Saving: { status: 'Unknown', meaning: 'The victim is being saved; nothing has been evicted.' },
+        Evicted: { status: 'Unknown', meaning: 'Its state is saved, and the victim is being deleted.' },
+        Queued: { status: 'Unknown', meaning: 'The victim is gone; the ticket waits for a pod and for room.' },
+        Admitted: { status: 'Unknown', meaning: 'The gate is lifted; kube-scheduler places the pod.' },
+        Placed: { status: 'Unknown', meaning: 'The pod has its node, which restores it.' },
+        Restored: { status: 'True', meaning: 'The pod continues.' },
+        NotGated: {
+          status: 'False',
+          meaning: 'The replacement was created while the webhook was away, and started cold.',
+        },
+        EndedUnreported: { status: 'False', meaning: 'The pod ended, and its node never said that it was restored.' },
+        NotReported: { status: 'False', meaning: 'The pod runs, and its node never said that it was restored.' },
+        CheckpointMissing: { status: 'False', meaning: 'Started cold: the checkpoint was gone when it was needed.' },
+        Incompatible: { status: 'False', meaning: 'Started cold: the node is of another class than the checkpoint.' },
+        ImagesDiffer: { status: 'False', meaning: 'Started cold: the pod runs other images than those saved.' },
+        RestoreFailed: { status: 'False', meaning: 'Started cold: the restore itself failed; the message says how.' },
+        VictimRemains: {
+          status: 'False',
+          meaning: 'The displaced pod never went: nobody may continue it beside itself.',
+        },
+        HolderGone: { status: 'False', meaning: 'Only the node that held the state may restore it, and it is gone.' },
+        GateRemoved: { status: 'False', meaning: 'Somebody else lifted the gate before there was room: started cold.' },
+        NotSaved: { status: 'False', meaning: 'The victim went before its state was saved.' },
+        NobodyClaimed: { status: 'False', meaning: 'No pod came to continue it within `maxWait`.' },
+        NameTaken: { status: 'False', meaning: 'Another pod has the name of the bare pod that was to come back.' },
+        PodDeleted: { status: 'False', meaning: 'The pod was deleted before it was restored.' },
+      },
+    },
+  },
+  PodCheckpoint: {
+    Ready: {
+      writer: 'agent',
+      statuses: { True: 'The state is complete on the node, and its digests were verified.' },
+      reasons: { Verified: { status: 'True', meaning: 'Every file was read back and matches the manifest.' } },
+    },
+    Frozen: {
+      writer: 'agent',
+      statuses: { True: 'The pod stands still.', False: 'It stood still, and no longer does.' },
+      reasons: {
+        Held: {
+          status: 'True',
+          meaning: 'It is held until it is deleted, this object is, or the deadline has passed.',
+        },
+        Thawed: { status: 'False', meaning: 'The pod went on; the saved state is old.' },
+        DeadlineExceeded: { status: 'False', meaning: 'Nobody deleted the pod until the deadline: it went on.' },
+        PodKilled: { status: 'False', meaning: 'The pod was deleted while it stood still; the state is its last.' },
+      },
+    },
+    Failed: {
+      writer: 'agent',
+      statuses: { True: 'The pod could not be saved, and runs on where it still exists.' },
+      reasons: {
+        PodGone: { status: 'True', meaning: 'The pod is not on this node, or ended before it was saved.' },
+        NotRunning: { status: 'True', meaning: 'The pod did not run when it was to be frozen.' },
+        DumpFailed: { status: 'True', meaning: 'Its state could not be written; the message says why.' },
+        DeadlineExceeded: { status: 'True', meaning: 'It was not saved until the deadline.' },
+      },
+    },
+  },
+  Pod: {
+    [FROZEN_CONDITION]: {
+      writer: 'agent',
+      statuses: {
+        True: 'It stands still and is saved: evictions lock on this. `message` is the name of the PodCheckpoint.',
+        False: 'It went on. Written before the pod is thawed.',
+      },
+      reasons: {
+        Checkpointed: { status: 'True', meaning: 'Saved, and held still.' },
+        Thawed: { status: 'False', meaning: 'It goes on with nothing lost.' },
+      },
+    },
+    [RESTORED_CONDITION]: {
+      writer: 'agent',
+      statuses: { True: 'It continues a saved state.', False: 'It was to continue one, and started cold.' },
+      reasons: {
+        Restored: { status: 'True', meaning: 'It continues the checkpoint that the message names.' },
+        CheckpointMissing: { status: 'False', meaning: 'No checkpoint exists, or its node no longer holds the state.' },
+        Incompatible: { status: 'False', meaning: 'The checkpoint is of another class than the node.' },
+        ImagesDiffer: { status: 'False', meaning: 'The pod runs other images than those that were saved.' },
+        RestoreFailed: { status: 'False', meaning: 'The restore itself failed; the message says how.' },
+      },
+    },
+    DisruptionTarget: {
+      writer: 'Reprieve',
+      statuses: {
+        True: 'It is about to be deleted, for a pod of higher priority: as kube-scheduler marks its victims.',
+      },
+      reasons: {
+        PreemptionByScheduler: { status: 'True', meaning: 'Kubernetes’ own reason: controllers and budgets know it.' },
+      },
+    },
+  },
+} as const satisfies Readonly<Record<string, Readonly<Record<string, ConditionEntry>>>>;
+
+type Tables = typeof CONDITIONS;
+export type ConditionKind = keyof Tables;
+
+/** Reasons of one condition type that stand with `Status`. */
+type ReasonIn<Reasons, Status> = {
+  [R in keyof Reasons]: Reasons[R] extends { readonly status: Status } ? R : never;
+}[keyof Reasons] &
+  string;
+
+/** A reason of condition `Type` of `Kind`; with `Status`, one that stands with it. */
+export type ConditionReason<
+  Kind extends ConditionKind,
+  Type extends keyof Tables[Kind],
+  Status extends ConditionStatus = ConditionStatus,
+> = Tables[Kind][Type] extends { readonly reasons: infer Reasons } ? ReasonIn<Reasons, Status> : never;
+
+/** What may be written as a condition of `Kind`: a type, one of its statuses, and a reason that stands with it. */
+export type ConditionOf<Kind extends ConditionKind> = {
+  [Type in keyof Tables[Kind] & string]: {
+    [Status in ConditionStatus]: {
+      readonly type: Type;
+      readonly status: Status;
+      readonly reason: ConditionReason<Kind, Type, Status>;
+      readonly message: string;
+    };
+  }[ConditionStatus];
+}[keyof Tables[Kind] & string];
+
+/** Why a ticket is in its phase. */
+export type TicketReason = ConditionReason<'Reprieve', 'Restored'>;
+/** How a node's attempt to restore a pod went. */
+export type RestoreReason = ConditionReason<'Pod', typeof RESTORED_CONDITION>;
+/** Why a node did not restore a pod. */
+export type RestoreFailure = ConditionReason<'Pod', typeof RESTORED_CONDITION, 'False'>;

@@ -1,0 +1,13 @@
+/** Why `preempt` was answered as it was, once: metric label, log field and `REFERENCE.md`. */
+export const PREEMPT_REASONS = {
+  Unsynced: 'The index is not complete yet, or this replica does not lead; `extender.onUnsynced` chooses the answer.',
+  NothingProtected: 'No victim on any offered node is protected: kube-scheduler chooses.',
+  NoneToSave: 'The cheapest node needs no checkpoint: its victims go at once.',
+  Saving: 'A decision was made: its victims are saved first.',
+  StillSaving: 'A decision exists and is still saving.',
+  Displacing: 'A decision exists and its victims are terminating: that node with those victims.',
+  AllReserved: 'Every offered node is taken by a decision of equal or higher priority, or failed a moment ago.',
+  NoKnownVictims: 'The candidates name nobody the index sees.',
+} as const;
+
+export type PreemptReason = keyof typeof PREEMPT_REASONS;

@@ -1,0 +1,49 @@
+import { CLOSE_REASONS } from '../engine/close-reasons.ts';
+import type { FrozenCause } from '../engine/frozen-pods.ts';
+import { PREEMPT_REASONS } from '../engine/preempt-reasons.ts';
+import type { MetricName } from './metrics-table.ts';
+
+/** What an answer to `preempt` comes to. */
+const VERDICTS = {
+  held: 'Nobody may be evicted yet.',
+  answered: 'One node and its victims.',
+  passed: 'The candidates of kube-scheduler: it chooses.',
+} as const;
+
+export type VerdictKind = keyof typeof VERDICTS;
+
+/** Why a pod stands still. */
+export const FROZEN_CAUSES: Readonly<Record<FrozenCause, string>> = {
+  Saving: 'Its decision is being carried out: others are being saved, or its eviction is on the way.',
+  Evicting: 'Its deletion has begun.',
+  Undoing: 'Its checkpoint is being deleted: the node lets it go on first.',
+  Dumping: 'For a checkpoint that does not keep it: it goes on as soon as that is written.',
+  None: 'Nobody wants it frozen. Its node lets it go on at the deadline; if this stays above 0, look at that node’s agent.',
+};
+
+/** Why work or room was lost. Node-seconds: the largest share of its node that a pod requests, times seconds. */
+const LOSS_CAUSES = {
+  Unsaved:
+    'Work of a victim that was preempted without a checkpoint, by Reprieve or by kube-scheduler: since its start, and what it had continued.',
+  Stale: 'Work of a victim from the moment its checkpoint is from until its eviction; none where it stood still.',
+  NotContinued: 'Work that was counted as saved, when its ticket ended cold or abandoned.',
+  Frozen: 'Room of a frozen pod, from the saved moment until it was gone or went on.',
+  Restoring: 'Room of a restored pod, from its placement until it went on, or started cold.',
+} as const;
+
+export type LossCause = keyof typeof LOSS_CAUSES;
+
+interface LabelEntry {
+  readonly metric: MetricName;
+  readonly label: string;
+  readonly values: Readonly<Record<string, string>>;
+}
+
+/** Labels whose values are words of ours, with what each means. `REFERENCE.md` is held to it. */
+export const LABEL_VALUES: readonly LabelEntry[] = [
+  { metric: 'reprieve_decisions_total', label: 'verdict', values: VERDICTS },
+  { metric: 'reprieve_decisions_total', label: 'reason', values: PREEMPT_REASONS },
+  { metric: 'reprieve_decision_duration_seconds', label: 'reason', values: CLOSE_REASONS },
+  { metric: 'reprieve_frozen_pods', label: 'cause', values: FROZEN_CAUSES },
+  { metric: 'reprieve_lost_node_seconds_total', label: 'cause', values: LOSS_CAUSES },
+];

@@ -1,0 +1,212 @@
+import { describe, expect, it } from 'vitest';
+import { makeCheckpoint, makeDecision, makeNode, makePod, makeTicket } from '../../test/support/builders.ts';
+import type { NodeName, PodUid } from '../domain/ids.ts';
+import type { Decision, PlannedVictim, Ticket } from '../domain/ticket.ts';
+import type { Command } from '../engine/commands.ts';
+import { EngineEvents, type EngineEventMap } from '../engine/engine-events.ts';
+import { ClusterIndex } from '../index/cluster-index.ts';
+import type { IndexedKind, IndexedKinds, IndexEvent } from '../index/types.ts';
+import type { ClusterEventRecord } from '../ports/cluster-writer.ts';
+import { narrate } from './narrator.ts';
+
+const decision = makeDecision();
+const [planned] = decision.victims as [PlannedVictim];
+const pod = makePod({ nodeName: 'n1' });
+const ticket = makeTicket({ phase: 'Saving', decision });
+
+function planFor(name: string, overrides: Partial<PlannedVictim> = {}): PlannedVictim {
+  return { ...planned, name, uid: `uid-${name}` as PodUid, checkpoint: `c-${name}`, ...overrides };
+}
+
+class Told {
+  readonly index = new ClusterIndex();
+  readonly records: ClusterEventRecord[] = [];
+  readonly #events = new EngineEvents((error) => {
+    throw error;
+  });
+  #version = 0;
+
+  constructor() {
+    narrate(this.#events, this.index, { emit: (record) => this.records.push(record) });
+  }
+
+  put<K extends IndexedKind>(kind: K, ...values: readonly IndexedKinds[K][]): this {
+    for (const value of values) {
+      const resourceVersion = String(++this.#version);
+      this.index.apply({ type: 'upsert', kind, value: { ...value, resourceVersion } } as IndexEvent);
+    }
+    return this;
+  }
+
+  done(command: Command, outcome: EngineEventMap['command:done']['outcome'] = 'done'): this {
+    this.#events.emit('command:done', { command, outcome, error: null, tookMs: 0 });
+    return this;
+  }
+
+  opened(opened: Decision): this {
+    this.#events.emit('decision:opened', { decision: opened });
+    return this;
+  }
+
+  closed(closed: Decision, because: EngineEventMap['decision:closed']['because'], message = ''): this {
+    this.#events.emit('decision:closed', { decision: closed, because, message });
+    return this;
+  }
+
+  /** `on reason (related): message` of each. */
+  lines(): string[] {
+    return this.records.map(({ regarding, related, reason, message }) => {
+      return `${regarding.name} ${reason} (${related?.name ?? '-'}): ${message}`;
+    });
+  }
+}
+
+function evict(unsaved: string | null): Command {
+  const order = { victim: pod, frozenBy: null, preemptor: decision.preemptor };
+  return { kind: 'Evict', order, victim: planned, decision, unsaved };
+}
+
+function phased(phase: Ticket['phase'], reason: Extract<Command, { kind: 'SetTicketPhase' }>['reason']): Command {
+  const claimed = { ...ticket, claim: { name: 'new', uid: 'uid-new' as PodUid } };
+  return { kind: 'SetTicketPhase', ticket: claimed, phase, reason, message: 'because' };
+}
+
+const order = {
+  namespace: 'default',
+  name: 'c',
+  pod,
+  node: 'n1' as NodeName,
+  reason: 'Preemption',
+  keepFrozen: true,
+  deadlineMs: 0,
+  ticket,
+} as const;
+
+const placement = { preferredNode: null, requiredNode: null, compatibility: null };
+const several = makeDecision({ victims: [planFor('a'), planFor('b'), planFor('c', { action: 'evict' })] });
+
+const STORIES: Readonly<Record<string, { readonly tell: (told: Told) => unknown; readonly want: readonly string[] }>> =
+  {
+    'a preemptor that waits for one victim names it and relates to it': {
+      tell: (told) => told.opened(decision),
+      want: ['high PreemptionHeld (pod): waits on n1 until saved: default/pod'],
+    },
+    'one that waits for several names them all, and those who go unsaved': {
+      tell: (told) => told.opened(several),
+      want: ['high PreemptionHeld (-): waits on n1 until saved: default/a, default/b; then evicted unsaved: default/c'],
+    },
+    'a victim that is saved names its preemptor': {
+      tell: (told) => told.done({ kind: 'CreateCheckpoint', order, preemptor: decision.preemptor }),
+      want: ['pod Checkpointing (high): is being saved for default/high'],
+    },
+    'an eviction names the preemptor and the checkpoint': {
+      tell: (told) =>
+        told
+          .put('checkpoint', makeCheckpoint({ name: planned.checkpoint as string, ready: true, bytes: 2 ** 20 }))
+          .done(evict(null)),
+      want: ['pod Displaced (high): evicted from n1 for default/high, saved as pod-uid-pod-d1 (1Mi)'],
+    },
+    'an unsaved eviction is told on both pods, each naming the other': {
+      tell: (told) => told.done(evict('DumpFailed: disk full')),
+      want: [
+        'pod EvictedUnsaved (high): evicted for default/high without its state: DumpFailed: disk full',
+        'high EvictedUnsaved (pod): default/pod was evicted without its state: DumpFailed: disk full',
+      ],
+    },
+    'a victim that goes on names the preemptor it was frozen for': {
+      tell: (told) =>
+        told.put('ticket', ticket).done({
+          kind: 'DeleteCheckpoint',
+          checkpoint: makeCheckpoint(),
+          undo: { victim: pod, because: 'the preemption by default/high is off' },
+        }),
+      want: ['pod Thawed (high): goes on: the preemption by default/high is off'],
+    },
+    'a checkpoint that nobody needs any more is not news': {
+      tell: (told) => told.done({ kind: 'DeleteCheckpoint', checkpoint: makeCheckpoint(), undo: null }),
+      want: [],
+    },
+    'an attempt that is off names its victims': {
+      tell: (told) => told.closed(decision, 'NodeGone', 'node n1 no longer exists'),
+      want: ['high PreemptionCancelled (pod): preemption of default/pod on n1 is off: node n1 no longer exists'],
+    },
+    'a preemptor that is gone is told nothing': {
+      tell: (told) => told.closed(decision, 'PreemptorGone', 'the preemptor is gone'),
+      want: [],
+    },
+    'a preemptor that got its room hears how many were saved': {
+      tell: (told) =>
+        told
+          .put('pod', makePod({ name: 'b', nodeName: 'n1' }))
+          .put('ticket', makeTicket({ phase: 'Waiting', checkpoint: 'c-a', decision: several, pod: podOf('a') }))
+          .put('checkpoint', makeCheckpoint({ name: 'c-a', ready: true }))
+          .closed(several, 'Bound'),
+      want: [
+        'high PreemptionDone (-): bound to n1; saved 1 of 3: default/a; evicted unsaved: default/c; not evicted: default/b',
+      ],
+    },
+    'one whose only victim came back already counts it as saved': {
+      tell: (told) => told.put('ticket', { ...ticket, phase: 'Restored' }).closed(decision, 'Bound'),
+      want: ['high PreemptionDone (pod): bound to n1; saved 1 of 1: default/pod'],
+    },
+    'an abandoned ticket saved nobody, and one of another decision does not count': {
+      tell: (told) =>
+        told
+          .put('ticket', { ...ticket, phase: 'Abandoned' })
+          .closed(decision, 'Bound')
+          .put('ticket', { ...ticket, phase: 'Restored' })
+          .closed({ ...decision, id: 'd2' }, 'Bound'),
+      want: [
+        'high PreemptionDone (pod): bound to n1; saved 0 of 1; evicted unsaved: default/pod',
+        'high PreemptionDone (pod): bound to n1; saved 0 of 1; evicted unsaved: default/pod',
+      ],
+    },
+    'the end of a ticket is told on it and on the pod that continues it': {
+      tell: (told) => told.put('pod', makePod({ name: 'new' })).done(phased('Restored', 'Restored')),
+      want: ['pod-uid-pod Restored (-): because', 'new Restored (pod-uid-pod): because'],
+    },
+    'steps between are not': {
+      tell: (told) => told.done(phased('Admitted', 'Admitted')).done(phased('Restoring', 'Placed')),
+      want: [],
+    },
+    'a gate that is lifted is told with its ticket': {
+      tell: (told) =>
+        told
+          .done({ kind: 'Ungate', pod, as: { ticket, placement }, because: 'Admitted' })
+          .done({ kind: 'Ungate', pod, as: { ticket, placement }, because: 'GateExpired' })
+          .done({ kind: 'Ungate', pod, as: null, because: 'NoMatchingTicket' }),
+      want: [
+        'pod RestoreAdmitted (pod-uid-pod): there is room: it continues where it stopped',
+        'pod GateExpired (pod-uid-pod): no room yet: waits as an ordinary pending pod and continues where it lands',
+        'pod ColdStarted (-): nothing was saved that it could continue: starts from the beginning',
+      ],
+    },
+    'what did not happen is not told': {
+      tell: (told) => told.done(evict('x'), 'failed').done(evict('x'), 'moved'),
+      want: [],
+    },
+    'a nomination is kube-scheduler’s to tell': {
+      tell: (told) => told.done({ kind: 'Wake', pod, node: makeNode().name }),
+      want: [],
+    },
+  };
+
+function podOf(name: string): Ticket['pod'] {
+  return { ...ticket.pod, name, uid: `uid-${name}` as PodUid };
+}
+
+describe('narrate', () => {
+  it.each(Object.entries(STORIES))('%s', (_, { tell, want }) => {
+    const told = new Told();
+    tell(told);
+    expect(told.lines()).toEqual(want);
+  });
+
+  it('keeps an Event about a hundred victims within the limit of a note, and counts the rest', () => {
+    const victims = Array.from({ length: 100 }, (_, position) => planFor(`${'x'.repeat(60)}-${position}`));
+    const told = new Told().opened(makeDecision({ victims }));
+    const [message = ''] = told.records.map((record) => record.message);
+    expect(Buffer.byteLength(message)).toBeLessThan(1024);
+    expect(message).toMatch(/default\/x+-0, default\/x+-1,.* and 9\d more$/);
+  });
+});
