@@ -97,14 +97,15 @@ async function createPreemptor(victim: string, node: string): Promise<string> {
   return name;
 }
 
-const creation = (name: string): Promise<Version> =>
-  lab.history.until('Pod', `${name} created`, (object) => nameOf(object) === name);
-const deletion = (uid: string): Promise<Version> =>
-  lab.history.until(
-    'Pod',
-    `deletion of ${uid}`,
-    ({ metadata }) => metadata.uid === uid && metadata.deletionTimestamp !== undefined,
-  );
+function creation(name: string): Promise<Version> {
+  return lab.history.until('Pod', `${name} created`, (object) => nameOf(object) === name);
+}
+
+function deletion(uid: string): Promise<Version> {
+  return lab.history.until('Pod', `deletion of ${uid}`, ({ metadata }) => {
+    return metadata.uid === uid && metadata.deletionTimestamp !== undefined;
+  });
+}
 
 async function clear(name: string): Promise<void> {
   await lab.cluster.kubectl('delete', 'pods', '--all', '--grace-period=0', '--force', '--wait=true');
