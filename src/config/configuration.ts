@@ -31,7 +31,12 @@ export interface ReprieveConfiguration {
     readonly claimGraceMs: number;
     readonly ticketRetentionMs: number;
   };
-  readonly kubernetes: { readonly kubeconfig: string | null; readonly context: string | null };
+  readonly kubernetes: {
+    readonly kubeconfig: string | null;
+    readonly context: string | null;
+    /** As written; `ownNamespace` says which one it is. */
+    readonly namespace: string | null;
+  };
   readonly log: { readonly level: LogLevel };
 }
 

@@ -175,6 +175,9 @@ const kubernetes = z.strictObject({
     'Kubeconfig file. Null: $KUBECONFIG, else the service account of this pod, else ~/.kube/config.',
   ),
   context: optionalText('Context in it; null: its current one.'),
+  namespace: optionalText(
+    'Namespace of what belongs to Reprieve itself. Null: $POD_NAMESPACE, else that of this pod’s service account, else reprieve-system.',
+  ),
 });
 
 /** The configuration file as it is written, with its defaults. {@link resolved} makes the value the program uses. */
