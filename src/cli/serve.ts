@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { Reprieve } from '../app/reprieve.ts';
+import { serverTls } from '../app/server-tls.ts';
 import { defaultConfiguration, engineSettingsOf, type ReprieveConfiguration } from '../config/configuration.ts';
 import { loadConfiguration } from '../config/load.ts';
 import { startServer } from '../http/server.ts';
@@ -72,6 +73,7 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
     log,
     clock: systemClock,
     ...configuration.server,
+    tls: await serverTls(configuration.server.tls, { transport, clock: systemClock, log, ...configuration.kubernetes }),
   });
   log.info({ address: server.address, port: server.port, apiServer: access.server }, 'listening');
   const ended = signalled();
