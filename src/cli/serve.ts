@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { LeaderElection } from '../app/leader-election.ts';
 import { Reprieve } from '../app/reprieve.ts';
+import { serverTls } from '../app/server-tls.ts';
 import { defaultConfiguration, engineSettingsOf, type ReprieveConfiguration } from '../config/configuration.ts';
 import { loadConfiguration } from '../config/load.ts';
 import { ownNamespace } from '../config/namespace.ts';
@@ -100,6 +101,7 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
     log,
     clock: systemClock,
     ...configuration.server,
+    tls: await serverTls(configuration.server.tls, { transport, clock: systemClock, log, namespace }),
   });
   log.info({ address: server.address, port: server.port, apiServer: access.server }, 'listening');
   const ended = signalled();
@@ -127,11 +129,17 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
 async function checkCluster(
   access: ClusterAccess,
   namespace: string,
-  { kubernetes, leaderElection }: ReprieveConfiguration,
+  { kubernetes, leaderElection, server }: ReprieveConfiguration,
 ): Promise<void> {
   const transport = new HttpTransport({ access });
   try {
-    const rights = accessRights({ lease: leaderElection.enabled ? leaderElection.leaseName : null });
+    const certificate = server.tls?.certificate;
+    const issued = certificate?.source === 'issue' ? certificate : null;
+    const rights = accessRights({
+      lease: leaderElection.enabled ? leaderElection.leaseName : null,
+      servingSecret: issued?.secretName ?? null,
+      webhookConfiguration: issued?.webhookConfiguration ?? null,
+    });
     const patienceMs = kubernetes.startupTimeoutMs;
     await preflight({ transport, access, clock: systemClock, patienceMs, namespace, rights });
   } finally {

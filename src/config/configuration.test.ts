@@ -46,8 +46,21 @@ describe('ReprieveConfiguration', () => {
     expect(configuration.restore.maxGateMs).toBe(90_000);
     expect(configuration.extender.cost.dumpBytesPerSecond).toBe(2 ** 31);
     expect(configuration.server.tls).toEqual({
-      certFile: 'c',
-      keyFile: 'k',
+      certificate: { source: 'files', certFile: 'c', keyFile: 'k' },
+      clientCaFile: null,
+      allowedClientNames: [],
+    });
+  });
+
+  it('has Reprieve issue its certificate where it says no more than that', () => {
+    expect(parseConfiguration(`${head}server: {tls: {issue: {}}}`, 'x').server.tls).toEqual({
+      certificate: {
+        source: 'issue',
+        secretName: 'reprieve-serving',
+        names: null,
+        webhookConfiguration: 'reprieve',
+        validityMs: 90 * 24 * 3_600_000,
+      },
       clientCaFile: null,
       allowedClientNames: [],
     });
@@ -92,6 +105,35 @@ describe('ReprieveConfiguration', () => {
     'an element of a list': {
       given: `${head}server: {tls: {certFile: c, keyFile: k, allowedClientNames: [1]}}`,
       want: /^server\.tls\.allowedClientNames\.0: found 1, expected a text that is not empty$/,
+    },
+    'TLS without a certificate': {
+      given: `${head}server: {tls: {clientCaFile: ca}}`,
+      want: /^server\.tls: found a mapping, expected either certFile and keyFile, or issue$/,
+    },
+    'a certificate without its key': { given: `${head}server: {tls: {certFile: c}}`, want: /^server\.tls: found/ },
+    'a certificate that is given and issued': {
+      given: `${head}server: {tls: {certFile: c, keyFile: k, issue: {}}}`,
+      want: /^server\.tls: found/,
+    },
+    'a half of the files besides an issued one': {
+      given: `${head}server: {tls: {keyFile: k, issue: {}}}`,
+      want: /^server\.tls: found/,
+    },
+    'a name that no certificate can have': {
+      given: `${head}server: {tls: {issue: {names: [localhost, '*.a.b', '::1', 10.0.0.256]}}}`,
+      want: /^server\.tls\.issue\.names\.3: found "10\.0\.0\.256", expected a DNS name or an IP address$/,
+    },
+    'no names at all': {
+      given: `${head}server: {tls: {issue: {names: []}}}`,
+      want: /^server\.tls\.issue\.names: found a list, expected at least one DNS name/,
+    },
+    'an unknown key of what is issued': {
+      given: `${head}server: {tls: {issue: {secretname: x}}}`,
+      want: /^server\.tls\.issue\.secretname: unknown key; did you mean secretName\?$/,
+    },
+    'a certificate that is over at once': {
+      given: `${head}server: {tls: {issue: {validity: 1m}}}`,
+      want: /^server\.tls\.issue\.validity: found "1m", expected a duration from 1h /,
     },
     'a section that is empty': { given: `${head}server:`, want: /^server: found null, expected a mapping with keys$/ },
     'an alias without an anchor': { given: `${head}server: *nowhere`, want: /^file: Unresolved alias .*nowhere$/ },

@@ -5,14 +5,33 @@ import type { EngineSettings } from '../engine/steps.ts';
 import type { LogLevel } from '../observe/log.ts';
 import { API_VERSION, configurationSchema, KIND, type ConfigurationFile } from './schema.ts';
 
-/** Files of the HTTPS server. */
-export interface TlsConfiguration {
+/** Files of the certificate that the HTTPS server shows. */
+export interface CertificateFiles {
+  readonly source: 'files';
   readonly certFile: string;
   readonly keyFile: string;
+}
+
+/** How Reprieve issues that certificate itself. */
+export interface CertificateIssue {
+  readonly source: 'issue';
+  readonly secretName: string;
+  /** Null: those of the Service and of this machine. */
+  readonly names: readonly string[] | null;
+  readonly webhookConfiguration: string | null;
+  readonly validityMs: number;
+}
+
+/** Who may call what needs a client certificate. */
+export interface ClientRules {
   /** Authority of client certificates; null: nobody needs one. */
   readonly clientCaFile: string | null;
   /** Common names of the clients that may call the extender; empty: any that the authority signed. */
   readonly allowedClientNames: readonly string[];
+}
+
+export interface TlsConfiguration extends ClientRules {
+  readonly certificate: CertificateFiles | CertificateIssue;
 }
 
 /** The configuration as the program uses it: complete, durations in milliseconds, sizes in bytes. */
@@ -71,7 +90,7 @@ export function resolved(file: ConfigurationFile): ReprieveConfiguration {
   const { server, extender, saving, restore, kubernetes, leaderElection, log } = file;
   const { cost } = extender;
   return {
-    server,
+    server: { ...server, tls: server.tls && tlsOf(server.tls) },
     extender: {
       onUnsynced: extender.onUnsynced,
       cost: {
@@ -110,6 +129,14 @@ export function resolved(file: ConfigurationFile): ReprieveConfiguration {
     },
     log,
   };
+}
+
+function tlsOf(tls: NonNullable<ConfigurationFile['server']['tls']>): TlsConfiguration {
+  const { certFile, keyFile, issue, ...clients } = tls;
+  if (issue === null)
+    return { certificate: { source: 'files', certFile: certFile ?? '', keyFile: keyFile ?? '' }, ...clients };
+  const { validity, ...issued } = issue;
+  return { certificate: { source: 'issue', ...issued, validityMs: ms(validity) }, ...clients };
 }
 
 function ms(duration: string): number {

@@ -9,8 +9,8 @@ export interface ConfigurationKey {
   /** Undefined for keys without one: they must be given. */
   readonly default: unknown;
   readonly description: string;
-  /** It stands in a mapping that is null by default. */
-  readonly isOptional: boolean;
+  /** Length of the path to the outermost mapping above it that is null by default; null: there is none. */
+  readonly optionalAt: number | null;
 }
 
 interface Schema {
@@ -35,10 +35,10 @@ export function jsonSchema(): object {
 
 /** All keys in the order of the file, each section before what stands in it. */
 export function configurationKeys(): readonly ConfigurationKey[] {
-  return keysIn(jsonSchema(), [], false);
+  return keysIn(jsonSchema(), [], null);
 }
 
-function keysIn({ properties = {} }: Schema, above: readonly string[], isOptional: boolean): ConfigurationKey[] {
+function keysIn({ properties = {} }: Schema, above: readonly string[], optionalAt: number | null): ConfigurationKey[] {
   return Object.entries(properties).flatMap(([name, schema]) => {
     const path = [...above, name];
     const variant = schema.anyOf?.find(({ type }) => type !== 'null') ?? schema;
@@ -48,9 +48,9 @@ function keysIn({ properties = {} }: Schema, above: readonly string[], isOptiona
       type: isSection ? 'section' : typeOf(variant, schema.title),
       default: schema.const ?? schema.default,
       description: schema.description ?? '',
-      isOptional,
+      optionalAt,
     };
-    return [key, ...(isSection ? keysIn(variant, path, isOptional || variant !== schema) : [])];
+    return [key, ...(isSection ? keysIn(variant, path, optionalAt ?? (variant === schema ? null : path.length)) : [])];
   });
 }
 

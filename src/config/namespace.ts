@@ -1,14 +1,25 @@
 import { readFile } from 'node:fs/promises';
 
-const SERVICE_ACCOUNT_NAMESPACE = '/var/run/secrets/kubernetes.io/serviceaccount/namespace';
-/** Where deploy/ puts everything. */
+/** Where a pod finds the namespace of its service account. */
+const NAMESPACE_FILE = '/var/run/secrets/kubernetes.io/serviceaccount/namespace';
+/** That of deploy/namespace.yaml. */
 const DEFAULT_NAMESPACE = 'reprieve-system';
 
-/** The namespace of Reprieve itself, with its Lease: as configured, else that of this pod, else the one of deploy/. */
-export async function ownNamespace(configured: string | null): Promise<string> {
-  if (configured !== null) return configured;
-  const fromPod = process.env['POD_NAMESPACE'];
-  if (fromPod) return fromPod;
-  const ofAccount = await readFile(SERVICE_ACCOUNT_NAMESPACE, 'utf8').catch(() => '');
-  return ofAccount.trim() || DEFAULT_NAMESPACE;
+export interface NamespaceSources {
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly file: string;
+}
+
+/**
+ * The namespace that holds what belongs to Reprieve itself: `kubernetes.namespace` of the configuration, else
+ * $POD_NAMESPACE, else that of this pod's service account, else `reprieve-system`.
+ */
+export async function ownNamespace(
+  configured: string | null,
+  { environment, file }: NamespaceSources = { environment: process.env, file: NAMESPACE_FILE },
+): Promise<string> {
+  const given = configured ?? environment['POD_NAMESPACE'];
+  if (given) return given;
+  const mounted = await readFile(file, 'utf8').catch(() => ''); // outside a pod there is none
+  return mounted.trim() || DEFAULT_NAMESPACE;
 }

@@ -16,8 +16,10 @@ export function sampleYaml(): string {
 function linesOf(key: ConfigurationKey): string[] {
   const isOpenSection = key.type === 'section' && key.default !== null;
   const pair = `${key.path.at(-1)}:${isOpenSection ? '' : ` ${valueOf(key)}`}`;
-  // A key that is a comment stands behind the # of the mapping above it.
-  const indent = key.isOptional ? `${'  '.repeat(key.path.length - 2)}#   ` : '  '.repeat(key.path.length - 1);
+  // A key that is a comment stands behind the # of the outermost mapping that is null.
+  const at = key.optionalAt ?? key.path.length;
+  const marker = key.optionalAt === null ? '' : '# ';
+  const indent = `${'  '.repeat(at - 1)}${marker}${'  '.repeat(key.path.length - at)}`;
   const lines = [...wrapped(key.description, WIDTH - indent.length - 2).map((line) => `# ${line}`), pair];
   const gap = isOpenSection && key.path.length === 1 ? [''] : [];
   return [...gap, ...lines.map((line) => indent + line)];

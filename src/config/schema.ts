@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { formatDuration, parseDuration } from '../domain/duration.ts';
 import { formatBytes, quantityToInteger } from '../domain/quantity.ts';
@@ -10,6 +11,9 @@ export const KIND = 'ReprieveConfiguration';
 
 /** The grammar of `parseDuration`, for editors that read the JSON schema. */
 const DURATION = /^(0|(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+)$/;
+/** A label that looks like a number at the end would be an address that is none. */
+const DNS_NAME = /^(\*\.)?([a-z0-9]([-a-z0-9]*[a-z0-9])?\.)*[a-z]([-a-z0-9]*[a-z0-9])?$/i;
+const OBJECT_NAME = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/;
 const QUANTITY = /^\d+(\.\d+)?(k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$/;
 
 // The message of every check is what is expected there: the loader says what was found and where.
@@ -59,6 +63,20 @@ function optionalText(description: string) {
   return z.string(expected).min(1, expected).nullable().default(null).meta({ description });
 }
 
+function objectName() {
+  const expected = { error: () => 'the name of an object, as reprieve' };
+  return z.string(expected).max(253, expected).regex(OBJECT_NAME, expected);
+}
+
+function nameOrAddress() {
+  const expected = { error: () => 'a DNS name or an IP address' };
+  return z
+    .string(expected)
+    .max(253, expected)
+    .refine((given) => DNS_NAME.test(given) || (isIP(given) !== 0 && !given.includes('%')), expected)
+    .meta({ description: 'A DNS name or an IP address.' });
+}
+
 function choice<const T extends readonly [string, ...string[]]>(
   values: T,
   defaultValue: T[number],
@@ -70,17 +88,52 @@ function choice<const T extends readonly [string, ...string[]]>(
     .meta({ description });
 }
 
-const tls = z.strictObject({
-  certFile: text('Certificate that the server shows, with its intermediates (PEM).'),
-  keyFile: text('Its private key (PEM).'),
-  clientCaFile: optionalText(
-    'Authority of client certificates (PEM). Set: the extender verbs and /debug/state are answered only to clients with a certificate of it. The webhook, probes and metrics stay open: kube-apiserver and the kubelet show no certificate by default.',
+const issue = z.strictObject({
+  secretName: objectName().default('reprieve-serving').meta({
+    description:
+      'Secret in kubernetes.namespace that holds the certificate, its authority and their keys; created where it is missing.',
+  }),
+  names: z
+    .array(nameOrAddress(), { error: () => 'a list of DNS names and IP addresses' })
+    .min(1, { error: () => 'at least one DNS name or IP address, or null' })
+    .nullable()
+    .default(null)
+    .meta({
+      description:
+        'By which callers reach the server. Null: reprieve.NAMESPACE.svc, reprieve.NAMESPACE.svc.cluster.local, localhost, 127.0.0.1 and ::1.',
+    }),
+  webhookConfiguration: objectName().nullable().default('reprieve').meta({
+    description: 'MutatingWebhookConfiguration whose webhooks are given the authority (caBundle); null: none.',
+  }),
+  validity: duration(
+    2160 * 3_600_000,
+    'How long a certificate is valid; it is renewed after two thirds of that.',
+    3_600_000,
   ),
-  allowedClientNames: z
-    .array(text('A name.'), { error: () => 'a list of names' })
-    .default([])
-    .meta({ description: 'Common names of the clients that may call those; empty: any that the authority signed.' }),
 });
+
+const tls = z
+  .strictObject({
+    certFile: optionalText(
+      'Certificate that the server shows, with its intermediates (PEM). Taken over within a minute when it changes.',
+    ),
+    keyFile: optionalText('Its private key (PEM).'),
+    issue: issue.nullable().default(null).meta({
+      description:
+        'In place of the two files: Reprieve issues its certificate itself, renews it, and gives its authority to the webhook. {} takes the defaults.',
+    }),
+    clientCaFile: optionalText(
+      'Authority of client certificates (PEM). Set: the extender verbs and /debug/state are answered only to clients with a certificate of it. The webhook, probes and metrics stay open: kube-apiserver and the kubelet show no certificate by default.',
+    ),
+    allowedClientNames: z
+      .array(text('A name.'), { error: () => 'a list of names' })
+      .default([])
+      .meta({ description: 'Common names of the clients that may call those; empty: any that the authority signed.' }),
+  })
+  .superRefine(({ certFile, keyFile, issue: issued }, context) => {
+    const isOne = issued === null ? certFile !== null && keyFile !== null : certFile === null && keyFile === null;
+    if (!isOne) context.addIssue({ code: 'custom', message: 'either certFile and keyFile, or issue' });
+  });
 
 const server = z.strictObject({
   address: text(
@@ -89,7 +142,7 @@ const server = z.strictObject({
   port: integer(9443, 0, 65_535, 'Port to listen on; 0: any free one.'),
   tls: tls.nullable().default(null).meta({
     description:
-      'Files for HTTPS, taken over within a minute when they change. Null: plain HTTP, and no webhook, because kube-apiserver calls HTTPS only.',
+      'HTTPS, with a certificate from files or of its own. Null: plain HTTP, and no webhook, because kube-apiserver calls HTTPS only.',
   }),
 });
 
@@ -176,7 +229,7 @@ const kubernetes = z.strictObject({
   ),
   context: optionalText('Context in it; null: its current one.'),
   namespace: optionalText(
-    'Namespace of Reprieve itself. Null: $POD_NAMESPACE, else that of the service account, else reprieve-system.',
+    'Namespace of what belongs to Reprieve itself. Null: $POD_NAMESPACE, else that of this pod’s service account, else reprieve-system.',
   ),
   startupTimeout: duration(
     10_000,

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { TLSSocket } from 'node:tls';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
-import type { TlsConfiguration } from '../config/configuration.ts';
+import type { ClientRules } from '../config/configuration.ts';
 import type { ExtenderCallbacks } from '../engine/callbacks.ts';
 import { AppError } from '../observe/error-codes.ts';
 import type { Log } from '../observe/log.ts';
@@ -30,7 +30,7 @@ export interface AppOptions {
   readonly debugState: () => unknown;
   readonly metrics: Metrics;
   readonly log: Log;
-  readonly tls: TlsConfiguration | null;
+  readonly tls: ClientRules | null;
   /**
    * Whether this replica answers the extender verbs for good; absent: always. One that does not closes the connection after
    * each answer: kube-scheduler keeps connections, and would stay with a former leader long after its Service has moved on.
@@ -128,7 +128,7 @@ async function answered(
   request: Request,
   needsClient: boolean,
   handle: Handler,
-  tls: TlsConfiguration | null,
+  tls: ClientRules | null,
 ): Promise<Answer> {
   try {
     if (needsClient && tls !== null && request.socket instanceof TLSSocket) {

@@ -2,11 +2,12 @@ import { createServer as createHttpServer, type Server } from 'node:http';
 import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { promisify } from 'node:util';
-import type { TlsConfiguration } from '../config/configuration.ts';
+import type { ClientRules } from '../config/configuration.ts';
 import { AppError, type ErrorCode } from '../observe/error-codes.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import { createApp, type AppOptions } from './app.ts';
-import { readTlsMaterial, type TlsMaterial } from './tls-context.ts';
+import type { TlsMaterial } from './tls-context.ts';
+import type { TlsSource } from './tls-source.ts';
 
 /**
  * Above the 90 s after which Go's client gives an idle connection up. Where the server closes first, Go may just be
@@ -23,8 +24,15 @@ const TLS_CHECK_MS = 60_000;
  */
 const DRAIN_MS = 10_000;
 
+/** HTTPS: whose certificate is shown, and who may call what. */
+export interface ServerTls extends ClientRules {
+  readonly source: TlsSource;
+}
+
 export interface ServerOptions extends AppOptions {
-  /** Paces the look at the TLS files. */
+  /** Null: plain HTTP. */
+  readonly tls: ServerTls | null;
+  /** Paces the look for another certificate. */
   readonly clock: Clock;
   readonly address: string;
   /** 0: any free one. */
@@ -58,10 +66,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   if (options.tls === null) {
     server = createHttpServer(timeouts, app);
   } else {
-    const material = await readTlsMaterial(options.tls, options.clock.now());
+    const material = await options.tls.source.current();
     const clients = { requestCert: options.tls.clientCaFile !== null, rejectUnauthorized: false };
     const https = createHttpsServer({ ...timeouts, ...clients, ...material.options }, app);
-    watch = watchTls(https, options.tls, material, options);
+    watch = watchTls(https, options.tls.source, material, options);
     // Often a client that does not trust our certificate; at `debug`, because probes of a TCP port end up here as well.
     https.on('tlsClientError', (error) => options.log.debug({ err: error }, 'a TLS handshake failed'));
     server = https;
@@ -86,26 +94,21 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   };
 }
 
-/** Takes changed files over within a minute. Files that do not fit together (a rotation half done) leave the old ones in use. */
-function watchTls(
-  server: HttpsServer,
-  settings: TlsConfiguration,
-  first: TlsMaterial,
-  { clock, log }: ServerOptions,
-): Timer {
+/** Takes another certificate over within a minute. One that cannot be had or served (a rotation half done) leaves the former in use. */
+function watchTls(server: HttpsServer, source: TlsSource, first: TlsMaterial, { clock, log }: ServerOptions): Timer {
   let current = first;
   let cancelled = false;
   let timer: Timer;
   const check = async (): Promise<void> => {
     try {
-      const next = await readTlsMaterial(settings, clock.now());
+      const next = await source.current();
       if (next.text !== current.text && !cancelled) {
         server.setSecureContext(next.options);
         current = next;
-        log.info({ certFile: settings.certFile }, 'serving the changed TLS files');
+        log.info({ serial: next.serial, notAfter: next.notAfter }, 'serving the changed certificate');
       }
     } catch (error) {
-      log.warn({ err: error }, 'TLS files changed to something that cannot be served; serving the former ones');
+      log.warn({ err: error, notAfter: current.notAfter }, 'no certificate to change to; serving the former one');
     }
     if (!cancelled) plan();
   };

@@ -21,18 +21,26 @@ type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete';
 export interface AccessNames {
   /** The Lease; null where one process leads without an election. */
   readonly lease: string | null;
+  /** The Secret of the serving certificate that Reprieve issues; null where its files come from elsewhere. */
+  readonly servingSecret: string | null;
+  /** The MutatingWebhookConfiguration that is given its authority; null: none. */
+  readonly webhookConfiguration: string | null;
 }
 
 /** What deploy/ is written for: the defaults of the configuration. */
-export const DEPLOYED_NAMES: AccessNames = { lease: 'reprieve' };
+export const DEPLOYED_NAMES: AccessNames = {
+  lease: 'reprieve',
+  servingSecret: 'reprieve-serving',
+  webhookConfiguration: 'reprieve',
+};
 
 /**
  * Every right `reprieve serve` needs: deploy/rbac.yaml is generated from it, and the preflight asks for it. The audit log
  * of test/cluster/rbac.test.ts shows that nothing is missing, and nothing in vain.
  */
-export function accessRights({ lease }: AccessNames): readonly AccessRight[] {
+export function accessRights(names: AccessNames): readonly AccessRight[] {
   const { pods, nodes, namespaces, events, podDisruptionBudgets, customResourceDefinitions } = RESOURCES;
-  const { reprievePolicies, podCheckpoints, reprieves, leases } = RESOURCES;
+  const { reprievePolicies, podCheckpoints, reprieves, leases, secrets, mutatingWebhooks } = RESOURCES;
   const everywhere: readonly AccessRight[] = [
     cluster(pods, ['get', 'list', 'watch'], 'the index; the latest version before each write to a pod'),
     cluster(pods, ['create', 'patch', 'delete'], 'bare pods come back; gates and the leader label; eviction'),
@@ -52,12 +60,27 @@ export function accessRights({ lease }: AccessNames): readonly AccessRight[] {
       resourceNames: [reprievePolicies, podCheckpoints, reprieves].map(crdName),
     },
   ];
-  if (lease === null) return everywhere;
   return [
     ...everywhere,
-    own(leases, ['create'], 'leader election; create cannot be restricted to a name'),
-    { ...own(leases, ['get', 'watch', 'update'], 'leader election'), resourceNames: [lease] },
+    ...whereNamed(names.webhookConfiguration, (name) => [
+      {
+        ...cluster(mutatingWebhooks, ['get', 'patch'], 'giving it the authority of our certificate'),
+        resourceNames: [name],
+      },
+    ]),
+    ...whereNamed(names.lease, (name) => [
+      own(leases, ['create'], 'leader election; create cannot be restricted to a name'),
+      { ...own(leases, ['get', 'watch', 'update'], 'leader election'), resourceNames: [name] },
+    ]),
+    ...whereNamed(names.servingSecret, (name) => [
+      own(secrets, ['create'], 'the serving certificate, where we issue it; create cannot be restricted to a name'),
+      { ...own(secrets, ['get', 'patch'], 'the serving certificate'), resourceNames: [name] },
+    ]),
   ];
+}
+
+function whereNamed(name: string | null, rights: (name: string) => readonly AccessRight[]): readonly AccessRight[] {
+  return name === null ? [] : rights(name);
 }
 
 type Named = Pick<ResourceType, 'group' | 'plural'>;

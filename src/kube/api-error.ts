@@ -67,3 +67,13 @@ export function isAlreadyExists(error: unknown): boolean {
 export function isConflict(error: unknown): boolean {
   return error instanceof KubeApiError && error.status === 409 && error.reason !== 'AlreadyExists';
 }
+
+/** The answer, or null where there is no such object. */
+export async function ifFound<T>(answer: Promise<T>): Promise<T | null> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (isNotFound(error)) return null;
+    throw error;
+  }
+}

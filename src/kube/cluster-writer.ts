@@ -17,7 +17,7 @@ import type {
   TicketOrder,
   WriteOutcome,
 } from '../ports/cluster-writer.ts';
-import { isAlreadyExists, isConflict, isNotFound, KubeApiError } from './api-error.ts';
+import { ifFound, isAlreadyExists, isConflict, isNotFound } from './api-error.ts';
 import { checkpointObject } from './checkpoint-object.ts';
 import type { KubeClient } from './client.ts';
 import type { ReprieveStatus } from './crd/reprieve.ts';
@@ -355,13 +355,4 @@ function ungatePatch(raw: KubeObject, as: { readonly ticket: Ticket; readonly pl
     metadata: { uid, resourceVersion, annotations },
     spec: { schedulingGates: gates, affinity: { nodeAffinity: nodeAffinityWith(spec?.affinity, placement) } },
   };
-}
-
-async function ifFound(answer: Promise<KubeObject>): Promise<KubeObject | null> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (error instanceof KubeApiError && isNotFound(error)) return null;
-    throw error;
-  }
 }

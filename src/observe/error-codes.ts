@@ -96,6 +96,14 @@ export const ERROR_CODES = {
     message: 'cannot serve TLS: {cause}; check server.tls',
     meaning: 'A certificate, key or authority file is missing, unreadable, or they do not belong together.',
   },
+  CertificateUnavailable: {
+    status: null,
+    retryable: true,
+    message:
+      'cannot get the serving certificate: {cause}; check the API server and the rights of deploy/rbac.yaml, or give server.tls.certFile and keyFile',
+    meaning:
+      'With `server.tls.issue`: the Secret could not be read or written, or the webhooks could not be given its authority. At the start this was tried for a minute; later the former certificate is served on.',
+  },
   ConfigurationInvalid: {
     status: null,
     retryable: false,

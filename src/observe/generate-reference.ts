@@ -100,9 +100,9 @@ function code(text: string): string {
   return `\`${text}\``;
 }
 
-function defaultOf({ default: value, isOptional }: ConfigurationKey): string {
+function defaultOf({ default: value, optionalAt }: ConfigurationKey): string {
   if (value !== undefined) return code(typeof value === 'string' ? value : JSON.stringify(value));
-  return isOptional ? 'required where its mapping is set' : 'required';
+  return optionalAt !== null ? 'required where its mapping is set' : 'required';
 }
 
 async function main(check: boolean): Promise<void> {

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { accessRights, DEPLOYED_NAMES, type AccessRight } from '../../src/kube/access.ts';
 import { Lab, QUICK_LEASE } from './story/lab.ts';
-import { REPRIEVE_NAMESPACE, REPRIEVE_USER } from './story/replica.ts';
+import { Replica, REPRIEVE_NAMESPACE, REPRIEVE_USER } from './story/replica.ts';
 import { bound, ordered, resumed, running, ticketIn, victimUidOf } from './story/seen.ts';
 import { pod, policy, statefulSet } from './story/workloads.ts';
 
@@ -148,6 +148,22 @@ it('a server without watch-lists is listed page by page', async () => {
   await ticketIn(lab, 'Restored', victim.uid);
   expect(before).toBe(0);
   expect(await count('list', 'nodes')).toBeGreaterThanOrEqual(1);
+});
+
+it('a replica issues its own certificate, and another one where that cannot be used', async () => {
+  const tls = { issue: { names: ['127.0.0.1'] }, clientCaFile: lab.cluster.caPath };
+  const issuing = await Replica.create(lab.cluster, 9, { server: { port: 20509, tls } });
+  try {
+    await issuing.start();
+    expect(await count('create', 'secrets')).toBe(1);
+    await issuing.stop();
+    const patch = JSON.stringify({ data: { 'tls.crt': Buffer.from('unreadable').toString('base64') } });
+    await lab.cluster.kubectl('patch', 'secret', 'reprieve-serving', '-n', REPRIEVE_NAMESPACE, '-p', patch);
+    await issuing.start();
+    expect(await count('patch', 'secrets')).toBe(1);
+  } finally {
+    await issuing.close();
+  }
 });
 
 it('no request was refused', async () => {

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as tlsConnect } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { TlsConfiguration } from '../../src/config/configuration.ts';
-import { startServer, type RunningServer, type ServerOptions } from '../../src/http/server.ts';
+import { startServer, type RunningServer, type ServerOptions, type ServerTls } from '../../src/http/server.ts';
+import { fileTlsSource } from '../../src/http/tls-source.ts';
 import { createLog } from '../../src/observe/log.ts';
 import { Metrics } from '../../src/observe/metrics.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
@@ -293,24 +293,25 @@ describe('TLS', () => {
   let dir: string;
   let pki: Pki;
   let ca: string;
-  let tls: TlsConfiguration;
+  let serving: Certificate;
+  let tls: ServerTls;
   let scheduler: Certificate;
 
   beforeAll(async () => {
     dir = await mkdtemp(join(tmpdir(), 'reprieve-http-'));
     pki = await Pki.create(join(dir, 'pki'));
-    const serving = await pki.certificate('serving', { commonName: 'reprieve' }, ['IP:127.0.0.1']);
+    serving = await pki.certificate('serving', { commonName: 'reprieve' }, ['IP:127.0.0.1']);
     scheduler = await pki.certificate('scheduler', { commonName: 'system:kube-scheduler' });
     ca = await readFile(pki.ca.certPath, 'utf8');
-    tls = {
-      certFile: serving.certPath,
-      keyFile: serving.keyPath,
-      clientCaFile: pki.ca.certPath,
-      allowedClientNames: ['system:kube-scheduler'],
-    };
+    tls = tlsOf(serving);
   });
 
   afterAll(() => rm(dir, { recursive: true }));
+
+  function tlsOf({ certPath, keyPath }: Certificate, clientCaFile: string | null = pki.ca.certPath): ServerTls {
+    const source = fileTlsSource({ certFile: certPath, keyFile: keyPath }, { clientCaFile }, () => Date.now());
+    return { source, clientCaFile, allowedClientNames: ['system:kube-scheduler'] };
+  }
 
   /** Fresh connections, so that each call shakes hands. */
   async function options(client?: Certificate): Promise<RequestOptions> {
@@ -343,7 +344,7 @@ describe('TLS', () => {
   });
 
   it('asks for no certificate where no authority is configured', async () => {
-    const server = await start({ tls: { ...tls, clientCaFile: null } });
+    const server = await start({ tls: tlsOf(serving, null) });
     expect((await call(server, 'POST', '/v1/preempt', preemptBody, await options())).status).toBe(200);
   });
 
@@ -374,10 +375,10 @@ describe('TLS', () => {
 
   it('takes changed files over, and keeps the old ones while they do not fit together', async () => {
     const clock = new VirtualClock({ startMs: Date.now() });
-    const rotating = { certFile: join(dir, 'tls.crt'), keyFile: join(dir, 'tls.key') };
+    const rotating = { certPath: join(dir, 'tls.crt'), keyPath: join(dir, 'tls.key') };
     const install = async (cert: Certificate, key: Certificate): Promise<void> => {
-      await writeFile(rotating.certFile, await readFile(cert.certPath));
-      await writeFile(rotating.keyFile, await readFile(key.keyPath));
+      await writeFile(rotating.certPath, await readFile(cert.certPath));
+      await writeFile(rotating.keyPath, await readFile(key.keyPath));
     };
     const first = await pki.certificate('first', { commonName: 'first' }, ['IP:127.0.0.1']);
     const second = await pki.certificate('second', { commonName: 'second' }, ['IP:127.0.0.1']);
@@ -385,19 +386,19 @@ describe('TLS', () => {
 
     const messages = new MessageQueue();
     const log = createLog('info', { write: (line) => messages.push((JSON.parse(line) as { msg: string }).msg) });
-    const server = await start({ tls: { ...tls, ...rotating }, clock, log });
+    const server = await start({ tls: tlsOf(rotating), clock, log });
     expect(await commonName(server)).toBe('first');
 
     await install(second, first);
     await clock.advance(60_000);
-    expect(await messages.next()).toContain('serving the former ones');
+    expect(await messages.next()).toContain('serving the former one');
     expect(await commonName(server)).toBe('first');
 
     await install(second, second);
     // The next look is planned when the last one is over, which the log line comes a moment before.
     await clock.settle();
     await clock.advance(60_000);
-    expect(await messages.next()).toContain('serving the changed TLS files');
+    expect(await messages.next()).toBe('serving the changed certificate');
     expect(await commonName(server)).toBe('second');
   });
 
@@ -413,17 +414,15 @@ describe('TLS', () => {
   });
 
   it('does not start with files that it cannot serve', async () => {
-    await expect(start({ tls: { ...tls, certFile: join(dir, 'missing') } })).rejects.toMatchObject({
+    await expect(start({ tls: tlsOf({ ...serving, certPath: join(dir, 'missing') }) })).rejects.toMatchObject({
       code: 'TlsFilesInvalid',
     });
-    await expect(start({ tls: { ...tls, keyFile: pki.ca.keyPath } })).rejects.toMatchObject({
+    await expect(start({ tls: tlsOf({ ...serving, keyPath: pki.ca.keyPath }) })).rejects.toMatchObject({
       code: 'TlsFilesInvalid',
     });
     const expired = await pki.certificate('expired', { commonName: 'reprieve' }, ['IP:127.0.0.1']);
     await pki.dated(expired, { from: new Date('2024-01-01T00:00:00Z'), to: new Date('2024-01-02T00:00:00Z') });
-    await expect(
-      start({ tls: { ...tls, certFile: expired.certPath, keyFile: expired.keyPath } }),
-    ).rejects.toMatchObject({ code: 'ServingCertificateOutdated' });
+    await expect(start({ tls: tlsOf(expired) })).rejects.toMatchObject({ code: 'ServingCertificateOutdated' });
   });
 
   function commonName(server: RunningServer): Promise<string> {

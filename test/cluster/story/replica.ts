@@ -69,10 +69,7 @@ export class Replica {
       logPath: join(this.#cluster.dir, `${this.podName}.log`),
       env: { POD_NAME: this.podName, POD_NAMESPACE: REPRIEVE_NAMESPACE },
     });
-    const { caPath: trusted, admin } = this.#cluster;
-    await this.#daemon.ready(() =>
-      answersOk(`https://127.0.0.1:${this.port}/readyz`, { caPath: trusted, client: admin }),
-    );
+    await this.#daemon.ready(() => answersOk(`https://127.0.0.1:${this.port}/readyz`));
   }
 
   get isRunning(): boolean {
