@@ -80,7 +80,7 @@ describe('a server that issues its certificate itself', () => {
     const server = await start();
     const { names } = await shown(server, 'reprieve.given.svc');
     expect(names).toBe(
-      'DNS:reprieve.given.svc, DNS:reprieve.given.svc.cluster.local, DNS:localhost, IP Address:127.0.0.1, IP Address:0:0:0:0:0:0:0:1',
+      'DNS:reprieve.given.svc, DNS:reprieve.given.svc.cluster.local, DNS:reprieve-extender.given.svc, DNS:reprieve-extender.given.svc.cluster.local, DNS:localhost, IP Address:127.0.0.1, IP Address:0:0:0:0:0:0:0:1',
     );
     expect(lines).toMatchObject([
       { level: 'info', message: expect.stringContaining('given/reprieve-serving') as string },

@@ -47,8 +47,8 @@ async function keeperOf(
   });
 }
 
-/** Of the Service in deploy/webhook.yaml, and for a kube-scheduler on the same machine. */
+/** Of the Services in deploy/services.yaml, and for a kube-scheduler on the same machine. */
 function defaultNames(namespace: string): string[] {
-  const service = `reprieve.${namespace}.svc`;
-  return [service, `${service}.cluster.local`, 'localhost', '127.0.0.1', '::1'];
+  const services = [`reprieve.${namespace}.svc`, `reprieve-extender.${namespace}.svc`];
+  return [...services.flatMap((service) => [service, `${service}.cluster.local`]), 'localhost', '127.0.0.1', '::1'];
 }

@@ -100,7 +100,7 @@ const issue = z.strictObject({
     .default(null)
     .meta({
       description:
-        'By which callers reach the server. Null: reprieve.NAMESPACE.svc, reprieve.NAMESPACE.svc.cluster.local, localhost, 127.0.0.1 and ::1.',
+        'By which callers reach the server. Null: those of the Services reprieve and reprieve-extender in its namespace, localhost, 127.0.0.1 and ::1.',
     }),
   webhookConfiguration: objectName().nullable().default('reprieve').meta({
     description: 'MutatingWebhookConfiguration whose webhooks are given the authority (caBundle); null: none.',
