@@ -66,9 +66,24 @@ export function admissionSteps(world: World, steps: Steps): void {
   }
 }
 
-/** The displaced pod's object is not gone: whatever its ticket says, nobody may continue it yet. */
-function isVictimLeft(view: ClusterView, { ticket }: Queued): boolean {
-  return ticket.phase !== 'Waiting' || view.pod(ticket.pod.uid) !== undefined;
+/**
+ * The displaced pod's object is not gone, or that of one that began to continue it before: whatever the ticket says, nobody
+ * may continue it yet.
+ */
+function isVictimLeft(view: ClusterView, entry: Queued): boolean {
+  const { ticket } = entry;
+  return ticket.phase !== 'Waiting' || view.pod(ticket.pod.uid) !== undefined || hasFormerClaimant(view, entry);
+}
+
+/** Few tickets ever had an attempt that did not end them, so a look at every pod does no harm. */
+function hasFormerClaimant(view: ClusterView, { ticket, pod }: Queued): boolean {
+  if (ticket.attempts === 0) return false;
+  for (const { pods } of view.nodes()) {
+    for (const other of pods) {
+      if (other.ticket === ticket.name && other.namespace === ticket.namespace && other.uid !== pod.uid) return true;
+    }
+  }
+  return false;
 }
 
 /**

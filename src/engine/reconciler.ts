@@ -1,5 +1,6 @@
 import type { NodeName, PodUid } from '../domain/ids.ts';
-import type { ClusterView } from '../index/types.ts';
+import { isFinal } from '../domain/ticket.ts';
+import type { ClusterView, IndexEvent } from '../index/types.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { PreemptRequest, PreemptVerdict } from './callbacks.ts';
 import type { DecisionBook } from './decision-book.ts';
@@ -34,6 +35,8 @@ export class Reconciler {
   /** Null while this process may not act. */
   #acting: { readonly sinceMs: number; readonly seen: Set<PodUid> } | null = null;
   #unsubscribe: (() => void) | null = null;
+  /** Continuing pods that were preempted before they were restored. A change and the next may come between two passes. */
+  readonly #preempted = new Set<PodUid>();
   #stopped = false;
 
   constructor(options: ReconcilerOptions) {
@@ -65,6 +68,15 @@ export class Reconciler {
       this.#pass = null;
       this.#run();
     });
+  }
+
+  /** A change of the index: what the next pass could no longer see is kept. */
+  changed(event: IndexEvent): void {
+    if (event.type === 'upsert' && event.kind === 'pod') {
+      const { uid, ticket, restored, disruptionTarget } = event.value;
+      if (ticket !== null && restored === null && disruptionTarget) this.#preempted.add(uid);
+    }
+    this.poke();
   }
 
   /** One that was turned away with nothing recorded is woken when it may be answered otherwise. */
@@ -102,7 +114,7 @@ export class Reconciler {
     const { view, book, clock, settings } = this.#options;
     const nowMs = clock.now();
     const { sinceMs, seen } = this.#acting ?? { sinceMs: nowMs, seen: new Set<PodUid>() };
-    return { view, book, nowMs, actingSinceMs: sinceMs, seen, settings };
+    return { view, book, nowMs, actingSinceMs: sinceMs, seen, preempted: this.#preempted, settings };
   }
 
   #run(): void {
@@ -128,6 +140,17 @@ export class Reconciler {
     this.#wakes.addTo(steps);
     this.#executor.run(steps.commands);
     this.#setAlarm(steps.wakeAtMs);
+    this.#forgetPreempted();
+  }
+
+  /** Those that no open ticket claims any more. */
+  #forgetPreempted(): void {
+    if (this.#preempted.size === 0) return;
+    const claimed = new Set<PodUid>();
+    for (const { claim, phase } of this.#options.view.tickets()) {
+      if (claim !== null && !isFinal(phase)) claimed.add(claim.uid);
+    }
+    for (const uid of this.#preempted) if (!claimed.has(uid)) this.#preempted.delete(uid);
   }
 
   /** What is in view now and is not later is gone: the next pass need not wait until it might have come. */

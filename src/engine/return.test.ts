@@ -157,6 +157,53 @@ describe('phases', () => {
     expect(w.commands()).toEqual(['SetTicketPhase pod-uid-pod ColdStarted GateRemoved']);
   });
 
+  describe('a pod that is preempted while it is being restored', () => {
+    const going = makePod({
+      name: 'new',
+      owner,
+      nodeName: 'n1',
+      ticket: 'pod-uid-pod',
+      deletionMs: 9_500,
+      disruptionTarget: true,
+    });
+
+    it('gives the ticket back, ended or not', () => {
+      for (const phase of ['Pending', 'Failed'] as const) {
+        const w = world()
+          .put('ticket', waiting({ phase: 'Restoring', attempts: 1, claim: claimedBy('new') }))
+          .put('pod', { ...going, phase });
+        expect(w.commands()).toEqual(['Claim pod-uid-pod -']);
+      }
+    });
+
+    it('gives it back for a bare pod too, which a deletion by hand does not', () => {
+      const claimed = waiting({ phase: 'Restoring', attempts: 1, owner: null, claim: claimedBy('new') });
+      const w = world()
+        .put('ticket', claimed)
+        .put('pod', { ...going, owner: null });
+      expect(w.commands()).toEqual(['Claim pod-uid-pod -']);
+      w.put('pod', { ...going, owner: null, disruptionTarget: false });
+      expect(w.commands()).toEqual([]);
+    });
+
+    it('is known to have been preempted when its object is gone', () => {
+      const claimed = waiting({ phase: 'Restoring', attempts: 1, owner: null, claim: claimedBy('new') });
+      const w = world().put('ticket', claimed);
+      expect(w.commands()).toEqual(['SetTicketPhase pod-uid-pod Abandoned PodDeleted']);
+      w.preempted.add(going.uid);
+      expect(w.commands()).toEqual(['Claim pod-uid-pod -']);
+    });
+
+    it('has no successor while its object is there', () => {
+      const w = world()
+        .put('ticket', waiting({ attempts: 1, claim: claimedBy('next') }))
+        .put('pod', gated('next'), going);
+      expect(w.commands()).toEqual([]);
+      w.remove('pod', going);
+      expect(w.commands()).toEqual(['Ungate next Admitted']);
+    });
+  });
+
   it('takes a claim back from a pod that is deleted before it has a node', () => {
     const w = world()
       .put('ticket', waiting({ claim: claimedBy('new') }))

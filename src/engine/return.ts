@@ -82,9 +82,15 @@ function stepClaimed(world: World, ticket: Ticket, claim: { readonly uid: Pod['u
   if (pod === undefined && !isGone(world, claim.uid, steps)) return;
   // Without a node it will never have one: what still holds the object is no process.
   if (pod === undefined || (pod.deletionMs !== null && pod.nodeName === null)) {
-    if (ticket.owner === null)
+    if (ticket.owner === null && !world.preempted.has(claim.uid))
       steps.move(ticket, 'Abandoned', 'PodDeleted', 'the pod was deleted before it was restored');
     else steps.do({ kind: 'Claim', ticket, pod: null });
+    return;
+  }
+  // Preempted while it was being restored: the state is whole, and waits for the next one. Whoever deletes a bare pod by
+  // hand means it.
+  if (pod.restored === null && pod.deletionMs !== null && pod.disruptionTarget) {
+    steps.do({ kind: 'Claim', ticket, pod: null });
     return;
   }
   if (pod.restored !== null) {

@@ -15,6 +15,8 @@ export interface World {
   readonly actingSinceMs: number;
   /** Pods of tickets and decisions that were in view since then; kept for as long as `seesAll` says no. */
   readonly seen: ReadonlySet<PodUid>;
+  /** Pods that were seen preempted before they were restored, also after their objects are gone. */
+  readonly preempted: ReadonlySet<PodUid>;
   readonly settings: EngineSettings;
 }
 

@@ -141,3 +141,38 @@ it('lets a pod go on whose ticket was edited to say that it is gone, and says so
   const events = api.list(RESOURCES.events).map((event) => event['reason']);
   expect(events.filter((reason) => reason === 'RecordsConflict')).toHaveLength(1);
 });
+
+describe('a pod that is preempted again while it is being restored', () => {
+  it('continues later where it was saved first', async () => {
+    const memory = { ...annotations, 'sim.reprieve.dev/memory': '20Gi' };
+    const low = { ...podTemplate('batch'), metadata: { name: 'low', annotations: memory } };
+    const story = await begun(2, [[RESOURCES.pods, low]]);
+    const { cluster } = story;
+    const { api, clock, client, ledger } = cluster;
+    const phases = (): string[] => [...(cluster.reprieve?.index.tickets() ?? [])].map(({ phase }) => phase);
+    const pinned = (name: string, node: string): object => {
+      const { spec } = podTemplate('serving');
+      return { metadata: { name }, spec: { ...spec, nodeSelector: { 'kubernetes.io/hostname': node } } };
+    };
+    // The story's own preemptor finds an empty node; the one that needs the victim's comes now.
+    await clock.runUntil(clock.now() + 70 * SECOND);
+    const first = nodeOf(podsOf(story).get('low')) as string;
+    await client.create(RESOURCES.pods, 'default', pinned('first', first));
+    await client.delete(RESOURCES.pods, 'default', 'high');
+    const isRestoring = (): boolean => phases().includes('Restoring');
+    await clock.runUntil(clock.now() + 200 * SECOND, isRestoring);
+    expect(phases()).toEqual(['Restoring']);
+    const second = nodeOf(podsOf(story).get('low')) as string;
+    expect(second).not.toBe(first);
+    await client.create(RESOURCES.pods, 'default', pinned('second', second));
+    await clock.advance(30 * SECOND);
+    expect(nodeOf(podsOf(story).get('second'))).toBe(second);
+    expect(phases()).toEqual(['Waiting']);
+    await client.delete(RESOURCES.pods, 'default', 'second');
+    await clock.advance(200 * SECOND);
+    expect(phases()).toEqual(['Restored']);
+    expect(ledger.count('restored')).toBe(1);
+    expect(ledger.lost.discarded).toBe(0);
+    expect(api.list(RESOURCES.podCheckpoints)).toEqual([]);
+  });
+});

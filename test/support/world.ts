@@ -16,6 +16,7 @@ export class TestWorld {
   /** Long ago. */
   actingSinceMs = -1_000_000;
   readonly seen = new Set<PodUid>();
+  readonly preempted = new Set<PodUid>();
   #version = 100;
   #decisions = 0;
 
@@ -37,8 +38,8 @@ export class TestWorld {
 
   steps(): Steps {
     this.book.refresh(this.index);
-    const { index, book, nowMs, actingSinceMs, seen } = this;
-    return nextSteps({ view: index, book, nowMs, actingSinceMs, seen, settings: DEFAULT_ENGINE_SETTINGS });
+    const { index, book, nowMs, actingSinceMs, seen, preempted } = this;
+    return nextSteps({ view: index, book, nowMs, actingSinceMs, seen, preempted, settings: DEFAULT_ENGINE_SETTINGS });
   }
 
   /** `kind subject` of each command, for comparing. */
