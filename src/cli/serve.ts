@@ -89,20 +89,28 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
   logEngine(engine.events, log);
 
   // The server comes first: before the index is complete the engine answers what `onUnsynced` says.
-  const server = await startServer({
-    callbacks: engine,
-    readiness: () => ({
-      ready: reprieve.isSynced,
-      reasons: reprieve.isSynced ? [] : ['the index is not complete yet'],
-    }),
-    leads: () => reprieve.leads,
-    debugState: () => reprieve.describe(),
-    metrics,
-    log,
-    clock: systemClock,
-    ...configuration.server,
-    tls: await serverTls(configuration.server.tls, { transport, clock: systemClock, log, namespace }),
-  });
+  const { tls, ...where } = configuration.server;
+  const server = await serverTls(tls, { transport, clock: systemClock, log, namespace })
+    .then((material) =>
+      startServer({
+        callbacks: engine,
+        readiness: () => ({
+          ready: reprieve.isSynced,
+          reasons: reprieve.isSynced ? [] : ['the index is not complete yet'],
+        }),
+        leads: () => reprieve.leads,
+        debugState: () => reprieve.describe(),
+        metrics,
+        log,
+        clock: systemClock,
+        ...where,
+        tls: material,
+      }),
+    )
+    .catch(async (error: unknown) => {
+      await transport.close(); // an idle connection would keep the process from ending
+      throw error;
+    });
   log.info({ address: server.address, port: server.port, apiServer: access.server }, 'listening');
   const ended = signalled();
   election?.onChange(() => void reprieve.leadershipChanged());

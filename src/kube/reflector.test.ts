@@ -307,6 +307,29 @@ describe('Reflector', () => {
     expect(notices).toEqual([]);
   });
 
+  it('keeps its pace when a listing fails that somebody waits for, also where watch-lists are refused', async () => {
+    let attempts = 0;
+    const status503 = status(503);
+    let isDown = false;
+    server.hooks.intercept = ({ isWatch }) => {
+      if (isWatch) return Promise.resolve(isDown ? status503 : status(422));
+      if (isDown) attempts++;
+      return Promise.resolve(isDown ? status503 : null);
+    };
+    const reflector = start();
+    await clock.advance(10_000);
+    isDown = true;
+    let isListed = false;
+    void reflector.relist().then(() => (isListed = true));
+    await clock.advance(60_000);
+    expect(attempts).toBeGreaterThan(3);
+    expect(attempts).toBeLessThan(30);
+    expect(isListed).toBe(false);
+    isDown = false;
+    await clock.advance(15_000);
+    expect(isListed).toBe(true);
+  });
+
   it('lists at once when it is asked to in a pause after failures', async () => {
     const reflector = start({ relistEveryMs: 60_000 });
     await reflector.synced;

@@ -160,6 +160,7 @@ export class Reflector<T> {
     const { clock } = this.#options;
     if (this.#relistDue) this.#resourceVersion = null;
     if (this.#resourceVersion === null) this.#servedByListing = this.#awaitingRelist.length;
+    this.#current = null; // that of the last pause or watch says nothing about this pass
     const startMs = clock.now();
     const linesBefore = this.#lines;
     try {
@@ -169,9 +170,14 @@ export class Reflector<T> {
       return this.#pauseAfterFailure('the watch ended at once', null);
     } catch (error) {
       if (signal.aborted) return 0;
-      if (this.#relistDue && this.#current?.signal.aborted) return 0; // we ended this watch ourselves
+      if (this.#endedForListing()) return 0;
       return this.#pauseAfter(error);
     }
+  }
+
+  /** We ended this watch ourselves. */
+  #endedForListing(): boolean {
+    return this.#relistDue && this.#current !== null && this.#current.signal.aborted;
   }
 
   #pauseAfter(error: unknown): number {
