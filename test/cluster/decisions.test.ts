@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { KubeObject } from '../../src/kube/transport.ts';
 import { condition, field } from './story/history.ts';
 import { Lab } from './story/lab.ts';
 import {
@@ -9,6 +10,7 @@ import {
   nameOf,
   nodeOf,
   ordered,
+  phaseOf,
   resumed,
   running,
   ticketIn,
@@ -40,8 +42,22 @@ let round = 0;
 const n = (name: string): string => `${name}-t${round}`;
 beforeEach(async () => {
   round++;
-  await lab.cluster.kubectl('delete', 'pods', '--all', '--grace-period=0', '--force', '--wait=true');
+  await clear();
 });
+
+const FINAL: ReadonlySet<unknown> = new Set(['Restored', 'ColdStarted', 'Abandoned']);
+
+/** Empty nodes: what was displaced in the test before comes back as soon as it is removed, until its ticket has ended. */
+async function clear(): Promise<void> {
+  for (;;) {
+    await lab.cluster.kubectl('delete', 'pods', '--all', '--grace-period=0', '--force', '--wait=true');
+    const { items } = JSON.parse(await lab.cluster.kubectl('get', 'pods,reprieves', '-o', 'json')) as {
+      items: KubeObject[];
+    };
+    if (items.every((item) => item.kind === 'Reprieve' && FINAL.has(phaseOf(item)))) return;
+    await sleep(200);
+  }
+}
 
 interface Placed {
   readonly name: string;
