@@ -159,6 +159,11 @@ export class ControlPlane implements AsyncDisposable {
   }
 
   /** Starts the API server, with other flags of {@link ControlPlaneOptions} where some are given; a restart keeps the last ones. */
+  /** Starts the scheduler again where it has ended by itself, as a kubelet does. */
+  async reviveScheduler(): Promise<void> {
+    if (!this.#daemons.get('scheduler')?.isRunning) await this.#launch('scheduler');
+  }
+
   async startApiServer(flags = this.#apiServerFlags): Promise<void> {
     this.#apiServerFlags = flags;
     await this.#launch('apiserver');
