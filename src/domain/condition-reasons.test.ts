@@ -7,11 +7,13 @@ const ENTRIES = Object.entries(CONDITIONS).flatMap(([kind, types]) =>
   Object.entries<ConditionEntry>(types).map(([type, entry]) => ({ kind, type, entry })),
 );
 
-/** What writes conditions: the engine and its adapters, and the simulated agents. */
+/** What writes conditions: the engine and its adapters, and the agents. */
 function writers(): string {
   const src = join(import.meta.dirname, '..');
-  return ['engine', 'kube', 'sim/nodes']
-    .flatMap((folder) => readdirSync(join(src, folder)).map((file) => join(src, folder, file)))
+  return ['engine', 'kube', 'agent', 'sim/nodes']
+    .flatMap((folder) =>
+      readdirSync(join(src, folder), { recursive: true, encoding: 'utf8' }).map((file) => join(src, folder, file)),
+    )
     .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
     .map((file) => readFileSync(file, 'utf8'))
     .join('\n');

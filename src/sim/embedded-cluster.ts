@@ -8,7 +8,7 @@ import type { AdmissionReview } from './api-server/admission.ts';
 import { ApiServer } from './api-server/api-server.ts';
 import { startControlPlane, type ControlPlane } from './control-plane.ts';
 import type { NodeSpec } from './nodes/node-spec.ts';
-import type { NodeFaults } from './nodes/agent.ts';
+import type { NodeFaults } from './nodes/simulated-pods.ts';
 import { SimulatedNodes } from './nodes/simulated-nodes.ts';
 import { WorkLedger } from './nodes/work-ledger.ts';
 import { Random } from './random.ts';

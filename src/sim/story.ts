@@ -1,6 +1,6 @@
 import type { Reprieve } from '../app/reprieve.ts';
 import { EmbeddedCluster } from './embedded-cluster.ts';
-import type { NodeFaults } from './nodes/agent.ts';
+import type { NodeFaults } from './nodes/simulated-pods.ts';
 import { Random } from './random.ts';
 import { demoScenario, SERVING_PRIORITY, type Scenario, type ScenarioAction } from './scenario.ts';
 import type { ExtenderTransport } from './scheduler/extender-transport.ts';

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { RESOURCES, type ResourceType } from '../../src/kube/resources.ts';
 import type { KubeObject } from '../../src/kube/transport.ts';
-import type { NodeFaults } from '../../src/sim/nodes/agent.ts';
+import type { NodeFaults } from '../../src/sim/nodes/simulated-pods.ts';
 import { nodeSpec } from '../../src/sim/nodes/node-spec.ts';
 import { Story } from '../../src/sim/story.ts';
 

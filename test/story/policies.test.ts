@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { RESOURCES } from '../../src/kube/resources.ts';
-import type { NodeFaults } from '../../src/sim/nodes/agent.ts';
+import type { NodeFaults } from '../../src/sim/nodes/simulated-pods.ts';
 import { nodeSpec } from '../../src/sim/nodes/node-spec.ts';
 import type { Scenario, ScenarioAction } from '../../src/sim/scenario.ts';
 import { Story } from '../../src/sim/story.ts';

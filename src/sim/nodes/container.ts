@@ -1,6 +1,6 @@
 import type { KubeObject } from '../../kube/transport.ts';
 import type { Clock } from '../../ports/clock.ts';
-import { Turns } from './turns.ts';
+import { Turns } from '../../agent/turns.ts';
 
 /**
  * The one process of a simulated pod. Its work is a number: seconds of progress.

@@ -5,7 +5,7 @@ import type { KubeObject } from '../../kube/transport.ts';
 import { sleep, type Clock, type Timer } from '../../ports/clock.ts';
 import type { Agent } from './agent.ts';
 import { Container } from './container.ts';
-import type { NodeApi, PodPatch } from './node-api.ts';
+import type { NodeApi, PodPatch } from '../../agent/node-api.ts';
 import { endedStatus, readiness, runningStatus } from './pod-status.ts';
 import type { Restore, Restorer } from './restorer.ts';
 import type { SimulatedNode } from './simulated-node.ts';

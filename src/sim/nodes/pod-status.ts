@@ -1,5 +1,5 @@
 import type { KubeObject } from '../../kube/transport.ts';
-import type { KubeletCondition } from './node-api.ts';
+import type { KubeletCondition } from '../../agent/node-api.ts';
 import { containersOf } from './workload.ts';
 
 /** What a kubelet writes when the containers run. */

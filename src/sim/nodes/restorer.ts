@@ -2,9 +2,9 @@ import type { RestoreFailure } from '../../domain/condition-reasons.ts';
 import { checkpointOf } from '../../kube/project/checkpoint.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { sleep, type Clock } from '../../ports/clock.ts';
-import type { NodeFaults } from './agent.ts';
+import type { NodeFaults } from './simulated-pods.ts';
 import type { Container } from './container.ts';
-import type { NodeApi } from './node-api.ts';
+import type { NodeApi } from '../../agent/node-api.ts';
 import type { SimulatedNode } from './simulated-node.ts';
 import { containersOf } from './workload.ts';
 

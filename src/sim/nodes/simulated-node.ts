@@ -5,7 +5,7 @@ import type { KubeObject } from '../../kube/transport.ts';
 import type { Container } from './container.ts';
 import { allocatableOf, type NodeSpec } from './node-spec.ts';
 import { StateStore } from './state-store.ts';
-import { Turns } from './turns.ts';
+import { Turns } from '../../agent/turns.ts';
 
 /** One node: its containers, its disk and the states on it. */
 export class SimulatedNode {

@@ -3,12 +3,13 @@ import { RESOURCES } from '../../kube/resources.ts';
 import type { KubeObject, KubeTransport } from '../../kube/transport.ts';
 import type { Clock } from '../../ports/clock.ts';
 import { Informer } from '../informer.ts';
-import { Agent, type NodeFaults } from './agent.ts';
+import { Agent } from './agent.ts';
 import { Kubelet } from './kubelet.ts';
-import { NodeApi } from './node-api.ts';
+import { NodeApi } from '../../agent/node-api.ts';
 import type { NodeSpec } from './node-spec.ts';
 import { Restorer } from './restorer.ts';
 import { readyStatus, SimulatedNode } from './simulated-node.ts';
+import type { NodeFaults } from './simulated-pods.ts';
 import type { WorkLedger } from './work-ledger.ts';
 import { nodeNameOf } from './workload.ts';
 

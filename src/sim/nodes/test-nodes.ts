@@ -4,7 +4,7 @@ import { RESOURCES } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import { ApiServer } from '../api-server/api-server.ts';
 import { VirtualClock } from '../virtual-clock.ts';
-import type { NodeFaults } from './agent.ts';
+import type { NodeFaults } from './simulated-pods.ts';
 import { nodeSpec } from './node-spec.ts';
 import { SimulatedNodes } from './simulated-nodes.ts';
 import { WorkLedger, type WorkEvent } from './work-ledger.ts';

@@ -8,7 +8,7 @@ import { loadKubeConfig } from '../../../src/kube/kube-config.ts';
 import { RESOURCES } from '../../../src/kube/resources.ts';
 import type { KubeTransport } from '../../../src/kube/transport.ts';
 import { systemClock } from '../../../src/ports/clock.ts';
-import type { NodeFaults } from '../../../src/sim/nodes/agent.ts';
+import type { NodeFaults } from '../../../src/sim/nodes/simulated-pods.ts';
 import { nodeSpec, type NodeSpec } from '../../../src/sim/nodes/node-spec.ts';
 import { SimulatedNodes } from '../../../src/sim/nodes/simulated-nodes.ts';
 import { WorkLedger } from '../../../src/sim/nodes/work-ledger.ts';

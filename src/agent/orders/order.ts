@@ -3,8 +3,9 @@ import type { Checkpoint } from '../../domain/checkpoint.ts';
 import { checkpointOf } from '../../kube/project/checkpoint.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import type { Timer } from '../../ports/clock.ts';
-import type { NodeApi } from './node-api.ts';
-import { Turns } from './turns.ts';
+import type { NodeApi } from '../node-api.ts';
+import type { SaveFailure } from './savable-pod.ts';
+import { Turns } from '../turns.ts';
 
 /**
  * One PodCheckpoint the agent works on.
@@ -64,14 +65,17 @@ export class Order {
     );
   }
 
-  fail(reason: ConditionReason<'PodCheckpoint', 'Failed'>, message: string): Promise<void> {
+  fail({ reason, message }: SaveFailure): Promise<void> {
     return this.report({}, [{ type: 'Failed', status: 'True', reason, message }]);
   }
 }
 
-/** Names a checkpoint on its node, and its state in the store. With the UID: a name may be used again. */
+/**
+ * Names a checkpoint on its node, and its state on the disk: a folder. With the UID, for a name may be used again; names of
+ * Kubernetes hold no underscore.
+ */
 function keyOf({ metadata: { namespace = '', name, uid = '' } }: KubeObject): string {
-  return `${namespace}/${name}/${uid}`;
+  return `${namespace}_${name}_${uid}`;
 }
 
 export function held(message: string): ConditionOf<'PodCheckpoint'> {

@@ -1,11 +1,11 @@
-import type { ConditionOf } from '../../domain/condition-reasons.ts';
-import { isNotFound, KubeApiError } from '../../kube/api-error.ts';
-import { KubeClient, type DeleteOptions } from '../../kube/client.ts';
-import type { PodCheckpointStatus } from '../../kube/crd/pod-checkpoint.ts';
-import { secondsTimestampOf } from '../../kube/project/time.ts';
-import { RESOURCES, type ResourceType } from '../../kube/resources.ts';
-import { TransportError, type KubeObject, type KubeTransport } from '../../kube/transport.ts';
-import { sleep, type Clock } from '../../ports/clock.ts';
+import type { ConditionOf } from '../domain/condition-reasons.ts';
+import { isNotFound, KubeApiError } from '../kube/api-error.ts';
+import { KubeClient, type DeleteOptions } from '../kube/client.ts';
+import type { PodCheckpointStatus } from '../kube/crd/pod-checkpoint.ts';
+import { secondsTimestampOf } from '../kube/project/time.ts';
+import { RESOURCES, type ResourceType } from '../kube/resources.ts';
+import { TransportError, type KubeObject, type KubeTransport } from '../kube/transport.ts';
+import { sleep, type Clock } from '../ports/clock.ts';
 
 const RETRY_MS = 500;
 /** A server that has just started refuses what it does not know yet: roles (403), custom resources (404 without a name). */

@@ -1,0 +1,267 @@
+import type { ConditionOf } from '../../domain/condition-reasons.ts';
+import { AGENT_FINALIZER } from '../../domain/labels.ts';
+import { timestampOf } from '../../kube/project/time.ts';
+import type { KubeObject } from '../../kube/transport.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { NodeApi } from '../node-api.ts';
+import { Freezer } from './freezer.ts';
+import { held, notHeld, Order } from './order.ts';
+import type { SavablePod, SavablePods, SavedParts } from './savable-pod.ts';
+
+/** Below the 32 bits of the platform's timers. */
+const LONGEST_TIMER_MS = 2_000_000_000;
+
+export interface CheckpointOrdersOptions {
+  readonly nodeName: string;
+  readonly pods: SavablePods;
+  readonly api: NodeApi;
+  readonly clock: Clock;
+  /** Class of nodes that can restore what is saved here, at the moment of asking. */
+  readonly compatibility: () => string;
+}
+
+/**
+ * Carries out the PodCheckpoints of one node and undoes them: freezes, saves, marks, holds until the pod is deleted, thaws.
+ * One of these lives as long as its agent process. What a predecessor left behind, {@link recover} takes over.
+ */
+export class CheckpointOrders {
+  readonly #options: CheckpointOrdersOptions;
+  readonly #freezer: Freezer;
+  readonly #orders = new Map<string, Order>(); // uid of a PodCheckpoint -> what is done about it
+  readonly #life = new AbortController();
+
+  constructor(options: CheckpointOrdersOptions) {
+    this.#options = options;
+    this.#freezer = new Freezer(options.api);
+  }
+
+  /** A PodCheckpoint for this node was added or changed. */
+  changed(checkpoint: KubeObject): void {
+    if (this.#life.signal.aborted) return;
+    const uid = checkpoint.metadata.uid as string;
+    let order = this.#orders.get(uid);
+    const isNew = order === undefined;
+    order ??= this.#orderFor(checkpoint);
+    order.checkpoint = checkpoint;
+    this.#orders.set(uid, order);
+    if (checkpoint.metadata.deletionTimestamp === undefined) {
+      if (isNew) this.#take(order);
+    } else if (!order.removing) {
+      order.removing = true;
+      void unlessDead(order, this.#remove(order));
+    }
+  }
+
+  /** It is gone without waiting for us, or because we were done. */
+  removed(checkpoint: KubeObject): void {
+    const uid = checkpoint.metadata.uid as string;
+    const order = this.#orders.get(uid);
+    if (order === undefined) return;
+    this.#orders.delete(uid);
+    void unlessDead(
+      order,
+      this.#undo(order).then(() => this.#options.pods.forget(order.key)),
+    );
+  }
+
+  /** A pod was killed while it stood frozen by the order of this key, as it must be once it is being deleted. */
+  killed(key: string): void {
+    for (const order of this.#orders.values()) {
+      if (order.key === key) void unlessDead(order, this.#reportKilled(order));
+    }
+  }
+
+  /** Ends at once, as a process that dies: dumps stay unfinished, frozen pods stand still, states stay on the disk. */
+  stop(): void {
+    this.#life.abort(new Error('the agent died'));
+    for (const order of this.#orders.values()) {
+      order.deadline?.cancel();
+      order.cancelled.abort(new Error('the agent died'));
+    }
+    this.#orders.clear();
+  }
+
+  /**
+   * Looks after what was left behind, before any order is taken: states without an order go, and whatever stands frozen is
+   * still wanted, or goes on. `checkpoints` are those of this node as they are known at each moment: what changes while pods
+   * are thawed is not missed. False where it was stopped meanwhile.
+   */
+  async recover(checkpoints: () => readonly KubeObject[]): Promise<boolean> {
+    const { pods } = this.#options;
+    const life = this.#life.signal;
+    const orders = new Map(
+      checkpoints().map((checkpoint) => {
+        const order = this.#orderFor(checkpoint);
+        return [order.key, order];
+      }),
+    );
+    for (const reference of pods.references()) if (!orders.has(reference)) await pods.forget(reference);
+    try {
+      for (const pod of pods.all()) {
+        if (pod.state !== 'frozen' || pod.frozenBy === null) continue;
+        const order = orders.get(pod.frozenBy);
+        // A dump that was not finished is begun anew; the pod may go on until then.
+        const isWanted = order !== undefined && order.value.ready && !order.value.deleting;
+        if (!isWanted) await this.#freezer.thaw(pod, life);
+      }
+    } catch (error) {
+      if (!life.aborted) throw error;
+    }
+    if (life.aborted) return false;
+    for (const checkpoint of checkpoints()) this.changed(checkpoint);
+    return true;
+  }
+
+  #orderFor(checkpoint: KubeObject): Order {
+    return new Order(checkpoint, this.#options.api, this.#life.signal);
+  }
+
+  /** An order this process has not seen before: a new one, or one that its predecessor worked on. */
+  #take(order: Order): void {
+    if (!order.isDone) order.saving = unlessDead(order, this.#save(order));
+    else if (order.heldInStatus && !this.#isHeld(order)) void unlessDead(order, this.#catchUp(order));
+    this.#armDeadline(order);
+  }
+
+  /** Its status lags behind: the predecessor died between the deed and the report. */
+  async #catchUp(order: Order): Promise<void> {
+    const pod = this.#podOf(order);
+    if (pod === undefined || pod.state === 'ended') await this.#reportKilled(order);
+    else await order.report({}, [notHeld('Thawed', 'the pod went on after it was saved')]);
+  }
+
+  async #save(order: Order): Promise<void> {
+    const { clock } = this.#options;
+    const { podName, podUid, keepFrozen } = order.value;
+    const pod = this.#podOf(order);
+    if (pod === undefined) {
+      return order.fail({ reason: 'PodGone', message: `pod ${podName} with UID ${podUid} is not on this node` });
+    }
+    if (pod.state !== 'running' || pod.object.metadata.deletionTimestamp !== undefined) {
+      return order.fail({ reason: 'NotRunning', message: `pod ${podName} does not run` });
+    }
+    const startedMs = clock.now();
+    const cancelled = order.cancelled.signal;
+    const stop = AbortSignal.any([cancelled, pod.ended]);
+    try {
+      const unfreezable = await pod.freeze(order.key, stop);
+      if (unfreezable !== null) return await order.fail(unfreezable);
+      const takenMs = clock.now();
+      const dump = await pod.dump(order.key, stop);
+      if (dump.failure !== null) {
+        await this.#freezer.thaw(pod, order.life);
+        return await order.fail(dump.failure);
+      }
+      if (keepFrozen) await this.#freezer.mark(pod, order.checkpoint.metadata.name, cancelled);
+      else await this.#freezer.thaw(pod, order.life);
+      cancelled.throwIfAborted();
+      await this.#reportReady(order, pod, { startedMs, takenMs, saved: dump.saved });
+    } catch (error) {
+      if (!stop.aborted) throw error;
+      // Whoever undid the order says so; the kubelet, which ended the pod, knows nothing of it.
+      if (!cancelled.aborted) {
+        await order.fail({ reason: 'PodGone', message: `pod ${podName} ended before it was saved` });
+      }
+    } finally {
+      if (!this.#isHeld(order)) order.deadline?.cancel();
+    }
+  }
+
+  async #reportReady(
+    order: Order,
+    pod: SavablePod,
+    { startedMs, takenMs, saved }: { readonly startedMs: number; readonly takenMs: number; readonly saved: SavedParts },
+  ): Promise<void> {
+    const { nodeName, clock, compatibility } = this.#options;
+    const fields = {
+      ...saved,
+      location: { node: nodeName, reference: order.key },
+      compatibility: compatibility(),
+      takenAt: timestampOf(takenMs),
+      startedAt: timestampOf(startedMs),
+      completedAt: timestampOf(clock.now()),
+    };
+    const stands = this.#isHeld(order)
+      ? held('the pod stands still')
+      : pod.state === 'ended'
+        ? POD_KILLED
+        : notHeld('Thawed', 'the pod went on after it was saved');
+    const ready: ConditionOf<'PodCheckpoint'> = {
+      type: 'Ready',
+      status: 'True',
+      reason: 'Verified',
+      message: 'the state is complete on the node',
+    };
+    await order.report(fields, [ready, stands]);
+  }
+
+  async #reportKilled(order: Order): Promise<void> {
+    order.deadline?.cancel();
+    await order.saving; // it may be about to say that the pod is held
+    if (order.heldInStatus) await order.report({}, [POD_KILLED]);
+  }
+
+  /** At the deadline nobody may be left to ask: a pod that is not being deleted goes on, saved or not. */
+  #armDeadline(order: Order): void {
+    const { clock } = this.#options;
+    const { deadlineMs } = order.value;
+    if (deadlineMs === null || (order.isDone && !this.#isHeld(order))) return;
+    const delayMs = Math.min(deadlineMs - clock.now(), LONGEST_TIMER_MS);
+    order.deadline = clock.setTimer(delayMs, () => {
+      if (clock.now() < deadlineMs) this.#armDeadline(order);
+      else void unlessDead(order, this.#expire(order));
+    });
+  }
+
+  async #expire(order: Order): Promise<void> {
+    const wentOn = await this.#undo(order);
+    const message = 'nobody deleted the pod until the deadline';
+    const exceeded = notHeld('DeadlineExceeded', message);
+    if (order.isDone) {
+      if (wentOn) await order.report({}, [exceeded]);
+      return;
+    }
+    await this.#options.pods.forget(order.key);
+    await order.report({}, [
+      { type: 'Failed', status: 'True', reason: 'DeadlineExceeded', message: 'it was not saved until the deadline' },
+      exceeded,
+    ]);
+  }
+
+  /** The object is being deleted: undo, then let it go. */
+  async #remove(order: Order): Promise<void> {
+    if (await this.#undo(order)) await order.report({}, [notHeld('Thawed', 'the checkpoint was deleted')]);
+    await this.#options.pods.forget(order.key);
+    await this.#options.api.removeFinalizer(order.checkpoint, AGENT_FINALIZER, order.life);
+  }
+
+  /** Ends the dump; the pod goes on, unless it is being deleted. True where this thawed it. */
+  async #undo(order: Order): Promise<boolean> {
+    order.deadline?.cancel();
+    order.cancelled.abort(new Error('the checkpoint was undone'));
+    await order.saving;
+    const pod = this.#podOf(order);
+    return pod !== undefined && this.#isHeld(order) && this.#freezer.thaw(pod, order.life);
+  }
+
+  #podOf(order: Order): SavablePod | undefined {
+    return this.#options.pods.find(order.value.podUid);
+  }
+
+  /** Its pod stands frozen, by this order. */
+  #isHeld(order: Order): boolean {
+    const pod = this.#podOf(order);
+    return pod?.state === 'frozen' && pod.frozenBy === order.key;
+  }
+}
+
+const POD_KILLED = notHeld('PodKilled', 'the pod was deleted while it stood still');
+
+/** What the death of the agent cuts off is no error. */
+async function unlessDead(order: Order, work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if (!order.life.aborted) throw error;
+  }
+}

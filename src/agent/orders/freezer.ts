@@ -1,0 +1,47 @@
+import { FROZEN_CONDITION } from '../../domain/labels.ts';
+import type { NodeApi } from '../node-api.ts';
+import type { SavablePod } from './savable-pod.ts';
+
+/** Keeps a pod and its Frozen mark in step: frozen before the mark is set, thawed after it is gone. */
+export class Freezer {
+  readonly #api: NodeApi;
+
+  constructor(api: NodeApi) {
+    this.#api = api;
+  }
+
+  /** The pod says itself that it stands still and is saved: that is what an eviction locks on. */
+  async mark(pod: SavablePod, checkpointName: string, stop: AbortSignal): Promise<void> {
+    await this.#api.patchPodLocked(
+      pod.object,
+      () => {
+        stop.throwIfAborted();
+        return {
+          conditions: [{ type: FROZEN_CONDITION, status: 'True', reason: 'Checkpointed', message: checkpointName }],
+          annotations: pod.annotations(),
+        };
+      },
+      stop,
+    );
+  }
+
+  /**
+   * Lets a frozen pod go on. The mark goes first, by a write that fails when the pod changed: a deletion that was decided on
+   * the mark and this write exclude each other. Returns false where the pod is being deleted: it stays frozen, to be killed.
+   */
+  async thaw(pod: SavablePod, life: AbortSignal): Promise<boolean> {
+    const fenced = await this.#api.patchPodLocked(
+      pod.object,
+      (current) => {
+        if (current.metadata.deletionTimestamp !== undefined || pod.state !== 'frozen') return null;
+        return { conditions: [{ type: FROZEN_CONDITION, status: 'False', reason: 'Thawed', message: '' }] };
+      },
+      life,
+    );
+    if (fenced === null || fenced.metadata.deletionTimestamp !== undefined) return false;
+    // Killed, thawed by somebody else, or left to the next agent, while the answer was on its way.
+    if (pod.state !== 'frozen' || life.aborted) return false;
+    await pod.thaw();
+    return true;
+  }
+}

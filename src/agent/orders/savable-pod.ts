@@ -1,0 +1,52 @@
+import type { ConditionReason } from '../../domain/condition-reasons.ts';
+import type { PodUid } from '../../domain/ids.ts';
+import type { PodCheckpointStatus } from '../../kube/crd/pod-checkpoint.ts';
+import type { KubeObject } from '../../kube/transport.ts';
+
+/** Why a pod was not saved. It runs on. */
+export interface SaveFailure {
+  readonly reason: ConditionReason<'PodCheckpoint', 'Failed'>;
+  readonly message: string;
+}
+
+/** What was saved, as it stands in the status of its PodCheckpoint. */
+export type SavedParts = Required<Pick<PodCheckpointStatus, 'containers' | 'bytes' | 'manifestDigest'>>;
+
+export type Dump = { readonly failure: SaveFailure } | { readonly failure: null; readonly saved: SavedParts };
+
+/**
+ * The processes of one pod on this node, as the agent freezes and saves them.
+ *
+ *     starting ──> running <──> frozen
+ *        │            │            │
+ *        │            v            │
+ *        │       terminating       │
+ *        └────────────┴────────────┴──> ended
+ */
+export interface SavablePod {
+  /** The newest version of its object. */
+  readonly object: KubeObject;
+  readonly state: 'starting' | 'running' | 'frozen' | 'terminating' | 'ended';
+  /** Key of the order that froze it; null while it is not frozen, or somebody else froze it. */
+  readonly frozenBy: string | null;
+  /** Aborted when its processes have ended. */
+  readonly ended: AbortSignal;
+  /** Stops all its processes, all or none. Rejects with the reason of `stop`. */
+  freeze(key: string, stop: AbortSignal): Promise<SaveFailure | null>;
+  /** Lets them go on. Nothing happens where they do not stand frozen. */
+  thaw(): Promise<void>;
+  /** Writes the state of the frozen pod to the node's disk under `key`, and reads it back. Rejects with the reason of `stop`. */
+  dump(key: string, stop: AbortSignal): Promise<Dump>;
+  /** Annotations that are written along with the Frozen mark. */
+  annotations(): Readonly<Record<string, string>>;
+}
+
+/** The pods of a node and the states saved on it (design 8: one port, several node paths). */
+export interface SavablePods {
+  find(uid: PodUid): SavablePod | undefined;
+  all(): Iterable<SavablePod>;
+  /** Keys of the states on the disk, whole or not. */
+  references(): readonly string[];
+  /** Removes a state; nothing happens where there is none. */
+  forget(reference: string): Promise<void>;
+}

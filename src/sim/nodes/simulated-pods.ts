@@ -1,0 +1,157 @@
+import type { PodUid } from '../../domain/ids.ts';
+import type { Dump, SavablePod, SavablePods, SaveFailure } from '../../agent/orders/savable-pod.ts';
+import type { KubeObject } from '../../kube/transport.ts';
+import { sleep, type Clock } from '../../ports/clock.ts';
+import type { Container } from './container.ts';
+import { imageIdOf } from './pod-status.ts';
+import type { SimulatedNode } from './simulated-node.ts';
+import { workEvent, type WorkLedger } from './work-ledger.ts';
+import { containersOf, PROGRESS_ANNOTATION, rounded, workloadOf } from './workload.ts';
+
+/** Below the 32 bits of the platform's timers. */
+const LONGEST_TIMER_MS = 2_000_000_000;
+
+/** Seeded or scripted failures; each is asked once per attempt. */
+export interface NodeFaults {
+  /** Message of a dump that fails; null: it succeeds. */
+  readonly dumpFails?: (pod: KubeObject) => string | null;
+  readonly dumpHangs?: (pod: KubeObject) => boolean;
+  readonly restoreFails?: (pod: KubeObject) => string | null;
+}
+
+export interface SimulatedPodsOptions {
+  readonly node: SimulatedNode;
+  readonly clock: Clock;
+  readonly ledger: WorkLedger;
+  readonly faults: NodeFaults;
+  /** The kubelet's timers follow what the agent does to a container. */
+  readonly onFrozen: (container: Container) => void;
+  readonly onThawed: (container: Container) => void;
+}
+
+/** What the real node does with runc and CRIU takes time and bytes here, and saves a number. */
+export class SimulatedPods implements SavablePods {
+  readonly #options: SimulatedPodsOptions;
+  readonly #pods = new WeakMap<Container, SavablePod>();
+
+  constructor(options: SimulatedPodsOptions) {
+    this.#options = options;
+  }
+
+  find(uid: PodUid): SavablePod | undefined {
+    const container = this.#options.node.containers.get(uid);
+    return container && this.#podOf(container);
+  }
+
+  *all(): Iterable<SavablePod> {
+    for (const container of this.#options.node.containers.values()) yield this.#podOf(container);
+  }
+
+  references(): readonly string[] {
+    return this.#options.node.store.references();
+  }
+
+  forget(reference: string): Promise<void> {
+    const { node, ledger } = this.#options;
+    const removed = node.store.remove(reference);
+    if (removed !== null) ledger.discard(removed.state.weight, removed.lostSeconds);
+    return Promise.resolve();
+  }
+
+  #podOf(container: Container): SavablePod {
+    let pod = this.#pods.get(container);
+    if (pod === undefined) this.#pods.set(container, (pod = new SimulatedPod(container, this.#options)));
+    return pod;
+  }
+}
+
+class SimulatedPod implements SavablePod {
+  readonly #container: Container;
+  readonly #options: SimulatedPodsOptions;
+
+  constructor(container: Container, options: SimulatedPodsOptions) {
+    this.#container = container;
+    this.#options = options;
+  }
+
+  get object(): KubeObject {
+    return this.#container.pod;
+  }
+
+  get state(): SavablePod['state'] {
+    return this.#container.state;
+  }
+
+  get frozenBy(): string | null {
+    return this.#container.frozenBy;
+  }
+
+  get ended(): AbortSignal {
+    return this.#container.ended.signal;
+  }
+
+  async freeze(key: string, stop: AbortSignal): Promise<SaveFailure | null> {
+    const { node, clock, ledger, onFrozen } = this.#options;
+    await sleep(clock, node.spec.freezeMs, stop);
+    if (this.state !== 'running') {
+      return { reason: 'NotRunning', message: `pod ${this.object.metadata.name} ended before it was frozen` };
+    }
+    this.#container.freeze(key);
+    onFrozen(this.#container);
+    ledger.record(workEvent('frozen', this.#container, clock.now()));
+    return null;
+  }
+
+  thaw(): Promise<void> {
+    const { node, clock, ledger, onThawed } = this.#options;
+    const container = this.#container;
+    if (container.state === 'frozen') {
+      ledger.hold(node.weightOf(container.pod), container.stateSeconds);
+      container.thaw();
+      ledger.record(workEvent('thawed', container, clock.now()));
+      onThawed(container);
+    }
+    return Promise.resolve();
+  }
+
+  async dump(key: string, stop: AbortSignal): Promise<Dump> {
+    const { node, clock, ledger } = this.#options;
+    const container = this.#container;
+    const { stateBytes: bytes, images } = workloadOf(container.pod);
+    const message = await node.disk.take(() => this.#write(bytes, stop), stop);
+    if (message !== null) return { failure: { reason: 'DumpFailed', message } };
+    node.store.put(key, {
+      podUid: container.uid as PodUid,
+      progressSeconds: container.progressSeconds,
+      bytes,
+      images,
+      weight: node.weightOf(container.pod),
+      owed: false,
+    });
+    ledger.record(workEvent('saved', container, clock.now(), bytes));
+    const digest = digestOf(key);
+    const containers = containersOf(container.pod).map(({ name, image }) => ({
+      name,
+      imageDigest: digestOf(image),
+      bytes,
+      digest,
+    }));
+    return { failure: null, saved: { containers, bytes, manifestDigest: digest } };
+  }
+
+  annotations(): Readonly<Record<string, string>> {
+    return { [PROGRESS_ANNOTATION]: String(rounded(this.#container.progressSeconds)) };
+  }
+
+  /** Writes the state; returns why it could not. */
+  async #write(bytes: number, stop: AbortSignal): Promise<string | null> {
+    const { node, clock, faults } = this.#options;
+    if (faults.dumpHangs?.(this.object)) await sleep(clock, LONGEST_TIMER_MS, stop);
+    await sleep(clock, (bytes / node.spec.dumpBytesPerSecond) * 1000, stop);
+    return faults.dumpFails?.(this.object) ?? null;
+  }
+}
+
+function digestOf(name: string): string {
+  return imageIdOf(name).split('@').at(-1) as string;
+}
