@@ -63,7 +63,32 @@ export interface ReprieveConfiguration {
     readonly renewDeadlineMs: number;
     readonly retryPeriodMs: number;
   };
+  readonly agent: AgentConfiguration;
   readonly log: { readonly level: LogLevel };
+}
+
+/** The node agent's part. */
+export interface AgentConfiguration {
+  /** Null: from the environment. */
+  readonly nodeName: string | null;
+  readonly stateDir: string;
+  readonly runDir: string;
+  readonly kubeletDir: string;
+  readonly runtime: { readonly command: string; readonly root: string; readonly bundles: string };
+  readonly maxConcurrentDumps: number;
+  readonly reserveBytes: number;
+  readonly peer: PeerConfiguration | null;
+}
+
+/** How agents reach each other. */
+export interface PeerConfiguration {
+  readonly address: string;
+  readonly port: number;
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly caFile: string;
+  /** Common names; empty: any that the authority signed. */
+  readonly allowedNames: readonly string[];
 }
 
 /** The configuration of a process that was given no file. */
@@ -87,7 +112,7 @@ export function engineSettingsOf({ saving, restore }: ReprieveConfiguration): En
 
 /** The value of a file that passed the schema. */
 export function resolved(file: ConfigurationFile): ReprieveConfiguration {
-  const { server, extender, saving, restore, kubernetes, leaderElection, log } = file;
+  const { server, extender, saving, restore, kubernetes, leaderElection, agent, log } = file;
   const { cost } = extender;
   return {
     server: { ...server, tls: server.tls && tlsOf(server.tls) },
@@ -127,7 +152,21 @@ export function resolved(file: ConfigurationFile): ReprieveConfiguration {
       renewDeadlineMs: ms(leaderElection.renewDeadline),
       retryPeriodMs: ms(leaderElection.retryPeriod),
     },
+    agent: agentOf(agent),
     log,
+  };
+}
+
+function agentOf({ reserve, peer, ...agent }: ConfigurationFile['agent']): AgentConfiguration {
+  return {
+    ...agent,
+    reserveBytes: quantityToInteger(reserve),
+    peer: peer && {
+      ...peer,
+      certFile: peer.certFile ?? '',
+      keyFile: peer.keyFile ?? '',
+      caFile: peer.caFile ?? '',
+    },
   };
 }
 

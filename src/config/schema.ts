@@ -268,6 +268,63 @@ const leaderElection = z
       tooLong('retryPeriod', retryPeriod, `at most half of renewDeadline (${renewDeadline})`);
   });
 
+function folder(defaultPath: string, description: string) {
+  const expected = { error: () => 'an absolute path' };
+  return z
+    .string(expected)
+    .regex(/^\/[^\0]*$/, expected)
+    .default(defaultPath)
+    .meta({ description });
+}
+
+const peer = z
+  .strictObject({
+    address: text('Address to listen on.').default('0.0.0.0'),
+    port: integer(9444, 1, 65_535, 'Port to listen on; the same on every node.'),
+    certFile: optionalText(
+      'Certificate of this agent (PEM), good for servers and clients, with the address of the node among its names.',
+    ),
+    keyFile: optionalText('Its private key (PEM).'),
+    caFile: optionalText('Authority that signed the certificates of all agents (PEM).'),
+    allowedNames: z
+      .array(text('A name.'), { error: () => 'a list of names' })
+      .default(['reprieve-agent'])
+      .meta({ description: 'Common names of the agents that may fetch; empty: any that the authority signed.' }),
+  })
+  .superRefine(({ certFile, keyFile, caFile }, context) => {
+    if (certFile === null || keyFile === null || caFile === null)
+      context.addIssue({ code: 'custom', message: 'certFile, keyFile and caFile' });
+  });
+
+const agent = z.strictObject({
+  nodeName: optionalText('Name of the Node object of this machine. Null: $NODE_NAME, else the host name.'),
+  stateDir: folder(
+    '/var/lib/reprieve',
+    'Saved pods lie here, memory included: a folder of root alone, on the disk that dumps are written to.',
+  ),
+  runDir: folder('/run/reprieve', 'Where the agent and reprieve-runc meet; the same as in the wrapper.'),
+  kubeletDir: folder('/var/lib/kubelet', 'Root folder of the kubelet: volumes of pods lie there.'),
+  runtime: z
+    .strictObject({
+      command: text('The OCI runtime, runc or one with its command line: a name to find in $PATH, or a path.').default(
+        'runc',
+      ),
+      root: folder('/run/containerd/runc/k8s.io', 'Its --root.'),
+      bundles: folder(
+        '/run/containerd/io.containerd.runtime.v2.task/k8s.io',
+        'Folder with one OCI bundle for each container, named by its id.',
+      ),
+    })
+    .prefault({})
+    .meta({ description: 'How containers of pods are run on this node; the defaults are those of containerd.' }),
+  maxConcurrentDumps: integer(2, 1, 64, 'Pods that are written to the disk at the same time; others wait, frozen.'),
+  reserve: bytes(1024 ** 3, 'Free space that a dump must leave on the disk of stateDir.'),
+  peer: peer.nullable().default(null).meta({
+    description:
+      'Other agents fetch saved pods from this one, over mutual TLS. Null: a pod is restored only on the node that holds its state.',
+  }),
+});
+
 /** The configuration file as it is written, with its defaults. {@link resolved} makes the value the program uses. */
 export const configurationSchema = z.strictObject({
   apiVersion: z.literal(API_VERSION, { error: () => API_VERSION }),
@@ -280,6 +337,7 @@ export const configurationSchema = z.strictObject({
   leaderElection: leaderElection
     .prefault({})
     .meta({ description: 'Which of several replicas decides and writes (a Lease, as other Kubernetes controllers).' }),
+  agent: agent.prefault({}).meta({ description: 'The node agent, `reprieve agent`; nothing else reads this.' }),
   log: z
     .strictObject({ level: choice(LOG_LEVELS, 'info', 'Least severe line that is written.') })
     .prefault({})
