@@ -1,4 +1,4 @@
-import { FROZEN_CONDITION, RESTORED_CONDITION } from './labels.ts';
+import { CHECKPOINTABLE_CONDITION, FROZEN_CONDITION, RESTORED_CONDITION } from './labels.ts';
 
 /** A condition type of one kind of object: who writes it, what each status says, and every reason it can carry. */
 export interface ConditionEntry {
@@ -37,6 +37,14 @@ export const CONDITIONS = {
         CheckpointMissing: { status: 'False', meaning: 'Started cold: the checkpoint was gone when it was needed.' },
         Incompatible: { status: 'False', meaning: 'Started cold: the node is of another class than the checkpoint.' },
         ImagesDiffer: { status: 'False', meaning: 'Started cold: the pod runs other images than those saved.' },
+        DigestMismatch: { status: 'False', meaning: 'Started cold: the saved files are not those that were verified.' },
+        OwnerDiffers: { status: 'False', meaning: 'Started cold: the state is of another namespace or owner.' },
+        SecurityContextDiffers: {
+          status: 'False',
+          meaning: 'Started cold: the pod runs with other rights than the one that was saved.',
+        },
+        MountsDiffer: { status: 'False', meaning: 'Started cold: the pod has other mounts than the one saved.' },
+        FetchFailed: { status: 'False', meaning: 'Started cold: the state could not be brought from its node.' },
         RestoreFailed: { status: 'False', meaning: 'Started cold: the restore itself failed; the message says how.' },
         VictimRemains: {
           status: 'False',
@@ -76,6 +84,11 @@ export const CONDITIONS = {
       reasons: {
         PodGone: { status: 'True', meaning: 'The pod is not on this node, or ended before it was saved.' },
         NotRunning: { status: 'True', meaning: 'The pod did not run when it was to be frozen.' },
+        NotCheckpointable: {
+          status: 'True',
+          meaning: 'Something in its processes cannot be saved; the message says what, and what to do about it.',
+        },
+        NoSpace: { status: 'True', meaning: 'The disk of the node has no room for its state.' },
         DumpFailed: { status: 'True', meaning: 'Its state could not be written; the message says why.' },
         DeadlineExceeded: { status: 'True', meaning: 'It was not saved until the deadline.' },
       },
@@ -101,7 +114,36 @@ export const CONDITIONS = {
         CheckpointMissing: { status: 'False', meaning: 'No checkpoint exists, or its node no longer holds the state.' },
         Incompatible: { status: 'False', meaning: 'The checkpoint is of another class than the node.' },
         ImagesDiffer: { status: 'False', meaning: 'The pod runs other images than those that were saved.' },
+        DigestMismatch: {
+          status: 'False',
+          meaning: 'The saved files are not those that were verified when it was saved.',
+        },
+        OwnerDiffers: { status: 'False', meaning: 'The state is of a pod of another namespace or owner.' },
+        SecurityContextDiffers: {
+          status: 'False',
+          meaning: 'The pod runs with other rights (user, capabilities, seccomp, ...) than the one that was saved.',
+        },
+        MountsDiffer: { status: 'False', meaning: 'The pod has other mounts than the one that was saved.' },
+        FetchFailed: { status: 'False', meaning: 'The state could not be brought from the node that holds it.' },
         RestoreFailed: { status: 'False', meaning: 'The restore itself failed; the message says how.' },
+      },
+    },
+    [CHECKPOINTABLE_CONDITION]: {
+      writer: 'agent',
+      statuses: {
+        True: 'What could not be saved is gone; written only after a False.',
+        False: 'It is evicted unsaved, as without Reprieve, until this changes.',
+      },
+      reasons: {
+        Checkpointable: { status: 'True', meaning: 'Its processes hold nothing that cannot be saved any more.' },
+        IoUringInUse: { status: 'False', meaning: 'A process has io_uring mapped, which CRIU cannot save.' },
+        DeviceInUse: { status: 'False', meaning: 'A process has a device open that CRIU cannot save.' },
+        SocketShared: {
+          status: 'False',
+          meaning:
+            'A unix socket connects it with a process outside that container, which would be saved at another moment.',
+        },
+        Unsupported: { status: 'False', meaning: 'Something else that cannot be saved; the message names it.' },
       },
     },
     DisruptionTarget: {

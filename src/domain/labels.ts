@@ -10,6 +10,8 @@ export const DISPLACEMENTS_ANNOTATION = 'reprieve.dev/displacements';
 export const FROZEN_CONDITION = 'reprieve.dev/Frozen';
 /** Pod condition, written by the agent: the state was restored (True) or could not be (False). */
 export const RESTORED_CONDITION = 'reprieve.dev/Restored';
+/** Pod condition, written by the agent: False while something in its running processes cannot be saved; absent otherwise. */
+export const CHECKPOINTABLE_CONDITION = 'reprieve.dev/Checkpointable';
 /** RuntimeClass of pods that may be restored, and its handler on the nodes. */
 export const RUNTIME_CLASS = 'reprieve';
 /** Node label, written by the agent: pods can be saved here. */
@@ -18,6 +20,12 @@ export const CHECKPOINT_LABEL = 'reprieve.dev/checkpoint';
 export const COMPATIBILITY_LABEL = 'reprieve.dev/compatibility';
 /** Node annotation, written by the agent: measured speed of a dump. */
 export const DUMP_SPEED_ANNOTATION = 'reprieve.dev/dump-bytes-per-second';
+/** Node annotation, written by the agent: what its compatibility class is made of, as JSON. */
+export const COMPATIBILITY_FACTS_ANNOTATION = 'reprieve.dev/compatibility-facts';
+/** Node annotation, written by the agent: why pods cannot be saved here; absent where they can. */
+export const CHECKPOINT_PROBLEM_ANNOTATION = 'reprieve.dev/checkpoint-problem';
+/** Node annotation, written by the agent: `host:port` where other agents fetch states from. */
+export const PEER_ANNOTATION = 'reprieve.dev/peer';
 /** Label of tickets and checkpoints: UID of the saved pod's controller. */
 export const OWNER_UID_LABEL = 'reprieve.dev/owner-uid';
 /** Label of tickets and checkpoints: UID of the saved pod. */

@@ -29,6 +29,12 @@ export const EVENT_REASONS = {
     meaning:
       'The attempt on that node, with the named victims, is off for the named cause; kube-scheduler tries again.',
   },
+  NotCheckpointable: {
+    type: 'Warning',
+    action: 'Checkpointing',
+    on: 'pod',
+    meaning: 'A policy protects the pod, and its processes hold what cannot be saved; says what to do about it.',
+  },
   Checkpointing: {
     type: 'Normal',
     action: 'Checkpointing',

@@ -1,4 +1,5 @@
 import type { V1Container, V1PodSpec } from '@kubernetes/client-node';
+import { RUNTIME_CLASS } from '../../domain/labels.ts';
 import type { Wire } from './wire.ts';
 
 /**
@@ -9,6 +10,14 @@ export function notCheckpointableReason(spec: Wire<V1PodSpec> | null | undefined
   if (!spec) return null;
   if (spec.hostPID) return 'hostPID';
   if (spec.hostIPC) return 'hostIPC';
+  if (spec.shareProcessNamespace) return 'shareProcessNamespace';
+  if (spec.runtimeClassName && spec.runtimeClassName !== RUNTIME_CLASS) {
+    return `its runtime class is ${spec.runtimeClassName}`;
+  }
+  for (const { name, hostPath } of spec.volumes ?? []) {
+    // Its files stay behind, and what a process has open of them would be missing on another node.
+    if (hostPath) return `volume ${name ?? ''} is a hostPath`;
+  }
   for (const container of spec.containers ?? []) {
     const reason = containerReason(container);
     if (reason !== null) return reason;

@@ -61,6 +61,9 @@ describe('podOf', () => {
   it.each([
     ['hostPID', { hostPID: true }, /hostPID/],
     ['hostIPC', { hostIPC: true }, /hostIPC/],
+    ['a shared process namespace', { shareProcessNamespace: true }, /shareProcessNamespace/],
+    ['a sandboxed runtime', { runtimeClassName: 'gvisor' }, /gvisor/],
+    ['a folder of its node', { volumes: [{ name: 'logs', hostPath: { path: '/var/log' } }] }, /logs is a hostPath/],
     ['a tty', { containers: [{ name: 'c', tty: true }] }, /tty/],
     ['a block volume', { containers: [{ name: 'c', volumeDevices: [{ name: 'd', devicePath: '/dev/x' }] }] }, /block/],
     [
@@ -71,6 +74,15 @@ describe('podOf', () => {
     ['a sidecar with a tty', { initContainers: [{ name: 's', restartPolicy: 'Always', tty: true }] }, /tty/],
   ])('refuses to checkpoint a pod with %s', (_, spec, reason) => {
     expect(podOf(pod({ spec })).notCheckpointable).toMatch(reason);
+  });
+
+  it('believes the node that its processes cannot be saved, until it says otherwise', () => {
+    const condition = { type: 'reprieve.dev/Checkpointable', status: 'False', reason: 'IoUringInUse', message: 'no' };
+    expect(podOf(pod({ status: { conditions: [condition] } })).notCheckpointable).toBe('no');
+    expect(podOf(pod({ status: { conditions: [{ ...condition, message: '' }] } })).notCheckpointable).toBe(
+      'IoUringInUse',
+    );
+    expect(podOf(pod({ status: { conditions: [{ ...condition, status: 'True' }] } })).notCheckpointable).toBeNull();
   });
 
   it('does not mind what an init container did that has ended', () => {
@@ -93,7 +105,7 @@ describe('podOf', () => {
   });
 
   it.each([
-    ['DigestMismatch', 'pages-1.img', 'DigestMismatch: pages-1.img'],
+    ['PagesDiffer', 'pages-1.img', 'PagesDiffer: pages-1.img'],
     ['toString', 'odd', 'toString: odd'],
     ['Restored', '', 'Restored'],
     [undefined, undefined, ''],

@@ -2,6 +2,7 @@ import type { V1Pod } from '@kubernetes/client-node';
 import { CONDITIONS, type RestoreFailure, type RestoreReason } from '../../domain/condition-reasons.ts';
 import type { NodeName, PodUid } from '../../domain/ids.ts';
 import {
+  CHECKPOINTABLE_CONDITION,
   DISPLACEMENTS_ANNOTATION,
   FROZEN_CONDITION,
   RESTORED_CONDITION,
@@ -67,7 +68,7 @@ export function podOf(object: KubeObject): Pod {
       metadata.annotations?.[COMPLETION_INDEX_ANNOTATION] ?? labels[COMPLETION_INDEX_ANNOTATION],
     ),
     runtimeClassName: spec?.runtimeClassName || null,
-    notCheckpointable: notCheckpointableReason(spec),
+    notCheckpointable: notCheckpointableReason(spec) ?? obstacleOf(conditions),
     restoreShape: gates.includes(RESTORE_GATE) ? restoreShapeOf(object) : null,
     nodeSelector: nodeSelectorOf(spec),
     tolerations: tolerationsOf(spec),
@@ -78,6 +79,12 @@ export function podOf(object: KubeObject): Pod {
 function frozenByOf(conditions: readonly WireCondition[] | null | undefined): string | null {
   if (!isConditionTrue(conditions, FROZEN_CONDITION)) return null;
   return conditionOf(conditions, FROZEN_CONDITION)?.message || null;
+}
+
+/** What its node found in its running processes. */
+function obstacleOf(conditions: readonly WireCondition[] | null | undefined): string | null {
+  const condition = conditionOf(conditions, CHECKPOINTABLE_CONDITION);
+  return condition?.status === 'False' ? condition.message || condition.reason || 'its node says so' : null;
 }
 
 function restoredOf(conditions: readonly WireCondition[] | null | undefined): RestoreOutcome | null {

@@ -1,0 +1,85 @@
+import { Reflector, type ReflectorNotice } from '../kube/reflector.ts';
+import type { ResourceType } from '../kube/resources.ts';
+import type { KubeObject, KubeTransport } from '../kube/transport.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { IndexDiff } from '../index/types.ts';
+
+/** Both states of an object: `before` is null for a new one, `after` for one that is gone. Never both. */
+type ChangeHandler = (before: KubeObject | null, after: KubeObject | null) => void;
+
+export interface FollowedObjectsOptions {
+  readonly transport: KubeTransport;
+  readonly clock: Clock;
+  readonly resource: ResourceType;
+  /** Narrows what is followed: an agent sees its own node only. */
+  readonly fieldSelector?: string;
+  readonly onNotice: (notice: ReflectorNotice) => void;
+}
+
+/** The objects of one kind that concern this node, raw and by UID, kept up to date by a {@link Reflector}. */
+export class FollowedObjects {
+  readonly #byUid = new Map<string, KubeObject>();
+  readonly #handlers: ChangeHandler[] = [];
+  readonly #reflector: Reflector<KubeObject>;
+
+  constructor(options: FollowedObjectsOptions) {
+    this.#reflector = new Reflector({
+      ...options,
+      project: (object) => object,
+      sink: {
+        upsert: (object) => this.#upsert(object),
+        remove: (uid) => this.#remove(uid),
+        replaceAll: (objects) => this.#replaceAll(objects),
+      },
+    });
+  }
+
+  /** Resolves when everything was listed for the first time. */
+  get synced(): Promise<void> {
+    return this.#reflector.synced;
+  }
+
+  /** Follows until the signal is aborted. */
+  run(signal: AbortSignal): Promise<void> {
+    return this.#reflector.run(signal);
+  }
+
+  /** Called at each change, after it can be seen here. */
+  onChange(handler: ChangeHandler): void {
+    this.#handlers.push(handler);
+  }
+
+  list(): readonly KubeObject[] {
+    return [...this.#byUid.values()];
+  }
+
+  get(uid: string): KubeObject | undefined {
+    return this.#byUid.get(uid);
+  }
+
+  #upsert(object: KubeObject): void {
+    const uid = object.metadata.uid as string;
+    const before = this.#byUid.get(uid) ?? null;
+    if (before !== null && before.metadata.resourceVersion === object.metadata.resourceVersion) return;
+    this.#byUid.set(uid, object);
+    for (const handler of this.#handlers) handler(before, object);
+  }
+
+  #remove(uid: string): void {
+    const before = this.#byUid.get(uid);
+    if (before === undefined) return;
+    this.#byUid.delete(uid);
+    for (const handler of this.#handlers) handler(before, null);
+  }
+
+  #replaceAll(objects: readonly KubeObject[]): IndexDiff {
+    const listed = new Map(objects.map((object) => [object.metadata.uid as string, object]));
+    const redundant = [...this.#byUid.keys()].filter((uid) => !listed.has(uid));
+    const missed = [...listed]
+      .filter(([uid, { metadata }]) => this.#byUid.get(uid)?.metadata.resourceVersion !== metadata.resourceVersion)
+      .map(([uid]) => uid);
+    for (const uid of redundant) this.#remove(uid);
+    for (const object of listed.values()) this.#upsert(object);
+    return { missed, redundant };
+  }
+}
