@@ -12,6 +12,7 @@ const RINGS: readonly (readonly string[])[] = [
   ['engine'],
   ['kube', 'observe', 'config'],
   ['http'],
+  ['agent'],
   ['app'],
   ['sim'],
   ['cli', 'main.ts'],
