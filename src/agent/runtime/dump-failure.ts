@@ -1,0 +1,76 @@
+import { lastLines } from './command.ts';
+
+/** Why a container cannot be saved, or was not. */
+export type DumpFailureReason =
+  | 'IoUring'
+  | 'Device'
+  | 'SharedProcesses'
+  | 'Terminal'
+  | 'ExternalSocket'
+  | 'ConnectedTcp'
+  | 'FileElsewhere'
+  | 'FileLocks'
+  | 'NoSpace'
+  | 'Other';
+
+export interface DumpFailure {
+  readonly reason: DumpFailureReason;
+  /** Names the remedy where there is one. */
+  readonly message: string;
+}
+
+/** What criu 4.2 writes to its log, and what it means for the pod; the first match counts. */
+const KNOWN: readonly { readonly said: RegExp; readonly failure: DumpFailure }[] = [
+  {
+    said: /No space left on device|ENOSPC/,
+    failure: { reason: 'NoSpace', message: 'the disk of the node is full' },
+  },
+  {
+    said: /Connected TCP socket|tcp-established/,
+    failure: {
+      reason: 'ConnectedTcp',
+      message: 'it has connected TCP sockets; "tcp-close" in /etc/criu/runc.conf closes them in the copy',
+    },
+  },
+  {
+    said: /ext-unix-sk|external stream|External socket|Can't dump half of stream unix connection/i,
+    failure: {
+      reason: 'ExternalSocket',
+      message:
+        'it has a unix socket connected to a process of another container; close it before, or do not protect this pod',
+    },
+  },
+  {
+    said: /file locks|file-locks/,
+    failure: {
+      reason: 'FileLocks',
+      message: 'it holds file locks; "file-locks" in /etc/criu/runc.conf allows them',
+    },
+  },
+  {
+    said: /anon_inode:\[io_uring\]|Can't open \d+'s mapfile link/,
+    failure: {
+      reason: 'IoUring',
+      message: 'it uses io_uring, which criu cannot save; seccompProfile: RuntimeDefault makes programs do without',
+    },
+  },
+  {
+    said: /Can't lookup mount=|Unable to find suitable mount|doesn't have a proper root mount/,
+    failure: {
+      reason: 'FileElsewhere',
+      message: 'it has a file open that lies outside of its mounts',
+    },
+  },
+];
+
+/** What a failed dump says in its log, as a reason with its remedy; `otherwise` is said where the log says nothing. */
+export function dumpFailure(log: string, otherwise: string): DumpFailure {
+  const errors = log
+    .split('\n')
+    .filter((line) => line.includes('Error '))
+    .map((line) => line.replace(/^\([\d.]+\)\s*(?:\d+:\s*)?/, '').replace(/^Error \([^)]*\):\s*/, ''))
+    .join('\n');
+  const known = KNOWN.find(({ said }) => said.test(errors));
+  if (known !== undefined) return known.failure;
+  return { reason: 'Other', message: errors === '' ? otherwise : `criu: ${lastLines(errors)}` };
+}

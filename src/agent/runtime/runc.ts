@@ -1,0 +1,154 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { cgroupOf, processesOf } from './cgroup.ts';
+import { CommandError, type RunCommand } from './command.ts';
+import { dumpFailure, type DumpFailure } from './dump-failure.ts';
+
+export type ContainerStatus = 'creating' | 'created' | 'running' | 'pausing' | 'paused' | 'stopped';
+
+export interface ListedContainer {
+  readonly id: string;
+  /** 0 when it has no process. */
+  readonly pid: number;
+  readonly status: ContainerStatus;
+  readonly bundle: string;
+}
+
+export interface RuncOptions {
+  /** `runc`, or the path of it. */
+  readonly command: string;
+  /** Where the containers of interest are kept: `--root`. */
+  readonly root: string;
+  readonly run: RunCommand;
+}
+
+export interface CheckpointOptions {
+  /** Both absolute: runc resolves relative ones against other folders than one would think. They are made if missing. */
+  readonly imagePath: string;
+  readonly workPath: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A dump that failed; the container is as it was before: it stands still if it stood still, and runs if it ran. */
+export class DumpError extends Error {
+  readonly failure: DumpFailure;
+
+  constructor(failure: DumpFailure, cause: unknown) {
+    super(failure.message, { cause });
+    this.name = 'DumpError';
+    this.failure = failure;
+  }
+}
+
+const LIST = z
+  .array(
+    z.object({
+      id: z.string(),
+      pid: z.number(),
+      status: z.enum(['creating', 'created', 'running', 'pausing', 'paused', 'stopped']),
+      bundle: z.string(),
+    }),
+  )
+  .nullable();
+
+/** The low-level runtime of a node, by its command line. */
+export class Runc {
+  readonly #command: string;
+  readonly #root: string;
+  readonly #run: RunCommand;
+
+  constructor({ command, root, run }: RuncOptions) {
+    this.#command = command;
+    this.#root = root;
+    this.#run = run;
+  }
+
+  async version(): Promise<string> {
+    const { stdout } = await this.#run(this.#command, ['--version']);
+    return /^\S+ version (\S+)/.exec(stdout)?.[1] ?? stdout.trim();
+  }
+
+  async list(signal?: AbortSignal): Promise<readonly ListedContainer[]> {
+    const { stdout } = await this.#on(['list', '-f', 'json'], signal);
+    return LIST.parse(JSON.parse(stdout)) ?? [];
+  }
+
+  /** Freezes all processes of the container; nothing happens if they are frozen already. */
+  async pause(id: string): Promise<void> {
+    await this.#towards('paused', id, ['pause', id]);
+  }
+
+  /** Lets a frozen container go on; nothing happens if it runs. */
+  async resume(id: string): Promise<void> {
+    await this.#towards('running', id, ['resume', id]);
+  }
+
+  /**
+   * Ends a container, frozen or not; one that is gone is fine. The frozen processes get SIGKILL before runc thaws
+   * them, so that none of them runs another instruction of its own.
+   */
+  async kill(id: string): Promise<void> {
+    for (const pid of await this.pids(id)) sendKill(pid);
+    try {
+      await this.#on(['kill', id, 'KILL']);
+    } catch (error) {
+      if (await this.#lives(id)) throw error;
+    }
+  }
+
+  /** Every process of the container, also those in cgroups that it made itself. Empty when the container is gone. */
+  async pids(id: string): Promise<readonly number[]> {
+    const found = await this.#find(id);
+    if (found === undefined || found.pid === 0) return [];
+    const folder = cgroupOf(found.pid, 'freezer');
+    return folder === null ? [] : processesOf(folder.path);
+  }
+
+  /**
+   * Dumps the container and leaves it as it is, frozen or running. When aborted, runc and criu are killed and gone
+   * before this rejects. criu thaws what it dumps, so a container that was frozen is frozen again then.
+   */
+  async checkpoint(id: string, { imagePath, workPath, signal }: CheckpointOptions): Promise<void> {
+    await Promise.all([imagePath, workPath].map((path) => mkdir(path, { recursive: true, mode: 0o700 })));
+    const before = (await this.#find(id, signal))?.status;
+    try {
+      const paths = ['--image-path', imagePath, '--work-path', workPath];
+      await this.#on(['checkpoint', '--leave-running', ...paths, id], signal);
+    } catch (error) {
+      if (before === 'paused' && (await this.#lives(id))) await this.pause(id);
+      if (!(error instanceof CommandError)) throw error;
+      const log = await readFile(join(workPath, 'dump.log'), 'utf8').catch(() => '');
+      throw new DumpError(dumpFailure(log, error.message), error);
+    }
+  }
+
+  async #towards(goal: ContainerStatus, id: string, args: readonly string[]): Promise<void> {
+    try {
+      await this.#on(args);
+    } catch (error) {
+      if ((await this.#find(id))?.status !== goal) throw error;
+    }
+  }
+
+  async #lives(id: string): Promise<boolean> {
+    const found = await this.#find(id);
+    return found !== undefined && found.status !== 'stopped';
+  }
+
+  async #find(id: string, signal?: AbortSignal): Promise<ListedContainer | undefined> {
+    return (await this.list(signal)).find((container) => container.id === id);
+  }
+
+  #on(args: readonly string[], signal?: AbortSignal): ReturnType<RunCommand> {
+    return this.#run(this.#command, ['--root', this.#root, ...args], { signal });
+  }
+}
+
+function sendKill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
