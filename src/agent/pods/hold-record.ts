@@ -1,0 +1,75 @@
+import { mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+
+const FILE = 'order.json';
+
+const schema = z.object({
+  pod: z.object({ namespace: z.string(), name: z.string(), uid: z.string() }),
+  /** Ids of the containers that may stand frozen; none once they went on. */
+  containers: z.array(z.string()),
+});
+
+/** Which containers an order has frozen, or was about to: what a later agent process needs to let them go on. */
+export type HoldRecord = z.infer<typeof schema>;
+
+/**
+ * The folders of saved pods, one for each order, and the hold record in each. A record is on the disk before the first
+ * container is paused and says "none" only after the last went on: whatever dies in between, nothing stands frozen that
+ * nobody knows.
+ */
+export class HoldRecords {
+  readonly #folder: string;
+
+  /** @param folder the one with a folder for each saved pod */
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  async keys(): Promise<readonly string[]> {
+    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    const entries = await readdir(this.#folder, { withFileTypes: true });
+    return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  }
+
+  /** Null where there is none, or none that can be read: nothing was frozen yet. */
+  async read(key: string): Promise<HoldRecord | null> {
+    const text = await readFile(join(this.#folder, key, FILE), 'utf8').catch(() => null);
+    if (text === null) return null;
+    try {
+      return schema.parse(JSON.parse(text));
+    } catch {
+      return null;
+    }
+  }
+
+  /** Resolves when it is on the disk. */
+  async write(key: string, record: HoldRecord): Promise<void> {
+    const folder = join(this.#folder, key);
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const file = await open(join(folder, `${FILE}.tmp`), 'w', 0o600);
+    try {
+      await file.writeFile(JSON.stringify(record));
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(join(folder, `${FILE}.tmp`), join(folder, FILE));
+    await synced(folder);
+    await synced(this.#folder);
+  }
+
+  /** The whole folder: state and record. */
+  async remove(key: string): Promise<void> {
+    await rm(join(this.#folder, key), { recursive: true, force: true });
+  }
+}
+
+async function synced(folder: string): Promise<void> {
+  const handle = await open(folder);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

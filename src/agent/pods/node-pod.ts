@@ -1,0 +1,149 @@
+import type { Dump, SavablePod, SaveFailure } from '../orders/savable-pod.ts';
+import type { KubeObject } from '../../kube/transport.ts';
+import { Turns } from '../turns.ts';
+import type { HoldRecords } from './hold-record.ts';
+import type { PodContainer, PodIdentity, PodProcesses } from './pod-processes.ts';
+
+/** By which order which containers stand frozen. */
+export interface Hold {
+  readonly key: string;
+  readonly containers: readonly string[];
+  /** Their state is on the disk, whole. */
+  saved: boolean;
+}
+
+export interface NodePodOptions {
+  readonly processes: PodProcesses;
+  readonly records: HoldRecords;
+  /** The disk takes so many dumps at a time. */
+  readonly disk: Turns;
+  /** The processes that an order held are dead. */
+  readonly onKilled: (key: string) => void;
+}
+
+/** A pod of this node: its object as it was seen last, and what stands frozen of it. */
+export class NodePod implements SavablePod {
+  object: KubeObject;
+  readonly #options: NodePodOptions;
+  readonly #ended = new AbortController();
+  readonly #turns = new Turns(); // pausing, resuming and killing one pod never overlap
+  #hold: Hold | null;
+
+  constructor(object: KubeObject, options: NodePodOptions, hold: Hold | null = null) {
+    this.object = object;
+    this.#options = options;
+    this.#hold = hold;
+  }
+
+  get state(): SavablePod['state'] {
+    if (this.#ended.signal.aborted) return 'ended';
+    if (this.#hold !== null) return 'frozen';
+    const { phase } = (this.object['status'] ?? {}) as { readonly phase?: string };
+    if (phase === 'Succeeded' || phase === 'Failed') return 'ended';
+    if (this.object.metadata.deletionTimestamp !== undefined) return 'terminating';
+    return phase === 'Running' ? 'running' : 'starting';
+  }
+
+  get frozenBy(): string | null {
+    return this.#hold?.key ?? null;
+  }
+
+  get ended(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  annotations(): Readonly<Record<string, string>> {
+    return {};
+  }
+
+  freeze(key: string, stop: AbortSignal): Promise<SaveFailure | null> {
+    return this.#turns.take(() => this.#freeze(key), stop);
+  }
+
+  async thaw(): Promise<void> {
+    await this.#turns.take(() => this.#release());
+  }
+
+  async dump(key: string, stop: AbortSignal): Promise<Dump> {
+    const { disk, processes } = this.#options;
+    const dump = await disk.take(() => processes.dump(this.#identity, key, stop), stop);
+    if (dump.failure === null && this.#hold !== null) this.#hold.saved = true;
+    return dump;
+  }
+
+  /**
+   * The pod is being deleted, or its object is gone. What is saved ends at once, without ever going on; what is not goes on,
+   * for whoever deleted it meant it to end in its own way.
+   */
+  async end(): Promise<void> {
+    if (this.#hold === null) return;
+    const { key, containers, saved } = this.#hold;
+    this.#ended.abort(new Error('the pod is being deleted'));
+    await this.#turns.take(async () => {
+      if (saved) for (const id of containers) await this.#options.processes.kill(id);
+      else await this.#release();
+    });
+    this.#hold = null;
+    this.#options.onKilled(key);
+  }
+
+  /** Whether the frozen processes are still there: the kernel and the kubelet can end them as well. */
+  async lookAfter(): Promise<void> {
+    const hold = this.#hold;
+    if (hold === null) return;
+    const present = await this.#options.processes.containers(this.#identity.uid);
+    const isThere = (id: string): boolean => present.some((one) => one.id === id && one.status !== 'other');
+    if (this.#hold !== hold || hold.containers.every(isThere)) return;
+    this.#hold = null;
+    this.#options.onKilled(hold.key);
+  }
+
+  get #identity(): PodIdentity {
+    const { namespace = '', name, uid = '' } = this.object.metadata;
+    return { namespace, name, uid };
+  }
+
+  async #freeze(key: string): Promise<SaveFailure | null> {
+    const { processes, records } = this.#options;
+    const { name, uid } = this.#identity;
+    const running = await processes.containers(uid);
+    const missing = missingContainer(this.object, running);
+    if (missing !== null) return { reason: 'NotRunning', message: `container ${missing} of pod ${name} does not run` };
+    const obstacle = await processes.obstacle(uid);
+    if (obstacle !== null) return obstacle;
+    const containers = running.filter(({ status }) => status === 'running').map(({ id }) => id);
+    await records.write(key, { pod: this.#identity, containers });
+    this.#hold = { key, containers, saved: false };
+    const pauses = await Promise.allSettled(containers.map((id) => processes.pause(id)));
+    const failed = pauses.find((pause) => pause.status === 'rejected');
+    if (failed === undefined) return null;
+    await this.#release();
+    return { reason: 'DumpFailed', message: `it could not be frozen: ${messageOf(failed.reason)}` };
+  }
+
+  async #release(): Promise<void> {
+    const { processes, records } = this.#options;
+    const hold = this.#hold;
+    if (hold === null) return;
+    await Promise.all(hold.containers.map((id) => processes.resume(id)));
+    this.#hold = null;
+    await records.write(hold.key, { pod: this.#identity, containers: [] });
+  }
+}
+
+/** Name of a container that must run for the pod to be saved as a whole, and does not. */
+function missingContainer(pod: KubeObject, running: readonly PodContainer[]): string | null {
+  const spec = pod['spec'] as
+    | {
+        readonly containers?: readonly { readonly name: string }[];
+        readonly initContainers?: readonly { readonly name: string; readonly restartPolicy?: string }[];
+      }
+    | undefined;
+  const sidecars = (spec?.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === 'Always');
+  const runs = new Set(running.filter(({ status }) => status === 'running').map(({ name }) => name));
+  return [...sidecars, ...(spec?.containers ?? [])].find(({ name }) => !runs.has(name))?.name ?? null;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

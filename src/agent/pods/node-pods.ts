@@ -1,0 +1,135 @@
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { PodUid } from '../../domain/ids.ts';
+import type { KubeObject } from '../../kube/transport.ts';
+import type { Clock, Timer } from '../../ports/clock.ts';
+import type { SavablePod, SavablePods } from '../orders/savable-pod.ts';
+import { Turns } from '../turns.ts';
+import { HoldRecords } from './hold-record.ts';
+import { NodePod, type Hold, type NodePodOptions } from './node-pod.ts';
+import type { PodProcesses } from './pod-processes.ts';
+
+/** How soon it is noticed that somebody else ended what stands frozen. */
+const LOOK_EVERY_MS = 2000;
+
+export interface NodePodsOptions {
+  readonly processes: PodProcesses;
+  readonly clock: Clock;
+  /** Saved pods, a folder for each. */
+  readonly folder: string;
+  /** A file in such a folder that exists once the state is whole. */
+  readonly manifestFile: string;
+  readonly maxConcurrentDumps: number;
+  /** The frozen processes of that order are dead. */
+  readonly onKilled: (key: string) => void;
+  readonly onError: (error: unknown) => void;
+}
+
+/** The pods of this node, what stands frozen of them, and the states on its disk. */
+export class NodePods implements SavablePods {
+  readonly #options: NodePodsOptions;
+  readonly #podOptions: NodePodOptions;
+  readonly #records: HoldRecords;
+  readonly #pods = new Map<string, NodePod>(); // uid -> pod
+  readonly #references = new Set<string>();
+  #timer: Timer | null = null;
+
+  constructor(options: NodePodsOptions) {
+    const { processes, maxConcurrentDumps, onKilled } = options;
+    this.#options = options;
+    this.#records = new HoldRecords(options.folder);
+    this.#podOptions = { processes, records: this.#records, disk: new Turns(maxConcurrentDumps), onKilled };
+  }
+
+  /** Finds what an earlier process left frozen. To be called once, before the first pod is made known. */
+  async load(): Promise<void> {
+    for (const key of await this.#records.keys()) {
+      this.#references.add(key);
+      const record = await this.#records.read(key);
+      if (record === null || record.containers.length === 0) continue;
+      const hold = await this.#foundHold(key, record.pod.uid, record.containers);
+      if (hold !== null) this.#pods.set(record.pod.uid, new NodePod({ metadata: record.pod }, this.#podOptions, hold));
+    }
+    this.#lookSoon();
+  }
+
+  /** Ends what was found frozen of pods whose objects are gone: of those that are not among `objects`, which are all. */
+  async endOrphans(objects: readonly KubeObject[]): Promise<void> {
+    const uids = new Set(objects.map(({ metadata }) => metadata.uid));
+    for (const [uid, pod] of this.#pods) {
+      if (uids.has(uid)) continue;
+      this.#pods.delete(uid);
+      await pod.end();
+    }
+  }
+
+  /** A pod of this node was added, changed or removed. */
+  changed(before: KubeObject | null, after: KubeObject | null): void {
+    const { uid = '' } = (after ?? (before as KubeObject)).metadata;
+    let pod = this.#pods.get(uid);
+    if (after === null) {
+      this.#pods.delete(uid);
+    } else if (pod === undefined) {
+      pod = new NodePod(after, this.#podOptions);
+      this.#pods.set(uid, pod);
+    } else {
+      pod.object = after;
+    }
+    if (after === null || after.metadata.deletionTimestamp !== undefined) pod?.end().catch(this.#options.onError);
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+  }
+
+  find(uid: PodUid): SavablePod | undefined {
+    return this.#pods.get(uid);
+  }
+
+  all(): Iterable<SavablePod> {
+    return this.#pods.values();
+  }
+
+  references(): readonly string[] {
+    return [...this.#references];
+  }
+
+  /** Where a state lies, or will. */
+  folderOf(key: string): string {
+    this.#references.add(key);
+    return join(this.#options.folder, key);
+  }
+
+  async forget(reference: string): Promise<void> {
+    // What stands frozen must stay known: a later agent finds it by this record only.
+    for (const pod of this.#pods.values()) if (pod.frozenBy === reference) return;
+    this.#references.delete(reference);
+    await this.#records.remove(reference);
+  }
+
+  /** What of a record is still frozen. A pod that is so in part died between two pauses or two resumes: it goes on. */
+  async #foundHold(key: string, podUid: string, containers: readonly string[]): Promise<Hold | null> {
+    const { processes, folder, manifestFile } = this.#options;
+    const present = await processes.containers(podUid);
+    const paused = present.filter(({ id, status }) => containers.includes(id) && status === 'paused');
+    if (paused.length === 0) return null;
+    if (paused.length < containers.length) {
+      for (const { id } of paused) await processes.resume(id);
+      return null;
+    }
+    const saved = await access(join(folder, key, manifestFile)).then(
+      () => true,
+      () => false,
+    );
+    return { key, containers, saved };
+  }
+
+  #lookSoon(): void {
+    const { clock, onError } = this.#options;
+    this.#timer = clock.setTimer(LOOK_EVERY_MS, () => {
+      Promise.all([...this.#pods.values()].map((pod) => pod.lookAfter()))
+        .catch(onError)
+        .finally(() => this.#lookSoon());
+    });
+  }
+}

@@ -1,0 +1,98 @@
+import { CONDITIONS, type ConditionReason } from '../../domain/condition-reasons.ts';
+import { CHECKPOINTABLE_CONDITION } from '../../domain/labels.ts';
+import { comparePolicies, rulingPolicy } from '../../domain/protection.ts';
+import { conditionOf, type WireCondition } from '../../kube/project/conditions.ts';
+import { namespaceOf } from '../../kube/project/namespace.ts';
+import { podOf } from '../../kube/project/pod.ts';
+import { policyOf } from '../../kube/project/policy.ts';
+import type { KubeObject } from '../../kube/transport.ts';
+import { EVENT_REASONS } from '../../observe/event-reasons.ts';
+import type { EventSink } from '../../ports/cluster-writer.ts';
+import type { Clock, Timer } from '../../ports/clock.ts';
+import type { NodeApi } from '../node-api.ts';
+
+/** A program has mapped what it maps within its first seconds; what it opens later is found one round later. */
+const LOOK_EVERY_MS = 10_000;
+
+/** What stands in the way of saving a running pod. */
+export interface Obstacle {
+  readonly reason: ConditionReason<'Pod', typeof CHECKPOINTABLE_CONDITION, 'False'>;
+  /** Names the remedy where there is one. */
+  readonly message: string;
+}
+
+export interface ObstacleWatchOptions {
+  readonly pods: () => readonly KubeObject[];
+  readonly policies: () => readonly KubeObject[];
+  readonly namespaces: () => readonly KubeObject[];
+  /** Looks at the processes of a pod; null: nothing is in the way. */
+  readonly obstacle: (podUid: string) => Promise<Obstacle | null>;
+  readonly api: NodeApi;
+  readonly events: EventSink;
+  readonly clock: Clock;
+  readonly onError: (error: unknown) => void;
+}
+
+/**
+ * Says of running pods that they cannot be saved, before anybody counts on it: looks at the processes of those that a policy
+ * would protect, and writes the condition that the index reads. Pods without an obstacle are never written to.
+ */
+export class ObstacleWatch {
+  readonly #options: ObstacleWatchOptions;
+  #timer: Timer | null = null;
+  #isStopped = false;
+
+  constructor(options: ObstacleWatchOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    const { clock, onError } = this.#options;
+    this.look()
+      .catch(onError)
+      .finally(() => {
+        if (!this.#isStopped) this.#timer = clock.setTimer(LOOK_EVERY_MS, () => this.start());
+      });
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#timer?.cancel();
+  }
+
+  /** One round over all pods, one after the other. */
+  async look(): Promise<void> {
+    const policies = this.#options.policies().map(policyOf).toSorted(comparePolicies);
+    if (policies.length === 0) return;
+    const labels = new Map(
+      this.#options.namespaces().map((object) => [object.metadata.name, namespaceOf(object).labels]),
+    );
+    for (const object of this.#options.pods()) {
+      if (this.#isStopped) return;
+      const pod = podOf(object);
+      if (pod.phase !== 'Running' || pod.deletionMs !== null) continue;
+      const policy = rulingPolicy(pod, policies, labels.get(pod.namespace) ?? {});
+      if (policy === undefined || policy.preemption.decision === 'Never') continue;
+      await this.#judge(object, await this.#options.obstacle(pod.uid));
+    }
+  }
+
+  async #judge(pod: KubeObject, obstacle: Obstacle | null): Promise<void> {
+    const { api, events } = this.#options;
+    const { conditions } = (pod['status'] ?? {}) as { readonly conditions?: readonly WireCondition[] };
+    const said = conditionOf(conditions, CHECKPOINTABLE_CONDITION);
+    if (obstacle === null) {
+      if (said?.status !== 'False') return;
+      const message = CONDITIONS.Pod[CHECKPOINTABLE_CONDITION].reasons.Checkpointable.meaning;
+      const free = { type: CHECKPOINTABLE_CONDITION, status: 'True', reason: 'Checkpointable', message } as const;
+      await api.patchPod(pod, { conditions: [free] });
+      return;
+    }
+    if (said?.status === 'False' && said.reason === obstacle.reason && said.message === obstacle.message) return;
+    await api.patchPod(pod, { conditions: [{ type: CHECKPOINTABLE_CONDITION, status: 'False', ...obstacle }] });
+    const { namespace = '', name, uid = '' } = pod.metadata;
+    const { type, action } = EVENT_REASONS.NotCheckpointable;
+    const regarding = { kind: 'Pod', namespace, name, uid } as const;
+    events.emit({ regarding, type, action, reason: 'NotCheckpointable', message: obstacle.message });
+  }
+}

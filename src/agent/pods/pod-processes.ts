@@ -1,0 +1,30 @@
+import type { Dump, SaveFailure } from '../orders/savable-pod.ts';
+
+/** One container of a pod as the runtime of the node knows it; its sandbox is none. */
+export interface PodContainer {
+  readonly id: string;
+  readonly name: string;
+  readonly status: 'running' | 'paused' | 'other';
+}
+
+export interface PodIdentity {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+}
+
+/** What can be done to the processes of pods on this node. The runtime does it for real, tests without. */
+export interface PodProcesses {
+  /** Every container of the pod that has one, ended ones included. */
+  containers(podUid: string): Promise<readonly PodContainer[]>;
+  /** What makes them impossible to save; null: nothing that can be seen from outside. */
+  obstacle(podUid: string): Promise<SaveFailure | null>;
+  /** Freezes all processes of a container; a frozen one stays as it is. */
+  pause(id: string): Promise<void>;
+  /** The opposite. */
+  resume(id: string): Promise<void>;
+  /** Ends a container at once, frozen or not; one that is gone is fine. */
+  kill(id: string): Promise<void>;
+  /** Writes the state of a pod whose containers are paused, and reads it back. Rejects with the reason of `stop`. */
+  dump(pod: PodIdentity, key: string, stop: AbortSignal): Promise<Dump>;
+}
