@@ -1,7 +1,7 @@
 import { readFile, readdir, readlink, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RuntimeContainer } from './containers.ts';
-import type { DumpFailure } from './dump-failure.ts';
+import { IO_URING_FAILURE, type DumpFailure } from './dump-failure.ts';
 
 /** Why a container cannot be saved, found out without touching it. */
 export interface Obstacle extends DumpFailure {
@@ -15,6 +15,8 @@ export interface InspectOptions {
   /** Other than /proc in tests. */
   readonly proc?: string;
 }
+
+const IO_URING = 'anon_inode:[io_uring]';
 
 /**
  * What makes a running container impossible to save, as far as that can be seen from outside: criu finds the rest
@@ -41,25 +43,19 @@ function* obstaclesOfSpec({ spec }: RuntimeContainer): Generator<DumpFailure> {
 }
 
 async function obstaclesOfProcesses(pids: readonly number[], proc: string): Promise<readonly DumpFailure[]> {
-  const devices = new Set<string>();
-  let ioUring = false;
+  const used = new Set<string>();
   for (const pid of pids) {
-    for (const path of await mappedFiles(join(proc, String(pid)))) {
-      if (path.startsWith('anon_inode:[io_uring]')) ioUring = true;
-      else if (isDevicePath(path)) devices.add(path.replace(/ \(deleted\)$/, ''));
-    }
-    for (const path of await openDevices(join(proc, String(pid), 'fd'))) devices.add(path);
+    for (const path of await mappedFiles(join(proc, String(pid)))) used.add(path.replace(/ \(deleted\)$/, ''));
+    for (const path of await openDevices(join(proc, String(pid), 'fd'))) used.add(path);
   }
-  const found: DumpFailure[] = [...devices].sort().map((path) => ({
-    reason: 'Device',
-    message: `it uses the device ${path}, whose state criu cannot save; do not protect pods that use devices`,
-  }));
-  if (ioUring) {
-    found.unshift({
-      reason: 'IoUring',
-      message: 'it uses io_uring, which criu cannot save; seccompProfile: RuntimeDefault makes programs do without',
-    });
-  }
+  const found: DumpFailure[] = [...used]
+    .filter(isDevicePath)
+    .sort()
+    .map((path) => ({
+      reason: 'Device',
+      message: `it uses the device ${path}, whose state criu cannot save; do not protect pods that use devices`,
+    }));
+  if (used.has(IO_URING)) found.unshift(IO_URING_FAILURE);
   return found;
 }
 
@@ -70,12 +66,13 @@ async function mappedFiles(processFolder: string): Promise<readonly string[]> {
   return maps === null ? [] : [...maps.matchAll(/^(?:\S+ +){5}(.+)$/gm)].map(([, path]) => path as string);
 }
 
-/** The devices that a process has open, except those that every container has. */
+/** The devices and rings that a process has open, except the devices that every container has. */
 async function openDevices(fdFolder: string): Promise<readonly string[]> {
   const fds = (await readdir(fdFolder).catch(nothingOfTheDead)) ?? [];
   const paths = await Promise.all(
     fds.map(async (fd) => {
       const path = await readlink(join(fdFolder, fd)).catch(nothingOfTheDead);
+      if (path === IO_URING) return path;
       if (path === null || !isDevicePath(path)) return null;
       // A regular file below /dev (a tmpfs in each container) is as good as anywhere else.
       const opened = await stat(join(fdFolder, fd)).catch(nothingOfTheDead);
@@ -90,7 +87,7 @@ function isDevicePath(path: string): boolean {
   return (
     path.startsWith('/dev/') &&
     !/^\/dev\/(?:shm|mqueue|pts)\//.test(path) &&
-    !/^\/dev\/(?:null|zero|full|random|urandom|tty|ptmx|console)(?: \(deleted\))?$/.test(path)
+    !/^\/dev\/(?:null|zero|full|random|urandom|tty|ptmx|console)$/.test(path)
   );
 }
 
