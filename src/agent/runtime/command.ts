@@ -5,6 +5,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export interface CommandOptions {
   /** Aborting kills the command and all that it started, and waits until they are gone. */
   readonly signal?: AbortSignal | undefined;
+  readonly cwd?: string | undefined;
+  /** On top of the environment of this process. */
+  readonly env?: Readonly<Record<string, string>> | undefined;
 }
 
 export interface CommandOutput {
@@ -40,13 +43,14 @@ const MAX_ERROR_BYTES = 64 * 1024;
 const MESSAGE_LINES = 5;
 const MESSAGE_CHARACTERS = 1000;
 
-export const runCommand: RunCommand = async (command, args, { signal } = {}) => {
+export const runCommand: RunCommand = async (command, args, { signal, cwd, env } = {}) => {
   signal?.throwIfAborted();
   // A group of its own: what the command starts (runc starts criu) can be ended with it.
   const child = spawn(command, args, {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, LC_ALL: 'C' },
+    cwd,
+    env: { ...process.env, ...env, LC_ALL: 'C' },
   });
   const stdout = new Tail(MAX_OUTPUT_BYTES);
   const stderr = new Tail(MAX_ERROR_BYTES);

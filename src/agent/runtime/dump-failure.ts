@@ -19,6 +19,11 @@ export interface DumpFailure {
   readonly message: string;
 }
 
+export const IO_URING_FAILURE: DumpFailure = {
+  reason: 'IoUring',
+  message: 'it uses io_uring, which criu cannot save; seccompProfile: RuntimeDefault makes programs do without',
+};
+
 /** What criu 4.2 writes to its log, and what it means for the pod; the first match counts. */
 const KNOWN: readonly { readonly said: RegExp; readonly failure: DumpFailure }[] = [
   {
@@ -49,10 +54,7 @@ const KNOWN: readonly { readonly said: RegExp; readonly failure: DumpFailure }[]
   },
   {
     said: /anon_inode:\[io_uring\]|Can't open \d+'s mapfile link/,
-    failure: {
-      reason: 'IoUring',
-      message: 'it uses io_uring, which criu cannot save; seccompProfile: RuntimeDefault makes programs do without',
-    },
+    failure: IO_URING_FAILURE,
   },
   {
     said: /Can't lookup mount=|Unable to find suitable mount|doesn't have a proper root mount/,
