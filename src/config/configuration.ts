@@ -74,7 +74,12 @@ export interface AgentConfiguration {
   readonly stateDir: string;
   readonly runDir: string;
   readonly kubeletDir: string;
-  readonly runtime: { readonly command: string; readonly root: string; readonly bundles: string };
+  readonly runtime: {
+    readonly command: string;
+    readonly root: string;
+    readonly bundles: string;
+    readonly containerdAddress: string;
+  };
   readonly maxConcurrentDumps: number;
   readonly reserveBytes: number;
   readonly peer: PeerConfiguration | null;

@@ -314,6 +314,10 @@ const agent = z.strictObject({
         '/run/containerd/io.containerd.runtime.v2.task/k8s.io',
         'Folder with one OCI bundle for each container, named by its id.',
       ),
+      containerdAddress: folder(
+        '/run/containerd/containerd.sock',
+        'Socket of containerd, asked (by ctr) which image a container runs; CRI-O tells that by itself.',
+      ),
     })
     .prefault({})
     .meta({ description: 'How containers of pods are run on this node; the defaults are those of containerd.' }),

@@ -1,7 +1,7 @@
 import { crdName } from './crd/definition.ts';
 import { RESOURCES, type ResourceType } from './resources.ts';
 
-/** One thing that `reprieve serve` does to the API server, and so a right it needs. */
+/** One thing that a process of ours does to the API server, and so a right it needs. */
 export interface AccessRight {
   /** Empty for the core group. */
   readonly group: string;
@@ -76,6 +76,28 @@ export function accessRights(names: AccessNames): readonly AccessRight[] {
       own(secrets, ['create'], 'the serving certificate, where we issue it; create cannot be restricted to a name'),
       { ...own(secrets, ['get', 'patch'], 'the serving certificate'), resourceNames: [name] },
     ]),
+  ];
+}
+
+/** Every right `reprieve agent` needs: deploy/rbac-agent.yaml is generated from it, and the agent asks for it at its start. */
+export function agentRights(): readonly AccessRight[] {
+  const { pods, nodes, namespaces, events, reprievePolicies, podCheckpoints, reprieves } = RESOURCES;
+  const { customResourceDefinitions } = RESOURCES;
+  return [
+    cluster(pods, ['get', 'list', 'watch'], 'the pods of its node; the latest version before each write to a pod'),
+    cluster(status(pods), ['patch'], 'the conditions Frozen, Restored and Checkpointable'),
+    cluster(nodes, ['get', 'patch'], 'what its node can do; where to fetch from other nodes'),
+    cluster(podCheckpoints, ['get', 'list', 'watch'], 'orders to its node; what a restored pod continues'),
+    cluster(podCheckpoints, ['patch'], 'its finalizer'),
+    cluster(status(podCheckpoints), ['patch'], 'what came of an order'),
+    cluster(reprieves, ['get'], 'the ticket that a restored pod names'),
+    cluster(reprievePolicies, ['list', 'watch'], 'whose processes to look at beforehand'),
+    cluster(namespaces, ['list', 'watch'], 'namespaceSelector of policies'),
+    cluster(events, ['create', 'patch'], 'telling why a pod cannot be saved'),
+    {
+      ...cluster(customResourceDefinitions, ['get'], 'refusing to start with older ones'),
+      resourceNames: [reprievePolicies, podCheckpoints, reprieves].map(crdName),
+    },
   ];
 }
 

@@ -1,0 +1,181 @@
+import type { NodeName } from '../domain/ids.ts';
+import { KubeClient } from '../kube/client.ts';
+import { EventRecorder } from '../kube/event-recorder.ts';
+import type { ReflectorNotice } from '../kube/reflector.ts';
+import { RESOURCES, type ResourceType } from '../kube/resources.ts';
+import type { KubeObject, KubeTransport } from '../kube/transport.ts';
+import type { Log } from '../observe/log.ts';
+import { sleep, type Clock } from '../ports/clock.ts';
+import { FollowedObjects } from './followed-objects.ts';
+import { NodeApi } from './node-api.ts';
+import { CheckpointOrders } from './orders/checkpoint-orders.ts';
+import { NodePods } from './pods/node-pods.ts';
+import { ObstacleWatch } from './pods/obstacle-watch.ts';
+import type { PodProcesses } from './pods/pod-processes.ts';
+import type { Obstacle } from './pods/obstacle-watch.ts';
+import { compatibilityOf, type NodeFacts } from './probe/node-facts.ts';
+import { NodeRecord, type NodeReport } from './probe/node-record.ts';
+
+/** How often the node is looked at again: packages are updated under a running agent. */
+const PROBE_EVERY_MS = 300_000;
+const PROBE_AGAIN_MS = 5_000;
+
+export interface NodeAgentOptions {
+  readonly nodeName: NodeName;
+  readonly transport: KubeTransport;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly processes: PodProcesses & { obstacleOf(podUid: string): Promise<Obstacle | null> };
+  /** See {@link NodePods}. */
+  readonly checkpointsFolder: string;
+  readonly manifestFile: string;
+  readonly maxConcurrentDumps: number;
+  /** What this node can do, looked at now. */
+  readonly probe: () => Promise<NodeReport>;
+  /** The other half of the agent's work, which starts when the pods of the node are known. */
+  readonly restores: (shared: {
+    readonly pods: FollowedObjects;
+    readonly api: NodeApi;
+    readonly facts: () => NodeFacts | null;
+  }) => RestoreSide;
+}
+
+export interface RestoreSide {
+  podChanged(before: KubeObject | null, after: KubeObject | null): void;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/**
+ * The agent of one node: says what the node can do, carries out its PodCheckpoints, says which pods cannot be saved, and
+ * restores the pods that continue others. It talks to the API server and to the runtime of its node.
+ */
+export class NodeAgent {
+  readonly #options: NodeAgentOptions;
+  readonly #stopped = new AbortController();
+  readonly #pods: FollowedObjects;
+  readonly #checkpoints: FollowedObjects;
+  readonly #policies: FollowedObjects;
+  readonly #namespaces: FollowedObjects;
+  readonly #nodePods: NodePods;
+  readonly #orders: CheckpointOrders;
+  readonly #obstacles: ObstacleWatch;
+  readonly #events: EventRecorder;
+  readonly #record: NodeRecord;
+  readonly #restores: RestoreSide;
+  #facts: NodeFacts | null = null;
+  #running: Promise<unknown> = Promise.resolve();
+
+  constructor(options: NodeAgentOptions) {
+    const { nodeName, transport, clock, processes } = options;
+    this.#options = options;
+    const client = new KubeClient(transport);
+    const api = new NodeApi(transport, clock, this.#stopped.signal);
+    const onError = (error: unknown): void => this.#failed(error);
+    const ownNode = `spec.nodeName=${nodeName}`;
+    this.#pods = this.#follow(RESOURCES.pods, ownNode);
+    this.#checkpoints = this.#follow(RESOURCES.podCheckpoints, ownNode);
+    this.#policies = this.#follow(RESOURCES.reprievePolicies);
+    this.#namespaces = this.#follow(RESOURCES.namespaces);
+    this.#events = new EventRecorder({ client, clock, instance: `agent-${nodeName}` });
+    this.#record = new NodeRecord(client, nodeName);
+    this.#nodePods = new NodePods({
+      processes,
+      clock,
+      folder: options.checkpointsFolder,
+      manifestFile: options.manifestFile,
+      maxConcurrentDumps: options.maxConcurrentDumps,
+      onKilled: (key) => this.#orders.killed(key),
+      onError,
+    });
+    this.#orders = new CheckpointOrders({
+      nodeName,
+      pods: this.#nodePods,
+      api,
+      clock,
+      compatibility: () => (this.#facts === null ? '' : compatibilityOf(this.#facts)),
+    });
+    this.#obstacles = new ObstacleWatch({
+      pods: () => this.#pods.list(),
+      policies: () => this.#policies.list(),
+      namespaces: () => this.#namespaces.list(),
+      obstacle: (podUid) => processes.obstacleOf(podUid),
+      api,
+      events: this.#events,
+      clock,
+      onError,
+    });
+    this.#restores = options.restores({ pods: this.#pods, api, facts: () => this.#facts });
+  }
+
+  /**
+   * Resolves when orders are taken: what a predecessor left frozen goes on or is still wanted, and the node says what it can
+   * do.
+   */
+  async start(): Promise<void> {
+    const { signal } = this.#stopped;
+    await this.#nodePods.load();
+    this.#pods.onChange((before, after) => this.#nodePods.changed(before, after));
+    this.#pods.onChange((before, after) => this.#restores.podChanged(before, after));
+    const followed = [this.#pods, this.#checkpoints, this.#policies, this.#namespaces];
+    this.#running = Promise.all(followed.map((objects) => objects.run(signal)));
+    await Promise.all(followed.map(({ synced }) => synced));
+    await this.#nodePods.endOrphans(this.#pods.list());
+    await this.#probe();
+    if (!(await this.#orders.recover(() => this.#checkpoints.list()))) return;
+    for (const checkpoint of this.#checkpoints.list()) this.#orders.changed(checkpoint);
+    this.#checkpoints.onChange((before, after) => {
+      if (after !== null) this.#orders.changed(after);
+      else this.#orders.removed(before as KubeObject);
+    });
+    await this.#restores.start();
+    this.#obstacles.start();
+    this.#running = Promise.all([this.#running, this.#probeOnAndOn()]);
+  }
+
+  /** Ends without undoing anything: what stands frozen stays so for the next process, or until its deadline. */
+  async stop(): Promise<void> {
+    this.#obstacles.stop();
+    this.#nodePods.stop();
+    this.#orders.stop();
+    await this.#restores.stop();
+    this.#stopped.abort(new Error('the agent stops'));
+    await this.#running.catch(() => undefined);
+  }
+
+  #follow(resource: ResourceType, fieldSelector?: string): FollowedObjects {
+    const { transport, clock, log } = this.#options;
+    const onNotice = (notice: ReflectorNotice): void => log.warn(notice, 'reading the cluster');
+    return new FollowedObjects({ transport, clock, resource, onNotice, ...(fieldSelector && { fieldSelector }) });
+  }
+
+  /** Until the Node object says it: the kubelet may not have registered it yet. */
+  async #probe(): Promise<void> {
+    const { probe, clock, log } = this.#options;
+    const { signal } = this.#stopped;
+    while (!signal.aborted) {
+      const report = await probe();
+      this.#facts = report.facts;
+      try {
+        await this.#record.write(report);
+        log.info({ ...report }, 'the node can save pods, or not');
+        return;
+      } catch (error) {
+        log.warn({ err: error }, 'cannot write to the Node object');
+        await sleep(clock, PROBE_AGAIN_MS, signal).catch(() => undefined);
+      }
+    }
+  }
+
+  async #probeOnAndOn(): Promise<void> {
+    const { signal } = this.#stopped;
+    while (!signal.aborted) {
+      await sleep(this.#options.clock, PROBE_EVERY_MS, signal).catch(() => undefined);
+      if (!signal.aborted) await this.#probe();
+    }
+  }
+
+  #failed(error: unknown): void {
+    if (!this.#stopped.signal.aborted) this.#options.log.error({ err: error }, 'something failed');
+  }
+}

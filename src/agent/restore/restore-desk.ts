@@ -1,0 +1,253 @@
+import type { ConditionOf, RestoreFailure } from '../../domain/condition-reasons.ts';
+import { RESTORED_CONDITION, TICKET_ANNOTATION } from '../../domain/labels.ts';
+import { conditionOf, type WireCondition } from '../../kube/project/conditions.ts';
+import type { KubeObject } from '../../kube/transport.ts';
+import type { Log } from '../../observe/log.ts';
+import { sleep, type Clock } from '../../ports/clock.ts';
+import type { NodeApi } from '../node-api.ts';
+import { Turns } from '../turns.ts';
+import type { Answer, ContainerResult, RestoreRequest } from './protocol.ts';
+
+/** A state that was found, fetched and verified for one pod. */
+export interface StagedState {
+  /** Name of the PodCheckpoint, and the node it was made on: what people are told. */
+  readonly checkpoint: string;
+  readonly madeOn: string;
+  /** Folder of the saved pod on this node. */
+  readonly folder: string;
+  /** How often this node tries, and whether the pod starts cold after that or waits for somebody to look. */
+  readonly attempts: number;
+  readonly onFailure: 'ColdStart' | 'Hold';
+  /** Names of the containers that are in it. */
+  readonly containers: readonly string[];
+}
+
+export interface RestoreRefusal {
+  readonly reason: RestoreFailure;
+  readonly message: string;
+}
+
+export type Staging = { readonly refusal: RestoreRefusal } | { readonly refusal: null; readonly state: StagedState };
+
+/** What the desk has done for it. */
+export interface RestoreHands {
+  /** Finds the state a pod is to continue; may take minutes. Rejects with the reason of `stop` only. */
+  stage(pod: KubeObject, stop: AbortSignal): Promise<Staging>;
+  /** Whether the container that is being created may have that state; null: it may. */
+  refusal(request: RestoreRequest, state: StagedState): Promise<RestoreRefusal | null>;
+  /** Puts its files in place; with the first container also what the pod's containers share. Returns where to restore from. */
+  apply(
+    request: RestoreRequest,
+    state: StagedState,
+    withShared: boolean,
+  ): Promise<{ readonly imagePath: string; readonly workPath: string }>;
+  /** Takes that back: the container may start cold. */
+  clean(request: RestoreRequest, withShared: boolean): Promise<void>;
+  /** Nothing of the pod will be restored any more: removes what was brought here for it. */
+  forget(podUid: string): Promise<void>;
+  /** How the containers of a pod came up so far, as the wrapper has written it down. */
+  results(podUid: string): Promise<ReadonlyMap<string, ContainerResult>>;
+}
+
+export interface RestoreDeskOptions {
+  readonly hands: RestoreHands;
+  readonly pod: (uid: string) => KubeObject | undefined;
+  readonly api: NodeApi;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly onError: (error: unknown) => void;
+}
+
+/** kubelet can hear of a pod before us: for so long a request waits for the pod to be seen here. */
+const UNSEEN_MS = 10_000;
+const LOOK_EVERY_MS = 200;
+
+/** One pod that is to continue a saved one. */
+interface Restoration {
+  readonly podUid: string;
+  readonly ended: AbortController;
+  readonly staging: Promise<Staging>;
+  /** Requests of one pod are answered one after the other: what its containers share is put in place once. */
+  readonly turns: Turns;
+  sharedInPlace: boolean;
+  /** Why one of its containers starts cold; null while all of them may still be restored. */
+  failure: RestoreRefusal | null;
+  reported: boolean;
+}
+
+/**
+ * Answers the OCI runtime wrapper for pods that continue a saved one, and says on the pod how that went:
+ *
+ *     seen ──> staging ──> staged ──> each container: restored | tried again | cold ──> reported
+ *                  └──────> refused: every container starts cold ──────────────────────────┘
+ *
+ * All of it can begin anew at any time: after the death of this process the wrapper asks again, or has written its result.
+ */
+export class RestoreDesk {
+  readonly #options: RestoreDeskOptions;
+  readonly #restorations = new Map<string, Restoration>(); // pod uid ->
+
+  constructor(options: RestoreDeskOptions) {
+    this.#options = options;
+  }
+
+  /** A pod of this node was added, changed or removed. */
+  podChanged(before: KubeObject | null, after: KubeObject | null): void {
+    const uid = (after ?? (before as KubeObject)).metadata.uid as string;
+    const known = this.#restorations.get(uid);
+    if (after === null || after.metadata.deletionTimestamp !== undefined) {
+      if (known === undefined) return;
+      known.ended.abort(new Error('the pod is gone'));
+      this.#restorations.delete(uid);
+      this.#options.hands.forget(uid).catch(this.#options.onError);
+    } else if (known === undefined && isToBeRestored(after)) {
+      this.#begin(after);
+    }
+  }
+
+  /** What the wrapper shall do. Rejects with the reason of `signal` when nobody waits for the answer any more. */
+  async answer(request: RestoreRequest, signal: AbortSignal): Promise<Answer> {
+    const restoration = await this.#restorationOf(request.podUid, signal);
+    if (restoration === undefined) return { kind: 'pass' };
+    const staging = await abortable(restoration.staging, AbortSignal.any([signal, restoration.ended.signal]));
+    if (request.kind === 'sandbox') return { kind: 'pass' };
+    if (staging.refusal !== null) return { kind: 'pass' };
+    const { state } = staging;
+    return restoration.turns.take(() => this.#answerContainer(restoration, request, state), signal);
+  }
+
+  /** A container of a pod has come up, one way or another. */
+  async resultSeen(podUid: string): Promise<void> {
+    const restoration = this.#restorations.get(podUid);
+    const pod = this.#options.pod(podUid);
+    if (restoration === undefined || pod === undefined) return;
+    const staging = await restoration.staging;
+    if (staging.refusal !== null) return;
+    const results = await this.#options.hands.results(podUid);
+    const { containers, checkpoint, madeOn } = staging.state;
+    if (!containers.every((name) => results.has(name))) return;
+    const cold = containers.filter((name) => results.get(name) !== 'restored');
+    if (cold.length === 0) {
+      const message = `continues checkpoint ${checkpoint} from ${madeOn}`;
+      return this.#report(restoration, pod, { type: RESTORED_CONDITION, status: 'True', reason: 'Restored', message });
+    }
+    const { reason, message } = restoration.failure ?? {
+      reason: 'RestoreFailed',
+      message: 'the agent did not answer in time',
+    };
+    const which = cold.length < containers.length ? `${cold.join(', ')} started cold: ` : '';
+    await this.#refuse(restoration, pod, { reason, message: which + message });
+  }
+
+  /** Nothing is staged or answered any more. */
+  stop(): void {
+    for (const { ended } of this.#restorations.values()) ended.abort(new Error('the agent stops'));
+    this.#restorations.clear();
+  }
+
+  #begin(pod: KubeObject): void {
+    const { hands, log, onError } = this.#options;
+    const podUid = pod.metadata.uid as string;
+    const ended = new AbortController();
+    const staging = hands.stage(pod, ended.signal);
+    const restoration: Restoration = {
+      podUid,
+      ended,
+      staging,
+      turns: new Turns(),
+      sharedInPlace: false,
+      failure: null,
+      reported: false,
+    };
+    this.#restorations.set(podUid, restoration);
+    staging
+      .then(async ({ refusal }) => {
+        log.info({ pod: pod.metadata.name, namespace: pod.metadata.namespace, refusal }, 'staged');
+        const results = await hands.results(podUid);
+        restoration.sharedInPlace = [...results.values()].includes('restored');
+        if (refusal !== null) await this.#refuse(restoration, pod, refusal);
+        else await this.resultSeen(podUid); // an earlier process of ours may have died before it said so
+      })
+      .catch((error: unknown) => {
+        if (!ended.signal.aborted) onError(error);
+      });
+  }
+
+  async #restorationOf(podUid: string, signal: AbortSignal): Promise<Restoration | undefined> {
+    const { clock, pod } = this.#options;
+    const untilMs = clock.monotonic() + UNSEEN_MS;
+    while (pod(podUid) === undefined && clock.monotonic() < untilMs) await sleep(clock, LOOK_EVERY_MS, signal);
+    return this.#restorations.get(podUid);
+  }
+
+  async #answerContainer(restoration: Restoration, request: RestoreRequest, state: StagedState): Promise<Answer> {
+    const { hands, log } = this.#options;
+    const { containerName, attempt } = request;
+    // Init containers run anew: Kubernetes demands of them that they can. What they wrote is replaced by what was saved.
+    if (!state.containers.includes(containerName)) return { kind: 'pass' };
+    const withShared = !restoration.sharedInPlace;
+    const cold = async (refusal: RestoreRefusal): Promise<Answer> => {
+      restoration.failure ??= refusal;
+      log.warn({ container: containerName, podUid: restoration.podUid, ...refusal }, 'not restored');
+      if (state.onFailure === 'Hold') return { kind: 'refuse', message: `${refusal.reason}: ${refusal.message}` };
+      await hands.clean(request, withShared);
+      return { kind: 'pass' };
+    };
+    if (attempt >= state.attempts) {
+      return cold({ reason: 'RestoreFailed', message: request.failure ?? `${attempt} attempts failed` });
+    }
+    try {
+      const refusal = await hands.refusal(request, state);
+      if (refusal !== null) return await cold(refusal);
+      const { imagePath, workPath } = await hands.apply(request, state, withShared);
+      return { kind: 'restore', imagePath, workPath };
+    } catch (error) {
+      return cold({ reason: 'RestoreFailed', message: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
+  /** The wrapper has restored a container: what the pod's containers share belongs to it from now on. */
+  restored(podUid: string): void {
+    const restoration = this.#restorations.get(podUid);
+    if (restoration !== undefined) restoration.sharedInPlace = true;
+  }
+
+  #refuse(restoration: Restoration, pod: KubeObject, { reason, message }: RestoreRefusal): Promise<void> {
+    return this.#report(restoration, pod, { type: RESTORED_CONDITION, status: 'False', reason, message });
+  }
+
+  async #report(restoration: Restoration, pod: KubeObject, condition: ConditionOf<'Pod'>): Promise<void> {
+    if (restoration.reported) return;
+    restoration.reported = true;
+    await this.#options.api.patchPod(pod, { conditions: [condition] }, restoration.ended.signal);
+    const { name, namespace } = pod.metadata;
+    this.#options.log.info({ pod: name, namespace, ...condition }, 'restore reported');
+  }
+}
+
+/** It has a ticket, and nobody has said yet how that went. */
+function isToBeRestored(pod: KubeObject): boolean {
+  const { conditions, phase } = (pod['status'] ?? {}) as {
+    readonly conditions?: readonly WireCondition[];
+    readonly phase?: string;
+  };
+  return (
+    Boolean(pod.metadata.annotations?.[TICKET_ANNOTATION]) &&
+    conditionOf(conditions, RESTORED_CONDITION) === undefined &&
+    phase !== 'Succeeded' &&
+    phase !== 'Failed'
+  );
+}
+
+/** The result of `work`, or the reason of `signal` where that comes first. */
+async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  const { promise, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => reject(signal.reason as Error);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
