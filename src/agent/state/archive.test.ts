@@ -114,7 +114,13 @@ print(os.getxattr('${to}/opaque', 'trusted.overlay.opaque'), sorted(os.listxattr
   });
 
   it('do not mind files that change while they are read', async () => {
-    const busy = spawn('sh', ['-c', 'while :; do echo "$$" >> "$1"; rm -f "$2"; : > "$2"; done', 'sh', join(from, 'log'), join(from, 'gone')]);
+    const busy = spawn('sh', [
+      '-c',
+      'while :; do echo "$$" >> "$1"; rm -f "$2"; : > "$2"; done',
+      'sh',
+      join(from, 'log'),
+      join(from, 'gone'),
+    ]);
     try {
       await writeFile(join(from, 'big'), Buffer.alloc(8 * 1024 * 1024, 1));
       for (let round = 0; round < 5; round += 1) await pack(from, join(folder, `${round}.tar`), { run });
@@ -130,7 +136,10 @@ print(os.getxattr('${to}/opaque', 'trusted.overlay.opaque'), sorted(os.listxattr
     { given: 'a fatal error (2)', exitCode: 2, fails: true },
   ])('take tar’s end with $given for what it is', async ({ exitCode, fails }) => {
     const answer: RunCommand = () => Promise.reject(new CommandError('tar', exitCode, `failed (${exitCode})`, ''));
-    const packed = pack(from, file, { run: answer }).then(() => 'packed', () => 'failed');
+    const packed = pack(from, file, { run: answer }).then(
+      () => 'packed',
+      () => 'failed',
+    );
     expect(await packed).toBe(fails ? 'failed' : 'packed');
   });
 
@@ -222,7 +231,13 @@ describe('extract', () => {
   });
 
   it('makes what a hand-made archive says when that is honest', async () => {
-    await writeFile(file, makeArchive([{ name: 'd', type: 'folder' }, { name: 'd/f', content: 'x' }]));
+    await writeFile(
+      file,
+      makeArchive([
+        { name: 'd', type: 'folder' },
+        { name: 'd/f', content: 'x' },
+      ]),
+    );
     await chmod(file, 0o600);
     await extract(file, to, { run });
     expect(await readFile(join(to, 'd/f'), 'utf8')).toBe('x');
