@@ -12,13 +12,13 @@ const MAX_ITEMS = 5_000;
 const IGNORED = /^(?:manifest\.json(?:\.tmp)?|order\.json(?:\.tmp)?|containers\/[^/]+\/work(?:\/|$))/;
 
 const text = z.string().max(1024);
-const items = z.array(z.string().max(4096)).max(MAX_ITEMS);
+const items = z.array(z.string().max(4096)).max(MAX_ITEMS).readonly();
 const count = z.int().nonnegative();
 
 const SECURITY = z.strictObject({
   uid: count,
   gid: count,
-  additionalGids: z.array(count).max(MAX_ITEMS),
+  additionalGids: z.array(count).max(MAX_ITEMS).readonly(),
   capabilities: items,
   noNewPrivileges: z.boolean(),
   apparmorProfile: text,
