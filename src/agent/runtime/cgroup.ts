@@ -36,10 +36,17 @@ export function processesOf(folder: string): number[] {
   ].filter((pid) => pid > 0); // 0 stands for a process of another pid namespace
 }
 
-/** Memory and page cache that the cgroup is charged for; null where nobody counts it. */
+/**
+ * Memory without a file behind it, in swap too: what is lost if nobody writes it down. Page cache is not counted. Null
+ * where nobody counts.
+ */
 export function memoryBytesOf({ path, version }: CgroupFolder): number | null {
-  const [line] = linesOf(join(path, version === 1 ? 'memory.usage_in_bytes' : 'memory.current'));
-  return line === undefined ? null : Number(line);
+  const lines = linesOf(join(path, 'memory.stat'));
+  if (lines.length === 0) return null;
+  const stat = new Map(lines.map((line) => line.split(' ') as [string, string]));
+  const keys = version === 1 ? ['total_rss', 'total_shmem', 'total_swap'] : ['anon', 'shmem'];
+  const [swap = '0'] = version === 1 ? [] : linesOf(join(path, 'memory.swap.current'));
+  return keys.reduce((total, key) => total + Number(stat.get(key) ?? 0), Number(swap));
 }
 
 function linesOf(file: string): string[] {

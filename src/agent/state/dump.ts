@@ -1,0 +1,137 @@
+import { chmod, readdir } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
+import type { RunCommand } from '../runtime/command.ts';
+import type { RuntimeContainer } from '../runtime/containers.ts';
+import { overlayAt, type Mount } from '../runtime/mountinfo.ts';
+import type { Runc } from '../runtime/runc.ts';
+import { securityContextOf } from '../runtime/security-context.ts';
+import { pack } from './archive.ts';
+import type { FileDigest } from './digest.ts';
+import type { SavedPodLayout } from './layout.ts';
+import { listFiles, syncPath, twoAtATime, verify, writeManifest, type Manifest } from './manifest.ts';
+import { PageDigests } from './page-digests.ts';
+import type { StateFolder } from './pod-folders.ts';
+import { together } from './together.ts';
+
+export interface DumpOptions {
+  /** Those of the pod without its sandbox, all frozen. */
+  readonly containers: readonly RuntimeContainer[];
+  readonly layout: SavedPodLayout;
+  readonly runc: Pick<Runc, 'checkpoint'>;
+  readonly run: RunCommand;
+  /** Of this process: where the root filesystems are. */
+  readonly mounts: readonly Mount[];
+  readonly volumes: readonly StateFolder[];
+  /** What the containers share as /dev/shm; null when there is nothing in it. */
+  readonly shm: string | null;
+  /** The pod's own: what is not to be seen on the node. */
+  readonly pod: Manifest['pod'];
+  readonly takenAt: Date;
+  readonly compatibility: string | null;
+  /** Container -> image id with digest, as the pod's status has it. */
+  readonly images: ReadonlyMap<string, string>;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface DumpReport {
+  readonly manifest: Manifest;
+  /** `sha256:<hex>` */
+  readonly manifestDigest: string;
+  /** All files of the manifest. */
+  readonly bytes: number;
+  /** Volumes and shared memory are the pod's, and belong to none. */
+  readonly containers: readonly { readonly name: string; readonly bytes: number }[];
+}
+
+/**
+ * Saves a frozen pod: memory, changed files, volumes. When it resolves, all of it is on the disk and was read back, and the
+ * manifest, written last, says so. When it rejects, or is aborted, nothing of it writes any more; the containers are as
+ * frozen as they were, and what is in the folder is worth nothing.
+ */
+export async function dumpPod(options: DumpOptions): Promise<DumpReport> {
+  const { containers, layout, volumes, shm, run, signal } = options;
+  await layout.create(containers.map(({ name }) => name));
+  const known = new Map<string, FileDigest>(); // path below the folder -> digest
+  await together(signal, [
+    async (signal) => {
+      for (const container of containers) await dumpContainer(container, options, known, signal);
+    },
+    async (signal) => {
+      for (const { name, path } of volumes) await pack(path, layout.volume(name), { run, signal });
+      if (shm !== null) await pack(shm, layout.shm, { run, signal });
+    },
+  ]);
+  const files = await listFiles(layout.folder, known, signal);
+  const manifest: Manifest = {
+    version: 1,
+    pod: options.pod,
+    takenAt: options.takenAt.toISOString(),
+    compatibility: options.compatibility,
+    containers: containers.map(({ name, spec }) => ({
+      name,
+      image: options.images.get(name) ?? '',
+      security: securityContextOf(spec),
+      mounts: (spec.mounts ?? []).map(({ destination }) => destination).sort(),
+    })),
+    volumes: volumes.map(({ name }) => name).sort(),
+    files,
+  };
+  // The disk is busy with the one, the processor with the other.
+  const [refusal] = await Promise.all([verify(layout.folder, manifest, signal), syncFiles(layout.folder, files)]);
+  signal?.throwIfAborted();
+  if (refusal !== null) throw new Error(`what was written is not what is there: ${refusal.message}`);
+  const bytesBelow = (folder: string): number =>
+    sum(files.filter(({ path }) => path.startsWith(`${folder}/`)).map(({ bytes }) => bytes));
+  return {
+    manifest,
+    manifestDigest: await writeManifest(layout.manifest, manifest),
+    bytes: sum(files.map(({ bytes }) => bytes)),
+    containers: containers.map(({ name }) => ({ name, bytes: bytesBelow(`containers/${name}`) })),
+  };
+}
+
+/** Memory and root filesystem at the same time: the processes stand still, so both are of one moment. */
+async function dumpContainer(
+  { id, name, bundle }: RuntimeContainer,
+  { layout, runc, run, mounts }: DumpOptions,
+  known: Map<string, FileDigest>,
+  signal: AbortSignal,
+): Promise<void> {
+  const paths = layout.container(name);
+  const overlay = overlayAt(mounts, join(bundle, 'rootfs'));
+  if (overlay === undefined)
+    throw new Error(`the root filesystem of container ${name} is no overlay that it can write to`);
+  const pages = new PageDigests(paths.images);
+  try {
+    await together(signal, [
+      (signal) => runc.checkpoint(id, { imagePath: paths.images, workPath: paths.work, signal }),
+      (signal) => pack(overlay.upperdir, paths.rootfs, { run, signal }),
+    ]);
+    for (const [file, digest] of await pages.finish()) {
+      known.set(relative(layout.folder, join(paths.images, file)), digest);
+    }
+  } catch (error) {
+    await pages.drop();
+    throw error;
+  }
+  for (const file of await readdir(paths.images)) await chmod(join(paths.images, file), 0o600);
+}
+
+/**
+ * Each file and folder by itself: a sync of the whole file system would also wait for what other pods wrote. Folders up to
+ * the one that holds the saved pod.
+ */
+async function syncFiles(folder: string, files: Manifest['files']): Promise<void> {
+  const paths = files.map(({ path }) => join(folder, path));
+  const largestFirst = [...files.keys()].sort((a, b) => (files[b]?.bytes ?? 0) - (files[a]?.bytes ?? 0));
+  await twoAtATime(largestFirst, (at) => syncPath(paths[at] as string));
+  const folders = new Set<string>([dirname(folder)]);
+  for (const path of paths) {
+    for (let at = dirname(path); at.length >= folder.length; at = dirname(at)) folders.add(at);
+  }
+  for (const path of folders) await syncPath(path);
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}

@@ -1,0 +1,59 @@
+import { statfs } from 'node:fs/promises';
+import { cgroupOf, memoryBytesOf } from '../runtime/cgroup.ts';
+import type { RunCommand } from '../runtime/command.ts';
+
+/** How much a dump may write. */
+export interface SpaceEstimate {
+  /** What the processes hold in memory: criu writes about as much. */
+  readonly memoryBytes: number;
+  /** What they changed on their root filesystems, and what is in their volumes. */
+  readonly fileBytes: number;
+}
+
+export interface SpaceQuestion {
+  /** A process of each container. */
+  readonly pids: readonly number[];
+  /** Upper folders of root filesystems, volumes, shared memory. */
+  readonly folders: readonly string[];
+  readonly run: RunCommand;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export async function estimateSpace({ pids, folders, run, signal }: SpaceQuestion): Promise<SpaceEstimate> {
+  const memory = pids.map((pid) => {
+    const cgroup = cgroupOf(pid, 'memory');
+    return cgroup === null ? 0 : (memoryBytesOf(cgroup) ?? 0);
+  });
+  return { memoryBytes: sum(memory), fileBytes: folders.length === 0 ? 0 : await diskUsage(folders, run, signal) };
+}
+
+/** What is free for root in the file system of a folder. */
+export async function freeBytes(folder: string): Promise<number> {
+  const { bfree, bsize } = await statfs(folder);
+  return bfree * bsize;
+}
+
+/** Null when there is room, and `keepFreeBytes` remain; otherwise a message with the numbers. */
+export function lackOfSpace(
+  { memoryBytes, fileBytes }: SpaceEstimate,
+  { freeBytes, keepFreeBytes }: { readonly freeBytes: number; readonly keepFreeBytes: number },
+): string | null {
+  if (memoryBytes + fileBytes + keepFreeBytes <= freeBytes) return null;
+  const parts = `${mebibytes(memoryBytes)} of memory and ${mebibytes(fileBytes)} of files`;
+  return `the pod has up to ${parts}, and ${mebibytes(freeBytes)} are free, of which ${mebibytes(keepFreeBytes)} are to remain`;
+}
+
+/** Allocated bytes, each file once; of what goes meanwhile nothing is counted, and du then ends with 1. */
+async function diskUsage(folders: readonly string[], run: RunCommand, signal?: AbortSignal): Promise<number> {
+  const args = ['--summarize', '--one-file-system', '--block-size=1', '--', ...folders];
+  const { stdout } = await run('du', args, { signal });
+  return sum(stdout.split('\n').map((line) => Number.parseInt(line, 10) || 0));
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}
+
+function mebibytes(bytes: number): string {
+  return `${Math.ceil(bytes / 1024 ** 2)} MiB`;
+}
