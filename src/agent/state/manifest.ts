@@ -135,6 +135,15 @@ export async function writeManifest(path: string, manifest: Manifest): Promise<s
   return manifestDigest(encoded);
 }
 
+/** The manifest in a text; null where it is none. Whether it can be trusted, its digest tells. */
+export function decodeManifest(encoded: string): Manifest | null {
+  try {
+    return SCHEMA.safeParse(JSON.parse(encoded)).data ?? null;
+  } catch {
+    return null;
+  }
+}
+
 /** The manifest at `path`, or why it cannot be trusted: it is not the one with this digest, or not there. */
 export async function readManifest(
   path: string,

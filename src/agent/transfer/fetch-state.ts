@@ -1,0 +1,144 @@
+import { createWriteStream } from 'node:fs';
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { Agent, request, type Dispatcher } from 'undici';
+import type { PeerConfiguration } from '../../config/configuration.ts';
+import { sleep, type Clock } from '../../ports/clock.ts';
+import type { SavedPodLayout } from '../state/layout.ts';
+import { decodeManifest, manifestDigest, type Manifest } from '../state/manifest.ts';
+
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 10_000;
+const SILENCE_MS = 30_000;
+const MAX_MANIFEST_BYTES = 16 * 1024 * 1024;
+
+export interface FetchStateOptions {
+  /** `host:port` of the agent that holds the state. */
+  readonly peer: string;
+  /** Our own certificate, and the authority of all agents. */
+  readonly tls: PeerConfiguration;
+  /** Where the state is to lie here. */
+  readonly layout: SavedPodLayout;
+  /** What the API server says of it. */
+  readonly manifestDigest: string;
+  /** How long to try while the other does not answer. */
+  readonly patienceMs: number;
+  readonly clock: Clock;
+  readonly stop: AbortSignal;
+}
+
+/** Another state than the one that was verified, or none at all: asking again would not help. */
+export class WrongStateError extends Error {
+  override readonly name = 'WrongStateError';
+}
+
+/**
+ * Brings a saved pod from the agent that holds it, file after file; what has arrived is not asked for again, also after a
+ * break in the middle of a file or of this process. The files are yet to be verified. Rejects with {@link WrongStateError},
+ * with the last error when `patienceMs` have passed without a byte, or with the reason of `stop`.
+ */
+export async function fetchState(options: FetchStateOptions): Promise<void> {
+  const { tls, clock, patienceMs, stop } = options;
+  const [ca, cert, key] = await Promise.all([tls.caFile, tls.certFile, tls.keyFile].map((path) => readFile(path)));
+  const agent = new Agent({
+    connect: { ca, cert, key, timeout: 10_000 } as Agent.Options['connect'] & object,
+    bodyTimeout: SILENCE_MS,
+    headersTimeout: SILENCE_MS,
+    connections: 1,
+  });
+  const progress = { lastMs: clock.monotonic() };
+  try {
+    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
+      try {
+        await fetchAll(options, agent, () => (progress.lastMs = clock.monotonic()));
+        return;
+      } catch (error) {
+        stop.throwIfAborted();
+        if (error instanceof WrongStateError) throw error;
+        if (clock.monotonic() - progress.lastMs >= patienceMs) throw error;
+      }
+      await sleep(clock, pauseMs, stop);
+    }
+  } finally {
+    await agent.destroy();
+  }
+}
+
+async function fetchAll(options: FetchStateOptions, agent: Agent, onBytes: () => void): Promise<void> {
+  const { layout, stop } = options;
+  const { manifest, encoded } = await fetchManifest(options, agent);
+  await mkdir(layout.folder, { recursive: true, mode: 0o700 });
+  for (const file of manifest.files) await fetchFile(options, agent, file, onBytes);
+  stop.throwIfAborted();
+  // Last, as where it was saved: a folder with a manifest is whole.
+  await writeFile(layout.manifest, encoded, { mode: 0o600 });
+}
+
+async function fetchManifest(
+  options: FetchStateOptions,
+  agent: Agent,
+): Promise<{ readonly manifest: Manifest; readonly encoded: string }> {
+  const { statusCode, body } = await get(options, agent, 'manifest.json');
+  if (statusCode === 404) throw new WrongStateError('the node that held the state has it no more');
+  if (statusCode !== 200) throw await refused(statusCode, body);
+  let encoded = '';
+  for await (const chunk of body.setEncoding('utf8')) {
+    encoded += String(chunk);
+    if (encoded.length > MAX_MANIFEST_BYTES) throw new WrongStateError('its manifest is too large');
+  }
+  const manifest = decodeManifest(encoded);
+  if (manifest === null || manifestDigest(encoded) !== options.manifestDigest) {
+    throw new WrongStateError('its manifest is not the one that was verified');
+  }
+  return { manifest, encoded };
+}
+
+async function fetchFile(
+  options: FetchStateOptions,
+  agent: Agent,
+  { path, bytes }: Manifest['files'][number],
+  onBytes: () => void,
+): Promise<void> {
+  const { layout, stop } = options;
+  const target = join(layout.folder, path);
+  const part = `${target}.part`;
+  if ((await sizeOf(target)) === bytes) return;
+  await mkdir(dirname(target), { recursive: true, mode: 0o700 });
+  const have = Math.min((await sizeOf(part)) ?? 0, bytes);
+  if (have < bytes || bytes === 0) {
+    const { statusCode, body } = await get(options, agent, `files/${path}`, have);
+    if (statusCode !== (have > 0 ? 206 : 200)) throw await refused(statusCode, body);
+    body.on('data', onBytes);
+    const file = createWriteStream(part, { flags: have > 0 ? 'r+' : 'w', start: have, mode: 0o600 });
+    await pipeline(body, file, { signal: stop });
+  }
+  if ((await sizeOf(part)) !== bytes) {
+    await rm(part, { force: true });
+    throw new WrongStateError(`${path} has another size than its manifest says`);
+  }
+  await rename(part, target);
+}
+
+function get(
+  { peer, layout, stop }: FetchStateOptions,
+  agent: Agent,
+  name: string,
+  from = 0,
+): Promise<Dispatcher.ResponseData> {
+  const headers = from > 0 ? { range: `bytes=${from}-` } : {};
+  const url = `https://${peer}/v1/states/${layout.reference}/${name}`;
+  return request(url, { dispatcher: agent, headers, signal: stop });
+}
+
+async function refused(status: number, body: Dispatcher.ResponseData['body']): Promise<Error> {
+  await body.dump();
+  return new Error(`the agent that holds the state answered HTTP ${status}`);
+}
+
+async function sizeOf(path: string): Promise<number | null> {
+  return stat(path).then(
+    ({ size }) => size,
+    () => null,
+  );
+}

@@ -1,0 +1,138 @@
+import { createReadStream } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer, type Server } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import type { TLSSocket } from 'node:tls';
+import type { PeerConfiguration } from '../../config/configuration.ts';
+import { clientRefusal } from '../../http/tls-context.ts';
+import { fileTlsSource, type TlsSource } from '../../http/tls-source.ts';
+import { AppError, statusOf } from '../../observe/error-codes.ts';
+import type { Log } from '../../observe/log.ts';
+import type { Clock, Timer } from '../../ports/clock.ts';
+import { SavedPodLayout } from '../state/layout.ts';
+import { decodeManifest, type Manifest } from '../state/manifest.ts';
+
+const TLS_CHECK_MS = 60_000;
+const PATH = /^\/v1\/states\/([a-z0-9._-]+)\/(manifest\.json|files\/[\w./-]+)$/;
+
+export interface PeerServerOptions {
+  readonly peer: PeerConfiguration;
+  readonly stateDir: string;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/**
+ * Gives saved pods to other agents: `GET /v1/states/<reference>/manifest.json` and `…/files/<path>` for each file that the
+ * manifest names, with `Range: bytes=N-`. Memory of pods is in them: nobody gets an answer without a certificate of the
+ * agents' authority and one of the allowed names.
+ */
+export class PeerServer {
+  readonly #options: PeerServerOptions;
+  readonly #source: TlsSource;
+  readonly #server: Server;
+  #tlsText = '';
+  #timer: Timer | null = null;
+
+  private constructor(options: PeerServerOptions, source: TlsSource) {
+    this.#options = options;
+    this.#source = source;
+    this.#server = createServer({ requestCert: true, rejectUnauthorized: false }, (request, response) => {
+      this.#answer(request, response).catch((error: unknown) => {
+        options.log.warn({ err: error, path: request.url }, 'a state could not be given away');
+        response.destroy();
+      });
+    });
+  }
+
+  /** Rejects with an `AppError` where it cannot listen, or the files make no TLS server. */
+  static async start(options: PeerServerOptions): Promise<PeerServer> {
+    const { certFile, keyFile, caFile, address, port } = options.peer;
+    const source = fileTlsSource({ certFile, keyFile }, { clientCaFile: caFile }, () => options.clock.now());
+    const peer = new PeerServer(options, source);
+    await peer.#refresh();
+    await new Promise<void>((resolve, reject) => {
+      peer.#server.once('error', reject).listen({ host: address, port }, () => {
+        peer.#server.off('error', reject);
+        resolve();
+      });
+    }).catch((error: NodeJS.ErrnoException) => {
+      throw new AppError('ListenFailed', { address: `${address}:${port}`, cause: error.message }, error);
+    });
+    peer.#server.on('error', (error) => options.log.error({ err: error }, 'a connection could not be accepted'));
+    peer.#refreshSoon();
+    return peer;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  async close(): Promise<void> {
+    this.#timer?.cancel();
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { peer, stateDir } = this.#options;
+    const clients = { clientCaFile: peer.caFile, allowedClientNames: peer.allowedNames };
+    const refusal = clientRefusal(request.socket as TLSSocket, clients);
+    if (refusal !== null) return end(response, statusOf(refusal));
+    if (request.method !== 'GET') return end(response, 405);
+    const [, reference = '', name = ''] = PATH.exec(request.url ?? '') ?? [];
+    const layout = layoutOf(stateDir, reference);
+    const encoded = layout && (await readFile(layout.manifest, 'utf8').catch(() => null));
+    if (!layout || encoded === null) return end(response, 404);
+    if (name === 'manifest.json') return end(response, 200, encoded);
+    const file = fileIn(decodeManifest(encoded), name.slice('files/'.length));
+    if (file === undefined) return end(response, 404);
+    await sendFile(request, response, join(layout.folder, file.path));
+  }
+
+  async #refresh(): Promise<void> {
+    const { text, options } = await this.#source.current();
+    if (text !== this.#tlsText) this.#server.setSecureContext(options);
+    this.#tlsText = text;
+  }
+
+  #refreshSoon(): void {
+    const { clock, log } = this.#options;
+    this.#timer = clock.setTimer(TLS_CHECK_MS, () => {
+      this.#refresh()
+        .catch((error: unknown) => log.warn({ err: error }, 'no certificate to change to; serving the former one'))
+        .finally(() => this.#refreshSoon());
+    });
+  }
+}
+
+function layoutOf(stateDir: string, reference: string): SavedPodLayout | null {
+  try {
+    return SavedPodLayout.of(stateDir, reference);
+  } catch {
+    return null; // no name of a state
+  }
+}
+
+function fileIn(manifest: Manifest | null, path: string): Manifest['files'][number] | undefined {
+  return manifest?.files.find((file) => file.path === path);
+}
+
+async function sendFile(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
+  const { size } = await stat(path);
+  const from = Number(/^bytes=(\d{1,15})-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
+  if (from > size) return end(response, 416);
+  response.writeHead(from > 0 ? 206 : 200, {
+    'content-type': 'application/octet-stream',
+    'content-length': size - from,
+    ...(from > 0 && { 'content-range': `bytes ${from}-${size - 1}/${size}` }),
+  });
+  await pipeline(createReadStream(path, { start: from, highWaterMark: 1024 * 1024 }), response);
+}
+
+function end(response: ServerResponse, status: number, body = ''): void {
+  response.writeHead(status, { 'content-length': Buffer.byteLength(body) }).end(body);
+}
