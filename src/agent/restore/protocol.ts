@@ -4,7 +4,6 @@
 export interface RestoreRequest {
   readonly kind: 'sandbox' | 'container';
   readonly podUid: string;
-  readonly sandboxId: string;
   /** Empty for a sandbox. */
   readonly containerName: string;
   readonly containerId: string;

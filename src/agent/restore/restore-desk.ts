@@ -5,6 +5,8 @@ import type { KubeObject } from '../../kube/transport.ts';
 import type { Log } from '../../observe/log.ts';
 import { sleep, type Clock } from '../../ports/clock.ts';
 import type { NodeApi } from '../node-api.ts';
+import type { SavedPodLayout } from '../state/layout.ts';
+import type { Manifest } from '../state/manifest.ts';
 import { Turns } from '../turns.ts';
 import type { Answer, ContainerResult, RestoreRequest } from './protocol.ts';
 
@@ -13,13 +15,11 @@ export interface StagedState {
   /** Name of the PodCheckpoint, and the node it was made on: what people are told. */
   readonly checkpoint: string;
   readonly madeOn: string;
-  /** Folder of the saved pod on this node. */
-  readonly folder: string;
+  readonly layout: SavedPodLayout;
+  readonly manifest: Manifest;
   /** How often this node tries, and whether the pod starts cold after that or waits for somebody to look. */
   readonly attempts: number;
   readonly onFailure: 'ColdStart' | 'Hold';
-  /** Names of the containers that are in it. */
-  readonly containers: readonly string[];
 }
 
 export interface RestoreRefusal {
@@ -124,7 +124,8 @@ export class RestoreDesk {
     const staging = await restoration.staging;
     if (staging.refusal !== null) return;
     const results = await this.#options.hands.results(podUid);
-    const { containers, checkpoint, madeOn } = staging.state;
+    const { manifest, checkpoint, madeOn } = staging.state;
+    const containers = manifest.containers.map(({ name }) => name);
     if (!containers.every((name) => results.has(name))) return;
     const cold = containers.filter((name) => results.get(name) !== 'restored');
     if (cold.length === 0) {
@@ -184,7 +185,7 @@ export class RestoreDesk {
     const { hands, log } = this.#options;
     const { containerName, attempt } = request;
     // Init containers run anew: Kubernetes demands of them that they can. What they wrote is replaced by what was saved.
-    if (!state.containers.includes(containerName)) return { kind: 'pass' };
+    if (!state.manifest.containers.some(({ name }) => name === containerName)) return { kind: 'pass' };
     const withShared = !restoration.sharedInPlace;
     const cold = async (refusal: RestoreRefusal): Promise<Answer> => {
       restoration.failure ??= refusal;
