@@ -1,9 +1,9 @@
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { cacheFolder } from './cache.ts';
 import { runCommand } from './command.ts';
 import { withLock } from './lock.ts';
-import { etcdRecipe, kubernetesRecipe, recipeHash, wrapperGoMod, type Recipe } from './recipe.ts';
+import { etcdRecipe, kubeletRecipe, kubernetesRecipe, recipeHash, wrapperGoMod, type Recipe } from './recipe.ts';
 
 /** Paths of the programs of a control plane. */
 export interface Binaries {
@@ -54,9 +54,21 @@ export async function buildBinaries(
   await build(kubernetesRecipe(kubernetesVersion), options);
 }
 
+/** Where the kubelet of that version is, whether built or not. */
+export function kubeletPath(kubernetesVersion = wantedKubernetesVersion()): string {
+  return join(folderOf(kubeletRecipe(kubernetesVersion)), 'kubelet');
+}
+
+/** For real nodes alone; shares its compiled packages with {@link buildBinaries}. */
+export async function buildKubelet(
+  options: BuildOptions,
+  kubernetesVersion = wantedKubernetesVersion(),
+): Promise<void> {
+  await build(kubeletRecipe(kubernetesVersion), options);
+}
+
 function folderOf(recipe: Recipe): string {
-  const cache = process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache');
-  return join(cache, 'reprieve', 'bin', recipe.name);
+  return join(cacheFolder(), 'bin', recipe.name);
 }
 
 /** A folder appears under its final name only when complete, so a build that was cut short leaves nothing to trust. */

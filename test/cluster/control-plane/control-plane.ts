@@ -33,6 +33,9 @@ export interface ControlPlaneOptions {
   readonly controllerManagerFlags?: readonly string[];
 }
 
+/** The user that the API server is towards kubelets, which ask whether it has the role `system:kubelet-api-admin`. */
+export const KUBELET_CLIENT = 'kube-apiserver-kubelet-client';
+
 type Program = 'etcd' | 'apiserver' | 'controller-manager' | 'scheduler';
 
 interface LaunchPlan {
@@ -48,6 +51,10 @@ const serviceAccountTimeoutMs = 60_000;
 
 /** `npm run test:cluster` sets it to a folder that it removes after a run without failures. */
 const runFolderVariable = 'REPRIEVE_CLUSTER_DIR';
+
+export function runFolder(): string {
+  return process.env[runFolderVariable] ?? tmpdir();
+}
 
 /**
  * A real control plane without nodes: etcd, kube-apiserver, kube-controller-manager and kube-scheduler, each a process
@@ -109,12 +116,13 @@ export class ControlPlane implements AsyncDisposable {
 
   /** Folder, ports, certificates and kubeconfigs; no process yet. */
   static async #lay(options: ControlPlaneOptions): Promise<ControlPlane> {
-    const dir = options.dir ?? (await mkdtemp(join(process.env[runFolderVariable] ?? tmpdir(), 'control-plane-')));
+    const dir = options.dir ?? (await mkdtemp(join(runFolder(), 'control-plane-')));
     await mkdir(dir, { recursive: true, mode: 0o700 });
     const [pki, ports] = await Promise.all([Pki.create(join(dir, 'pki')), takePorts()]);
     const names = ['DNS:localhost', 'IP:127.0.0.1', `IP:${clusterAddress}`, 'IP:10.0.0.1'];
-    const [apiServer, admin, scheduler, controllerManager, serviceAccounts] = await Promise.all([
+    const [apiServer, kubeletClient, admin, scheduler, controllerManager, serviceAccounts] = await Promise.all([
       pki.certificate('apiserver', { commonName: 'kube-apiserver' }, names),
+      pki.certificate('kubelet-client', { commonName: KUBELET_CLIENT }),
       pki.certificate('admin', { commonName: 'admin', organization: 'system:masters' }),
       pki.certificate('scheduler', { commonName: 'system:kube-scheduler' }),
       pki.certificate('controller-manager', { commonName: 'system:kube-controller-manager' }),
@@ -126,7 +134,11 @@ export class ControlPlane implements AsyncDisposable {
       controllerManager: await pki.kubeconfig('controller-manager', server, controllerManager),
     };
     const adminAccess = { certificate: admin, kubeconfig: await pki.kubeconfig('admin', server, admin) };
-    return new ControlPlane({ dir, ports, pki, apiServer, serviceAccounts, kubeconfigs }, adminAccess, options);
+    return new ControlPlane(
+      { dir, ports, pki, apiServer, kubeletClient, serviceAccounts, kubeconfigs },
+      adminAccess,
+      options,
+    );
   }
 
   get caPath(): string {

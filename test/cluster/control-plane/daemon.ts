@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { open, readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { lastLines, signalGroup } from './command.ts';
+import { groupLives, lastLines, signalGroup } from './command.ts';
 
 export interface DaemonOptions {
   readonly name: string;
@@ -79,6 +79,8 @@ export class Daemon {
     signalGroup(this.pid, signal);
     const overdue = setTimeout(() => signalGroup(this.pid, 'SIGKILL'), termTimeoutMs);
     await this.#exited;
+    // A launcher, as nsenter, may end before what it launched.
+    while (groupLives(this.pid)) await sleep(probeEveryMs);
     clearTimeout(overdue);
   }
 

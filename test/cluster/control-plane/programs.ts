@@ -10,6 +10,8 @@ export interface Site {
   readonly ports: Ports;
   readonly pki: Pki;
   readonly apiServer: Certificate;
+  /** What the API server shows to kubelets. */
+  readonly kubeletClient: Certificate;
   readonly serviceAccounts: Certificate;
   readonly kubeconfigs: { readonly scheduler: string; readonly controllerManager: string };
 }
@@ -29,7 +31,7 @@ export function etcdFlags({ dir, ports }: Site): string[] {
   ];
 }
 
-export function apiServerFlags({ dir, ports, pki, apiServer, serviceAccounts }: Site): string[] {
+export function apiServerFlags({ dir, ports, pki, apiServer, kubeletClient, serviceAccounts }: Site): string[] {
   return [
     `--etcd-servers=http://127.0.0.1:${ports.etcdClient}`,
     `--advertise-address=${clusterAddress}`,
@@ -39,6 +41,10 @@ export function apiServerFlags({ dir, ports, pki, apiServer, serviceAccounts }: 
     `--tls-cert-file=${apiServer.certPath}`,
     `--tls-private-key-file=${apiServer.keyPath}`,
     `--client-ca-file=${pki.ca.certPath}`,
+    `--kubelet-client-certificate=${kubeletClient.certPath}`,
+    `--kubelet-client-key=${kubeletClient.keyPath}`,
+    `--kubelet-certificate-authority=${pki.ca.certPath}`,
+    '--kubelet-preferred-address-types=InternalIP',
     `--service-account-key-file=${serviceAccounts.certPath}`,
     `--service-account-signing-key-file=${serviceAccounts.keyPath}`,
     '--service-account-issuer=https://localhost',

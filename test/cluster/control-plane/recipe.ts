@@ -19,6 +19,16 @@ export interface Recipe {
 
 /** `version` is a released one, as `1.37.2`. */
 export function kubernetesRecipe(version: string): Recipe {
+  const programs = ['kubectl', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'];
+  return fromKubernetes(`kubernetes-${version}`, version, programs);
+}
+
+/** On its own: who needs no nodes need not wait for it, and the folder of the others stays current. */
+export function kubeletRecipe(version: string): Recipe {
+  return fromKubernetes(`kubelet-${version}`, version, ['kubelet']);
+}
+
+function fromKubernetes(name: string, version: string, programs: readonly string[]): Recipe {
   const [major, minor, patch] = version.split('.');
   if (major !== '1' || minor === undefined || patch === undefined)
     throw new Error(`Kubernetes version ${version}: expected the form 1.MINOR.PATCH`);
@@ -29,9 +39,8 @@ export function kubernetesRecipe(version: string): Recipe {
     gitCommit: 'module',
     gitTreeState: 'clean',
   };
-  const programs = ['kubectl', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'];
   return {
-    name: `kubernetes-${version}`,
+    name,
     module: 'k8s.io/kubernetes',
     version,
     programs: Object.fromEntries(programs.map((program) => [program, `k8s.io/kubernetes/cmd/${program}`])),

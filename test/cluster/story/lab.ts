@@ -1,41 +1,19 @@
-import { readFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { parse } from 'yaml';
-import { ROLE_LABEL } from '../../../src/domain/labels.ts';
-import { HttpTransport } from '../../../src/kube/http-transport.ts';
-import { loadKubeConfig } from '../../../src/kube/kube-config.ts';
-import { RESOURCES } from '../../../src/kube/resources.ts';
 import type { KubeTransport } from '../../../src/kube/transport.ts';
 import { systemClock } from '../../../src/ports/clock.ts';
 import type { NodeFaults } from '../../../src/sim/nodes/simulated-pods.ts';
 import { nodeSpec, type NodeSpec } from '../../../src/sim/nodes/node-spec.ts';
 import { SimulatedNodes } from '../../../src/sim/nodes/simulated-nodes.ts';
 import { WorkLedger } from '../../../src/sim/nodes/work-ledger.ts';
-import { ControlPlane } from '../control-plane/control-plane.ts';
-import { schedulerConfig } from '../control-plane/scheduler-config.ts';
-import { History } from './history.ts';
-import { Replica, REPRIEVE_NAMESPACE, type ConfigurationSections } from './replica.ts';
-import { Service } from './service.ts';
-import { priorityClass } from './workloads.ts';
+import type { ControlPlane } from '../control-plane/control-plane.ts';
+import type { History } from './history.ts';
+import type { ConfigurationSections, Replica } from './replica.ts';
+import { ServedCluster, type ServedClusterOptions } from './served-cluster.ts';
 
-const root = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
-const EXTENDER_PORT = 20443;
-const WEBHOOK_PORT = 20444;
-
-export interface LabOptions {
+export interface LabOptions extends ServedClusterOptions {
   /** Each has 4 CPUs. */
   readonly nodes: number;
-  /** Processes of `reprieve serve`; default 1. */
-  readonly replicas?: number;
-  /** Added to the ReprieveConfiguration of each. */
-  readonly configuration?: ConfigurationSections;
   /** Of the simulated agents. */
   readonly faults?: NodeFaults;
-  /** kube-scheduler preempts by itself when Reprieve does not answer; default false. */
-  readonly preemptIgnorable?: boolean;
-  readonly apiServerFlags?: readonly string[];
-  readonly controllerManagerFlags?: readonly string[];
 }
 
 /** A lease that expires fast enough for a test to wait for it. */
@@ -43,10 +21,7 @@ export const QUICK_LEASE: ConfigurationSections = {
   leaderElection: { leaseDuration: '3s', renewDeadline: '2s', retryPeriod: '500ms' },
 };
 
-/**
- * Real control plane, `reprieve serve` as processes of their own with the rights of deploy/rbac.yaml, simulated nodes. Two
- * Services lead to them: kube-scheduler comes to the pod with the leader's label, the webhook to any.
- */
+/** A real control plane with `reprieve serve`, and simulated nodes. */
 export class Lab implements AsyncDisposable {
   readonly cluster: ControlPlane;
   readonly history: History;
@@ -56,82 +31,43 @@ export class Lab implements AsyncDisposable {
   readonly ledger: WorkLedger;
   /** As the cluster's administrator. */
   readonly transport: KubeTransport;
-  readonly #stops: readonly (() => Promise<void> | void)[];
+  readonly #served: ServedCluster;
 
-  private constructor(
-    parts: Pick<Lab, 'cluster' | 'history' | 'nodes' | 'ledger' | 'replicas' | 'transport'>,
-    stops: readonly (() => Promise<void> | void)[],
-  ) {
-    this.cluster = parts.cluster;
-    this.history = parts.history;
-    this.nodes = parts.nodes;
-    this.ledger = parts.ledger;
-    this.replicas = parts.replicas;
-    this.transport = parts.transport;
-    this.#stops = stops;
+  private constructor(served: ServedCluster, nodes: SimulatedNodes, ledger: WorkLedger) {
+    this.cluster = served.cluster;
+    this.history = served.history;
+    this.replicas = served.replicas;
+    this.transport = served.transport;
+    this.#served = served;
+    this.nodes = nodes;
+    this.ledger = ledger;
   }
 
   static async start(wanted: number | LabOptions): Promise<Lab> {
     const options = typeof wanted === 'number' ? { nodes: wanted } : wanted;
-    const stops: (() => Promise<void> | void)[] = [];
+    const served = await ServedCluster.start(options);
+    const ledger = new WorkLedger();
+    const nodes = new SimulatedNodes({
+      transport: served.transport,
+      clock: systemClock,
+      ledger,
+      nodes: Array.from({ length: options.nodes }, (_, index) => labNode(`node-${index + 1}`)),
+      ...(options.faults && { faults: options.faults }),
+    });
+    const lab = new Lab(served, nodes, ledger);
     try {
-      const cluster = await startControlPlane(options);
-      stops.unshift(() => cluster.stop());
-      const transport = new HttpTransport({ access: await loadKubeConfig({ path: cluster.adminKubeconfigPath }) });
-      stops.unshift(() => transport.close());
-      const { pods, jobs, podCheckpoints, reprieves, leases } = RESOURCES;
-      const history = await History.of(transport, [pods, jobs, podCheckpoints, reprieves, leases]);
-      stops.unshift(() => history.stop());
-
-      const replicas: Replica[] = [];
-      stops.unshift(async () => {
-        await Promise.all(replicas.map((replica) => replica.close()));
-      });
-      for (let index = 0; index < (options.replicas ?? 1); index++) {
-        replicas.push(await Replica.create(cluster, index, options.configuration ?? {}));
-      }
-      const extender = await Service.start(EXTENDER_PORT, () => portsOfLeader(history, replicas));
-      stops.unshift(() => extender.close());
-      // To the followers first: what they know may lag behind the leader's last write.
-      const webhook = await Service.start(WEBHOOK_PORT, () => {
-        const [leader] = portsOfLeader(history, replicas);
-        return replicas.map(({ port }) => port).sort((a, b) => Number(a === leader) - Number(b === leader));
-      });
-      stops.unshift(() => webhook.close());
-      await Promise.all(replicas.map((replica) => replica.start()));
-      await cluster.applyObjects(await webhookConfiguration(cluster));
-
-      const ledger = new WorkLedger();
-      const nodes = new SimulatedNodes({
-        transport,
-        clock: systemClock,
-        ledger,
-        nodes: Array.from({ length: options.nodes }, (_, index) => labNode(`node-${index + 1}`)),
-        ...(options.faults && { faults: options.faults }),
-      });
       await nodes.start();
-      stops.unshift(() => nodes.stop());
-      const lab = new Lab({ cluster, history, nodes, ledger, replicas, transport }, stops);
       await lab.leader();
       return lab;
     } catch (error) {
-      for (const stop of stops) await stop();
+      await lab[Symbol.asyncDispose]();
       throw error;
     }
   }
 
   /** The replica whose pod has the leader's label now; waits for one that runs. */
   async leader(): Promise<Replica> {
-    const { object } = await this.history.until(
-      'Pod',
-      'a leader',
-      ({ metadata: { name } }, version) =>
-        portsOfLeader(this.history, this.replicas).length > 0 &&
-        this.replicas.some((replica) => replica.podName === name && replica.isRunning && isLabelled(version.object)),
-    );
-    const leader = this.replicas.find(({ port }) => portsOfLeader(this.history, this.replicas).includes(port));
-    if (leader === undefined) throw new Error(`${object.metadata.name} has lost the label`);
-    return leader;
+    return this.#served.leader();
   }
 
   /** A node, or one that was removed, with an empty disk. */
@@ -141,76 +77,15 @@ export class Lab implements AsyncDisposable {
 
   /** What the replicas have logged so far. */
   async reprieveLog(): Promise<string> {
-    return (await Promise.all(this.replicas.map((replica) => replica.log()))).join('');
+    return this.#served.reprieveLog();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const stop of this.#stops) await stop();
+    await this.nodes.stop();
+    await this.#served[Symbol.asyncDispose]();
   }
 }
 
 function labNode(name: string): NodeSpec {
   return nodeSpec(name, { allocatable: { cpu: '4', memory: '16Gi', pods: 50 }, coldStartMs: 200 });
-}
-
-async function startControlPlane(options: LabOptions): Promise<ControlPlane> {
-  const { apiServerFlags, controllerManagerFlags, preemptIgnorable = false } = options;
-  const cluster = await ControlPlane.start({
-    schedulerConfig: ({ kubeconfig, pki }) =>
-      schedulerConfig({
-        kubeconfig,
-        extenderUrl: `https://127.0.0.1:${EXTENDER_PORT}/v1`,
-        preemptIgnorable,
-        tls: {
-          caPath: pki.ca.certPath,
-          client: { certPath: join(pki.dir, 'scheduler.crt'), keyPath: join(pki.dir, 'scheduler.key') },
-        },
-      }),
-    ...(apiServerFlags && { apiServerFlags }),
-    ...(controllerManagerFlags && { controllerManagerFlags }),
-  });
-  try {
-    await cluster.applyFiles(
-      ...['crds', 'namespace.yaml', 'runtimeclass.yaml', 'rbac.yaml'].map((path) => join(root, 'deploy', path)),
-    );
-    await cluster.applyObjects(priorityClass('scratch', 5), priorityClass('batch', 10), priorityClass('serving', 1000));
-    await cluster.kubectl('wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s');
-    await cluster.waitForDefaultServiceAccount();
-    return cluster;
-  } catch (error) {
-    await cluster.stop();
-    throw error;
-  }
-}
-
-/** As the Service selects it: by the label, whether the process behind it lives or not. */
-function portsOfLeader(history: History, replicas: readonly Replica[]): number[] {
-  return replicas
-    .filter(({ podName }) => {
-      const last = history.last('Pod', podName, REPRIEVE_NAMESPACE);
-      return last !== undefined && isLabelled(last);
-    })
-    .map(({ port }) => port);
-}
-
-function isLabelled({
-  metadata,
-}: {
-  readonly metadata: { readonly labels?: Readonly<Record<string, string>> };
-}): boolean {
-  return metadata.labels?.[ROLE_LABEL] === 'leader';
-}
-
-/** deploy/webhook.yaml, with an address in place of the Service that a cluster without nodes cannot run. */
-async function webhookConfiguration(cluster: ControlPlane): Promise<object> {
-  const configuration = parse(await readFile(join(root, 'deploy/webhook.yaml'), 'utf8')) as {
-    webhooks: Record<string, unknown>[];
-  };
-  for (const hook of configuration.webhooks) {
-    hook['clientConfig'] = {
-      url: `https://127.0.0.1:${WEBHOOK_PORT}/v1/admit-pod`,
-      caBundle: (await readFile(cluster.caPath)).toString('base64'),
-    };
-  }
-  return configuration;
 }
