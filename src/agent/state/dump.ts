@@ -8,7 +8,7 @@ import { securityContextOf } from '../runtime/security-context.ts';
 import { pack } from './archive.ts';
 import type { FileDigest } from './digest.ts';
 import type { SavedPodLayout } from './layout.ts';
-import { listFiles, syncPath, twoAtATime, verify, writeManifest, type Manifest } from './manifest.ts';
+import { compareListing, listFiles, syncPath, twoAtATime, writeManifest, type Manifest } from './manifest.ts';
 import { PageDigests } from './page-digests.ts';
 import type { StateFolder } from './pod-folders.ts';
 import { together } from './together.ts';
@@ -44,8 +44,8 @@ export interface DumpReport {
 }
 
 /**
- * Saves a frozen pod: memory, changed files, volumes. When it resolves, all of it is on the disk and was read back, and the
- * manifest, written last, says so. When it rejects, or is aborted, nothing of it writes any more; the containers are as
+ * Saves a frozen pod: memory, changed files, volumes. When it resolves, every file was read back, is on the disk, and is in
+ * the manifest, which is written last. When it rejects, or is aborted, nothing of it writes any more; the containers are as
  * frozen as they were, and what is in the folder is worth nothing.
  */
 export async function dumpPod(options: DumpOptions): Promise<DumpReport> {
@@ -76,8 +76,8 @@ export async function dumpPod(options: DumpOptions): Promise<DumpReport> {
     volumes: volumes.map(({ name }) => name).sort(),
     files,
   };
-  // The disk is busy with the one, the processor with the other.
-  const [refusal] = await Promise.all([verify(layout.folder, manifest, signal), syncFiles(layout.folder, files)]);
+  await syncFiles(layout.folder, files);
+  const refusal = await compareListing(layout.folder, manifest);
   signal?.throwIfAborted();
   if (refusal !== null) throw new Error(`what was written is not what is there: ${refusal.message}`);
   const bytesBelow = (folder: string): number =>

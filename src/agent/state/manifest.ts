@@ -89,7 +89,18 @@ export async function listFiles(
 }
 
 /** Reads every file; null when all are what the manifest says, and there is nothing else. */
-export async function verify(folder: string, { files }: Manifest, signal?: AbortSignal): Promise<Refusal | null> {
+export async function verify(folder: string, manifest: Manifest, signal?: AbortSignal): Promise<Refusal | null> {
+  const refusal = await compareListing(folder, manifest);
+  if (refusal !== null) return refusal;
+  const wrong = await twoAtATime(manifest.files, async ({ path, sha256 }) =>
+    (await digestFile(join(folder, path), signal)).sha256 === sha256 ? null : path,
+  );
+  const first = wrong.find((path) => path !== null);
+  return first === undefined ? null : mismatch(`${first} was changed: its digest differs from that of the manifest`);
+}
+
+/** The same as far as names and sizes tell. */
+export async function compareListing(folder: string, { files }: Manifest): Promise<Refusal | null> {
   const found = await walk(folder);
   if (found.odd !== undefined) return mismatch(`${found.odd} is neither a file nor a folder`);
   const there = new Map(found.files.map(({ path, bytes }) => [path, bytes]));
@@ -99,14 +110,8 @@ export async function verify(folder: string, { files }: Manifest, signal?: Abort
   const extra = found.files.find(({ path }) => !listed.has(path));
   if (extra !== undefined) return mismatch(`${extra.path} is not in the manifest`);
   const other = files.find(({ path, bytes }) => there.get(path) !== bytes);
-  if (other !== undefined) {
-    return mismatch(`${other.path} has ${there.get(other.path)} bytes, and the manifest says ${other.bytes}`);
-  }
-  const wrong = await twoAtATime(files, async ({ path, sha256 }) =>
-    (await digestFile(join(folder, path), signal)).sha256 === sha256 ? null : path,
-  );
-  const first = wrong.find((path) => path !== null);
-  return first === undefined ? null : mismatch(`${first} was changed: its digest differs from that of the manifest`);
+  if (other === undefined) return null;
+  return mismatch(`${other.path} has ${there.get(other.path)} bytes, and the manifest says ${other.bytes}`);
 }
 
 /** The only text of a manifest: keys sorted, no spaces. */
