@@ -16,6 +16,15 @@ program
   });
 
 program
+  .command('agent')
+  .description('save and restore the pods of this node; as root')
+  .option('-c, --config <file>', 'ReprieveConfiguration, YAML or JSON; defaults without it')
+  .action(async (options: { config?: string }) => {
+    const { agent } = await import('./agent.ts');
+    process.exitCode = await agent(options);
+  });
+
+program
   .command('demo')
   .description('play a cluster in this process: it is preempted and loses no work')
   .option('--once', 'end after the story', false)

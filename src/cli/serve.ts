@@ -9,10 +9,9 @@ import { ownNamespace } from '../config/namespace.ts';
 import { startServer } from '../http/server.ts';
 import { accessRights } from '../kube/access.ts';
 import { HttpTransport } from '../kube/http-transport.ts';
-import { loadKubeConfig, type ClusterAccess } from '../kube/kube-config.ts';
+import type { ClusterAccess } from '../kube/kube-config.ts';
 import { preflight } from '../kube/preflight.ts';
 import { measureEngine } from '../observe/engine-metrics.ts';
-import { AppError } from '../observe/error-codes.ts';
 import { measureEventLoop } from '../observe/event-loop-delay.ts';
 import { logEngine } from '../observe/engine-log.ts';
 import { measureLeadership } from '../observe/leader-metrics.ts';
@@ -20,6 +19,7 @@ import { createLog } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
 import { measureWatches } from '../observe/watch-metrics.ts';
 import { sleep, systemClock } from '../ports/clock.ts';
+import { clusterAccess, reportFailure, signalled } from './process.ts';
 
 /** How long the hand-over waits for writes under way; a follower must lead within a second of SIGTERM. */
 const LAST_WRITES_MS = 500;
@@ -32,23 +32,13 @@ export async function serve(options: { readonly config?: string }): Promise<numb
     await run(configuration);
     return 0;
   } catch (error) {
-    // What an operator can mend is one clear message; anything else is a defect, and its stack is what we need.
-    process.stderr.write(
-      error instanceof AppError ? `reprieve: ${error.message}\n` : `${String((error as Error).stack)}\n`,
-    );
-    return 1;
+    return reportFailure(error);
   }
 }
 
 async function run(configuration: ReprieveConfiguration): Promise<void> {
   const log = createLog(configuration.log.level);
-  const { kubeconfig, context } = configuration.kubernetes;
-  const access = await loadKubeConfig({
-    ...(kubeconfig !== null && { path: kubeconfig }),
-    ...(context !== null && { context }),
-  }).catch((error: unknown) => {
-    throw new AppError('KubeconfigUnusable', { cause: error instanceof Error ? error.message : String(error) }, error);
-  });
+  const access = await clusterAccess(configuration);
   const namespace = await ownNamespace(configuration.kubernetes.namespace);
   await checkCluster(access, namespace, configuration);
   // Two processes on one host differ by the bytes at the end.
@@ -153,10 +143,4 @@ async function checkCluster(
   } finally {
     await transport.close();
   }
-}
-
-function signalled(): Promise<NodeJS.Signals> {
-  return new Promise((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
-  });
 }

@@ -178,6 +178,12 @@ export const ERROR_CODES = {
       'the serving certificate {file} {problem}; renew it (server.tls.certFile), or set the clock of this machine',
     meaning: 'kube-scheduler and kube-apiserver would refuse it, the latter without a word: the webhook fails open.',
   },
+  RootRequired: {
+    status: null,
+    retryable: false,
+    message: '{command} must run as root: it freezes and saves processes of others',
+    meaning: 'It runs as an ordinary user, or in a container that is not privileged.',
+  },
   ConfigurationUnreadable: {
     status: null,
     retryable: false,

@@ -8,6 +8,7 @@ import {
 } from '../../domain/labels.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { RESOURCES } from '../../kube/resources.ts';
+import type { KubeObject } from '../../kube/transport.ts';
 import { compatibilityOf, type NodeFacts } from './node-facts.ts';
 
 /** What the agent says of its node. */
@@ -18,12 +19,12 @@ export interface NodeReport {
   readonly problem: string | null;
   /** Bytes a second; null before anything was dumped. */
   readonly dumpSpeed: number | null;
-  /** `host:port`; null: this agent gives nothing to others. */
-  readonly peer: string | null;
+  /** Where it gives states to others; null: it does not. */
+  readonly peerPort: number | null;
 }
 
 /** Labels and annotations of the report, for a merge patch: null removes what an earlier report said. */
-export function nodePatch({ facts, problem, dumpSpeed, peer }: NodeReport): object {
+export function nodePatch({ facts, problem, dumpSpeed, peerPort }: NodeReport, address: string | null): object {
   return {
     metadata: {
       labels: {
@@ -33,7 +34,7 @@ export function nodePatch({ facts, problem, dumpSpeed, peer }: NodeReport): obje
       annotations: {
         [COMPATIBILITY_FACTS_ANNOTATION]: facts && JSON.stringify(facts),
         [CHECKPOINT_PROBLEM_ANNOTATION]: problem,
-        [PEER_ANNOTATION]: peer,
+        [PEER_ANNOTATION]: peerPort && address && `${address.includes(':') ? `[${address}]` : address}:${peerPort}`,
         ...(dumpSpeed !== null && { [DUMP_SPEED_ANNOTATION]: String(Math.round(dumpSpeed)) }),
       },
     },
@@ -52,10 +53,19 @@ export class NodeRecord {
   }
 
   async write(report: NodeReport): Promise<void> {
-    const patch = nodePatch(report);
+    const node = await this.#client.get(RESOURCES.nodes, null, this.#nodeName);
+    const patch = nodePatch(report, addressOf(node));
     const text = JSON.stringify(patch);
     if (text === this.#written) return;
     await this.#client.patch(RESOURCES.nodes, null, this.#nodeName, patch, { type: 'merge' });
     this.#written = text;
   }
+}
+
+/** By which other nodes reach it. */
+function addressOf(node: KubeObject): string | null {
+  const { addresses = [] } = (node['status'] ?? {}) as {
+    readonly addresses?: readonly { readonly type: string; readonly address: string }[];
+  };
+  return addresses.find(({ type }) => type === 'InternalIP')?.address ?? null;
 }

@@ -17,10 +17,7 @@ export interface RestoreFacts {
 /** Whether a container may continue as the saved one of the same name: null, or the first thing that is in the way. */
 export function check(manifest: Manifest, spec: OciSpec, facts: RestoreFacts): Refusal | null {
   if (manifest.pod.namespace !== facts.namespace) {
-    return refusal(
-      'NamespaceDiffers',
-      `saved in namespace ${manifest.pod.namespace}, the pod is in ${facts.namespace}`,
-    );
+    return refusal('OwnerDiffers', `saved in namespace ${manifest.pod.namespace}, the pod is in ${facts.namespace}`);
   }
   if (manifest.compatibility !== facts.compatibility) {
     return refusal(

@@ -46,12 +46,18 @@ export class RestoreRequests {
     this.#options = options;
   }
 
-  async start(): Promise<void> {
-    const { onError } = this.#options;
+  /** Makes the folders; what an earlier restore logged goes. */
+  async prepare(): Promise<void> {
+    await rm(this.#path('work'), { recursive: true, force: true });
     await mkdir(this.#options.runDir, { recursive: true, mode: 0o700 });
     for (const folder of ['requests', 'results', 'restored', 'first']) {
       await mkdir(this.#path(folder), { recursive: true, mode: 0o700 });
     }
+  }
+
+  /** Answers what is asked from now on, and what was asked before. After {@link prepare}. */
+  async start(): Promise<void> {
+    const { onError } = this.#options;
     for (const folder of ['requests', 'results']) {
       this.#watchers.push(watch(this.#path(folder), () => this.#look()).on('error', onError));
     }

@@ -69,7 +69,6 @@ interface Restoration {
   readonly staging: Promise<Staging>;
   /** Requests of one pod are answered one after the other: what its containers share is put in place once. */
   readonly turns: Turns;
-  sharedInPlace: boolean;
   /** Why one of its containers starts cold; null while all of them may still be restored. */
   failure: RestoreRefusal | null;
   reported: boolean;
@@ -86,13 +85,21 @@ interface Restoration {
 export class RestoreDesk {
   readonly #options: RestoreDeskOptions;
   readonly #restorations = new Map<string, Restoration>(); // pod uid ->
+  #isStarted = false;
 
   constructor(options: RestoreDeskOptions) {
     this.#options = options;
   }
 
+  /** Begins, with the pods that are on the node now. Nothing is staged before: the node must know what it can do. */
+  start(pods: readonly KubeObject[]): void {
+    this.#isStarted = true;
+    for (const pod of pods) this.podChanged(null, pod);
+  }
+
   /** A pod of this node was added, changed or removed. */
   podChanged(before: KubeObject | null, after: KubeObject | null): void {
+    if (!this.#isStarted) return;
     const uid = (after ?? (before as KubeObject)).metadata.uid as string;
     const known = this.#restorations.get(uid);
     if (after === null || after.metadata.deletionTimestamp !== undefined) {
@@ -156,7 +163,6 @@ export class RestoreDesk {
       ended,
       staging,
       turns: new Turns(),
-      sharedInPlace: false,
       failure: null,
       reported: false,
     };
@@ -164,8 +170,6 @@ export class RestoreDesk {
     staging
       .then(async ({ refusal }) => {
         log.info({ pod: pod.metadata.name, namespace: pod.metadata.namespace, refusal }, 'staged');
-        const results = await hands.results(podUid);
-        restoration.sharedInPlace = [...results.values()].includes('restored');
         if (refusal !== null) await this.#refuse(restoration, pod, refusal);
         else await this.resultSeen(podUid); // an earlier process of ours may have died before it said so
       })
@@ -186,7 +190,8 @@ export class RestoreDesk {
     const { containerName, attempt } = request;
     // Init containers run anew: Kubernetes demands of them that they can. What they wrote is replaced by what was saved.
     if (!state.manifest.containers.some(({ name }) => name === containerName)) return { kind: 'pass' };
-    const withShared = !restoration.sharedInPlace;
+    // What the pod's containers share belongs to the first that runs.
+    const withShared = ![...(await hands.results(restoration.podUid)).values()].includes('restored');
     const cold = async (refusal: RestoreRefusal): Promise<Answer> => {
       restoration.failure ??= refusal;
       log.warn({ container: containerName, podUid: restoration.podUid, ...refusal }, 'not restored');
@@ -205,12 +210,6 @@ export class RestoreDesk {
     } catch (error) {
       return cold({ reason: 'RestoreFailed', message: error instanceof Error ? error.message : String(error) });
     }
-  }
-
-  /** The wrapper has restored a container: what the pod's containers share belongs to it from now on. */
-  restored(podUid: string): void {
-    const restoration = this.#restorations.get(podUid);
-    if (restoration !== undefined) restoration.sharedInPlace = true;
   }
 
   #refuse(restoration: Restoration, pod: KubeObject, { reason, message }: RestoreRefusal): Promise<void> {

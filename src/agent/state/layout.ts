@@ -38,6 +38,9 @@ export function parseReference(reference: string): CheckpointKey {
   return key;
 }
 
+/** Written last: the folder of a saved pod that has it is whole. */
+export const MANIFEST_FILE = 'manifest.json';
+
 /** Where all saved pods of a node are. */
 export function checkpointsFolder(stateDir: string): string {
   return join(stateDir, 'checkpoints');
@@ -57,13 +60,8 @@ export class SavedPodLayout {
     return new SavedPodLayout(stateDir, parseReference(reference));
   }
 
-  /** Whose it is and what is frozen for it. */
-  get order(): string {
-    return join(this.folder, 'order.json');
-  }
-
   get manifest(): string {
-    return join(this.folder, 'manifest.json');
+    return join(this.folder, MANIFEST_FILE);
   }
 
   /** What the containers share through /dev/shm; not there when that was empty. */

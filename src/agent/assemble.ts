@@ -1,0 +1,105 @@
+import { mkdir } from 'node:fs/promises';
+import type { AgentConfiguration } from '../config/configuration.ts';
+import type { NodeName } from '../domain/ids.ts';
+import type { KubeTransport } from '../kube/transport.ts';
+import type { Log } from '../observe/log.ts';
+import type { Clock } from '../ports/clock.ts';
+import { DumpDesk } from './dump-desk.ts';
+import { NodeAgent, type NodeAgentOptions, type RestoreSide } from './node-agent.ts';
+import { RuntimeProcesses } from './pods/runtime-processes.ts';
+import { capabilityOf } from './probe/capability.ts';
+import { compatibilityOf, type NodeFacts } from './probe/node-facts.ts';
+import { FileHands } from './restore/file-hands.ts';
+import { RestoreDesk } from './restore/restore-desk.ts';
+import { RestoreRequests } from './restore/requests.ts';
+import { Stager } from './restore/stager.ts';
+import { runCommand } from './runtime/command.ts';
+import { ContainerIndex } from './runtime/containers.ts';
+import { Runc } from './runtime/runc.ts';
+import { checkpointsFolder, MANIFEST_FILE } from './state/layout.ts';
+import { PeerServer } from './transfer/peer-server.ts';
+
+export interface AssembleOptions {
+  readonly nodeName: NodeName;
+  readonly settings: AgentConfiguration;
+  readonly transport: KubeTransport;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** The agent of the node this process runs on, with the runtime, the disk and the network of that node. */
+export async function assembleAgent(options: AssembleOptions): Promise<NodeAgent> {
+  const { settings, nodeName, transport, clock, log } = options;
+  await mkdir(settings.stateDir, { recursive: true, mode: 0o700 });
+  const { command, root, bundles } = settings.runtime;
+  const run = runCommand;
+  const runc = new Runc({ command, root, run });
+  let facts: NodeFacts | null = null;
+  const compatibility = (): string | null => facts && compatibilityOf(facts);
+  const dumps = new DumpDesk({ settings, runc, run, clock, compatibility });
+  const processes = new RuntimeProcesses({
+    index: new ContainerIndex({ bundles, runc }),
+    runc,
+    dump: (...dump) => dumps.dump(...dump),
+  });
+  return new NodeAgent({
+    nodeName,
+    transport,
+    clock,
+    log,
+    processes,
+    checkpointsFolder: checkpointsFolder(settings.stateDir),
+    manifestFile: MANIFEST_FILE,
+    maxConcurrentDumps: settings.maxConcurrentDumps,
+    probe: async () => {
+      const capability = await capabilityOf(run, command);
+      facts = capability.facts;
+      return { ...capability, dumpSpeed: dumps.bytesPerSecond, peerPort: settings.peer?.port ?? null };
+    },
+    restores: (shared) => restoreSide(options, { ...shared, compatibility }),
+  });
+}
+
+type Shared = Parameters<NodeAgentOptions['restores']>[0] & { readonly compatibility: () => string | null };
+
+function restoreSide(
+  { settings, nodeName, clock, log }: AssembleOptions,
+  { pods, api, facts, compatibility }: Shared,
+): RestoreSide {
+  const { stateDir, runDir, peer } = settings;
+  const onError = (error: unknown): void => log.error({ err: error }, 'restoring');
+  const stager = new Stager({ nodeName, stateDir, api, clock, facts, peer });
+  const requests = new RestoreRequests({
+    runDir,
+    clock,
+    answer: (request, withdrawn) => desk.answer(request, withdrawn),
+    onResult: (podUid) => void desk.resultSeen(podUid).catch(onError),
+    onError,
+  });
+  const hands = new FileHands({
+    settings,
+    stager,
+    results: (podUid) => requests.results(podUid),
+    run: runCommand,
+    compatibility,
+  });
+  const desk = new RestoreDesk({ hands, pod: (uid) => pods.get(uid), api, clock, log, onError });
+  let server: PeerServer | null = null;
+  return {
+    podChanged: (before, after) => desk.podChanged(before, after),
+    async start() {
+      if (peer !== null) server = await PeerServer.start({ peer, stateDir, clock, log });
+      const here = new Set(pods.list().map(({ metadata }) => metadata.uid as string));
+      await requests.prepare();
+      await requests.forgetOthers(here);
+      await stager.forgetOthers(here);
+      desk.start(pods.list());
+      await requests.start();
+    },
+    async stop() {
+      desk.stop();
+      await requests.stop();
+      await server?.close();
+    },
+  };
+}

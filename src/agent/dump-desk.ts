@@ -1,0 +1,86 @@
+import type { AgentConfiguration } from '../config/configuration.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Dump } from './orders/savable-pod.ts';
+import type { PodIdentity } from './pods/pod-processes.ts';
+import type { RunCommand } from './runtime/command.ts';
+import type { RuntimeContainer } from './runtime/containers.ts';
+import { imageOf } from './runtime/image.ts';
+import { overlayAt, readMounts } from './runtime/mountinfo.ts';
+import type { Runc } from './runtime/runc.ts';
+import { dumpPod } from './state/dump.ts';
+import { SavedPodLayout } from './state/layout.ts';
+import { emptyDirs, isEmpty, sharedMemory } from './state/pod-folders.ts';
+import { estimateSpace, freeBytes, lackOfSpace } from './state/space.ts';
+
+/** How much the newest dump counts in the speed that is told; and what is too small to say anything about the disk. */
+const NEWEST_SHARE = 0.3;
+const TELLING_BYTES = 32 * 1024 * 1024;
+
+export interface DumpDeskOptions {
+  readonly settings: Pick<AgentConfiguration, 'stateDir' | 'kubeletDir' | 'reserveBytes' | 'runtime'>;
+  readonly runc: Runc;
+  readonly run: RunCommand;
+  readonly clock: Clock;
+  /** Class of this node; null: not known. */
+  readonly compatibility: () => string | null;
+}
+
+/** Collects what belongs to a pod, sees whether there is room, and has it written to the disk. */
+export class DumpDesk {
+  readonly #options: DumpDeskOptions;
+  #bytesPerSecond: number | null = null;
+
+  constructor(options: DumpDeskOptions) {
+    this.#options = options;
+  }
+
+  /** Of the dumps so far, the newest more than the others; null before the first. */
+  get bytesPerSecond(): number | null {
+    return this.#bytesPerSecond;
+  }
+
+  async dump(pod: PodIdentity, key: string, containers: readonly RuntimeContainer[], stop: AbortSignal): Promise<Dump> {
+    const { runc, run, clock, compatibility, settings } = this.#options;
+    const { stateDir, kubeletDir, runtime } = settings;
+    const startedMs = clock.monotonic();
+    const mounts = await readMounts();
+    const volumes = await emptyDirs(kubeletDir, pod.uid);
+    const shared = containers.map(sharedMemory).find((source) => source !== null) ?? null;
+    const shm = shared === null || (await isEmpty(shared)) ? null : shared;
+    const uppers = containers.flatMap(({ bundle }) => overlayAt(mounts, `${bundle}/rootfs`)?.upperdir ?? []);
+    const estimate = await estimateSpace({
+      pids: containers.map(({ pid }) => pid),
+      folders: [...uppers, ...volumes.map(({ path }) => path), ...(shm === null ? [] : [shm])],
+      run,
+      signal: stop,
+    });
+    const room = { freeBytes: await freeBytes(stateDir), keepFreeBytes: settings.reserveBytes };
+    const lack = lackOfSpace(estimate, room);
+    if (lack !== null) return { failure: { reason: 'NoSpace', message: lack } };
+    const images = await Promise.all(containers.map((one) => imageOf(one, { run, ...runtime })));
+    const report = await dumpPod({
+      containers,
+      layout: SavedPodLayout.of(stateDir, key),
+      runc,
+      run,
+      mounts,
+      volumes,
+      shm,
+      pod,
+      takenAt: new Date(clock.now()),
+      compatibility: compatibility(),
+      images: new Map(containers.map(({ name }, at) => [name, images[at] as string])),
+      signal: stop,
+    });
+    this.#measured(report.bytes, (clock.monotonic() - startedMs) / 1000);
+    const saved = report.containers.map(({ name, bytes }, at) => ({ name, bytes, imageDigest: images[at] as string }));
+    return { failure: null, saved: { containers: saved, bytes: report.bytes, manifestDigest: report.manifestDigest } };
+  }
+
+  #measured(bytes: number, seconds: number): void {
+    if (bytes < TELLING_BYTES || seconds <= 0) return;
+    const speed = bytes / seconds;
+    this.#bytesPerSecond =
+      this.#bytesPerSecond === null ? speed : this.#bytesPerSecond * (1 - NEWEST_SHARE) + speed * NEWEST_SHARE;
+  }
+}

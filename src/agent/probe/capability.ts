@@ -1,0 +1,37 @@
+import type { RunCommand } from '../runtime/command.ts';
+import type { NodeFacts } from './node-facts.ts';
+import { readFacts } from './node-facts.ts';
+
+/** criu before 4.2 fails on sockets of kernels from 6.16 on (criu#2705). */
+const OLDEST_CRIU = 4.2;
+
+/** What a node can do: its facts, and what keeps it from saving pods; null: nothing does. */
+export interface Capability {
+  readonly facts: NodeFacts | null;
+  readonly problem: string | null;
+}
+
+/** Asks the programs that a dump needs. Never rejects: what cannot be asked is the problem. */
+export async function capabilityOf(run: RunCommand, runtimeCommand: string): Promise<Capability> {
+  let facts: NodeFacts;
+  try {
+    facts = await readFacts(run, runtimeCommand);
+  } catch (error) {
+    return { facts: null, problem: messageOf(error) };
+  }
+  if (Number(facts.criu) < OLDEST_CRIU) {
+    return { facts, problem: `criu ${facts.criu} is too old: install ${OLDEST_CRIU} or later` };
+  }
+  try {
+    await run('criu', ['check']);
+    const { stdout } = await run('tar', ['--version']);
+    if (!stdout.includes('GNU tar')) return { facts, problem: 'tar is not GNU tar: install it' };
+  } catch (error) {
+    return { facts, problem: messageOf(error) };
+  }
+  return { facts, problem: null };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

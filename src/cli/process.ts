@@ -1,0 +1,30 @@
+import type { ReprieveConfiguration } from '../config/configuration.ts';
+import { loadKubeConfig, type ClusterAccess } from '../kube/kube-config.ts';
+import { AppError } from '../observe/error-codes.ts';
+
+/** Where the API server is, as the configuration or the environment says. Rejects with `KubeconfigUnusable`. */
+export function clusterAccess({ kubernetes }: ReprieveConfiguration): Promise<ClusterAccess> {
+  const { kubeconfig, context } = kubernetes;
+  return loadKubeConfig({
+    ...(kubeconfig !== null && { path: kubeconfig }),
+    ...(context !== null && { context }),
+  }).catch((error: unknown) => {
+    throw new AppError('KubeconfigUnusable', { cause: error instanceof Error ? error.message : String(error) }, error);
+  });
+}
+
+/** Writes why a command failed, and returns its exit code. */
+export function reportFailure(error: unknown): number {
+  // What an operator can mend is one clear message; anything else is a defect, and its stack is what we need.
+  process.stderr.write(
+    error instanceof AppError ? `reprieve: ${error.message}\n` : `${String((error as Error).stack)}\n`,
+  );
+  return 1;
+}
+
+/** Resolves with the first signal that asks the process to end. */
+export function signalled(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
+  });
+}
