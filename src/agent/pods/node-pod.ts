@@ -76,7 +76,7 @@ export class NodePod implements SavablePod {
    * for whoever deleted it meant it to end in its own way.
    */
   async end(): Promise<void> {
-    if (this.#hold === null) return;
+    if (this.#hold === null || this.#ended.signal.aborted) return;
     const { key, containers, saved } = this.#hold;
     this.#ended.abort(new Error('the pod is being deleted'));
     await this.#turns.take(async () => {

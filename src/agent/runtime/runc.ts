@@ -1,5 +1,5 @@
 import { mkdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { cgroupOf, processesOf } from './cgroup.ts';
 import { CommandError, type RunCommand } from './command.ts';
@@ -102,7 +102,9 @@ export class Runc {
     const found = await this.#find(id);
     if (found === undefined || found.pid === 0) return [];
     const folder = cgroupOf(found.pid, 'freezer');
-    return folder === null ? [] : processesOf(folder.path);
+    // A process that has just died counts as one of the root cgroup, where everybody else is: only the container's own
+    // cgroup will do, which both cgroup drivers name after it.
+    return folder === null || !basename(folder.path).includes(id) ? [] : processesOf(folder.path);
   }
 
   /**
