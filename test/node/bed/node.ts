@@ -1,5 +1,4 @@
-import { chmod, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
-import { readFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { kubeletPath } from '../../cluster/control-plane/binaries.ts';
@@ -274,9 +273,4 @@ function shellCommand(words: readonly string[]): string {
 async function onlyChild(pid: number): Promise<number> {
   const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '');
   return Number(children.trim() || 0);
-}
-
-/** Removes the folder of a node that was stopped. */
-export async function removeFolder(dir: string): Promise<void> {
-  if ((await readdir(dir).catch(() => [])).length > 0) await rm(dir, { recursive: true, force: true });
 }

@@ -18,10 +18,10 @@ export const NODE_TREE: TreeRecipe = {
   name: 'node',
   suite: 'sid',
   packages: [
-    ...['containerd', 'runc', 'criu', 'containernetworking-plugins'],
-    ...['iproute2', 'iptables', 'conntrack', 'mount', 'util-linux', 'kmod', 'procps', 'attr', 'ca-certificates'],
-    ...['busybox-static', 'libstdc++6', 'libatomic1'], // the last two are what Node.js links to
-  ],
+    'containerd runc criu containernetworking-plugins',
+    'iproute2 iptables conntrack mount util-linux kmod procps attr ca-certificates',
+    'busybox-static libstdc++6 libatomic1', // the last two are what Node.js links to
+  ].flatMap((line) => line.split(' ')),
 };
 
 /** Where the tree is, whether made or not. */
