@@ -7,7 +7,8 @@ import { ServedCluster, type ServedClusterOptions } from '../../cluster/story/se
 import { Node, type NodeOptions } from './node.ts';
 import { cgroupOf } from './setting.ts';
 
-export interface NodeBedOptions extends Omit<ServedClusterOptions, 'dir'>, Partial<Pick<NodeOptions, 'stateDiskMiB'>> {
+export interface NodeBedOptions
+  extends Omit<ServedClusterOptions, 'dir'>, Pick<NodeOptions, 'stateDiskMiB' | 'languages'> {
   /** Default 2, the most there can be. */
   readonly nodes?: number;
 }
@@ -57,7 +58,7 @@ export class NodeBed implements AsyncDisposable {
 
   /** Answers when all nodes are Ready and a replica leads. */
   static async start(options: NodeBedOptions = {}): Promise<NodeBed> {
-    const { nodes: count = 2, stateDiskMiB, ...serving } = options;
+    const { nodes: count = 2, stateDiskMiB, languages = false, ...serving } = options;
     const dir = await mkdtemp(join(runFolder(), 'bed-'));
     const served = await ServedCluster.start({
       ...serving,
@@ -77,6 +78,7 @@ export class NodeBed implements AsyncDisposable {
             cluster: bed.cluster,
             dir: join(dir, `node${number}`),
             cgroup: cgroupOf(runFolder()),
+            languages,
             ...(stateDiskMiB !== undefined && { stateDiskMiB }),
           }),
         );

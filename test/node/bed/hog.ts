@@ -10,14 +10,29 @@ export interface HogShape {
   readonly priorityClassName?: string;
   readonly runtimeClassName?: string;
   readonly cpu?: string;
+  /** Default `hog`; the others need a bed with `languages`. */
+  readonly program?: Program;
 }
 
 const PORT = 8080;
 const answerTimeoutMs = 10_000;
 
-/** A pod with the program `hog` (programs/hog.c), which counts in /count, on stdout and on a port. */
+/** Command lines of the folder programs/: memory in MiB, then the port. */
+const PROGRAMS = {
+  hog: ['hog'],
+  python: ['python3', '/programs/count.py'],
+  // The collector is named because the JVM would choose another on a machine with more cores.
+  java: ['java', '-XX:+UseSerialGC', '/programs/Count.java'],
+  node: ['node', '/programs/count.mjs'],
+} as const;
+
+export type Program = keyof typeof PROGRAMS;
+
+/** A pod with the program `hog` (programs/hog.c), which counts in /count, on stdout and on a port; or another that does the same. */
 export function hog(name: string, shape: HogShape = {}): object {
+  const { program = 'hog' } = shape;
   const { node, mebibytes = 16, priorityClassName = 'batch', runtimeClassName, cpu = '100m' } = shape;
+  const memory = `${mebibytes + (program === 'hog' ? 16 : 256)}Mi`;
   return {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -31,10 +46,12 @@ export function hog(name: string, shape: HogShape = {}): object {
       containers: [
         {
           name: 'main',
-          image: IMAGES.testTools,
+          image: program === 'hog' ? IMAGES.testTools : IMAGES.languages,
           imagePullPolicy: 'Never',
-          command: ['hog', String(mebibytes), String(PORT)],
-          resources: { requests: { cpu, memory: `${mebibytes + 16}Mi` } },
+          command: [...PROGRAMS[program], String(mebibytes), String(PORT)],
+          // CRIU has no io_uring: with the default profile Node.js cannot make a ring, and goes without.
+          securityContext: { seccompProfile: { type: 'RuntimeDefault' } },
+          resources: { requests: { cpu, memory } },
         },
       ],
     },
