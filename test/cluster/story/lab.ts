@@ -81,7 +81,7 @@ export class Lab implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.nodes.stop();
+    this.nodes.stop();
     await this.#served[Symbol.asyncDispose]();
   }
 }

@@ -1,15 +1,31 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { KubeTransport } from '../../../src/kube/transport.ts';
+import type { KubeObject, KubeTransport } from '../../../src/kube/transport.ts';
 import { KUBELET_CLIENT, runFolder, type ControlPlane } from '../../cluster/control-plane/control-plane.ts';
-import type { History } from '../../cluster/story/history.ts';
+import { condition, field, type History } from '../../cluster/story/history.ts';
 import { ServedCluster, type ServedClusterOptions } from '../../cluster/story/served-cluster.ts';
 import { Node, type NodeOptions } from './node.ts';
 import { cgroupOf } from './setting.ts';
 
-export interface NodeBedOptions extends Omit<ServedClusterOptions, 'dir'>, Partial<Pick<NodeOptions, 'stateDiskMiB'>> {
+export interface NodeBedOptions
+  extends Omit<ServedClusterOptions, 'dir'>, Pick<NodeOptions, 'stateDiskMiB' | 'languages'> {
   /** Default 2, the most there can be. */
   readonly nodes?: number;
+}
+
+export interface RunningPod {
+  readonly name: string;
+  readonly ip: string;
+  readonly node: Node;
+  /** Ids of the containers, as runc knows them, in the order of the pod's status. */
+  readonly containers: readonly string[];
+  /** Of all its containers. */
+  readonly restarts: number;
+}
+
+interface PodStatus {
+  readonly podIP?: string;
+  readonly containerStatuses?: readonly { readonly containerID?: string; readonly restartCount: number }[];
 }
 
 /**
@@ -18,7 +34,8 @@ export interface NodeBedOptions extends Omit<ServedClusterOptions, 'dir'>, Parti
  *
  * @example
  * await using bed = await NodeBed.start({ nodes: 2 });
- * await bed.cluster.applyObjects(hog('low', { node: 'node1' }));
+ * const { ip, node } = await bed.runPod(hog('low', { node: 'node1' }));
+ * await hogPast(ip, 10);
  */
 export class NodeBed implements AsyncDisposable {
   readonly cluster: ControlPlane;
@@ -41,7 +58,7 @@ export class NodeBed implements AsyncDisposable {
 
   /** Answers when all nodes are Ready and a replica leads. */
   static async start(options: NodeBedOptions = {}): Promise<NodeBed> {
-    const { nodes: count = 2, stateDiskMiB, ...serving } = options;
+    const { nodes: count = 2, stateDiskMiB, languages = false, ...serving } = options;
     const dir = await mkdtemp(join(runFolder(), 'bed-'));
     const served = await ServedCluster.start({
       ...serving,
@@ -61,11 +78,14 @@ export class NodeBed implements AsyncDisposable {
             cluster: bed.cluster,
             dir: join(dir, `node${number}`),
             cgroup: cgroupOf(runFolder()),
+            languages,
             ...(stateDiskMiB !== undefined && { stateDiskMiB }),
           }),
         );
       }
-      await bed.cluster.kubectl('wait', '--for=condition=Ready', 'node', '--all', '--timeout=90s');
+      const names = nodes.map(({ name }) => `node/${name}`);
+      for (const state of ['create', 'condition=Ready'])
+        await bed.cluster.kubectl('wait', `--for=${state}`, ...names, '--timeout=90s');
       await served.leader();
       return bed;
     } catch (error) {
@@ -79,6 +99,36 @@ export class NodeBed implements AsyncDisposable {
     const found = this.nodes.find((node) => node.name === name);
     if (found === undefined) throw new Error(`no node ${name}`);
     return found;
+  }
+
+  /** Creates a pod and waits until it is Ready. */
+  async runPod(pod: object): Promise<RunningPod> {
+    const { name } = (pod as KubeObject).metadata;
+    await this.cluster.applyObjects(pod);
+    await this.history.until('Pod', `${name} Ready`, ({ metadata }) => metadata.name === name && this.#isReady(name));
+    return this.pod(name);
+  }
+
+  /** How a pod runs now. */
+  pod(name: string): RunningPod {
+    const pod = this.history.last('Pod', name);
+    if (pod === undefined) throw new Error(`no pod ${name}`);
+    const status = pod['status'] as PodStatus;
+    const containers = (status.containerStatuses ?? []).map(({ containerID = '' }) =>
+      containerID.replace(/^.*:\/\//, ''),
+    );
+    return {
+      name,
+      ip: status.podIP ?? '',
+      node: this.node(String(field(pod, 'spec', 'nodeName'))),
+      containers,
+      restarts: (status.containerStatuses ?? []).reduce((sum, { restartCount }) => sum + restartCount, 0),
+    };
+  }
+
+  #isReady(name: string): boolean {
+    const pod = this.history.last('Pod', name);
+    return pod !== undefined && condition(pod, 'Ready') === 'True';
   }
 
   /** Ends everything, and removes the folder with its disks and memory images. */

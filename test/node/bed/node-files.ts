@@ -16,7 +16,7 @@ export function nodeAddress(number: number): string {
 
 export const KUBELET_HEALTH_PORT = 10248;
 export const KUBERNETES_FOLDER = '/etc/kubernetes';
-export const CONTAINERD_SOCKET = '/run/containerd/containerd.sock';
+const CONTAINERD_SOCKET = '/run/containerd/containerd.sock';
 
 /** Paths inside the node -> contents, for those that do not depend on the control plane. */
 export function nodeFiles(identity: NodeIdentity): Readonly<Record<string, string>> {

@@ -1,5 +1,4 @@
-import { chmod, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
-import { readFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { kubeletPath } from '../../cluster/control-plane/binaries.ts';
@@ -8,7 +7,7 @@ import type { ControlPlane } from '../../cluster/control-plane/control-plane.ts'
 import { Daemon } from '../../cluster/control-plane/daemon.ts';
 import { answersOk } from '../../cluster/control-plane/probe.ts';
 import { makeCgroup, removeCgroup, thawCgroup } from './cgroups.ts';
-import { imagesPath } from './images.ts';
+import { archivePath, BASIC_IMAGES, LANGUAGE_IMAGES } from './images.ts';
 import { bridgeOf, KUBELET_HEALTH_PORT, KUBERNETES_FOLDER, nodeAddress, nodeFiles } from './node-files.ts';
 import type { NodeIdentity } from './node-files.ts';
 import { exists, NODE_TREE, treePath } from './rootfs.ts';
@@ -23,6 +22,8 @@ export interface NodeOptions {
   readonly cgroup: string;
   /** Makes /var/lib/reprieve a disk of this size; absent: a folder on the disk of {@link dir}. */
   readonly stateDiskMiB?: number;
+  /** Whether it has the image with CPython, a JDK and Node.js. */
+  readonly languages?: boolean;
 }
 
 /** The programs of every node; tests add others under names of their own. */
@@ -67,7 +68,8 @@ export class Node {
       await node.#layOut();
       await node.#boot();
       await node.start('containerd');
-      await node.run('ctr', '--namespace', 'k8s.io', 'images', 'import', '/mnt/images.tar');
+      for (const archive of node.#archives)
+        await node.run('ctr', '--namespace', 'k8s.io', 'images', 'import', `/mnt/${archive.name}.tar`);
       await node.start('kubelet');
       return node;
     } catch (error) {
@@ -154,6 +156,10 @@ export class Node {
     await runCommand('ip', ['link', 'delete', bridgeOf(this.#options.number)]).catch(() => {}); // no pod, no bridge
   }
 
+  get #archives(): readonly (typeof BASIC_IMAGES)[] {
+    return this.#options.languages ? [BASIC_IMAGES, LANGUAGE_IMAGES] : [BASIC_IMAGES];
+  }
+
   get #upper(): string {
     return join(this.#options.dir, 'upper');
   }
@@ -220,6 +226,9 @@ export class Node {
       ['sh', '-c', 'if [ -d "$0" ]; then mkdir -p "$1"; else : > "$1"; fi', from, inRoot(to)],
       ['mount', '--bind', ...options, from, inRoot(to)],
     ];
+    const archives = await Promise.all(
+      this.#archives.map(async (archive) => [archive.name, await archivePath(archive)] as const),
+    );
     return [
       ['mount', '-t', 'overlay', 'overlay', '-o', layers, root],
       ['mount', '-t', 'proc', 'proc', inRoot('proc')],
@@ -229,7 +238,7 @@ export class Node {
       ['mount', '-t', 'tmpfs', 'tmpfs', inRoot('tmp')],
       ...bind(join(dir, 'containerd'), '/var/lib/containerd'), // an overlay cannot hold the upper layers of others
       ...bind(join(dir, 'kubelet'), '/var/lib/kubelet'),
-      ...bind(await imagesPath(), '/mnt/images.tar'),
+      ...archives.flatMap(([name, path]) => bind(path, `/mnt/${name}.tar`)),
       ...bind(kubeletPath(), '/usr/local/bin/kubelet'),
       ...bind(checkout, checkout, '-o', 'ro'),
       ...(await this.#stateDisk(inRoot('/var/lib/reprieve'), stateDiskMiB)),
@@ -274,9 +283,4 @@ function shellCommand(words: readonly string[]): string {
 async function onlyChild(pid: number): Promise<number> {
   const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '');
   return Number(children.trim() || 0);
-}
-
-/** Removes the folder of a node that was stopped. */
-export async function removeFolder(dir: string): Promise<void> {
-  if ((await readdir(dir).catch(() => [])).length > 0) await rm(dir, { recursive: true, force: true });
 }

@@ -18,10 +18,17 @@ export const NODE_TREE: TreeRecipe = {
   name: 'node',
   suite: 'sid',
   packages: [
-    ...['containerd', 'runc', 'criu', 'containernetworking-plugins'],
-    ...['iproute2', 'iptables', 'conntrack', 'mount', 'util-linux', 'kmod', 'procps', 'attr', 'ca-certificates'],
-    ...['busybox-static', 'libstdc++6', 'libatomic1'], // the last two are what Node.js links to
-  ],
+    'containerd runc criu containernetworking-plugins',
+    'iproute2 iptables conntrack mount util-linux kmod procps attr ca-certificates',
+    'busybox-static libstdc++6 libatomic1', // the last two are what Node.js links to
+  ].flatMap((line) => line.split(' ')),
+};
+
+/** What containers run: CPython, a JDK, and the libraries that Node.js links to. */
+export const LANGUAGES_TREE: TreeRecipe = {
+  name: 'languages',
+  suite: 'sid',
+  packages: ['python3-minimal', 'openjdk-25-jdk-headless', 'libstdc++6', 'libatomic1'],
 };
 
 /** Where the tree is, whether made or not. */
@@ -41,6 +48,7 @@ export async function buildTree(recipe: TreeRecipe, { log, signal }: BuildOption
     await rm(building, { recursive: true, force: true });
     try {
       const mirror = await debianMirror();
+      await haveDebootstrap(log);
       log(`making the tree ${recipe.name} from Debian ${recipe.suite} (once; about a minute)`);
       const startedMs = Date.now();
       const include = `--include=${recipe.packages.join(',')}`;
@@ -55,6 +63,18 @@ export async function buildTree(recipe: TreeRecipe, { log, signal }: BuildOption
   });
 }
 
+async function haveDebootstrap(log: BuildOptions['log']): Promise<void> {
+  if (await works('debootstrap', ['--version'])) return;
+  log('installing debootstrap');
+  const install = ['install', '-y', '-qq', '--no-install-recommends', 'debootstrap'];
+  try {
+    await runCommand('apt-get', ['update', '-qq']);
+    await runCommand('apt-get', install);
+  } catch (error) {
+    throw new Error(`"apt-get ${install.join(' ')}" failed: install debootstrap by other means`, { cause: error });
+  }
+}
+
 const SOURCES = ['/etc/apt/sources.list.d/debian.sources', '/etc/apt/sources.list'];
 
 /** The mirror that this machine itself installs from. */
@@ -65,6 +85,14 @@ async function debianMirror(): Promise<string> {
     if (found?.[1] !== undefined) return found[1];
   }
   throw new Error(`no Debian mirror in ${SOURCES.join(' or ')}: name one there, as apt itself needs it`);
+}
+
+/** Whether a command is there and ends well. */
+export async function works(command: string, args: readonly string[]): Promise<boolean> {
+  return runCommand(command, args).then(
+    () => true,
+    () => false,
+  );
 }
 
 export async function exists(path: string): Promise<boolean> {

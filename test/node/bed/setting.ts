@@ -1,11 +1,10 @@
 import { basename } from 'node:path';
 import type { Extension } from '../../cluster/control-plane/in-cluster.ts';
 import { buildKubelet } from '../../cluster/control-plane/binaries.ts';
-import { runCommand } from '../../cluster/control-plane/command.ts';
 import { removeCgroup, thawCgroup } from './cgroups.ts';
-import { buildImages } from './images.ts';
+import { BASIC_IMAGES, buildArchive, LANGUAGE_IMAGES } from './images.ts';
 import { nodeAddress } from './node-files.ts';
-import { buildTree, NODE_TREE } from './rootfs.ts';
+import { buildTree, LANGUAGES_TREE, NODE_TREE, works } from './rootfs.ts';
 
 /** What the nodes use of the machine besides what the control plane does. */
 const needs = [
@@ -27,8 +26,8 @@ export const NODE_SETTING: Extension = {
   missing: missingForNodes,
   build: async (options) => {
     await buildKubelet(options);
-    await buildTree(NODE_TREE, options);
-    await buildImages();
+    for (const tree of [NODE_TREE, LANGUAGES_TREE]) await buildTree(tree, options);
+    for (const archive of [BASIC_IMAGES, LANGUAGE_IMAGES]) await buildArchive(archive);
   },
   surroundings: (runFolder) => ({
     addresses: Array.from({ length: MOST_NODES }, (_, index) => nodeAddress(index + 1)),
@@ -44,18 +43,9 @@ export const NODE_SETTING: Extension = {
 async function missingForNodes(): Promise<string[]> {
   if (process.getuid?.() !== 0) return ['real nodes mount file systems and make cgroups: run as root'];
   const missing: string[] = [];
-  for (const { probe, remedy } of [...needs, DEBOOTSTRAP]) {
+  for (const { probe, remedy } of needs) {
     const [command, ...args] = probe;
     if (!(await works(command, args))) missing.push(`"${probe.join(' ')}" does not work: ${remedy}`);
   }
   return missing;
-}
-
-const DEBOOTSTRAP = { probe: ['debootstrap', '--version'], remedy: 'apt-get install -y debootstrap' } as const;
-
-async function works(command: string, args: readonly string[]): Promise<boolean> {
-  return runCommand(command, args).then(
-    () => true,
-    () => false,
-  );
 }
