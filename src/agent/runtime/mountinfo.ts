@@ -108,6 +108,7 @@ function isFolder(path: string): Promise<boolean> {
 /** The kernel writes space, tab, newline, backslash and a few others as `\ooo`. */
 function unescaped(field: string): string {
   if (!field.includes('\\')) return field;
-  const bytes = field.replaceAll(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
-  return Buffer.from(bytes, 'latin1').toString('utf8');
+  const bytes = Buffer.from(field, 'utf8').toString('latin1'); // escapes stand for bytes, not for letters
+  const octal = (_: string, digits: string): string => String.fromCharCode(Number.parseInt(digits, 8));
+  return Buffer.from(bytes.replaceAll(/\\([0-7]{3})/g, octal), 'latin1').toString('utf8');
 }

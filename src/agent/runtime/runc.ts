@@ -69,8 +69,8 @@ export class Runc {
     return /^\S+ version (\S+)/.exec(stdout)?.[1] ?? stdout.trim();
   }
 
-  async list(signal?: AbortSignal): Promise<readonly ListedContainer[]> {
-    const { stdout } = await this.#on(['list', '-f', 'json'], signal);
+  async list(): Promise<readonly ListedContainer[]> {
+    const { stdout } = await this.#on(['list', '-f', 'json']);
     return LIST.parse(JSON.parse(stdout)) ?? [];
   }
 
@@ -108,20 +108,25 @@ export class Runc {
   }
 
   /**
-   * Dumps the container and leaves it as it is, frozen or running. When aborted, runc and criu are killed and gone
-   * before this rejects. criu thaws what it dumps, so a container that was frozen is frozen again then.
+   * Dumps the container and leaves it as it is, frozen or running. Aborting does not end a dump that has begun: criu works
+   * inside of the processes, and where it was killed in the wrong moment, they died of it (tried with criu 4.2). It is left to
+   * finish, and then this rejects with the signal's reason. Who wants it to end soon kills the container.
    */
   async checkpoint(id: string, { imagePath, workPath, signal }: CheckpointOptions): Promise<void> {
     await Promise.all([imagePath, workPath].map((path) => mkdir(path, { recursive: true, mode: 0o700 })));
-    const before = (await this.#find(id, signal))?.status;
+    const before = (await this.#find(id))?.status;
+    signal?.throwIfAborted();
     try {
       const paths = ['--image-path', imagePath, '--work-path', workPath];
-      await this.#on(['checkpoint', '--leave-running', ...paths, id], signal);
+      await this.#on(['checkpoint', '--leave-running', ...paths, id]);
     } catch (error) {
+      // criu thaws what it dumps; one that was killed by somebody did not freeze it again.
       if (before === 'paused' && (await this.#lives(id))) await this.pause(id);
       if (!(error instanceof CommandError)) throw error;
       const log = await readFile(join(workPath, 'dump.log'), 'utf8').catch(() => '');
       throw new DumpError(dumpFailure(log, error.message), error);
+    } finally {
+      signal?.throwIfAborted();
     }
   }
 
@@ -138,12 +143,12 @@ export class Runc {
     return found !== undefined && found.status !== 'stopped';
   }
 
-  async #find(id: string, signal?: AbortSignal): Promise<ListedContainer | undefined> {
-    return (await this.list(signal)).find((container) => container.id === id);
+  async #find(id: string): Promise<ListedContainer | undefined> {
+    return (await this.list()).find((container) => container.id === id);
   }
 
-  #on(args: readonly string[], signal?: AbortSignal): ReturnType<RunCommand> {
-    return this.#run(this.#command, ['--root', this.#root, ...args], { signal });
+  #on(args: readonly string[]): ReturnType<RunCommand> {
+    return this.#run(this.#command, ['--root', this.#root, ...args]);
   }
 }
 

@@ -1,0 +1,152 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { runCommand, type RunCommand } from '../runtime/command.ts';
+import { readMounts } from '../runtime/mountinfo.ts';
+import { pack } from '../state/archive.ts';
+import { SavedPodLayout } from '../state/layout.ts';
+import { makeManifest } from '../state/make-manifest.ts';
+import { applyPodFolders, applyRootfs, clearRootfs, type RootfsOptions } from './apply.ts';
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'apply-'));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+async function write(path: string, content: string): Promise<void> {
+  await mkdir(join(folder, path, '..'), { recursive: true });
+  await writeFile(join(folder, path), content);
+}
+
+async function read(path: string): Promise<string> {
+  return readFile(join(folder, path), 'utf8');
+}
+
+/** Real overlays, in a mount namespace of their own. */
+describe.skipIf(process.getuid?.() !== 0)('applyRootfs (needs root)', () => {
+  let holder: ChildProcess;
+  let inside: RunCommand;
+  let options: RootfsOptions;
+  const LAYERS = 100;
+
+  beforeEach(async () => {
+    holder = spawn('unshare', ['--mount', 'sh', '-c', 'echo ready; exec sleep 1000']);
+    await once(holder.stdout as NodeJS.ReadableStream, 'data');
+    inside = (command, args, options = {}) => {
+      const at = `--wd=${options.cwd ?? '/'}`;
+      return runCommand('nsenter', [`--target=${holder.pid}`, '--mount', at, '--', command, ...args], {
+        ...options,
+        cwd: undefined,
+      });
+    };
+    const mounts = (): ReturnType<typeof readMounts> => readMounts(`/proc/${holder.pid}/mountinfo`);
+    options = { bundle: join(folder, 'bundle'), run: inside, mounts };
+    await mkdir(join(folder, 'bundle/rootfs'), { recursive: true });
+    await mkdir(join(folder, 'snapshots/top/fs'), { recursive: true });
+    await mkdir(join(folder, 'snapshots/top/work'));
+    for (let layer = 0; layer < LAYERS; layer += 1) await write(`snapshots/${layer}/fs/layer-${layer}`, '');
+    await write('snapshots/0/fs/deleted', 'by the saved container');
+    await write('snapshots/0/fs/changed', 'as in the image');
+    const lower = Array.from({ length: LAYERS }, (_, layer) => `${layer}/fs`).join(':');
+    const top = join(folder, 'snapshots/top');
+    const overlay = `lowerdir=${lower},upperdir=${top}/fs,workdir=${top}/work`;
+    await inside('mount', ['-t', 'overlay', '-o', overlay, 'overlay', join(folder, 'bundle/rootfs')], {
+      cwd: join(folder, 'snapshots'),
+      env: { LIBMOUNT_FORCE_MOUNT2: 'always' },
+    });
+  });
+  afterEach(async () => {
+    holder.kill('SIGKILL');
+    await once(holder, 'exit');
+  });
+
+  /** In the container, as its processes will see it. */
+  async function seen(script: string): Promise<string> {
+    const { stdout } = await inside('sh', ['-c', script], { cwd: join(folder, 'bundle/rootfs') });
+    return stdout;
+  }
+
+  async function saved(): Promise<string> {
+    await seen('rm deleted; echo anew > changed; mkdir d; echo made > d/made');
+    const archive = join(folder, 'rootfs.tar');
+    await pack(join(folder, 'snapshots/top/fs'), archive, { run: runCommand });
+    await clearRootfs(options);
+    return archive;
+  }
+
+  it('gives a new container what the saved one wrote and deleted, over many layers', async () => {
+    const archive = await saved();
+    expect(await seen('cat deleted changed; ls -d d layer-* | wc -l')).toBe(
+      `by the saved containeras in the image${LAYERS}\n`,
+    );
+    await applyRootfs(archive, options);
+    expect(await seen('ls deleted; cat changed d/made; ls -d layer-* | wc -l; echo x > w; cat w; true')).toBe(
+      `anew\nmade\n${LAYERS}\nx\n`,
+    );
+  });
+
+  it('leaves the container as new when the archive is broken', async () => {
+    await writeFile(join(folder, 'broken.tar'), 'this is no archive');
+    await expect(applyRootfs(join(folder, 'broken.tar'), options)).rejects.toThrow('failed (2)');
+    expect(await readdir(join(folder, 'snapshots/top/fs'))).toEqual([]);
+    expect(await seen('cat changed')).toBe('as in the image');
+  });
+
+  it('replaces what an attempt before it left', async () => {
+    const archive = await saved();
+    await seen('echo left > left');
+    await applyRootfs(archive, options);
+    expect(await seen('ls left; cat d/made; true')).toBe('made\n');
+  });
+
+  it('refuses what is no overlay', async () => {
+    await expect(applyRootfs('x', { ...options, bundle: folder })).rejects.toThrow('is no overlay');
+  });
+});
+
+describe('applyPodFolders', () => {
+  async function saved(): Promise<Parameters<typeof applyPodFolders>[0]> {
+    const layout = new SavedPodLayout(join(folder, 'state'), { namespace: 'shop', name: 'cp', uid: 'abc' });
+    await layout.create([]);
+    await write('old/cache/kept', 'in cache');
+    await write('old/shm/shared', 'in shm');
+    await write('new/cache/stale', '');
+    await write('new/extra/stale', '');
+    await mkdir(join(folder, 'new/shm'));
+    await pack(join(folder, 'old/cache'), layout.volume('cache'), { run: runCommand });
+    await pack(join(folder, 'old/shm'), layout.shm, { run: runCommand });
+    const files = [{ path: 'shm.tar', bytes: 1, sha256: '' }];
+    return {
+      layout,
+      manifest: makeManifest({ volumes: ['cache'], files }),
+      volumes: ['cache', 'extra'].map((name) => ({ name, path: join(folder, 'new', name) })),
+      shm: join(folder, 'new/shm'),
+      run: runCommand,
+    };
+  }
+
+  it('fills volumes and shared memory, and nothing else is in them', async () => {
+    await applyPodFolders(await saved());
+    expect(await readdir(join(folder, 'new/cache'))).toEqual(['kept']);
+    expect(await readdir(join(folder, 'new/extra'))).toEqual([]);
+    expect([await read('new/cache/kept'), await read('new/shm/shared')]).toEqual(['in cache', 'in shm']);
+  });
+
+  it('leaves them empty after a failure', async () => {
+    const options = await saved();
+    await writeFile(options.layout.shm, 'this is no archive');
+    await expect(applyPodFolders(options)).rejects.toThrow('tar failed (2)');
+    expect(await readdir(join(folder, 'new/cache'))).toEqual([]);
+  });
+
+  it('touches nothing where the pod lacks what was saved', async () => {
+    const options = await saved();
+    await expect(applyPodFolders({ ...options, volumes: [] })).rejects.toThrow('the pod has no cache, which was saved');
+    await expect(applyPodFolders({ ...options, shm: null })).rejects.toThrow('the pod has no /dev/shm');
+    expect((await stat(join(folder, 'new/cache/stale'))).size).toBe(0);
+  });
+});

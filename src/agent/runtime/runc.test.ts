@@ -1,0 +1,183 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { CommandError, type RunCommand } from './command.ts';
+import { DumpError, Runc, type ContainerStatus } from './runc.ts';
+
+/** A runtime with one container, which behaves as runc 1.3 does. */
+class FakeRunc {
+  status: ContainerStatus | 'gone' = 'running';
+  readonly calls: string[] = [];
+  /** Instead of a dump that succeeds. */
+  onCheckpoint: () => Promise<void> = () => Promise.resolve();
+
+  readonly run: RunCommand = async (_, args) => {
+    const [verb = '', ...rest] = args[0] === '--root' ? args.slice(2) : args;
+    if (verb !== 'list') this.calls.push([verb, ...rest].join(' '));
+    switch (verb) {
+      case 'list': {
+        const { status } = this;
+        const one = [{ id: 'a', pid: 0, status, bundle: '/b/a', owner: 'root' }];
+        return said(status === 'gone' ? 'null' : JSON.stringify(one));
+      }
+      case 'pause':
+        this.#move('running', 'paused');
+        break;
+      case 'resume':
+        this.#move('paused', 'running');
+        break;
+      case 'kill':
+        if (this.status === 'gone' || this.status === 'stopped') throw failed('container not running');
+        this.status = 'stopped';
+        break;
+      case 'checkpoint':
+        await this.onCheckpoint();
+    }
+    return said('runc version 1.3.6+ds1\ncommit: 1.3.6\n');
+  };
+
+  #move(from: ContainerStatus, to: ContainerStatus): void {
+    if (this.status !== from) throw failed(`cannot do that: ${this.status}`);
+    this.status = to;
+  }
+}
+
+function said(stdout: string): { stdout: string; stderr: string } {
+  return { stdout, stderr: '' };
+}
+
+function failed(stderr: string): CommandError {
+  return new CommandError('runc', 1, 'failed (1)', stderr);
+}
+
+let folder: string;
+let fake: FakeRunc;
+let runc: Runc;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'runc-'));
+  fake = new FakeRunc();
+  runc = new Runc({ command: 'runc', root: '/run/r', run: fake.run });
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+describe('Runc', () => {
+  it('says its version', async () => {
+    expect(await runc.version()).toBe('1.3.6+ds1');
+  });
+
+  it('lists containers, and none where runc says null', async () => {
+    expect(await runc.list()).toEqual([{ id: 'a', pid: 0, status: 'running', bundle: '/b/a' }]);
+    fake.status = 'gone';
+    expect(await runc.list()).toEqual([]);
+  });
+
+  it('does nothing to a container that stands still, or runs, as it should', async () => {
+    await runc.resume('a');
+    await runc.pause('a');
+    await runc.pause('a');
+    expect(fake.status).toBe('paused');
+    await runc.resume('a');
+    expect(fake.status).toBe('running');
+  });
+
+  it.each(['stopped', 'gone'] as const)('cannot pause or resume a container that is %s', async (status) => {
+    fake.status = status;
+    await expect(runc.pause('a')).rejects.toThrow('cannot do that');
+    await expect(runc.resume('a')).rejects.toThrow('cannot do that');
+  });
+
+  it('kills, and does not mind that there is nothing left to kill', async () => {
+    await runc.kill('a');
+    await runc.kill('a');
+    fake.status = 'gone';
+    await runc.kill('a');
+    expect(fake.calls).toEqual(['kill a KILL', 'kill a KILL', 'kill a KILL']);
+  });
+
+  it('reports a container that cannot be killed', async () => {
+    runc = new Runc({
+      command: 'runc',
+      root: '/run/r',
+      run: (command, args) => (args.includes('kill') ? Promise.reject(failed('no')) : fake.run(command, args)),
+    });
+    await expect(runc.kill('a')).rejects.toThrow('no');
+  });
+});
+
+describe('Runc.checkpoint', () => {
+  const paths = (): { imagePath: string; workPath: string } => ({
+    imagePath: join(folder, 'images'),
+    workPath: join(folder, 'work'),
+  });
+
+  it('leaves the container running and names absolute folders', async () => {
+    await runc.checkpoint('a', paths());
+    expect(fake.calls).toEqual([
+      `checkpoint --leave-running --image-path ${folder}/images --work-path ${folder}/work a`,
+    ]);
+  });
+
+  it('says what criu said', async () => {
+    fake.onCheckpoint = async () => {
+      await writeFile(
+        join(folder, 'work/dump.log'),
+        '(00.1) Info\n(00.2) Error (criu/files-ext.c:1): Some new trouble\n(00.3) Error (criu/cr-dump.c:2): Dumping FAILED.\n',
+      );
+      throw failed('criu failed: type NOTIFY errno 0');
+    };
+    const error = await runc.checkpoint('a', paths()).catch((error: unknown) => error);
+    expect(error).toBeInstanceOf(DumpError);
+    expect((error as DumpError).failure).toEqual({
+      reason: 'Other',
+      message: 'criu: Some new trouble; Dumping FAILED.',
+    });
+  });
+
+  it('says what runc said when criu did not come that far', async () => {
+    fake.onCheckpoint = () => Promise.reject(failed('criu: no such file'));
+    await expect(runc.checkpoint('a', paths())).rejects.toThrow('runc failed (1): criu: no such file');
+  });
+
+  it.each(['running', 'paused'] as const)(
+    'lets criu finish when it is aborted, and the container is %s as before',
+    async (status) => {
+      fake.status = status;
+      const abort = new AbortController();
+      let finished = false;
+      fake.onCheckpoint = async () => {
+        abort.abort(new Error('no longer wanted'));
+        await sleep(20);
+        finished = true;
+      };
+      await expect(runc.checkpoint('a', { ...paths(), signal: abort.signal })).rejects.toThrow('no longer wanted');
+      expect([finished, fake.status]).toEqual([true, status]);
+    },
+  );
+
+  it('dumps nothing when it is aborted beforehand', async () => {
+    const signal = AbortSignal.abort(new Error('late'));
+    await expect(runc.checkpoint('a', { ...paths(), signal })).rejects.toThrow('late');
+    expect(fake.calls).toEqual([]);
+  });
+
+  it('freezes a container again that stood still, when criu was killed by somebody', async () => {
+    fake.status = 'paused';
+    fake.onCheckpoint = () => {
+      fake.status = 'running';
+      return Promise.reject(failed('signal: killed'));
+    };
+    await expect(runc.checkpoint('a', paths())).rejects.toThrow('signal: killed');
+    expect(fake.status).toBe('paused');
+  });
+
+  it('does not mind that the container ended meanwhile', async () => {
+    fake.status = 'paused';
+    fake.onCheckpoint = () => {
+      fake.status = 'gone';
+      return Promise.reject(failed('no process'));
+    };
+    await expect(runc.checkpoint('a', paths())).rejects.toThrow('no process');
+  });
+});

@@ -1,0 +1,56 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { ContainerIdentity } from '../runtime/containers.ts';
+import { emptyDirs, isEmpty, sharedMemory } from './pod-folders.ts';
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'kubelet-'));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+describe('emptyDirs', () => {
+  it('lists them by name, and none of another kind', async () => {
+    const volumes = join(folder, 'pods/u1/volumes');
+    for (const name of ['kubernetes.io~empty-dir/b', 'kubernetes.io~empty-dir/a', 'kubernetes.io~secret/s']) {
+      await mkdir(join(volumes, name), { recursive: true });
+    }
+    expect(await emptyDirs(folder, 'u1')).toEqual([
+      { name: 'a', path: join(volumes, 'kubernetes.io~empty-dir/a') },
+      { name: 'b', path: join(volumes, 'kubernetes.io~empty-dir/b') },
+    ]);
+    expect(await emptyDirs(folder, 'u2')).toEqual([]);
+  });
+});
+
+describe('sharedMemory', () => {
+  function mounted(source: string | null): string | null {
+    const mounts = source === null ? [] : [{ destination: '/dev/shm', source }];
+    return sharedMemory({ sandboxId: 'sb1', spec: { mounts } } as unknown as ContainerIdentity);
+  }
+
+  it.each([
+    ['containerd', '/run/containerd/io.containerd.grpc.v1.cri/sandboxes/sb1/shm'],
+    ['CRI-O', '/run/containers/storage/overlay-containers/sb1/userdata/shm'],
+  ])('is the sandbox’s under %s', (_, source) => {
+    expect(mounted(source)).toBe(source);
+  });
+
+  it.each([
+    ['that of the node (hostIPC)', '/dev/shm'],
+    ['another sandbox’s', '/run/sandboxes/sb2/shm'],
+    ['a folder of the node', '/srv/shm'],
+    ['a volume', '/var/lib/kubelet/pods/u1/volumes/kubernetes.io~empty-dir/m'],
+    ['nothing', null],
+  ])('is not %s', (_, source) => {
+    expect(mounted(source)).toBeNull();
+  });
+});
+
+it('knows an empty folder', async () => {
+  expect(await isEmpty(folder)).toBe(true);
+  await writeFile(join(folder, 'f'), '');
+  expect(await isEmpty(folder)).toBe(false);
+});

@@ -1,0 +1,32 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { runCommand } from '../runtime/command.ts';
+import { estimateSpace, freeBytes, lackOfSpace } from './space.ts';
+
+const MIB = 1024 ** 2;
+
+it('counts what is in the folders', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'space-'));
+  await mkdir(join(folder, '-b'));
+  await writeFile(join(folder, '-b/f'), Buffer.alloc(3 * MIB, 1));
+  await writeFile(join(folder, 'g'), Buffer.alloc(MIB, 1));
+  const { fileBytes, memoryBytes } = await estimateSpace({ pids: [], folders: [folder], run: runCommand });
+  await rm(folder, { recursive: true });
+  expect(memoryBytes).toBe(0);
+  expect(fileBytes).toBeGreaterThanOrEqual(4 * MIB);
+  expect(fileBytes).toBeLessThan(5 * MIB);
+});
+
+it('knows what is free', async () => {
+  expect(await freeBytes(tmpdir())).toBeGreaterThan(0);
+});
+
+it('names the numbers when there is no room', () => {
+  const estimate = { memoryBytes: 100 * MIB, fileBytes: 20 * MIB };
+  expect(lackOfSpace(estimate, { freeBytes: 130 * MIB, keepFreeBytes: 10 * MIB })).toBeNull();
+  expect(lackOfSpace(estimate, { freeBytes: 130 * MIB, keepFreeBytes: 11 * MIB })).toBe(
+    'the pod has up to 100 MiB of memory and 20 MiB of files, and 130 MiB are free, of which 11 MiB are to remain',
+  );
+});
