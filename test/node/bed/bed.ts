@@ -1,16 +1,22 @@
 import { mkdtemp, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { KubeObject, KubeTransport } from '../../../src/kube/transport.ts';
 import { KUBELET_CLIENT, runFolder, type ControlPlane } from '../../cluster/control-plane/control-plane.ts';
 import { condition, field, type History } from '../../cluster/story/history.ts';
 import { ServedCluster, type ServedClusterOptions } from '../../cluster/story/served-cluster.ts';
+import { AgentProcess } from './agent.ts';
 import { Node, type NodeOptions } from './node.ts';
 import { cgroupOf } from './setting.ts';
+
+const checkout = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
 
 export interface NodeBedOptions
   extends Omit<ServedClusterOptions, 'dir'>, Pick<NodeOptions, 'stateDiskMiB' | 'languages'> {
   /** Default 2, the most there can be. */
   readonly nodes?: number;
+  /** An agent on each node, with these keys in the `agent` section of its configuration; absent: none. */
+  readonly agents?: Readonly<Record<string, unknown>>;
 }
 
 export interface RunningPod {
@@ -45,6 +51,7 @@ export class NodeBed implements AsyncDisposable {
   readonly served: ServedCluster;
   /** In order of their numbers. */
   readonly nodes: readonly Node[];
+  readonly #agents = new Map<string, AgentProcess>(); // name of a node -> its agent
   readonly #dir: string;
 
   private constructor(served: ServedCluster, nodes: readonly Node[], dir: string) {
@@ -58,7 +65,7 @@ export class NodeBed implements AsyncDisposable {
 
   /** Answers when all nodes are Ready and a replica leads. */
   static async start(options: NodeBedOptions = {}): Promise<NodeBed> {
-    const { nodes: count = 2, stateDiskMiB, languages = false, ...serving } = options;
+    const { nodes: count = 2, stateDiskMiB, languages = false, agents, ...serving } = options;
     const dir = await mkdtemp(join(runFolder(), 'bed-'));
     const served = await ServedCluster.start({
       ...serving,
@@ -87,6 +94,7 @@ export class NodeBed implements AsyncDisposable {
       for (const state of ['create', 'condition=Ready'])
         await bed.cluster.kubectl('wait', `--for=${state}`, ...names, '--timeout=90s');
       await served.leader();
+      if (agents !== undefined) await bed.#startAgents(agents);
       return bed;
     } catch (error) {
       await bed.#stop();
@@ -98,6 +106,13 @@ export class NodeBed implements AsyncDisposable {
   node(name: string): Node {
     const found = this.nodes.find((node) => node.name === name);
     if (found === undefined) throw new Error(`no node ${name}`);
+    return found;
+  }
+
+  /** The agent of a node, running or not. */
+  agent(name: string): AgentProcess {
+    const found = this.#agents.get(name);
+    if (found === undefined) throw new Error(`no agent on ${name}`);
     return found;
   }
 
@@ -135,6 +150,15 @@ export class NodeBed implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stop();
     await rm(this.#dir, { recursive: true, force: true });
+  }
+
+  async #startAgents(settings: Readonly<Record<string, unknown>>): Promise<void> {
+    await this.cluster.applyFiles(join(checkout, 'deploy/rbac-agent.yaml'));
+    for (const node of this.nodes) {
+      const agent = await AgentProcess.create(node, this.cluster, settings);
+      this.#agents.set(node.name, agent);
+      await agent.start();
+    }
   }
 
   async #stop(): Promise<void> {

@@ -1,0 +1,108 @@
+import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { clusterAddress } from '../../cluster/control-plane/address.ts';
+import type { ControlPlane } from '../../cluster/control-plane/control-plane.ts';
+import { REPRIEVE_NAMESPACE } from '../../cluster/story/replica.ts';
+import type { Node } from './node.ts';
+
+const checkout = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
+const ACCOUNT_FOLDER = '/run/secrets/kubernetes.io/serviceaccount'; // /var/run is a link that leads out of the node
+const CONFIG_FOLDER = '/etc/reprieve';
+const NAME = 'agent';
+
+/** `reprieve agent` on one node, with the rights of deploy/rbac-agent.yaml and the token of its service account, as in a pod. */
+export class AgentProcess {
+  readonly #node: Node;
+  readonly #cluster: ControlPlane;
+  #logMark = 0;
+
+  private constructor(node: Node, cluster: ControlPlane) {
+    this.#node = node;
+    this.#cluster = cluster;
+  }
+
+  /** Prepares the node; the process is not started. `settings` are keys of the `agent` section. */
+  static async create(
+    node: Node,
+    cluster: ControlPlane,
+    settings: Readonly<Record<string, unknown>> = {},
+  ): Promise<AgentProcess> {
+    const agent = new AgentProcess(node, cluster);
+    for (const folder of [ACCOUNT_FOLDER, CONFIG_FOLDER, '/etc/criu']) {
+      await mkdir(node.path(folder), { recursive: true });
+    }
+    const token = await cluster.kubectl('create', 'token', 'reprieve-agent', '-n', REPRIEVE_NAMESPACE);
+    await writeFile(node.path(`${ACCOUNT_FOLDER}/token`), token.trim(), { mode: 0o600 });
+    await copyFile(cluster.caPath, node.path(`${ACCOUNT_FOLDER}/ca.crt`));
+    const names = [`IP:${node.address}`];
+    const certificate = await cluster.pki.certificate(`${node.name}-agent`, { commonName: 'reprieve-agent' }, names);
+    const inside = (name: string): string => `${CONFIG_FOLDER}/${name}`;
+    for (const [name, from] of [
+      ['peer.crt', certificate.certPath],
+      ['peer.key', certificate.keyPath],
+      ['ca.crt', cluster.caPath],
+    ] as const) {
+      await writeFile(node.path(inside(name)), await readFile(from), { mode: 0o600 });
+    }
+    const files = { certFile: inside('peer.crt'), keyFile: inside('peer.key'), caFile: inside('ca.crt') };
+    const configuration = {
+      apiVersion: 'config.reprieve.dev/v1alpha1',
+      kind: 'ReprieveConfiguration',
+      // All nodes share one network here: each agent listens on the address of its own.
+      agent: { nodeName: node.name, reserve: '64Mi', peer: { address: node.address, ...files }, ...settings },
+    };
+    await writeFile(node.path(inside('agent.json')), JSON.stringify(configuration), { mode: 0o600 });
+    await writeFile(node.path('/etc/criu/runc.conf'), 'tcp-close\n');
+    const wrapper = await readFile(join(checkout, 'deploy/node/reprieve-runc'));
+    await writeFile(node.path('/usr/local/bin/reprieve-runc'), wrapper, { mode: 0o755 });
+    return agent;
+  }
+
+  /** Resolves when it takes orders. */
+  async start(): Promise<void> {
+    const { port } = new URL(this.#cluster.url);
+    this.#logMark = await this.#logLength();
+    const command = [
+      process.execPath,
+      join(checkout, 'src/main.ts'),
+      'agent',
+      '--config',
+      `${CONFIG_FOLDER}/agent.json`,
+    ];
+    const env = { KUBERNETES_SERVICE_HOST: clusterAddress, KUBERNETES_SERVICE_PORT: port };
+    const daemon = await this.#node.daemon(NAME, command, env);
+    await daemon.ready(async () => (await this.#newLog()).includes('"msg":"ready"'));
+  }
+
+  /** SIGKILL: it ends between two of its instructions. */
+  async kill(): Promise<void> {
+    await this.#node.kill(NAME);
+  }
+
+  async stop(): Promise<void> {
+    await this.#node.end(NAME);
+  }
+
+  log(): Promise<string> {
+    return this.#node.log(NAME);
+  }
+
+  /** Waits until it has logged something that matches, since its last start. */
+  async logged(pattern: RegExp, seconds = 30): Promise<void> {
+    const deadlineMs = Date.now() + seconds * 1000;
+    while (!pattern.test(await this.#newLog())) {
+      if (Date.now() > deadlineMs) throw new Error(`the agent of ${this.#node.name} has not logged ${String(pattern)}`);
+      await sleep(50);
+    }
+  }
+
+  async #newLog(): Promise<string> {
+    return (await this.log()).slice(this.#logMark);
+  }
+
+  async #logLength(): Promise<number> {
+    return (await this.log().catch(() => '')).length;
+  }
+}
