@@ -37,8 +37,9 @@ describe.skipIf(process.getuid?.() !== 0)('applyRootfs (needs root)', () => {
     holder = spawn('unshare', ['--mount', 'sh', '-c', 'echo ready; exec sleep 1000']);
     await once(holder.stdout as NodeJS.ReadableStream, 'data');
     inside = (command, args, options = {}) => {
-      const at = `--wd=${options.cwd ?? '/'}`;
-      return runCommand('nsenter', [`--target=${holder.pid}`, '--mount', at, '--', command, ...args], {
+      // A working folder of this namespace would not do: overlayfs takes no layer from a mount of another one.
+      const there = ['sh', '-c', 'cd "$0" && exec "$@"', options.cwd ?? '/', command, ...args];
+      return runCommand('nsenter', [`--target=${holder.pid}`, '--mount', '--', ...there], {
         ...options,
         cwd: undefined,
       });

@@ -116,7 +116,7 @@ async function mountOverlay(overlay: OverlayMount, layers: readonly string[], ru
 
 /** The deepest folder that holds all of them, without a slash at its end. */
 function commonFolder(paths: readonly string[]): string {
-  const [first = '', ...others] = paths.map((path) => path.split('/').slice(0, -1));
+  const [first = [], ...others] = paths.map((path) => path.split('/').slice(0, -1));
   let shared = [...first];
   for (const parts of others) {
     const differs = shared.findIndex((part, at) => part !== parts[at]);

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-export interface CommandOptions {
+interface CommandOptions {
   /** Aborting kills the command and all that it started, and waits until they are gone. */
   readonly signal?: AbortSignal | undefined;
   readonly cwd?: string | undefined;
@@ -10,7 +10,7 @@ export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>> | undefined;
 }
 
-export interface CommandOutput {
+interface CommandOutput {
   readonly stdout: string;
   readonly stderr: string;
 }
@@ -26,14 +26,16 @@ export class CommandError extends Error {
   /** Null when it could not be started, or was ended by a signal. */
   readonly exitCode: number | null;
   readonly stderr: string;
+  readonly stdout: string;
 
-  constructor(command: string, exitCode: number | null, how: string, stderr: string) {
+  constructor(command: string, exitCode: number | null, how: string, stderr: string, stdout = '') {
     const said = lastLines(stderr);
     super(`${command} ${how}${said === '' ? '' : `: ${said}`}`);
     this.name = 'CommandError';
     this.command = command;
     this.exitCode = exitCode;
     this.stderr = stderr;
+    this.stdout = stdout;
   }
 }
 
@@ -75,7 +77,7 @@ export const runCommand: RunCommand = async (command, args, { signal, cwd, env }
   }
   if (ended.code !== 0) {
     const how = ended.code === null ? `was ended by ${ended.signal}` : `failed (${ended.code})`;
-    throw new CommandError(command, ended.code, how, stderr.text());
+    throw new CommandError(command, ended.code, how, stderr.text(), stdout.text());
   }
   if (stdout.overflowed) throw new CommandError(command, 0, `wrote more than ${MAX_OUTPUT_BYTES} bytes`, '');
   return { stdout: stdout.text(), stderr: stderr.text() };

@@ -1,7 +1,7 @@
 import { lastLines } from './command.ts';
 
 /** Why a container cannot be saved, or was not. */
-export type DumpFailureReason =
+type DumpFailureReason =
   | 'IoUring'
   | 'Device'
   | 'SharedProcesses'

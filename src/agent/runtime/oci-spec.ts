@@ -7,7 +7,7 @@ export interface OciSpec {
   readonly linux?: OciLinux;
 }
 
-export interface OciProcess {
+interface OciProcess {
   readonly terminal?: boolean;
   readonly user?: { readonly uid?: number; readonly gid?: number; readonly additionalGids?: readonly number[] };
   /** Per set (bounding, effective, …) the capabilities in it. */
@@ -17,14 +17,14 @@ export interface OciProcess {
   readonly selinuxLabel?: string;
 }
 
-export interface OciMount {
+interface OciMount {
   readonly destination: string;
   readonly type?: string;
   readonly source?: string;
   readonly options?: readonly string[];
 }
 
-export interface OciLinux {
+interface OciLinux {
   /** `/a/b`, or `slice:prefix:name` under systemd. */
   readonly cgroupsPath?: string;
   /** With a path: joins that one instead of making its own. */

@@ -1,6 +1,5 @@
 import { mkdir, open, readdir } from 'node:fs/promises';
-import type { RunCommand } from '../runtime/command.ts';
-import { CommandError } from '../runtime/command.ts';
+import { CommandError, type RunCommand } from '../runtime/command.ts';
 
 /** Everything that a file can have: the marks of overlayfs (`trusted.overlay.*`, devices 0:0) must come back as they were. */
 const FLAGS = ['--xattrs', '--xattrs-include=*', '--acls', '--numeric-owner', '--sparse'];

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { runCommand } from '../runtime/command.ts';
 import type { RuntimeContainer } from '../runtime/containers.ts';
 import { parseMountinfo } from '../runtime/mountinfo.ts';
-import type { CheckpointOptions, Runc } from '../runtime/runc.ts';
+import type { CheckpointOptions } from '../runtime/runc.ts';
 import { extract } from './archive.ts';
 import { dumpPod, type DumpOptions } from './dump.ts';
 import { SavedPodLayout } from './layout.ts';
@@ -52,7 +52,7 @@ function options(
   return {
     containers: [container('web'), container('log')],
     layout,
-    runc: { checkpoint } as Pick<Runc, 'checkpoint'>,
+    runc: { checkpoint },
     run: runCommand,
     mounts: parseMountinfo(overlays.join('')),
     volumes: [{ name: 'cache', path: join(folder, 'cache') }],

@@ -3,6 +3,7 @@ import { appendFile, mkdir, mkdtemp, readFile, rm, stat, symlink, truncate, writ
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ZodError } from 'zod';
 import { makeManifest } from './make-manifest.ts';
 import {
   encodeManifest,
@@ -144,6 +145,6 @@ describe('a manifest', () => {
     expect(await readManifest(path, manifestDigest(encoded))).toMatchObject({
       refusal: { reason: 'DigestMismatch', message: expect.stringContaining('another version') as string },
     });
-    await expect(writeManifest(path, JSON.parse(encoded) as Manifest)).rejects.toThrow();
+    await expect(writeManifest(path, JSON.parse(encoded) as Manifest)).rejects.toThrow(ZodError);
   });
 });

@@ -22,6 +22,7 @@ export class PageDigests {
   constructor(images: string) {
     this.#images = images;
     this.#watching = this.#watch();
+    this.#watching.catch(() => {}); // finish says so
   }
 
   /** The dump is over: name -> digest of all that was found while it went on. */

@@ -1,6 +1,6 @@
 import { statfs } from 'node:fs/promises';
 import { cgroupOf, memoryBytesOf } from '../runtime/cgroup.ts';
-import type { RunCommand } from '../runtime/command.ts';
+import { CommandError, type RunCommand } from '../runtime/command.ts';
 
 /** How much a dump may write. */
 export interface SpaceEstimate {
@@ -43,10 +43,16 @@ export function lackOfSpace(
   return `the pod has up to ${parts}, and ${mebibytes(freeBytes)} are free, of which ${mebibytes(keepFreeBytes)} are to remain`;
 }
 
-/** Allocated bytes, each file once; of what goes meanwhile nothing is counted, and du then ends with 1. */
+/** du ends so when files went while it looked; its sums are of what it saw. */
+const SOME_FILES_GONE = 1;
+
+/** Allocated bytes, each file once. */
 async function diskUsage(folders: readonly string[], run: RunCommand, signal?: AbortSignal): Promise<number> {
   const args = ['--summarize', '--one-file-system', '--block-size=1', '--', ...folders];
-  const { stdout } = await run('du', args, { signal });
+  const { stdout } = await run('du', args, { signal }).catch((error: unknown) => {
+    if (error instanceof CommandError && error.exitCode === SOME_FILES_GONE) return error;
+    throw error;
+  });
   return sum(stdout.split('\n').map((line) => Number.parseInt(line, 10) || 0));
 }
 
