@@ -12,7 +12,8 @@ const RINGS: readonly (readonly string[])[] = [
   ['engine'],
   ['kube', 'observe', 'config'],
   ['http'],
-  ['app'],
+  ['agent'],
+  ['app', 'node-setup'],
   ['sim'],
   ['cli', 'main.ts'],
 ];

@@ -178,6 +178,12 @@ export const ERROR_CODES = {
       'the serving certificate {file} {problem}; renew it (server.tls.certFile), or set the clock of this machine',
     meaning: 'kube-scheduler and kube-apiserver would refuse it, the latter without a word: the webhook fails open.',
   },
+  WrapperSettingInvalid: {
+    status: null,
+    retryable: false,
+    message: 'the runtime wrapper cannot take {name}={value}; use a path of letters, digits and . _ - + @ : /',
+    meaning: 'It becomes a word of the shell script that stands in for the OCI runtime.',
+  },
   ConfigurationUnreadable: {
     status: null,
     retryable: false,
