@@ -13,7 +13,7 @@ const RINGS: readonly (readonly string[])[] = [
   ['kube', 'observe', 'config'],
   ['http'],
   ['agent'],
-  ['app'],
+  ['app', 'node-setup'],
   ['sim'],
   ['cli', 'main.ts'],
 ];

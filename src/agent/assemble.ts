@@ -1,4 +1,5 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { AgentConfiguration } from '../config/configuration.ts';
 import type { NodeName } from '../domain/ids.ts';
 import type { KubeTransport } from '../kube/transport.ts';
@@ -12,6 +13,7 @@ import { compatibilityOf, type NodeFacts } from './probe/node-facts.ts';
 import { FileHands } from './restore/file-hands.ts';
 import { RestoreDesk } from './restore/restore-desk.ts';
 import { RestoreRequests } from './restore/requests.ts';
+import { forgetOtherPods, PodResults } from './restore/results.ts';
 import { Stager } from './restore/stager.ts';
 import { runCommand } from './runtime/command.ts';
 import { ContainerIndex } from './runtime/containers.ts';
@@ -72,17 +74,11 @@ function restoreSide(
   const requests = new RestoreRequests({
     runDir,
     clock,
-    answer: (request, withdrawn) => desk.answer(request, withdrawn),
-    onResult: (podUid) => void desk.resultSeen(podUid).catch(onError),
+    handler: (request, withdrawn) => desk.answer(request, withdrawn),
     onError,
   });
-  const hands = new FileHands({
-    settings,
-    stager,
-    results: (podUid) => requests.results(podUid),
-    run: runCommand,
-    compatibility,
-  });
+  const results = new PodResults({ runDir, clock, onResult: (podUid) => desk.resultSeen(podUid), onError });
+  const hands = new FileHands({ settings, stager, run: runCommand, compatibility });
   const desk = new RestoreDesk({ hands, pod: (uid) => pods.get(uid), api, clock, log, onError });
   let server: PeerServer | null = null;
   return {
@@ -90,15 +86,18 @@ function restoreSide(
     async start() {
       if (peer !== null) server = await PeerServer.start({ peer, stateDir, clock, log });
       const here = new Set(pods.list().map(({ metadata }) => metadata.uid as string));
-      await requests.prepare();
-      await requests.forgetOthers(here);
+      await rm(join(runDir, 'work'), { recursive: true, force: true }); // logs of former restores
+      await mkdir(runDir, { recursive: true, mode: 0o700 });
+      await forgetOtherPods(runDir, here);
       await stager.forgetOthers(here);
       desk.start(pods.list());
+      await results.start();
       await requests.start();
     },
     async stop() {
       desk.stop();
       await requests.stop();
+      await results.stop();
       await server?.close();
     },
   };

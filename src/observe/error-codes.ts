@@ -184,6 +184,12 @@ export const ERROR_CODES = {
     message: '{command} must run as root: it freezes and saves processes of others',
     meaning: 'It runs as an ordinary user, or in a container that is not privileged.',
   },
+  WrapperSettingInvalid: {
+    status: null,
+    retryable: false,
+    message: 'the runtime wrapper cannot take {name}={value}; use a path of letters, digits and . _ - + @ : /',
+    meaning: 'It becomes a word of the shell script that stands in for the OCI runtime.',
+  },
   ConfigurationUnreadable: {
     status: null,
     retryable: false,

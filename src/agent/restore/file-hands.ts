@@ -1,22 +1,22 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AgentConfiguration } from '../../config/configuration.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import type { RunCommand } from '../runtime/command.ts';
 import { readIdentity, type ContainerIdentity } from '../runtime/containers.ts';
+import { restoreFailure } from '../runtime/dump-failure.ts';
 import { imageOf } from '../runtime/image.ts';
 import { emptyDirs, sharedMemory, type StateFolder } from '../state/pod-folders.ts';
 import { applyPodFolders, applyRootfs, clearPodFolders, clearRootfs } from './apply.ts';
 import { check } from './check.ts';
-import type { ContainerResult, RestoreRequest } from './protocol.ts';
+import type { RestoreRequest } from './request.ts';
 import type { RestoreHands, RestoreRefusal, StagedState, Staging } from './restore-desk.ts';
-import type { RestoreRequests } from './requests.ts';
+import { forgetPod, resultOf, type Outcome } from './results.ts';
 import type { Stager } from './stager.ts';
 
 export interface FileHandsOptions {
   readonly settings: Pick<AgentConfiguration, 'runDir' | 'kubeletDir' | 'runtime'>;
   readonly stager: Stager;
-  readonly results: RestoreRequests['results'];
   readonly run: RunCommand;
   /** Class of this node; null: not known. */
   readonly compatibility: () => string | null;
@@ -56,7 +56,7 @@ export class FileHands implements RestoreHands {
     const paths = layout.container(container.name);
     await applyRootfs(paths.rootfs, { bundle: request.bundle, run });
     if (withShared) await applyPodFolders({ layout, manifest, run, ...(await this.#foldersOf(container)) });
-    const workPath = join(settings.runDir, 'work', request.containerId);
+    const workPath = this.#workPath(request);
     await mkdir(workPath, { recursive: true, mode: 0o700 });
     return { imagePath: paths.images, workPath };
   }
@@ -67,12 +67,22 @@ export class FileHands implements RestoreHands {
     if (withShared) await clearPodFolders(await this.#foldersOf(container));
   }
 
-  forget(podUid: string): Promise<void> {
-    return this.#options.stager.forget(podUid);
+  async forget(podUid: string): Promise<void> {
+    await this.#options.stager.forget(podUid);
+    await forgetPod(this.#options.settings.runDir, podUid);
   }
 
-  results(podUid: string): Promise<ReadonlyMap<string, ContainerResult>> {
-    return this.#options.results(podUid);
+  async outcome(podUid: string, container: string): Promise<Outcome | null> {
+    return (await resultOf(this.#options.settings.runDir, podUid, container))?.outcome ?? null;
+  }
+
+  async failure(request: RestoreRequest): Promise<string> {
+    const log = await readFile(join(this.#workPath(request), 'restore.log'), 'utf8').catch(() => '');
+    return restoreFailure(log, 'the runtime could not restore it; see its log on the node');
+  }
+
+  #workPath({ id }: RestoreRequest): string {
+    return join(this.#options.settings.runDir, 'work', id);
   }
 
   async #foldersOf(
@@ -83,10 +93,10 @@ export class FileHands implements RestoreHands {
   }
 }
 
-async function identityOf({ containerId, bundle, podUid, containerName }: RestoreRequest): Promise<ContainerIdentity> {
-  const identity = await readIdentity(containerId, bundle);
-  if (!identity || identity.podUid !== podUid || identity.name !== containerName) {
-    throw new Error(`${bundle} is no bundle of container ${containerName} of this pod`);
+async function identityOf({ id, bundle, podUid, container }: RestoreRequest): Promise<ContainerIdentity> {
+  const identity = await readIdentity(id, bundle);
+  if (!identity || identity.podUid !== podUid || identity.name !== container) {
+    throw new Error(`${bundle} is no bundle of container ${container ?? ''} of this pod`);
   }
   return identity;
 }

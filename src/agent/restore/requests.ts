@@ -1,195 +1,197 @@
-import { watch, type FSWatcher } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
-import type { Clock, Timer } from '../../ports/clock.ts';
-import type { Answer, ContainerResult, RestoreRequest } from './protocol.ts';
-
-/** A change that the kernel did not tell of is found this much later. */
-const LOOK_EVERY_MS = 1000;
-const MAX_REQUEST_BYTES = 8192;
-
-const REQUEST = /^([0-9A-Za-z_][0-9A-Za-z_.-]*)\.request$/;
-const RESULT = /^([0-9a-f-]+)\.([0-9a-z-]+)$/;
-
-const schema = z.object({
-  kind: z.enum(['sandbox', 'container']),
-  pod: z.string().regex(/^[0-9a-f-]+$/),
-  container: z.string().regex(/^[0-9a-z-]*$/),
-  id: z.string().regex(/^[0-9A-Za-z_][0-9A-Za-z_.-]*$/),
-  bundle: z.string().startsWith('/'),
-  attempt: z.coerce.number().int().min(0).max(1000),
-  failure: z.string(),
-});
+import type { Clock } from '../../ports/clock.ts';
+import { FolderWatch } from './folder-watch.ts';
+import { answerLine, CONTAINER_ID, parseRequest, type Answer, type RestoreRequest } from './request.ts';
+import { isMissing, readSmallFile, replaceSmallFile } from './small-file.ts';
+import { isRunning } from './waiting-process.ts';
 
 export interface RestoreRequestsOptions {
-  /** Shared with the wrapper. */
+  /** Shared with the runtime wrapper. */
   readonly runDir: string;
   readonly clock: Clock;
-  /** Asked once for each request. Rejects with the reason of `withdrawn` where the wrapper does not wait any more. */
-  readonly answer: (request: RestoreRequest, withdrawn: AbortSignal) => Promise<Answer>;
-  /** A container came up. Called for those of before the start as well. */
-  readonly onResult: (podUid: string) => void;
+  /**
+   * Called once for each attempt of each request, several at a time. The signal is aborted as soon as nobody waits for
+   * the answer any more. Where it rejects a sandbox is refused, which the kubelet tries again, and a container begins anew.
+   */
+  readonly handler: (request: RestoreRequest, signal: AbortSignal) => Promise<Answer>;
+  /** The wrapper was killed outright: what it was told to do may still go on. The request is removed afterwards. */
+  readonly onAbandoned?: (request: RestoreRequest) => Promise<void> | void;
   readonly onError: (error: unknown) => void;
 }
 
-/** The agent's end of the protocol with the wrapper: files in the run folder, each written under another name and renamed. */
+interface Open {
+  readonly request: RestoreRequest;
+  readonly abort: AbortController;
+}
+
+/**
+ * The agent's end of the protocol with the runtime wrapper (`deploy/node/reprieve-runc`). A request is a folder:
+ *
+ *     <runDir>/requests/<container id>.d/request   written by the wrapper: whose it is, and the attempt
+ *                                       /answer    written by us; the wrapper removes it when it asks again
+ *                                       /result    written by the wrapper after a restore that failed
+ *
+ *     no request yet ──> open (no answer) ──> answered ──> open with the next attempt
+ *                             │                  │
+ *                             └── folder gone: the wrapper is done, or was ended ──> forgotten
+ *
+ * Everything is read from the disk: requests that are open when the agent starts are handled like new ones.
+ */
 export class RestoreRequests {
   readonly #options: RestoreRequestsOptions;
-  readonly #open = new Map<string, AbortController>(); // text of a request -> ends the work on it
-  readonly #results = new Map<string, string>(); // file name -> how the container came up
-  readonly #watchers: FSWatcher[] = [];
-  #timer: Timer | null = null;
-  #looking: Promise<void> = Promise.resolve();
+  readonly #folder: string;
+  readonly #watch: FolderWatch;
+  readonly #open = new Map<string, Open>(); // container id -> its request as we saw it last
+  readonly #running = new Map<string, Promise<void>>(); // container id -> the last thing we do for it, until it is done
+  readonly #leaving = new Set<string>(); // container ids whose wrapper was killed, until that is cleaned up
+  readonly #faults = new Map<string, string>(); // folder -> what was wrong with it, so that it is told once
 
   constructor(options: RestoreRequestsOptions) {
     this.#options = options;
-  }
-
-  /** Makes the folders; what an earlier restore logged goes. */
-  async prepare(): Promise<void> {
-    await rm(this.#path('work'), { recursive: true, force: true });
-    await mkdir(this.#options.runDir, { recursive: true, mode: 0o700 });
-    for (const folder of ['requests', 'results', 'restored', 'first']) {
-      await mkdir(this.#path(folder), { recursive: true, mode: 0o700 });
-    }
-  }
-
-  /** Answers what is asked from now on, and what was asked before. After {@link prepare}. */
-  async start(): Promise<void> {
-    const { onError } = this.#options;
-    for (const folder of ['requests', 'results']) {
-      this.#watchers.push(watch(this.#path(folder), () => this.#look()).on('error', onError));
-    }
-    this.#look();
-    await this.#looking;
-    this.#lookAgain();
-  }
-
-  /** Requests stay for the next process. */
-  async stop(): Promise<void> {
-    this.#timer?.cancel();
-    for (const watcher of this.#watchers) watcher.close();
-    for (const work of this.#open.values()) work.abort(new Error('the agent stops'));
-    await this.#looking;
-  }
-
-  /** How the containers of a pod came up so far. */
-  async results(podUid: string): Promise<ReadonlyMap<string, ContainerResult>> {
-    const results = new Map<string, ContainerResult>();
-    for (const name of await readdir(this.#path('results'))) {
-      const [, uid, container] = RESULT.exec(name) ?? [];
-      if (uid !== podUid || container === undefined) continue;
-      const [word] = (await this.#read('results', name))?.split(' ') ?? [];
-      if (word === 'restored' || word === 'cold' || word === 'passed') results.set(container, word);
-    }
-    return results;
-  }
-
-  /** Removes what is remembered of pods that are not on this node any more. */
-  async forgetOthers(podUids: ReadonlySet<string>): Promise<void> {
-    for (const name of await readdir(this.#path('results'))) {
-      if (!podUids.has(RESULT.exec(name)?.[1] ?? '')) await rm(this.#path('results', name), { force: true });
-    }
-    for (const uid of await readdir(this.#path('first'))) {
-      if (!podUids.has(uid)) await rm(this.#path('first', uid), { force: true });
-    }
-  }
-
-  /** One look at a time, and one more for what changes meanwhile. */
-  #look(): void {
-    const { onError } = this.#options;
-    this.#looking = this.#looking.then(() => this.#lookNow()).catch(onError);
-  }
-
-  #lookAgain(): void {
-    this.#timer = this.#options.clock.setTimer(LOOK_EVERY_MS, () => {
-      this.#look();
-      void this.#looking.then(() => this.#lookAgain());
+    this.#folder = join(options.runDir, 'requests');
+    this.#watch = new FolderWatch({
+      folder: this.#folder,
+      clock: options.clock,
+      look: (names) => this.#look(names),
+      onError: options.onError,
     });
   }
 
-  async #lookNow(): Promise<void> {
-    const present = new Set<string>();
-    for (const name of await readdir(this.#path('requests'))) {
-      const [, id] = REQUEST.exec(name) ?? [];
-      const text = id === undefined ? null : await this.#read('requests', name);
-      if (id === undefined || text === null) continue;
-      present.add(text);
-      if (!this.#open.has(text)) this.#take(id, text);
+  /** Resolves when every request that was open has been given to the handler. */
+  start(): Promise<void> {
+    return this.#watch.start();
+  }
+
+  /** Aborts what is under way, without an answer: whoever starts next finds the requests open. */
+  async stop(): Promise<void> {
+    await this.#watch.stop();
+    for (const { abort } of this.#open.values()) abort.abort(new Error('the agent stops'));
+    await Promise.all(this.#running.values());
+  }
+
+  async #look(names: readonly string[]): Promise<void> {
+    const present = new Set(names);
+    for (const [id, { abort }] of this.#open) {
+      if (present.has(`${id}.d`)) continue;
+      abort.abort(new Error('nobody waits for the answer'));
+      this.#open.delete(id);
     }
-    for (const [text, work] of this.#open) {
-      if (present.has(text)) continue;
-      this.#open.delete(text);
-      work.abort(new Error('the runtime does not wait any more'));
+    for (const name of this.#faults.keys()) if (!present.has(name)) this.#faults.delete(name);
+    await Promise.all(names.map((name) => this.#lookAt(name).catch((error: unknown) => this.#fault(name, error))));
+  }
+
+  async #lookAt(name: string): Promise<void> {
+    const id = name.endsWith('.d') ? name.slice(0, -2) : '';
+    if (!CONTAINER_ID.test(id)) throw new Error('not the name of a request');
+    const path = join(this.#folder, name);
+    // In this order: the wrapper writes the next attempt before it removes the answer to the last one.
+    const isAnswered = await hasAnswer(path);
+    const request = await this.#read(path, id);
+    if (request === null) return; // the wrapper is about to write it
+    if (typeof request === 'string') {
+      if (!(await hasAnswer(path)))
+        await this.#write(path, { kind: 'refuse', message: `malformed request: ${request}` });
+      throw new Error(`malformed request: ${request}`);
     }
-    await this.#lookAtResults();
-  }
-
-  async #lookAtResults(): Promise<void> {
-    for (const name of await readdir(this.#path('results'))) {
-      const [, podUid] = RESULT.exec(name) ?? [];
-      const text = podUid === undefined ? null : await this.#read('results', name);
-      if (podUid === undefined || text === null || this.#results.get(name) === text) continue;
-      this.#results.set(name, text);
-      this.#options.onResult(podUid);
+    if (request.process !== null && !(await isRunning(request.process))) {
+      this.#open.get(id)?.abort.abort(new Error('the wrapper was killed'));
+      if (this.#leaving.has(id)) return;
+      this.#leaving.add(id);
+      this.#inTurn(id, () => this.#abandoned(path, request));
+      return;
     }
+    const known = this.#open.get(id);
+    if (known && isSame(known.request, request)) return;
+    if (isAnswered) return;
+    known?.abort.abort(new Error('asked anew'));
+    const abort = new AbortController();
+    this.#open.set(id, { request, abort });
+    this.#inTurn(id, () => this.#handle(path, request, abort.signal));
   }
 
-  #take(id: string, text: string): void {
-    const withdrawn = new AbortController();
-    this.#open.set(text, withdrawn);
-    const request = requestOf(text, id);
-    const work: Promise<Answer> =
-      request === null
-        ? Promise.resolve({ kind: 'refuse', message: 'the agent does not understand this version of reprieve-runc' })
-        : this.#options.answer(request, withdrawn.signal);
-    work
-      .then((answer) => this.#write(id, answer, withdrawn.signal))
-      .catch((error: unknown) => {
-        if (!withdrawn.signal.aborted) this.#options.onError(error);
-      });
+  /** What is done for one container never overlaps: a handler that was told to stop may take its time. */
+  #inTurn(id: string, run: () => Promise<void>): void {
+    const before = this.#running.get(id);
+    const turn = (before ? before.then(run) : run()).finally(() => {
+      if (this.#running.get(id) === turn) this.#running.delete(id);
+    });
+    this.#running.set(id, turn);
   }
 
-  async #write(id: string, answer: Answer, withdrawn: AbortSignal): Promise<void> {
-    if (withdrawn.aborted) return;
-    const path = this.#path('requests', `${id}.answer`);
-    await writeFile(`${path}.tmp`, textOf(answer), { mode: 0o600 });
-    await rename(`${path}.tmp`, path);
-  }
-
-  /** Null where it is gone, or larger than anything the wrapper writes. */
-  async #read(folder: string, name: string): Promise<string | null> {
-    const file = await open(this.#path(folder, name)).catch(() => null);
-    if (file === null) return null;
+  async #read(path: string, id: string): Promise<RestoreRequest | string | null> {
     try {
-      const { bytesRead, buffer } = await file.read(Buffer.alloc(MAX_REQUEST_BYTES));
-      return bytesRead === MAX_REQUEST_BYTES ? null : buffer.toString('utf8', 0, bytesRead).trimEnd();
-    } finally {
-      await file.close();
+      const text = await readSmallFile(join(path, 'request'));
+      return text === null ? null : parseRequest(text, id);
+    } catch (error) {
+      return messageOf(error);
     }
   }
 
-  #path(...parts: readonly string[]): string {
-    return join(this.#options.runDir, ...parts);
+  async #handle(path: string, request: RestoreRequest, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
+    let answer: Answer;
+    try {
+      answer = await this.#options.handler(request, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      this.#options.onError(error);
+      answer =
+        request.kind === 'container'
+          ? { kind: 'pass' }
+          : { kind: 'refuse', message: 'the agent of this node failed; see its log' };
+    }
+    if (signal.aborted) return;
+    try {
+      // An answer to an earlier attempt must not be taken for one to the next.
+      const now = await this.#read(path, request.id);
+      if (now === null || typeof now === 'string' || !isSame(now, request)) return;
+      await this.#write(path, answer);
+    } catch (error) {
+      if (!isMissing(error)) this.#options.onError(error);
+    }
+  }
+
+  async #write(path: string, answer: Answer): Promise<void> {
+    await replaceSmallFile(join(path, 'answer'), answerLine(answer));
+  }
+
+  async #abandoned(path: string, request: RestoreRequest): Promise<void> {
+    try {
+      // It may have been done a moment ago, and removed the request itself.
+      if (!(await isGone(path))) await this.#options.onAbandoned?.(request);
+      await rm(path, { recursive: true, force: true });
+    } catch (error) {
+      this.#options.onError(error);
+    }
+    this.#open.delete(request.id);
+    this.#leaving.delete(request.id);
+  }
+
+  #fault(name: string, error: unknown): void {
+    if (isMissing(error)) return; // the wrapper removed it while we looked
+    const message = `${name}: ${messageOf(error)}`;
+    if (this.#faults.get(name) === message) return;
+    this.#faults.set(name, message);
+    this.#options.onError(new Error(message, { cause: error }));
   }
 }
 
-function requestOf(text: string, id: string): RestoreRequest | null {
-  const fields = Object.fromEntries(
-    text.split('\n').map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
-  );
-  const { data } = schema.safeParse(fields);
-  if (data === undefined || data.id !== id) return null;
-  const { kind, pod, container, bundle, attempt, failure } = data;
-  return { kind, podUid: pod, containerName: container, containerId: id, bundle, attempt, failure: failure || null };
+function isSame(a: RestoreRequest, b: RestoreRequest): boolean {
+  return a.attempt === b.attempt && a.process === b.process;
 }
 
-/** Lines: the verdict, and what goes with it; always three, for a shell reads them one by one. */
-function textOf(answer: Answer): string {
-  const rest =
-    answer.kind === 'restore'
-      ? [answer.imagePath, answer.workPath]
-      : [answer.kind === 'refuse' ? answer.message : '', ''];
-  return [answer.kind, ...rest.map((line) => line.replaceAll('\n', ' '))].join('\n') + '\n';
+async function hasAnswer(path: string): Promise<boolean> {
+  return !(await isGone(join(path, 'answer')));
+}
+
+async function isGone(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => false,
+    () => true,
+  );
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

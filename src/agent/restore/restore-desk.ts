@@ -8,7 +8,8 @@ import type { NodeApi } from '../node-api.ts';
 import type { SavedPodLayout } from '../state/layout.ts';
 import type { Manifest } from '../state/manifest.ts';
 import { Turns } from '../turns.ts';
-import type { Answer, ContainerResult, RestoreRequest } from './protocol.ts';
+import type { Answer, RestoreRequest } from './request.ts';
+import type { Outcome } from './results.ts';
 
 /** A state that was found, fetched and verified for one pod. */
 export interface StagedState {
@@ -45,8 +46,10 @@ export interface RestoreHands {
   clean(request: RestoreRequest, withShared: boolean): Promise<void>;
   /** Nothing of the pod will be restored any more: removes what was brought here for it. */
   forget(podUid: string): Promise<void>;
-  /** How the containers of a pod came up so far, as the wrapper has written it down. */
-  results(podUid: string): Promise<ReadonlyMap<string, ContainerResult>>;
+  /** How a container of a pod came up, as the wrapper has written it down; null: it has not yet. */
+  outcome(podUid: string, container: string): Promise<Outcome | null>;
+  /** What the runtime said when restoring this container failed last. */
+  failure(request: RestoreRequest): Promise<string>;
 }
 
 export interface RestoreDeskOptions {
@@ -130,11 +133,10 @@ export class RestoreDesk {
     if (restoration === undefined || pod === undefined) return;
     const staging = await restoration.staging;
     if (staging.refusal !== null) return;
-    const results = await this.#options.hands.results(podUid);
     const { manifest, checkpoint, madeOn } = staging.state;
-    const containers = manifest.containers.map(({ name }) => name);
-    if (!containers.every((name) => results.has(name))) return;
-    const cold = containers.filter((name) => results.get(name) !== 'restored');
+    const outcomes = await this.#outcomes(podUid, manifest);
+    if (outcomes.some(({ outcome }) => outcome === null)) return;
+    const cold = outcomes.filter(({ outcome }) => outcome !== 'restored').map(({ name }) => name);
     if (cold.length === 0) {
       const message = `continues checkpoint ${checkpoint} from ${madeOn}`;
       return this.#report(restoration, pod, { type: RESTORED_CONDITION, status: 'True', reason: 'Restored', message });
@@ -143,7 +145,7 @@ export class RestoreDesk {
       reason: 'RestoreFailed',
       message: 'the agent did not answer in time',
     };
-    const which = cold.length < containers.length ? `${cold.join(', ')} started cold: ` : '';
+    const which = cold.length < outcomes.length ? `${cold.join(', ')} started cold: ` : '';
     await this.#refuse(restoration, pod, { reason, message: which + message });
   }
 
@@ -187,11 +189,13 @@ export class RestoreDesk {
 
   async #answerContainer(restoration: Restoration, request: RestoreRequest, state: StagedState): Promise<Answer> {
     const { hands, log } = this.#options;
-    const { containerName, attempt } = request;
+    const { attempt } = request;
+    const containerName = request.container ?? '';
     // Init containers run anew: Kubernetes demands of them that they can. What they wrote is replaced by what was saved.
     if (!state.manifest.containers.some(({ name }) => name === containerName)) return { kind: 'pass' };
     // What the pod's containers share belongs to the first that runs.
-    const withShared = ![...(await hands.results(restoration.podUid)).values()].includes('restored');
+    const outcomes = await this.#outcomes(restoration.podUid, state.manifest);
+    const withShared = outcomes.every(({ outcome }) => outcome !== 'restored');
     const cold = async (refusal: RestoreRefusal): Promise<Answer> => {
       restoration.failure ??= refusal;
       log.warn({ container: containerName, podUid: restoration.podUid, ...refusal }, 'not restored');
@@ -200,7 +204,7 @@ export class RestoreDesk {
       return { kind: 'pass' };
     };
     if (attempt >= state.attempts) {
-      return cold({ reason: 'RestoreFailed', message: request.failure ?? `${attempt} attempts failed` });
+      return cold({ reason: 'RestoreFailed', message: await hands.failure(request) });
     }
     try {
       const refusal = await hands.refusal(request, state);
@@ -210,6 +214,14 @@ export class RestoreDesk {
     } catch (error) {
       return cold({ reason: 'RestoreFailed', message: error instanceof Error ? error.message : String(error) });
     }
+  }
+
+  #outcomes(
+    podUid: string,
+    { containers }: Manifest,
+  ): Promise<readonly { readonly name: string; readonly outcome: Outcome | null }[]> {
+    const { hands } = this.#options;
+    return Promise.all(containers.map(async ({ name }) => ({ name, outcome: await hands.outcome(podUid, name) })));
   }
 
   #refuse(restoration: Restoration, pod: KubeObject, { reason, message }: RestoreRefusal): Promise<void> {

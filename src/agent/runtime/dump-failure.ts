@@ -67,12 +67,23 @@ const KNOWN: readonly { readonly said: RegExp; readonly failure: DumpFailure }[]
 
 /** What a failed dump says in its log, as a reason with its remedy; `otherwise` is said where the log says nothing. */
 export function dumpFailure(log: string, otherwise: string): DumpFailure {
-  const errors = log
+  const errors = errorsIn(log);
+  const known = KNOWN.find(({ said }) => said.test(errors));
+  if (known !== undefined) return known.failure;
+  return { reason: 'Other', message: errors === '' ? otherwise : `criu: ${lastLines(errors)}` };
+}
+
+/** What a failed restore says in its log. */
+export function restoreFailure(log: string, otherwise: string): string {
+  const errors = errorsIn(log);
+  return errors === '' ? otherwise : `criu: ${lastLines(errors)}`;
+}
+
+/** The errors in a log of criu, without times and places. */
+function errorsIn(log: string): string {
+  return log
     .split('\n')
     .filter((line) => line.includes('Error '))
     .map((line) => line.replace(/^\([\d.]+\)\s*(?:\d+:\s*)?/, '').replace(/^Error \([^)]*\):\s*/, ''))
     .join('\n');
-  const known = KNOWN.find(({ said }) => said.test(errors));
-  if (known !== undefined) return known.failure;
-  return { reason: 'Other', message: errors === '' ? otherwise : `criu: ${lastLines(errors)}` };
 }
