@@ -51,7 +51,7 @@ export class FileHands implements RestoreHands {
     { layout, manifest }: StagedState,
     withShared: boolean,
   ): Promise<{ readonly imagePath: string; readonly workPath: string }> {
-    const { run, settings } = this.#options;
+    const { run } = this.#options;
     const container = await identityOf(request);
     const paths = layout.container(container.name);
     await applyRootfs(paths.rootfs, { bundle: request.bundle, run });

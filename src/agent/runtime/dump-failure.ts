@@ -1,7 +1,7 @@
 import { lastLines } from './command.ts';
 
 /** Why a container cannot be saved, or was not. */
-type DumpFailureReason =
+export type DumpFailureReason =
   | 'IoUring'
   | 'Device'
   | 'SharedProcesses'
