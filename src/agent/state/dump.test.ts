@@ -60,7 +60,10 @@ function options(
     pod: { namespace: 'shop', name: 'web-0', uid: 'u1' },
     takenAt: new Date('2026-11-20T10:00:00Z'),
     compatibility: 'x86-1',
-    images: new Map([['web', 'sha256:1']]),
+    images: new Map([
+      ['web', 'sha256:1'],
+      ['log', 'sha256:2'],
+    ]),
     ...parts,
   };
 }
@@ -76,7 +79,7 @@ describe('dumpPod', () => {
       compatibility: 'x86-1',
       containers: [
         { name: 'web', image: 'sha256:1', mounts: ['/cache', '/proc'] },
-        { name: 'log', image: '' },
+        { name: 'log', image: 'sha256:2' },
       ],
       volumes: ['cache'],
     });
@@ -172,6 +175,14 @@ describe('dumpPod', () => {
   it('refuses a root filesystem of which it cannot tell what changed', async () => {
     const dump = dumpPod(options((_, { imagePath }) => writeImages(imagePath), { mounts: [] }));
     await expect(dump).rejects.toThrow('the root filesystem of container web is no overlay');
+  });
+
+  it('saves nothing where an image is not known', async () => {
+    const dump = dumpPod(
+      options((_, { imagePath }) => writeImages(imagePath), { images: new Map([['web', 'sha256:1']]) }),
+    );
+    await expect(dump).rejects.toThrow('the image of container log is not known');
+    await expect(stat(layout.folder)).rejects.toThrow('ENOENT');
   });
 
   it('refuses to call a symlink saved', async () => {

@@ -50,7 +50,8 @@ export interface DumpReport {
  */
 export async function dumpPod(options: DumpOptions): Promise<DumpReport> {
   const { containers, layout, volumes, shm, run, signal } = options;
-  await layout.create(containers.map(({ name }) => name));
+  const images = new Map(containers.map(({ name }) => [name, imageOf(name, options.images)]));
+  await layout.create([...images.keys()]);
   const known = new Map<string, FileDigest>(); // path below the folder -> digest
   await together(signal, [
     async (signal) => {
@@ -69,7 +70,7 @@ export async function dumpPod(options: DumpOptions): Promise<DumpReport> {
     compatibility: options.compatibility,
     containers: containers.map(({ name, spec }) => ({
       name,
-      image: options.images.get(name) ?? '',
+      image: images.get(name) as string,
       security: securityContextOf(spec),
       mounts: (spec.mounts ?? []).map(({ destination }) => destination).sort(),
     })),
@@ -88,6 +89,13 @@ export async function dumpPod(options: DumpOptions): Promise<DumpReport> {
     bytes: sum(files.map(({ bytes }) => bytes)),
     containers: containers.map(({ name }) => ({ name, bytes: bytesBelow(`containers/${name}`) })),
   };
+}
+
+/** Without it nobody could tell whether the files below are those that the processes know. */
+function imageOf(container: string, images: DumpOptions['images']): string {
+  const image = images.get(container);
+  if (image === undefined || image === '') throw new Error(`the image of container ${container} is not known`);
+  return image;
 }
 
 /** Memory and root filesystem at the same time: the processes stand still, so both are of one moment. */

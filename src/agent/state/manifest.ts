@@ -4,6 +4,7 @@ import { dirname, join, relative } from 'node:path';
 import { z } from 'zod';
 import { digestFile, type FileDigest } from './digest.ts';
 import type { Refusal } from './refusal.ts';
+import { together } from './together.ts';
 
 const MAX_MANIFEST_BYTES = 16 * 1024 * 1024;
 const MAX_FILES = 50_000;
@@ -48,7 +49,7 @@ const SCHEMA = z.strictObject({
       z.strictObject({
         name: text,
         /** As the pod's status names it: the image id, with its digest. */
-        image: text,
+        image: text.min(1),
         security: SECURITY,
         /** Destinations, sorted. */
         mounts: items,
@@ -181,14 +182,17 @@ export async function syncPath(path: string): Promise<void> {
   }
 }
 
-/** Does something with each item, two at a time, and gives the results in order. */
+/** Does something with each item, two at a time, and gives the results in order. After a failure no other item is begun. */
 export async function twoAtATime<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
   const results: R[] = [];
   const queue = items.entries(); // shared: each worker takes the next one
-  const worker = async (): Promise<void> => {
-    for (const [at, item] of queue) results[at] = await work(item);
+  const worker = async (signal: AbortSignal): Promise<void> => {
+    for (const [at, item] of queue) {
+      if (signal.aborted) return;
+      results[at] = await work(item);
+    }
   };
-  await Promise.all([worker(), worker()]);
+  await together(undefined, [worker, worker]);
   return results;
 }
 
