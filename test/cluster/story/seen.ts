@@ -1,9 +1,13 @@
 import { FROZEN_CONDITION, TICKET_ANNOTATION } from '../../../src/domain/labels.ts';
 import type { KubeObject } from '../../../src/kube/transport.ts';
-import { condition, field, type Version } from './history.ts';
-import type { Lab } from './lab.ts';
+import { condition, field, type History, type Version } from './history.ts';
+import type { ControlPlane } from '../control-plane/control-plane.ts';
 
-/** What tests look for in objects, and wait for in the history of a lab. */
+/** What tests look for in objects, and wait for in the history of a lab, or of a bed of real nodes. */
+interface Seen {
+  readonly history: History;
+  readonly cluster: Pick<ControlPlane, 'kubectl'>;
+}
 
 export const nameOf = ({ metadata }: KubeObject): string => metadata.name;
 export const nodeOf = (object: KubeObject): string | undefined =>
@@ -23,7 +27,7 @@ export interface RunningPod {
 
 /** The first running pod that passes, by default the one of that name. */
 export async function running(
-  lab: Lab,
+  lab: Seen,
   name: string,
   passes: (object: KubeObject) => boolean = (object) => nameOf(object) === name,
 ): Promise<RunningPod> {
@@ -33,12 +37,12 @@ export async function running(
 }
 
 /** The version in which a pod first had a node. */
-export function bound(lab: Lab, name: string): Promise<Version> {
+export function bound(lab: Seen, name: string): Promise<Version> {
   return lab.history.until('Pod', `${name} bound`, (object) => nameOf(object) === name && nodeOf(object) !== undefined);
 }
 
 /** The ticket of a victim, once it is in `phase`. */
-export function ticketIn(lab: Lab, phase: string, podUid: string): Promise<Version> {
+export function ticketIn(lab: Seen, phase: string, podUid: string): Promise<Version> {
   return lab.history.until(
     'Reprieve',
     `${phase} for ${podUid}`,
@@ -47,24 +51,24 @@ export function ticketIn(lab: Lab, phase: string, podUid: string): Promise<Versi
 }
 
 /** The order to save a pod. */
-export function ordered(lab: Lab, podUid: string): Promise<Version> {
+export function ordered(lab: Seen, podUid: string): Promise<Version> {
   return lab.history.until('PodCheckpoint', `an order for ${podUid}`, (object) => victimUidOf(object) === podUid);
 }
 
 /** All that was ever written about one pod, by UID. */
-function versionsOf(lab: Lab, podUid: string): readonly Version[] {
+function versionsOf(lab: Seen, podUid: string): readonly Version[] {
   return lab.history.of('Pod').filter(({ object }) => object.metadata.uid === podUid);
 }
 
-export const wasEvicted = (lab: Lab, podUid: string): boolean =>
+export const wasEvicted = (lab: Seen, podUid: string): boolean =>
   versionsOf(lab, podUid).some(({ object }) => object.metadata.deletionTimestamp !== undefined);
 
 /** Whether the pod was marked as displaced by the scheduler: by us, or by kube-scheduler itself. */
-export const wasMarked = (lab: Lab, podUid: string): boolean =>
+export const wasMarked = (lab: Seen, podUid: string): boolean =>
   versionsOf(lab, podUid).some(({ object }) => condition(object, 'DisruptionTarget') === 'True');
 
 /** The pod that goes on with the work of a victim, in the version in which it first ran; waits for it. */
-export async function resumed(lab: Lab, victimUid: string): Promise<Version> {
+export async function resumed(lab: Seen, victimUid: string): Promise<Version> {
   const { object: ticket } = await ticketIn(lab, 'Restored', victimUid);
   const claim = field(ticket, 'status', 'claim') as { readonly uid: string };
   return lab.history.until(
@@ -78,7 +82,7 @@ export async function resumed(lab: Lab, victimUid: string): Promise<Version> {
 }
 
 /** Seconds of its work that a victim had when it was frozen, and that the pod which continues it began without; waits for both. */
-export async function workLost(lab: Lab, victimUid: string): Promise<number> {
+export async function workLost(lab: Seen, victimUid: string): Promise<number> {
   const goesOn = await resumed(lab, victimUid);
   const frozen = versionsOf(lab, victimUid).findLast(({ object }) => condition(object, FROZEN_CONDITION) === 'True');
   if (frozen === undefined) throw new Error(`pod ${victimUid} was never frozen`);
@@ -86,7 +90,7 @@ export async function workLost(lab: Lab, victimUid: string): Promise<number> {
 }
 
 /** Reasons of our Events about an object, oldest first. */
-export async function eventsAbout(lab: Lab, name: string): Promise<readonly string[]> {
+export async function eventsAbout(lab: Seen, name: string): Promise<readonly string[]> {
   const { items } = JSON.parse(await lab.cluster.kubectl('get', 'events', '-A', '-o', 'json')) as {
     items: { reason: string; involvedObject: { name: string }; reportingComponent: string }[];
   };
@@ -98,5 +102,5 @@ export async function eventsAbout(lab: Lab, name: string): Promise<readonly stri
 }
 
 /** Who was ever deleted or marked for it, of these. */
-export const evictedOf = (lab: Lab, pods: readonly RunningPod[]): readonly string[] =>
+export const evictedOf = (lab: Seen, pods: readonly RunningPod[]): readonly string[] =>
   pods.filter(({ uid }) => wasEvicted(lab, uid)).map(({ name }) => name);

@@ -14,7 +14,7 @@ export interface HogShape {
   readonly program?: Program;
 }
 
-const PORT = 8080;
+export const HOG_PORT = 8080;
 const answerTimeoutMs = 10_000;
 
 /** Command lines of the folder programs/: memory in MiB, then the port. */
@@ -48,7 +48,7 @@ export function hog(name: string, shape: HogShape = {}): object {
           name: 'main',
           image: program === 'hog' ? IMAGES.testTools : IMAGES.languages,
           imagePullPolicy: 'Never',
-          command: [...PROGRAMS[program], String(mebibytes), String(PORT)],
+          command: [...PROGRAMS[program], String(mebibytes), String(HOG_PORT)],
           // CRIU has no io_uring: with the default profile Node.js cannot make a ring, and goes without.
           securityContext: { seccompProfile: { type: 'RuntimeDefault' } },
           resources: { requests: { cpu, memory } },
@@ -66,7 +66,7 @@ export interface HogAnswer {
 
 /** Asks the hog at that address, or null where nobody answers. A frozen one takes the connection and says nothing. */
 export async function askHog(host: string): Promise<HogAnswer | null> {
-  const socket = connect({ host, port: PORT, timeout: answerTimeoutMs });
+  const socket = connect({ host, port: HOG_PORT, timeout: answerTimeoutMs });
   let text = '';
   socket
     .setEncoding('utf8')

@@ -111,6 +111,7 @@ const FOLDERS = ['bin', 'data', 'dev', 'etc', 'proc', 'root', 'sys', 'tmp'];
 const APPLETS = [
   'sh cat echo ls mkdir rm mv cp ln touch stat head tail wc dd sync',
   'sleep date ps kill env id hostname sha256sum mkfifo nc wget httpd true',
+  'find sort chmod chown readlink',
 ].flatMap((line) => line.split(' '));
 
 function testTools(shell: Buffer, hog: Buffer): Buffer {
@@ -118,6 +119,8 @@ function testTools(shell: Buffer, hog: Buffer): Buffer {
     ...FOLDERS.map((path): TarMember => ({ path, mode: path === 'tmp' ? 0o1777 : 0o755 })),
     { path: 'bin/busybox', data: shell },
     { path: 'bin/hog', data: hog },
+    { path: 'etc/image-file', data: Buffer.from('of the image\n') },
+    { path: 'data/image-file', data: Buffer.from('of the image\n') },
     ...APPLETS.map((applet): TarMember => ({ path: `bin/${applet}`, link: 'busybox' })),
   ]);
 }
