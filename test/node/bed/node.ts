@@ -199,12 +199,14 @@ export class Node {
   async #boot(): Promise<void> {
     const { dir } = this.#options;
     makeCgroup(this.#identity.cgroup);
-    const script = ['set -e', ...(await this.#setUp()).map(shellCommand), FIRST_PROCESS].join('\n');
+    const scriptPath = join(dir, 'boot.sh');
+    const script = ['set -e', ...(await this.#setUp()).map(shellCommand), FIRST_PROCESS, ''];
+    await writeFile(scriptPath, script.join('\n'));
     const namespaces = ['--mount', '--propagation', 'slave', '--pid', '--fork', '--kill-child=SIGKILL', '--uts'];
     this.#holder = await Daemon.start({
       name: this.name,
       command: 'unshare',
-      args: [...namespaces, '--', 'sh', '-c', script],
+      args: [...namespaces, '--', 'sh', scriptPath],
       cwd: dir,
       logPath: join(dir, 'boot.log'),
       env: { PATH: `${process.env['PATH'] ?? ''}:${PATH}` },
