@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { KubeObject, KubeTransport } from '../../../src/kube/transport.ts';
 import { KUBELET_CLIENT, runFolder, type ControlPlane } from '../../cluster/control-plane/control-plane.ts';
@@ -45,15 +45,13 @@ export class NodeBed implements AsyncDisposable {
   readonly served: ServedCluster;
   /** In order of their numbers. */
   readonly nodes: readonly Node[];
-  readonly #dir: string;
 
-  private constructor(served: ServedCluster, nodes: readonly Node[], dir: string) {
+  private constructor(served: ServedCluster, nodes: readonly Node[]) {
     this.cluster = served.cluster;
     this.history = served.history;
     this.transport = served.transport;
     this.served = served;
     this.nodes = nodes;
-    this.#dir = dir;
   }
 
   /** Answers when all nodes are Ready and a replica leads. */
@@ -68,7 +66,7 @@ export class NodeBed implements AsyncDisposable {
       apiServerFlags: ['--enable-admission-plugins=NodeRestriction', ...(serving.apiServerFlags ?? [])],
     });
     const nodes: Node[] = [];
-    const bed = new NodeBed(served, nodes, dir);
+    const bed = new NodeBed(served, nodes);
     try {
       await bed.cluster.applyObjects(kubeletAccess());
       for (let number = 1; number <= count; number++) {
@@ -89,7 +87,7 @@ export class NodeBed implements AsyncDisposable {
       await served.leader();
       return bed;
     } catch (error) {
-      await bed.#stop();
+      await bed[Symbol.asyncDispose]();
       throw error;
     }
   }
@@ -131,15 +129,11 @@ export class NodeBed implements AsyncDisposable {
     return pod !== undefined && condition(pod, 'Ready') === 'True';
   }
 
-  /** Ends everything, and removes the folder with its disks and memory images. */
+  /** Ends everything, and removes the disks with their memory images. Logs stay in the folder of the run. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#stop();
-    await rm(this.#dir, { recursive: true, force: true });
-  }
-
-  async #stop(): Promise<void> {
     await Promise.all(this.nodes.map((node) => node.stop()));
     await this.served[Symbol.asyncDispose]();
+    for (const node of this.nodes) await node.wipe();
   }
 }
 
