@@ -52,6 +52,7 @@ const serviceAccountTimeoutMs = 60_000;
 /** `npm run test:cluster` sets it to a folder that it removes after a run without failures. */
 const runFolderVariable = 'REPRIEVE_CLUSTER_DIR';
 
+/** Where everything of this run lies. */
 export function runFolder(): string {
   return process.env[runFolderVariable] ?? tmpdir();
 }

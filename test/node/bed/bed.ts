@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { KubeObject, KubeTransport } from '../../../src/kube/transport.ts';
@@ -52,15 +52,13 @@ export class NodeBed implements AsyncDisposable {
   /** In order of their numbers. */
   readonly nodes: readonly Node[];
   readonly #agents = new Map<string, AgentProcess>(); // name of a node -> its agent
-  readonly #dir: string;
 
-  private constructor(served: ServedCluster, nodes: readonly Node[], dir: string) {
+  private constructor(served: ServedCluster, nodes: readonly Node[]) {
     this.cluster = served.cluster;
     this.history = served.history;
     this.transport = served.transport;
     this.served = served;
     this.nodes = nodes;
-    this.#dir = dir;
   }
 
   /** Answers when all nodes are Ready and a replica leads. */
@@ -75,7 +73,7 @@ export class NodeBed implements AsyncDisposable {
       apiServerFlags: ['--enable-admission-plugins=NodeRestriction', ...(serving.apiServerFlags ?? [])],
     });
     const nodes: Node[] = [];
-    const bed = new NodeBed(served, nodes, dir);
+    const bed = new NodeBed(served, nodes);
     try {
       await bed.cluster.applyObjects(kubeletAccess());
       for (let number = 1; number <= count; number++) {
@@ -97,7 +95,7 @@ export class NodeBed implements AsyncDisposable {
       if (agents !== undefined) await bed.#startAgents(agents);
       return bed;
     } catch (error) {
-      await bed.#stop();
+      await bed[Symbol.asyncDispose]();
       throw error;
     }
   }
@@ -146,10 +144,11 @@ export class NodeBed implements AsyncDisposable {
     return pod !== undefined && condition(pod, 'Ready') === 'True';
   }
 
-  /** Ends everything, and removes the folder with its disks and memory images. */
+  /** Ends everything, and removes the disks with their memory images. Logs stay in the folder of the run. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#stop();
-    await rm(this.#dir, { recursive: true, force: true });
+    await Promise.all(this.nodes.map((node) => node.stop()));
+    await this.served[Symbol.asyncDispose]();
+    for (const node of this.nodes) await node.wipe();
   }
 
   async #startAgents(settings: Readonly<Record<string, unknown>>): Promise<void> {
@@ -159,11 +158,6 @@ export class NodeBed implements AsyncDisposable {
       this.#agents.set(node.name, agent);
       await agent.start();
     }
-  }
-
-  async #stop(): Promise<void> {
-    await Promise.all(this.nodes.map((node) => node.stop()));
-    await this.served[Symbol.asyncDispose]();
   }
 }
 

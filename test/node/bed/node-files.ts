@@ -1,3 +1,4 @@
+import { cpus } from 'node:os';
 import { IMAGES } from './images.ts';
 
 /** What tells one node from the others. */
@@ -13,6 +14,9 @@ export interface NodeIdentity {
 export function nodeAddress(number: number): string {
   return `10.77.0.${10 + number}`;
 }
+
+/** What a node has to give, however many more the machine has: it decides who must be preempted. */
+const CPUS = 2;
 
 export const KUBELET_HEALTH_PORT = 10248;
 export const KUBERNETES_FOLDER = '/etc/kubernetes';
@@ -115,5 +119,6 @@ function kubeletConfiguration({ number, cgroup }: NodeIdentity): object {
     evictionHard: { 'memory.available': '100Mi' },
     imageGCHighThresholdPercent: 100,
     maxPods: 50,
+    systemReserved: { cpu: String(Math.max(0, cpus().length - CPUS)) },
   };
 }

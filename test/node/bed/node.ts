@@ -1,4 +1,4 @@
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { kubeletPath } from '../../cluster/control-plane/binaries.ts';
@@ -145,7 +145,7 @@ export class Node {
     return join(`/proc/${this.#pid}/root`, inside);
   }
 
-  /** Ends all that runs on the node, as a power failure does, and removes what it leaves in the kernel; its folder stays. */
+  /** Ends all that runs on the node, as a power failure does, and removes what it leaves in the kernel. Its disks stay. */
   async stop(): Promise<void> {
     this.#holder?.signal('SIGKILL');
     // Where a container is frozen, the end of the node waits for it.
@@ -154,6 +154,12 @@ export class Node {
     for (const daemon of this.#daemons.values()) await daemon.ended();
     await removeCgroup(this.#identity.cgroup).finally(() => clearInterval(thawing));
     await runCommand('ip', ['link', 'delete', bridgeOf(this.#options.number)]).catch(() => {}); // no pod, no bridge
+  }
+
+  /** Of a node that is stopped: memory images and layers of containers go, its files and logs stay. */
+  async wipe(): Promise<void> {
+    for (const disk of ['reprieve', 'kubelet', 'containerd', 'work'])
+      await rm(join(this.#options.dir, disk), { recursive: true, force: true });
   }
 
   get #archives(): readonly (typeof BASIC_IMAGES)[] {
@@ -199,12 +205,14 @@ export class Node {
   async #boot(): Promise<void> {
     const { dir } = this.#options;
     makeCgroup(this.#identity.cgroup);
-    const script = ['set -e', ...(await this.#setUp()).map(shellCommand), FIRST_PROCESS].join('\n');
+    const scriptPath = join(dir, 'boot.sh');
+    const script = ['set -e', ...(await this.#setUp()).map(shellCommand), FIRST_PROCESS, ''];
+    await writeFile(scriptPath, script.join('\n'));
     const namespaces = ['--mount', '--propagation', 'slave', '--pid', '--fork', '--kill-child=SIGKILL', '--uts'];
     this.#holder = await Daemon.start({
       name: this.name,
       command: 'unshare',
-      args: [...namespaces, '--', 'sh', '-c', script],
+      args: [...namespaces, '--', 'sh', scriptPath],
       cwd: dir,
       logPath: join(dir, 'boot.log'),
       env: { PATH: `${process.env['PATH'] ?? ''}:${PATH}` },
