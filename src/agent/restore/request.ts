@@ -83,6 +83,8 @@ export function answerLine(answer: Answer): string {
         if (!isAbsolute(path) || /[\s\p{Cc}]/u.test(path)) throw new Error(`not a path for the wrapper: ${path}`);
       }
       return `restore ${answer.imagePath} ${answer.workPath}\n`;
+    default:
+      return answer satisfies never;
   }
 }
 
