@@ -29,7 +29,7 @@ export function nodeUninstall(options: NodeOptions): number {
     if (outcomes.length === 0) print('nothing to do: nothing was installed here');
     for (const outcome of outcomes) print(lineOf(outcome, options.dryRun));
     if (outcomes.length > 0 && !options.dryRun)
-      print('\nRestart containerd when no pod of the runtime class reprieve is left on this node.');
+      print('\ncontainerd reads its configuration when it starts: systemctl restart containerd');
     return 0;
   });
 }

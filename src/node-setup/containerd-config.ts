@@ -15,7 +15,7 @@ export interface ContainerdConfig {
   readonly handlers: Readonly<Record<string, RuntimeHandler>>;
 }
 
-export interface RuntimeHandler {
+interface RuntimeHandler {
   readonly binaryName: string | null;
   readonly systemdCgroup: boolean | null;
   readonly podAnnotations: readonly string[];

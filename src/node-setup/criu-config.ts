@@ -8,13 +8,13 @@ export function hasTcpClose(text: string): boolean {
   return text.split('\n').some((line) => (line.split('#', 1)[0] as string).trim() === OPTION);
 }
 
+/** At the top, where taking it back leaves the rest as it was, whether its last line ends or not. */
 export function withTcpClose(text: string): string {
-  if (hasTcpClose(text)) return text;
-  return `${text}${text === '' || text.endsWith('\n') ? '' : '\n'}${OPTION}\n`;
+  return hasTcpClose(text) ? text : `${OPTION}\n${text}`;
 }
 
-/** Without the line that {@link withTcpClose} added: the last of its kind. */
+/** Without the line that {@link withTcpClose} added: the first of its kind. */
 export function withoutTcpClose(text: string): string {
-  const at = `\n${text}`.lastIndexOf(`\n${OPTION}\n`);
+  const at = `\n${text}`.indexOf(`\n${OPTION}\n`);
   return at === -1 ? text : text.slice(0, at) + text.slice(at + OPTION.length + 1);
 }

@@ -60,8 +60,8 @@ function criuCheck({ run }: Patient): Finding {
   const result = run('criu', ['check']);
   if (result === null) return missing('criu check', 'criu not found', 'install criu');
   if (result.ok) return ok('criu check', 'the kernel has what CRIU needs');
-  const last = result.output.trim().split('\n').at(-1) ?? '';
-  return missing('criu check', last || 'failed', 'run: criu check, as root, and see what the kernel lacks');
+  const error = result.output.split('\n').find((line) => line.startsWith('Error'));
+  return missing('criu check', error ?? 'failed', 'run: criu check, as root, and see what the kernel lacks');
 }
 
 function criuOptions({ files }: Patient): Finding {

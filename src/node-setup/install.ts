@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { itemsFor, OUR_LINES, type Item, type ItemOptions } from './items.ts';
 import { digestOf, NodeFiles } from './node-files.ts';
 import { NODE_PATHS } from './node-paths.ts';
@@ -42,14 +42,11 @@ export function install(options: ItemOptions & { readonly root: string; readonly
 
 function put(files: NodeFiles, record: InstallRecord, item: Item, current: string | null, wanted: string): void {
   const { path, backup } = item;
-  if (files.mode(NODE_PATHS.state) === null) {
-    mkdirSync(files.at(NODE_PATHS.state), { recursive: true });
-    chmodSync(files.at(NODE_PATHS.state), 0o700); // saved pods will lie there
-    record.folders.push(NODE_PATHS.state);
-  }
+  // Saved pods will lie there: memory, and so secrets.
+  record.folders.unshift(...files.makeFolder(NODE_PATHS.state, 0o700), ...files.makeFolder(dirname(path)));
   if (backup !== null && current !== null) files.write(backup, withoutUs(path, current), files.mode(path) ?? item.mode);
   const mode = item.mode === 0o755 ? item.mode : (files.mode(path) ?? item.mode);
-  record.folders.unshift(...files.write(path, wanted, mode));
+  files.write(path, wanted, mode);
   const created = record.files[path]?.created ?? current === null;
   record.files[path] = { created, sha256: digestOf(wanted), backup };
   writeRecord(files, record); // after each: what is on the node can be taken back whatever happens next

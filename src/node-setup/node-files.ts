@@ -1,5 +1,15 @@
 import { createHash } from 'node:crypto';
-import { chmodSync, mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { AppError } from '../observe/error-codes.ts';
 
@@ -20,22 +30,33 @@ export class NodeFiles {
     return this.#try(path, () => readFileSync(this.at(path), 'utf8'));
   }
 
+  /** Empty when there is no such folder. */
+  names(path: string): string[] {
+    return this.#try(path, () => readdirSync(this.at(path))) ?? [];
+  }
+
   mode(path: string): number | null {
     return this.#try(path, () => statSync(this.at(path)).mode & 0o7777);
   }
 
-  /** All of it or what was there before; missing folders are made and returned, the innermost first. */
-  write(path: string, text: string, mode: number): string[] {
+  /** Returns the folders that had to be made, the innermost first. */
+  makeFolder(path: string, mode?: number): string[] {
     const made: string[] = [];
-    for (let folder = dirname(path); this.mode(folder) === null; folder = dirname(folder)) made.push(folder);
+    for (let folder = path; this.mode(folder) === null; folder = dirname(folder)) made.push(folder);
+    if (made.length === 0) return made;
+    this.#try(path, () => mkdirSync(this.at(path), { recursive: true }));
+    if (mode !== undefined) this.#try(path, () => chmodSync(this.at(path), mode)); // whatever the umask is
+    return made;
+  }
+
+  /** All of it or what was there before; its folder is there. */
+  write(path: string, text: string, mode: number): void {
     this.#try(path, () => {
-      mkdirSync(this.at(dirname(path)), { recursive: true });
       const next = this.at(`${path}.reprieve-new`);
       writeFileSync(next, text, { mode });
-      chmodSync(next, mode); // whatever the umask is
+      chmodSync(next, mode);
       renameSync(next, this.at(path));
     });
-    return made;
   }
 
   remove(path: string): void {

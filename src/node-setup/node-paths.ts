@@ -6,6 +6,8 @@ export const NODE_PATHS = {
   dropIn: '/etc/containerd/conf.d/reprieve.toml',
   criuConfig: '/etc/criu/runc.conf',
   state: '/var/lib/reprieve',
+  /** A folder for each container that runs; containerd notes there which binary it is run with. */
+  bundles: '/run/containerd/io.containerd.runtime.v2.task/k8s.io',
   /** What was installed, for taking it back. */
   record: '/var/lib/reprieve/node-install.json',
 } as const;

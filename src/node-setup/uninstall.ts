@@ -2,19 +2,27 @@ import type { Outcome } from './install.ts';
 import { OUR_LINES } from './items.ts';
 import { digestOf, NodeFiles } from './node-files.ts';
 import { NODE_PATHS } from './node-paths.ts';
-import { readRecord, type InstallRecord } from './record.ts';
+import { readRecord, writeRecord, type InstallRecord } from './record.ts';
 
 /** Takes back what `install` did, in reverse; what others changed since is kept. Throws `NodeFileUnusable`. */
 export function uninstall({ root, dryRun }: { readonly root: string; readonly dryRun: boolean }): readonly Outcome[] {
   const files = new NodeFiles(root);
   const record = readRecord(files);
   if (record === null) return [];
-  const outcomes = Object.entries(record.files)
-    .toReversed()
-    .map(([path, entry]) => takeBack(files, path, entry, dryRun));
+  const outcomes: Outcome[] = [];
+  const left: InstallRecord['files'] = {};
+  for (const [path, entry] of Object.entries(record.files).toReversed()) {
+    const outcome = takeBack(files, path, entry, dryRun);
+    outcomes.push(outcome);
+    if (outcome.outcome === 'kept') left[path] = entry;
+  }
   if (dryRun) return outcomes;
-  files.remove(NODE_PATHS.record);
-  for (const folder of record.folders) files.removeFolder(folder);
+  if (Object.keys(left).length > 0) {
+    writeRecord(files, { ...record, files: left });
+  } else {
+    files.remove(NODE_PATHS.record);
+    for (const folder of record.folders) files.removeFolder(folder);
+  }
   return outcomes;
 }
 
@@ -23,6 +31,10 @@ function takeBack(files: NodeFiles, path: string, entry: InstallRecord['files'][
   const withoutUs = OUR_LINES[path];
   const what = withoutUs ? 'our lines' : 'our file';
   if (current === null) return { path, what, outcome: 'unchanged', detail: 'it is gone already' };
+  if (path === NODE_PATHS.wrapper && isInUse(files)) {
+    const detail = 'containers run with it: they could not be stopped without; uninstall again when they are gone';
+    return { path, what, outcome: 'kept', detail };
+  }
   const isAsLeft = digestOf(current) === entry.sha256;
   if (isAsLeft && entry.created) {
     if (!dryRun) files.remove(path);
@@ -52,4 +64,10 @@ function takeBack(files: NodeFiles, path: string, entry: InstallRecord['files'][
     ? undefined
     : `somebody changed it since; theirs is kept${backup === null ? '' : `, so is ${entry.backup}`}`;
   return { path, what, outcome: 'removed', ...(detail !== undefined && { detail }) };
+}
+
+function isInUse(files: NodeFiles): boolean {
+  return files.names(NODE_PATHS.bundles).some((id) => {
+    return (files.read(`${NODE_PATHS.bundles}/${id}/options.json`) ?? '').includes(NODE_PATHS.wrapper);
+  });
 }
