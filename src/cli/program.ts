@@ -36,6 +36,38 @@ program
     process.exitCode = await demo(options);
   });
 
+const node = program.command('node').description('prepare this machine for saving and restoring pods');
+
+node
+  .command('install')
+  .description('install the runtime wrapper and its runtime handler; a second run changes nothing')
+  .option('--dry-run', 'only say what would be done', false)
+  .option('--root <folder>', 'the node’s root folder', '/')
+  .option('--runtime <path>', 'the OCI runtime; otherwise the one that containerd uses')
+  .action(async (options: { dryRun: boolean; root: string; runtime?: string }) => {
+    const { nodeInstall } = await import('./node.ts');
+    process.exitCode = nodeInstall(options);
+  });
+
+node
+  .command('uninstall')
+  .description('take back what install did, and keep what others changed')
+  .option('--dry-run', 'only say what would be done', false)
+  .option('--root <folder>', 'the node’s root folder', '/')
+  .action(async (options: { dryRun: boolean; root: string }) => {
+    const { nodeUninstall } = await import('./node.ts');
+    process.exitCode = nodeUninstall(options);
+  });
+
+node
+  .command('doctor')
+  .description('say what this node has and lacks; exits with 1 when it lacks something')
+  .option('--json', 'as one JSON object', false)
+  .action(async (options: { json: boolean }) => {
+    const { nodeDoctor } = await import('./node.ts');
+    process.exitCode = nodeDoctor(options);
+  });
+
 function wholeNumber(text: string): number {
   const value = Number(text);
   if (!Number.isSafeInteger(value) || value < 0)

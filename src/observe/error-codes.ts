@@ -190,6 +190,31 @@ export const ERROR_CODES = {
     message: 'the runtime wrapper cannot take {name}={value}; use a path of letters, digits and . _ - + @ : /',
     meaning: 'It becomes a word of the shell script that stands in for the OCI runtime.',
   },
+  ContainerdConfigInvalid: {
+    status: null,
+    retryable: false,
+    message: 'cannot read the configuration of containerd, {path}: {cause}',
+    meaning: 'It is no TOML, or something in it is not what containerd takes. Nothing was changed.',
+  },
+  ContainerdConfigOutdated: {
+    status: null,
+    retryable: false,
+    message:
+      'the configuration of containerd, {path}, is of version 1; run: containerd config migrate, and put what it prints in its place',
+    meaning: 'It names no `version`, or 1. The runtime handler of Reprieve needs 2 or later. Nothing was changed.',
+  },
+  RuntimeNotFound: {
+    status: null,
+    retryable: false,
+    message: 'no OCI runtime at {paths}; install runc, or name it with --runtime',
+    meaning: 'The wrapper hands every container to it, so it is not installed without one. Nothing was changed.',
+  },
+  NodeFileUnusable: {
+    status: null,
+    retryable: false,
+    message: 'cannot change {path}: {cause}; run it as root, on the node itself',
+    meaning: 'A file of the node could not be read or written. What was done before it remains; run it again.',
+  },
   ConfigurationUnreadable: {
     status: null,
     retryable: false,
