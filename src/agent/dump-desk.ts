@@ -43,6 +43,9 @@ export class DumpDesk {
     const { runc, run, clock, compatibility, settings } = this.#options;
     const { stateDir, kubeletDir, runtime } = settings;
     const startedMs = clock.monotonic();
+    const layout = SavedPodLayout.of(stateDir, key);
+    for (const { id } of containers) await runc.undisturbed(id);
+    await layout.clear(); // an earlier process may have begun it
     const mounts = await readMounts();
     const volumes = await emptyDirs(kubeletDir, pod.uid);
     const shared = containers.map(sharedMemory).find((source) => source !== null) ?? null;
@@ -60,7 +63,7 @@ export class DumpDesk {
     const images = await Promise.all(containers.map((one) => imageOf(one, { run, ...runtime })));
     const report = await dumpPod({
       containers,
-      layout: SavedPodLayout.of(stateDir, key),
+      layout,
       runc,
       run,
       mounts,

@@ -1,20 +1,29 @@
 /**
- * What runc hands to CRIU. Connections of a restored pod lead to an address that it no longer has: they are closed
- * instead of failing the dump.
+ * What runc hands to CRIU. Connections of a restored pod lead to an address that it no longer has: they are closed instead of
+ * failing the dump; those that nobody has accepted yet, often a probe's, are left out.
  */
-const OPTION = 'tcp-close';
+const OPTIONS = ['tcp-close', 'skip-in-flight'];
+const MARK = ' # reprieve';
 
-export function hasTcpClose(text: string): boolean {
-  return text.split('\n').some((line) => (line.split('#', 1)[0] as string).trim() === OPTION);
+/** The options that are not set. */
+export function missingCriuOptions(text: string): readonly string[] {
+  const set = new Set(text.split('\n').map((line) => (line.split('#', 1)[0] as string).trim()));
+  return OPTIONS.filter((option) => !set.has(option));
 }
 
-/** At the top, where taking it back leaves the rest as it was, whether its last line ends or not. */
-export function withTcpClose(text: string): string {
-  return hasTcpClose(text) ? text : `${OPTION}\n${text}`;
+/** With what is missing at the top, where taking it back leaves the rest as it was, whether its last line ends or not. */
+export function withCriuOptions(text: string): string {
+  return missingCriuOptions(text)
+    .map((option) => `${option}${MARK}\n`)
+    .concat(text)
+    .join('');
 }
 
-/** Without the line that {@link withTcpClose} added: the first of its kind. */
-export function withoutTcpClose(text: string): string {
-  const at = `\n${text}`.indexOf(`\n${OPTION}\n`);
-  return at === -1 ? text : text.slice(0, at) + text.slice(at + OPTION.length + 1);
+/** Without the lines that {@link withCriuOptions} added. */
+export function withoutCriuOptions(text: string): string {
+  const ours = new Set(OPTIONS.map((option) => `${option}${MARK}`));
+  return text
+    .split('\n')
+    .filter((line) => !ours.has(line))
+    .join('\n');
 }

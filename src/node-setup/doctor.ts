@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { statfsSync } from 'node:fs';
 import { release } from 'node:os';
 import { importsDropIn, HANDLER, readContainerdConfig, standsAlone } from './containerd-config.ts';
-import { hasTcpClose } from './criu-config.ts';
+import { missingCriuOptions } from './criu-config.ts';
 import { itemsFor } from './items.ts';
 import { NodeFiles } from './node-files.ts';
 import { NODE_PATHS } from './node-paths.ts';
@@ -65,11 +65,11 @@ function criuCheck({ run }: Patient): Finding {
 }
 
 function criuOptions({ files }: Patient): Finding {
-  const isThere = hasTcpClose(files.read(NODE_PATHS.criuConfig) ?? '');
-  if (isThere) return ok('criu options', `${NODE_PATHS.criuConfig}: tcp-close`);
+  const lacking = missingCriuOptions(files.read(NODE_PATHS.criuConfig) ?? '');
+  if (lacking.length === 0) return ok('criu options', NODE_PATHS.criuConfig);
   return missing(
     'criu options',
-    `${NODE_PATHS.criuConfig} lacks tcp-close: pods with connections cannot be saved`,
+    `${NODE_PATHS.criuConfig} lacks ${lacking.join(', ')}: pods with connections cannot be saved`,
     INSTALL,
   );
 }

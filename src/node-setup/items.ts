@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AppError } from '../observe/error-codes.ts';
 import * as containerd from './containerd-config.ts';
-import { withoutTcpClose, withTcpClose } from './criu-config.ts';
+import { withCriuOptions, withoutCriuOptions } from './criu-config.ts';
 import type { NodeFiles } from './node-files.ts';
 import { NODE_PATHS, RUNTIMES } from './node-paths.ts';
 import { wrapperFor } from './wrapper.ts';
@@ -24,7 +24,7 @@ export interface Item {
 /** Takes our lines out of a file that is not ours; absent for files that are. */
 export const OUR_LINES: Readonly<Record<string, (text: string) => string>> = {
   [NODE_PATHS.containerdConfig]: (text) => containerd.withoutImport(containerd.withoutBlock(text)),
-  [NODE_PATHS.criuConfig]: withoutTcpClose,
+  [NODE_PATHS.criuConfig]: withoutCriuOptions,
 };
 
 export interface ItemOptions {
@@ -71,9 +71,9 @@ export function itemsFor(files: NodeFiles, options: ItemOptions): Item[] {
   items.push({
     ...common,
     path: NODE_PATHS.criuConfig,
-    what: 'options of CRIU (tcp-close)',
+    what: 'options of CRIU',
     needsRestart: false,
-    wanted: (current) => withTcpClose(current ?? ''),
+    wanted: (current) => withCriuOptions(current ?? ''),
   });
   return items;
 }

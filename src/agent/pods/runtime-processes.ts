@@ -58,8 +58,9 @@ export class RuntimeProcesses implements PodProcesses {
     return this.#options.runc.pause(id);
   }
 
-  resume(id: string): Promise<void> {
-    return this.#options.runc.resume(id);
+  async resume(id: string): Promise<void> {
+    await this.#options.runc.undisturbed(id);
+    await this.#options.runc.resume(id);
   }
 
   kill(id: string): Promise<void> {

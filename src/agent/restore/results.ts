@@ -10,7 +10,7 @@ import { isMissing, readSmallFile } from './small-file.ts';
  * `passed`: anew, because the agent did not answer.
  */
 const OUTCOMES = ['restored', 'cold', 'passed'] as const;
-type Outcome = (typeof OUTCOMES)[number];
+export type Outcome = (typeof OUTCOMES)[number];
 
 export interface ContainerResult {
   readonly outcome: Outcome;

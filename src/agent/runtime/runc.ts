@@ -1,9 +1,13 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { cgroupOf, processesOf } from './cgroup.ts';
 import { CommandError, type RunCommand } from './command.ts';
 import { dumpFailure, type DumpFailure } from './dump-failure.ts';
+
+/** How often it is looked whether a dump has ended. */
+const LOOK_EVERY_MS = 50;
 
 export type ContainerStatus = 'creating' | 'created' | 'running' | 'pausing' | 'paused' | 'stopped';
 
@@ -108,6 +112,14 @@ export class Runc {
   }
 
   /**
+   * Resolves when no dump of the container is under way: one outlives the agent that began it, and must not meet a thaw or
+   * another dump.
+   */
+  async undisturbed(id: string): Promise<void> {
+    while (await isBeingDumped(id)) await sleep(LOOK_EVERY_MS);
+  }
+
+  /**
    * Dumps the container and leaves it as it is, frozen or running. Aborting does not end a dump that has begun: criu works
    * inside of the processes, and where it was killed in the wrong moment, they died of it (tried with criu 4.2). It is left to
    * finish, and then this rejects with the signal's reason. Who wants it to end soon kills the container.
@@ -150,6 +162,16 @@ export class Runc {
   #on(args: readonly string[]): ReturnType<RunCommand> {
     return this.#run(this.#command, ['--root', this.#root, ...args]);
   }
+}
+
+/** Whether a `runc checkpoint` of that container runs: its command line says so. */
+async function isBeingDumped(id: string): Promise<boolean> {
+  for (const pid of await readdir('/proc')) {
+    if (!/^\d+$/.test(pid)) continue;
+    const words = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0');
+    if (words.includes('checkpoint') && words.includes(id)) return true;
+  }
+  return false;
 }
 
 function sendKill(pid: number): void {

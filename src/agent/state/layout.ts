@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** A PodCheckpoint: what a saved pod is kept under. */
@@ -76,6 +76,14 @@ export class SavedPodLayout {
 
   volume(name: string): string {
     return join(this.folder, 'volumes', `${label(name)}.tar`);
+  }
+
+  /** Removes all that a dump writes, so that another one can begin. */
+  async clear(): Promise<void> {
+    for (const path of [this.manifest, `${this.manifest}.tmp`, this.shm, join(this.folder, 'containers')]) {
+      await rm(path, { recursive: true, force: true });
+    }
+    await rm(join(this.folder, 'volumes'), { recursive: true, force: true });
   }
 
   /** Makes the folders that a dump of these containers writes to, for root alone. */

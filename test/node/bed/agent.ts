@@ -30,7 +30,7 @@ export class AgentProcess {
     settings: Readonly<Record<string, unknown>> = {},
   ): Promise<AgentProcess> {
     const agent = new AgentProcess(node, cluster);
-    for (const folder of [ACCOUNT_FOLDER, CONFIG_FOLDER, '/etc/criu']) {
+    for (const folder of [ACCOUNT_FOLDER, CONFIG_FOLDER]) {
       await mkdir(node.path(folder), { recursive: true });
     }
     const token = await cluster.kubectl('create', 'token', 'reprieve-agent', '-n', REPRIEVE_NAMESPACE);
@@ -54,9 +54,9 @@ export class AgentProcess {
       agent: { nodeName: node.name, reserve: '64Mi', peer: { address: node.address, ...files }, ...settings },
     };
     await writeFile(node.path(inside('agent.json')), JSON.stringify(configuration), { mode: 0o600 });
-    await writeFile(node.path('/etc/criu/runc.conf'), 'tcp-close\nskip-in-flight\n');
-    const wrapper = await readFile(join(checkout, 'deploy/node/reprieve-runc'));
-    await writeFile(node.path('/usr/local/bin/reprieve-runc'), wrapper, { mode: 0o755 });
+    await node.run(...reprieve('node', 'install'));
+    await node.kill('containerd');
+    await node.start('containerd');
     return agent;
   }
 
@@ -105,4 +105,9 @@ export class AgentProcess {
   async #logLength(): Promise<number> {
     return (await this.log().catch(() => '')).length;
   }
+}
+
+/** The command line of this checkout, as it is seen inside a node. */
+function reprieve(...args: string[]): string[] {
+  return [process.execPath, join(checkout, 'src/main.ts'), ...args];
 }
