@@ -1,8 +1,9 @@
-import { readFile } from 'node:fs/promises';
+import { access, readdir } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { FROZEN_CONDITION } from '../../src/domain/labels.ts';
 import { condition } from '../cluster/story/history.ts';
-import { ordered } from '../cluster/story/seen.ts';
+import { ordered, phaseOf, victimUidOf } from '../cluster/story/seen.ts';
 import { policy } from '../cluster/story/workloads.ts';
 import { NodeBed } from './bed/bed.ts';
 import { clear, displace, restoredFrom, victimOf, type Victim } from './bed/displace.ts';
@@ -64,34 +65,91 @@ const MOMENTS: Readonly<Record<string, (victim: Victim) => Promise<unknown>>> = 
     ),
 };
 
-async function appears(nodeName: string, path: string): Promise<void> {
-  const node = bed.node(nodeName);
-  for (let left = 600; left > 0; left--) {
-    if (
-      await readFile(node.path(path)).then(
-        () => true,
-        (error: NodeJS.ErrnoException) => error.code === 'EISDIR',
-      )
-    )
-      return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  );
+const isNotEmpty = (path: string): Promise<boolean> =>
+  readdir(path).then(
+    (names) => names.length > 0,
+    () => false,
+  );
+
+async function appears(nodeName: string, path: string, has = exists): Promise<void> {
+  for (let left = 1500; left > 0; left--) {
+    if (await has(bed.node(nodeName).path(path))) return;
+    await sleep(10);
   }
   throw new Error(`${path} did not appear on ${nodeName}`);
 }
 
-describe('SIGKILL of the agent of the victim’s node', () => {
-  it.each(Object.keys(MOMENTS))('%s', async (moment) => {
-    const victim = await running(256);
-    const displaced = displace(bed, victim);
-    await (MOMENTS[moment] as (typeof MOMENTS)[string])(victim);
-    await bed.agent(victim.node).kill();
-    await bed.agent(victim.node).start();
-    await displaced;
-    const again = await restoredFrom(bed, victim);
-    const answer = await hogPast(again.ip, victim.count);
-    expect(answer.data).toBe('ok');
-    // Not a second of its work was done twice or not at all: it counts in its log without a gap.
-    const said = (await bed.cluster.kubectl('logs', again.name)).trim().split('\n').map(Number);
-    expect(said[0]).toBeGreaterThan(victim.count);
+/** What dies, and comes back by itself as its supervisor starts it again. */
+const VICTIMS_OF_FAULTS: Readonly<Record<string, (victim: Victim) => Promise<unknown>>> = {
+  'the agent of the victim’s node': ({ node }) => revived(bed.agent(node)),
+  'containerd of the victim’s node': ({ node }) => restarted(node, 'containerd'),
+  'the kubelet of the victim’s node': ({ node }) => restarted(node, 'kubelet'),
+  Reprieve: async () => revived(await bed.served.leader()),
+};
+
+async function revived(program: { kill(): Promise<void>; start(): Promise<void> }): Promise<void> {
+  await program.kill();
+  await program.start();
+}
+
+async function restarted(nodeName: string, part: 'containerd' | 'kubelet'): Promise<void> {
+  await bed.node(nodeName).kill(part);
+  await bed.node(nodeName).start(part);
+}
+
+/** It goes on somewhere, and in its log is no gap: no count was made twice, none is missing. */
+async function expectGoesOn(victim: Victim & { readonly count: number }): Promise<void> {
+  const again = await restoredFrom(bed, victim);
+  expect(await hogPast(again.ip, victim.count)).toMatchObject({ data: 'ok' });
+  const said = (await bed.cluster.kubectl('logs', again.name)).trim().split('\n').map(Number);
+  expect(said[0]).toBeGreaterThan(victim.count);
+  expect(said).toEqual(said.map((_, at) => (said[0] as number) + at));
+  expect(bed.pod(again.name).restarts).toBe(0);
+}
+
+for (const [what, strike] of Object.entries(VICTIMS_OF_FAULTS)) {
+  describe(`SIGKILL of ${what}`, () => {
+    it.each(Object.keys(MOMENTS))('%s', async (moment) => {
+      const victim = await running(256);
+      const displaced = displace(bed, victim);
+      await (MOMENTS[moment] as (typeof MOMENTS)[string])(victim);
+      await strike(victim);
+      await displaced;
+      await expectGoesOn(victim);
+    });
   });
+}
+
+describe('SIGKILL on the node that restores', () => {
+  const moments: Readonly<Record<string, (victim: Victim, node: string) => Promise<unknown>>> = {
+    'when the pod has its node': (victim) =>
+      bed.history.until(
+        'Reprieve',
+        `${victim.name} restoring`,
+        (ticket) => victimUidOf(ticket) === victim.uid && phaseOf(ticket) === 'Restoring',
+      ),
+    'in the middle of the fetch': (_, node) => appears(node, '/var/lib/reprieve/fetched', isNotEmpty),
+    'when the wrapper asks': (_, node) => appears(node, '/run/reprieve/requests', isNotEmpty),
+  };
+  const strikes: Readonly<Record<string, (node: string) => Promise<unknown>>> = {
+    'the agent': (node) => revived(bed.agent(node)),
+    containerd: (node) => restarted(node, 'containerd'),
+    'the kubelet': (node) => restarted(node, 'kubelet'),
+  };
+  for (const [moment, comes] of Object.entries(moments)) {
+    it.each(Object.keys(strikes))(`%s, ${moment}`, async (what) => {
+      const victim = await running(256);
+      const other = bed.nodes.find(({ name }) => name !== victim.node)?.name as string;
+      const displaced = displace(bed, victim);
+      await comes(victim, other);
+      await (strikes[what] as (typeof strikes)[string])(other);
+      await displaced;
+      await expectGoesOn(victim);
+    });
+  }
 });
