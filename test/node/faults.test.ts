@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { FROZEN_CONDITION } from '../../src/domain/labels.ts';
 import { condition } from '../cluster/story/history.ts';
 import { ordered, phaseOf, victimUidOf } from '../cluster/story/seen.ts';
+import { QUICK_LEASE } from '../cluster/story/lab.ts';
 import { policy } from '../cluster/story/workloads.ts';
 import { NodeBed } from './bed/bed.ts';
 import { clear, displace, restoredFrom, victimOf, type Victim } from './bed/displace.ts';
@@ -14,7 +15,7 @@ import { keeper } from './bed/keeper.ts';
 let bed: NodeBed;
 
 beforeAll(async () => {
-  bed = await NodeBed.start({ agents: {} });
+  bed = await NodeBed.start({ agents: {}, configuration: QUICK_LEASE });
   await bed.cluster.applyObjects(policy('batch', 'batch'));
 });
 afterAll(async () => {

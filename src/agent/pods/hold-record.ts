@@ -6,7 +6,7 @@ const FILE = 'order.json';
 
 const schema = z.object({
   pod: z.object({ namespace: z.string(), name: z.string(), uid: z.string() }),
-  /** Ids of the containers that may stand frozen; none once they went on. */
+  /** Ids of the containers that may stand frozen. */
   containers: z.array(z.string()),
 });
 
@@ -15,8 +15,8 @@ export type HoldRecord = z.infer<typeof schema>;
 
 /**
  * The folders of saved pods, one for each order, and the hold record in each. A record is on the disk before the first
- * container is paused and says "none" only after the last went on: whatever dies in between, nothing stands frozen that
- * nobody knows.
+ * container is paused and goes only after the last went on: whatever dies in between, nothing stands frozen that nobody
+ * knows.
  */
 export class HoldRecords {
   readonly #folder: string;
@@ -57,6 +57,11 @@ export class HoldRecords {
     await rename(join(folder, `${FILE}.tmp`), join(folder, FILE));
     await synced(folder);
     await synced(this.#folder);
+  }
+
+  /** The containers went on. Needs no room on a disk that may be full. */
+  async end(key: string): Promise<void> {
+    await rm(join(this.#folder, key, FILE), { force: true });
   }
 
   /** The whole folder: state and record. */

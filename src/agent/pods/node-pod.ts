@@ -112,7 +112,12 @@ export class NodePod implements SavablePod {
     const obstacle = await processes.obstacle(uid);
     if (obstacle !== null) return obstacle;
     const containers = running.filter(({ status }) => status === 'running').map(({ id }) => id);
-    await records.write(key, { pod: this.#identity, containers });
+    try {
+      await records.write(key, { pod: this.#identity, containers });
+    } catch (error) {
+      const isFull = (error as NodeJS.ErrnoException).code === 'ENOSPC';
+      return { reason: isFull ? 'NoSpace' : 'DumpFailed', message: `nothing can be written down: ${messageOf(error)}` };
+    }
     this.#hold = { key, containers, saved: false };
     const pauses = await Promise.allSettled(containers.map((id) => processes.pause(id)));
     const failed = pauses.find((pause) => pause.status === 'rejected');
@@ -127,7 +132,7 @@ export class NodePod implements SavablePod {
     if (hold === null) return;
     await Promise.all(hold.containers.map((id) => processes.resume(id)));
     this.#hold = null;
-    await records.write(hold.key, { pod: this.#identity, containers: [] });
+    await records.end(hold.key);
   }
 }
 

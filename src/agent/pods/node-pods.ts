@@ -46,7 +46,7 @@ export class NodePods implements SavablePods {
     for (const key of await this.#records.keys()) {
       this.#references.add(key);
       const record = await this.#records.read(key);
-      if (record === null || record.containers.length === 0) continue;
+      if (record === null) continue;
       const hold = await this.#foundHold(key, record.pod.uid, record.containers);
       if (hold !== null) this.#pods.set(record.pod.uid, new NodePod({ metadata: record.pod }, this.#podOptions, hold));
     }

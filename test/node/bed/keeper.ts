@@ -5,6 +5,8 @@ export type Owner = 'bare' | 'Job' | 'StatefulSet';
 
 export interface KeeperShape {
   readonly mebibytes?: number;
+  /** Holds a lock on a file, which makes its dump fail. */
+  readonly locks?: boolean;
   readonly node?: string;
 }
 
@@ -29,7 +31,7 @@ export const SHOW = [
 ].join('\n');
 
 /** A workload with a state in every place where there can be one: memory, root filesystem, volumes, shared memory, a socket. */
-export function keeper(name: string, owner: Owner, { mebibytes = 64, node }: KeeperShape = {}): object {
+export function keeper(name: string, owner: Owner, { mebibytes = 64, node, locks = false }: KeeperShape = {}): object {
   const probe = { tcpSocket: { port: HOG_PORT }, periodSeconds: 1, failureThreshold: 30 };
   const spec = {
     restartPolicy: owner === 'Job' ? 'Never' : 'Always',
@@ -56,7 +58,7 @@ export function keeper(name: string, owner: Owner, { mebibytes = 64, node }: Kee
         name: 'main',
         image: IMAGES.testTools,
         imagePullPolicy: 'Never',
-        command: ['sh', '-c', `${SETUP} && exec hog ${mebibytes} ${HOG_PORT}`],
+        command: ['sh', '-c', `${SETUP} && exec hog ${mebibytes} ${HOG_PORT}${locks ? ' /count lock' : ''}`],
         resources: { requests: { cpu: '1500m', memory: `${mebibytes + 16}Mi` } },
         volumeMounts: [
           { name: 'cache', mountPath: '/cache' },

@@ -1,9 +1,10 @@
 /*
- * hog MIB [PORT [FILE]]: a workload whose state can be checked from outside.
+ * hog MIB [PORT [FILE [lock]]]: a workload whose state can be checked from outside.
  *
  * It fills MIB MiB with random data, then counts ten times a second: in FILE (default /count; opened once, rewritten in
  * place) and on stdout. Each count changes a word of one block and checks that block; data that is not what it wrote ends it with 3.
  * Whoever connects to PORT (default 8080) gets "count=<k> data=ok\n" after a check of all blocks, or data=corrupt.
+ * With `lock` it holds a lock on FILE all the time, which CRIU refuses to save.
  * SIGTERM is not handled: as process 1 it does not end before its grace period has.
  */
 #define _GNU_SOURCE
@@ -14,6 +15,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -55,11 +57,12 @@ static void answer(int server, long count) {
 }
 
 int main(int argc, char **argv) {
-  if (argc < 2) return fprintf(stderr, "usage: hog MIB [PORT [FILE]]\n"), 2;
+  if (argc < 2) return fprintf(stderr, "usage: hog MIB [PORT [FILE [lock]]]\n"), 2;
   blocks = strtoul(argv[1], NULL, 10);
   int port = argc > 2 ? atoi(argv[2]) : 8080;
   int file = open(argc > 3 ? argv[3] : "/count", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
   if (file < 0) return perror("hog: file"), 1;
+  if (argc > 4 && flock(file, LOCK_EX) != 0) return perror("hog: lock"), 1;
   signal(SIGPIPE, SIG_IGN);
   setvbuf(stdout, NULL, _IOLBF, 0);
 
