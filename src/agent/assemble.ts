@@ -58,15 +58,18 @@ export async function assembleAgent(options: AssembleOptions): Promise<NodeAgent
       facts = capability.facts;
       return { ...capability, dumpSpeed: dumps.bytesPerSecond, peerPort: settings.peer?.port ?? null };
     },
-    restores: (shared) => restoreSide(options, { ...shared, compatibility }),
+    restores: (shared) => restoreSide(options, { ...shared, runc, compatibility }),
   });
 }
 
-type Shared = Parameters<NodeAgentOptions['restores']>[0] & { readonly compatibility: () => string | null };
+type Shared = Parameters<NodeAgentOptions['restores']>[0] & {
+  readonly runc: Runc;
+  readonly compatibility: () => string | null;
+};
 
 function restoreSide(
   { settings, nodeName, clock, log }: AssembleOptions,
-  { pods, api, facts, compatibility }: Shared,
+  { pods, api, facts, runc, compatibility }: Shared,
 ): RestoreSide {
   const { stateDir, runDir, peer } = settings;
   const onError = (error: unknown): void => log.error({ err: error }, 'restoring');
@@ -75,6 +78,8 @@ function restoreSide(
     runDir,
     clock,
     handler: (request, withdrawn) => desk.answer(request, withdrawn),
+    // A wrapper that was killed outright may have left a restore that goes on: kubelet makes another container.
+    onAbandoned: ({ id }) => runc.remove(id),
     onError,
   });
   const results = new PodResults({ runDir, clock, onResult: (podUid) => desk.resultSeen(podUid), onError });

@@ -1,7 +1,7 @@
 import type { AgentConfiguration } from '../config/configuration.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Dump } from './orders/savable-pod.ts';
-import type { PodIdentity } from './pods/pod-processes.ts';
+import type { DumpRequest } from './pods/pod-processes.ts';
 import type { RunCommand } from './runtime/command.ts';
 import type { RuntimeContainer } from './runtime/containers.ts';
 import { imageOf } from './runtime/image.ts';
@@ -39,7 +39,11 @@ export class DumpDesk {
     return this.#bytesPerSecond;
   }
 
-  async dump(pod: PodIdentity, key: string, containers: readonly RuntimeContainer[], stop: AbortSignal): Promise<Dump> {
+  async dump(
+    { pod, key, longestFreezeMs }: DumpRequest,
+    containers: readonly RuntimeContainer[],
+    stop: AbortSignal,
+  ): Promise<Dump> {
     const { runc, run, clock, compatibility, settings } = this.#options;
     const { stateDir, kubeletDir, runtime } = settings;
     const startedMs = clock.monotonic();
@@ -60,6 +64,11 @@ export class DumpDesk {
     const room = { freeBytes: await freeBytes(stateDir), keepFreeBytes: settings.reserveBytes };
     const lack = lackOfSpace(estimate, room);
     if (lack !== null) return { failure: { reason: 'NoSpace', message: lack } };
+    const seconds = (estimate.memoryBytes + estimate.fileBytes) / (this.#bytesPerSecond ?? Infinity);
+    if (longestFreezeMs !== null && seconds * 1000 > longestFreezeMs) {
+      const message = `saving it takes about ${seconds.toFixed(0)} s, and its liveness probes allow ${longestFreezeMs / 1000} s`;
+      return { failure: { reason: 'ProbesEnd', message } };
+    }
     const images = await Promise.all(containers.map((one) => imageOf(one, { run, ...runtime })));
     const report = await dumpPod({
       containers,

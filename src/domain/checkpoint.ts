@@ -18,7 +18,7 @@ export interface Checkpoint {
   readonly ready: boolean;
   /** Held still: condition `Frozen=True`. */
   readonly frozen: boolean;
-  /** It was frozen and went on: condition `Frozen=False` with reason `Thawed` or `DeadlineExceeded` (not `PodKilled`). Its state is old. */
+  /** It was frozen and went on: condition `Frozen=False` with reason `Thawed`, `DeadlineExceeded` or `ProbesEnd` (not `PodKilled`). Its state is old. */
   readonly thawed: boolean;
   /** Condition `Failed=True`; null while it has not failed. */
   readonly failure: { readonly reason: string; readonly message: string } | null;

@@ -75,6 +75,7 @@ export const CONDITIONS = {
         },
         Thawed: { status: 'False', meaning: 'The pod went on; the saved state is old.' },
         DeadlineExceeded: { status: 'False', meaning: 'Nobody deleted the pod until the deadline: it went on.' },
+        ProbesEnd: { status: 'False', meaning: 'A liveness probe would have had it killed: it went on.' },
         PodKilled: { status: 'False', meaning: 'The pod was deleted while it stood still; the state is its last.' },
       },
     },
@@ -87,6 +88,10 @@ export const CONDITIONS = {
         NotCheckpointable: {
           status: 'True',
           meaning: 'Something in its processes cannot be saved; the message says what, and what to do about it.',
+        },
+        ProbesEnd: {
+          status: 'True',
+          meaning: 'A liveness probe would have had the frozen pod killed before it was saved.',
         },
         NoSpace: { status: 'True', meaning: 'The disk of the node has no room for its state.' },
         DumpFailed: { status: 'True', meaning: 'Its state could not be written; the message says why.' },

@@ -120,7 +120,9 @@ export class CheckpointOrders {
   #take(order: Order): void {
     if (!order.isDone) order.saving = unlessDead(order, this.#save(order));
     else if (order.heldInStatus && !this.#isHeld(order)) void unlessDead(order, this.#catchUp(order));
-    this.#armDeadline(order);
+    const pod = this.#podOf(order);
+    if (pod !== undefined && this.#isHeld(order)) this.#standsStill(order, pod);
+    else this.#armDeadline(order);
   }
 
   /** Its status lags behind: the predecessor died between the deed and the report. */
@@ -147,6 +149,7 @@ export class CheckpointOrders {
       const unfreezable = await pod.freeze(order.key, stop);
       if (unfreezable !== null) return await order.fail(unfreezable);
       const takenMs = clock.now();
+      this.#standsStill(order, pod);
       const dump = await pod.dump(order.key, stop);
       if (dump.failure !== null) {
         await this.#freezer.thaw(pod, order.life);
@@ -201,11 +204,18 @@ export class CheckpointOrders {
     if (order.heldInStatus) await order.report({}, [POD_KILLED]);
   }
 
+  /** From now on its probes fail. */
+  #standsStill(order: Order, pod: SavablePod): void {
+    order.deadline?.cancel();
+    if (pod.longestFreezeMs !== null) order.probesEndMs = this.#options.clock.now() + pod.longestFreezeMs;
+    this.#armDeadline(order);
+  }
+
   /** At the deadline nobody may be left to ask: a pod that is not being deleted goes on, saved or not. */
   #armDeadline(order: Order): void {
     const { clock } = this.#options;
-    const { deadlineMs } = order.value;
-    if (deadlineMs === null || (order.isDone && !this.#isHeld(order))) return;
+    const deadlineMs = Math.min(order.value.deadlineMs ?? Infinity, order.probesEndMs ?? Infinity);
+    if (deadlineMs === Infinity || (order.isDone && !this.#isHeld(order))) return;
     const delayMs = Math.min(deadlineMs - clock.now(), LONGEST_TIMER_MS);
     order.deadline = clock.setTimer(delayMs, () => {
       if (clock.now() < deadlineMs) this.#armDeadline(order);
@@ -214,18 +224,25 @@ export class CheckpointOrders {
   }
 
   async #expire(order: Order): Promise<void> {
+    const byProbes = this.#options.clock.now() < (order.value.deadlineMs ?? Infinity);
     const wentOn = await this.#undo(order);
-    const message = 'nobody deleted the pod until the deadline';
-    const exceeded = notHeld('DeadlineExceeded', message);
+    const exceeded = byProbes
+      ? notHeld('ProbesEnd', 'a liveness probe would have had it killed')
+      : notHeld('DeadlineExceeded', 'nobody deleted the pod until the deadline');
     if (order.isDone) {
       if (wentOn) await order.report({}, [exceeded]);
       return;
     }
     await this.#options.pods.forget(order.key);
-    await order.report({}, [
-      { type: 'Failed', status: 'True', reason: 'DeadlineExceeded', message: 'it was not saved until the deadline' },
-      exceeded,
-    ]);
+    const failed: ConditionOf<'PodCheckpoint'> = byProbes
+      ? {
+          type: 'Failed',
+          status: 'True',
+          reason: 'ProbesEnd',
+          message: 'saving took longer than its liveness probes allow',
+        }
+      : { type: 'Failed', status: 'True', reason: 'DeadlineExceeded', message: 'it was not saved until the deadline' };
+    await order.report({}, [failed, exceeded]);
   }
 
   /** The object is being deleted: undo, then let it go. */

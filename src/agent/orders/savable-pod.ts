@@ -29,6 +29,8 @@ export interface SavablePod {
   readonly state: 'starting' | 'running' | 'frozen' | 'terminating' | 'ended';
   /** Key of the order that froze it; null while it is not frozen, or somebody else froze it. */
   readonly frozenBy: string | null;
+  /** How long it may stand still before a liveness probe has it killed; null: for as long as it takes. */
+  readonly longestFreezeMs: number | null;
   /** Aborted when its processes have ended. */
   readonly ended: AbortSignal;
   /** Stops all its processes, all or none. Rejects with the reason of `stop`. */

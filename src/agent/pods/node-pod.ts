@@ -1,6 +1,7 @@
 import type { Dump, SavablePod, SaveFailure } from '../orders/savable-pod.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import { Turns } from '../turns.ts';
+import { longestFreezeMs } from './probes.ts';
 import type { HoldRecords } from './hold-record.ts';
 import type { PodContainer, PodIdentity, PodProcesses } from './pod-processes.ts';
 
@@ -48,6 +49,10 @@ export class NodePod implements SavablePod {
     return this.#hold?.key ?? null;
   }
 
+  get longestFreezeMs(): number | null {
+    return longestFreezeMs(this.object);
+  }
+
   get ended(): AbortSignal {
     return this.#ended.signal;
   }
@@ -66,7 +71,8 @@ export class NodePod implements SavablePod {
 
   async dump(key: string, stop: AbortSignal): Promise<Dump> {
     const { disk, processes } = this.#options;
-    const dump = await disk.take(() => processes.dump(this.#identity, key, stop), stop);
+    const request = { pod: this.#identity, key, longestFreezeMs: this.longestFreezeMs };
+    const dump = await disk.take(() => processes.dump(request, stop), stop);
     if (dump.failure === null && this.#hold !== null) this.#hold.saved = true;
     return dump;
   }

@@ -13,6 +13,14 @@ export interface PodIdentity {
   readonly uid: string;
 }
 
+export interface DumpRequest {
+  readonly pod: PodIdentity;
+  /** Of the order. */
+  readonly key: string;
+  /** A dump that would take longer is not begun; null: it may take as long as it does. */
+  readonly longestFreezeMs: number | null;
+}
+
 /** What can be done to the processes of pods on this node. The runtime does it for real, tests without. */
 export interface PodProcesses {
   /** Every container of the pod that has one, ended ones included. */
@@ -26,5 +34,5 @@ export interface PodProcesses {
   /** Ends a container at once, frozen or not; one that is gone is fine. */
   kill(id: string): Promise<void>;
   /** Writes the state of a pod whose containers are paused, and reads it back. Rejects with the reason of `stop`. */
-  dump(pod: PodIdentity, key: string, stop: AbortSignal): Promise<Dump>;
+  dump(request: DumpRequest, stop: AbortSignal): Promise<Dump>;
 }

@@ -4,18 +4,13 @@ import { DumpError, type Runc } from '../runtime/runc.ts';
 import { obstacles } from '../runtime/inspect.ts';
 import type { DumpFailureReason } from '../runtime/dump-failure.ts';
 import type { Obstacle } from './obstacle-watch.ts';
-import type { PodContainer, PodIdentity, PodProcesses } from './pod-processes.ts';
+import type { DumpRequest, PodContainer, PodProcesses } from './pod-processes.ts';
 
 export interface RuntimeProcessesOptions {
   readonly index: ContainerIndex;
   readonly runc: Runc;
   /** Writes the state of paused containers; see `dumpPod`. */
-  readonly dump: (
-    pod: PodIdentity,
-    key: string,
-    containers: readonly RuntimeContainer[],
-    stop: AbortSignal,
-  ) => Promise<Dump>;
+  readonly dump: (request: DumpRequest, containers: readonly RuntimeContainer[], stop: AbortSignal) => Promise<Dump>;
 }
 
 /** {@link PodProcesses} by the OCI runtime of the node. */
@@ -67,10 +62,10 @@ export class RuntimeProcesses implements PodProcesses {
     return this.#options.runc.kill(id);
   }
 
-  async dump(pod: PodIdentity, key: string, stop: AbortSignal): Promise<Dump> {
-    const containers = (await this.#containersOf(pod.uid)).filter(({ status }) => status === 'paused');
+  async dump(request: DumpRequest, stop: AbortSignal): Promise<Dump> {
+    const containers = (await this.#containersOf(request.pod.uid)).filter(({ status }) => status === 'paused');
     try {
-      return await this.#options.dump(pod, key, containers, stop);
+      return await this.#options.dump(request, containers, stop);
     } catch (error) {
       stop.throwIfAborted();
       const isNoSpace = error instanceof DumpError && error.failure.reason === 'NoSpace';

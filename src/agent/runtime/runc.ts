@@ -101,6 +101,11 @@ export class Runc {
     }
   }
 
+  /** Ends a container and forgets it; one that the runtime does not know is fine. */
+  async remove(id: string): Promise<void> {
+    await this.#on(['delete', '--force', id]);
+  }
+
   /** Every process of the container, also those in cgroups that it made itself. Empty when the container is gone. */
   async pids(id: string): Promise<readonly number[]> {
     const found = await this.#find(id);

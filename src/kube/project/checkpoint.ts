@@ -12,6 +12,7 @@ import { wireOf } from './wire.ts';
 const THAWED_REASONS: ReadonlySet<string> = new Set<ConditionReason<'PodCheckpoint', 'Frozen', 'False'>>([
   'Thawed',
   'DeadlineExceeded',
+  'ProbesEnd',
 ]);
 
 /** The domain value of a PodCheckpoint. */

@@ -86,6 +86,11 @@ class SimulatedPod implements SavablePod {
     return this.#container.frozenBy;
   }
 
+  /** Simulated kubelets probe nothing. */
+  get longestFreezeMs(): null {
+    return null;
+  }
+
   get ended(): AbortSignal {
     return this.#container.ended.signal;
   }
