@@ -64,19 +64,19 @@ const failed = (checkpoint: KubeObject): { readonly reason: string; readonly mes
     ({ type }) => type === 'Failed',
   ) as { reason: string; message: string };
 
-/** It runs on where it was, with all that it held, and nobody ever said that it was saved. */
-async function expectUnharmed(victim: Victim): Promise<void> {
+/** How a victim is that was to go: it should run on where it was, and nothing of the attempt be left on the disk. */
+async function aftermath(victim: Victim): Promise<object> {
   const { count: now } = await hogPast(victim.ip, 0, 60_000);
-  expect(await hogPast(victim.ip, now)).toMatchObject({ data: 'ok' });
-  expect(bed.pod(victim.name)).toMatchObject({ restarts: 0 });
+  const { data } = await hogPast(victim.ip, now);
   const versions = versionsOf(bed, victim.uid);
-  expect(versions.some(({ object }) => object.metadata.deletionTimestamp !== undefined)).toBe(false);
-  expect(condition(versions.at(-1)?.object as KubeObject, FROZEN_CONDITION)).not.toBe('True');
-  // Nothing of the attempt is left on the disk, once nobody tries again.
-  await bed.cluster.kubectl('delete', 'pod', `serving-${victim.name}`, '--wait=false');
+  const deleted = versions.some(({ object }) => object.metadata.deletionTimestamp !== undefined);
+  const frozen = condition(versions.at(-1)?.object as KubeObject, FROZEN_CONDITION) === 'True';
+  await bed.cluster.kubectl('delete', 'pod', `serving-${victim.name}`, '--wait=false'); // or it tries again
   await bed.cluster.kubectl('wait', '--for=delete', 'podcheckpoints', '--all', '--timeout=60s');
-  expect((await bed.node(victim.node).run('ls', `${STATE}/checkpoints`)).trim()).toBe('');
+  const onDisk = (await bed.node(victim.node).run('ls', `${STATE}/checkpoints`)).trim();
+  return { data, deleted, frozen, restarts: bed.pod(victim.name).restarts, onDisk };
 }
+const UNHARMED = { data: 'ok', deleted: false, frozen: false, restarts: 0, onDisk: '' };
 
 /** Lets the agent of a node, and what it starts, write so much to the disk of its states. */
 async function throttled(nodeName: string, mebibytesPerSecond: number): Promise<void> {
@@ -110,7 +110,7 @@ describe('a pod that cannot be saved runs on', () => {
     expect(versionsOf(bed, victim.uid).some(({ object }) => condition(object, FROZEN_CONDITION) === 'True')).toBe(
       false,
     );
-    await expectUnharmed(victim);
+    expect(await aftermath(victim)).toEqual(UNHARMED);
   });
 
   it('where the disk fills up while it is being written', async () => {
@@ -118,20 +118,16 @@ describe('a pod that cannot be saved runs on', () => {
     await throttled(victim.node, 40);
     const checkpoint = await failureOf(victim, async () => {
       const node = bed.node(victim.node);
-      const free = async (): Promise<number> =>
-        Number(
-          (await node.run('stat', '-f', '-c', '%a*%S', STATE))
-            .trim()
-            .split('*')
-            .map(Number)
-            .reduce((a, b) => a * b),
-        );
+      const free = async (): Promise<number> => {
+        const [blocks = 0, size = 0] = (await node.run('stat', '-f', '-c', '%a %S', STATE)).split(' ').map(Number);
+        return blocks * size;
+      };
       const before = await free();
       while (before - (await free()) < 20 * 2 ** 20) await new Promise((resolve) => setTimeout(resolve, 20));
       await node.run('fallocate', '-l', String(Math.max(4096, (await free()) - 2 ** 20)), `${STATE}/filler`);
     });
     expect(failed(checkpoint)).toMatchObject({ reason: 'NoSpace' });
-    await expectUnharmed(victim);
+    expect(await aftermath(victim)).toEqual(UNHARMED);
   });
 
   it('where the disk is too slow for the preemptor to wait', async () => {
@@ -144,7 +140,7 @@ describe('a pod that cannot be saved runs on', () => {
       'thawed',
       (checkpoint) => victimUidOf(checkpoint) === victim.uid && condition(checkpoint, 'Frozen') === 'False',
     );
-    await expectUnharmed(victim);
+    expect(await aftermath(victim)).toEqual(UNHARMED);
   });
 
   it('where CRIU refuses one of its processes', async () => {
@@ -152,6 +148,6 @@ describe('a pod that cannot be saved runs on', () => {
     const { reason, message } = failed(await failureOf(victim));
     expect(reason).toBe('DumpFailed');
     expect(message).toMatch(/file locks/);
-    await expectUnharmed(victim);
+    expect(await aftermath(victim)).toEqual(UNHARMED);
   });
 });

@@ -23,7 +23,10 @@ afterAll(async () => {
 });
 afterEach(async () => {
   await clear(bed);
-  for (const node of bed.nodes) expect(await frozen(node.name)).toEqual([]);
+  for (const { name } of bed.nodes) {
+    const left = await frozen(name);
+    if (left.length > 0) throw new Error(`${left.join(', ')} stand frozen on ${name}`);
+  }
 });
 
 /** Ids of containers that stand frozen on a node. */
@@ -103,15 +106,16 @@ async function restarted(nodeName: string, part: 'containerd' | 'kubelet'): Prom
   await bed.node(nodeName).start(part);
 }
 
-/** It goes on somewhere, and in its log is no gap: no count was made twice, none is missing. */
-async function expectGoesOn(victim: Victim & { readonly count: number }): Promise<void> {
+/** How a victim goes on, once it does. A count that is missing was lost, one that is there twice was made twice. */
+async function aftermath(victim: Victim & { readonly count: number }): Promise<object> {
   const again = await restoredFrom(bed, victim);
-  expect(await hogPast(again.ip, victim.count)).toMatchObject({ data: 'ok' });
+  const { data } = await hogPast(again.ip, victim.count);
   const said = (await bed.cluster.kubectl('logs', again.name)).trim().split('\n').map(Number);
-  expect(said[0]).toBeGreaterThan(victim.count);
-  expect(said).toEqual(said.map((_, at) => (said[0] as number) + at));
-  expect(bed.pod(again.name).restarts).toBe(0);
+  const first = said[0] as number;
+  const outOfStep = said.filter((count, at) => count !== first + at);
+  return { data, goesOn: first > victim.count, outOfStep, restarts: bed.pod(again.name).restarts };
 }
+const UNHARMED = { data: 'ok', goesOn: true, outOfStep: [], restarts: 0 };
 
 for (const [what, strike] of Object.entries(VICTIMS_OF_FAULTS)) {
   describe(`SIGKILL of ${what}`, () => {
@@ -121,7 +125,7 @@ for (const [what, strike] of Object.entries(VICTIMS_OF_FAULTS)) {
       await (MOMENTS[moment] as (typeof MOMENTS)[string])(victim);
       await strike(victim);
       await displaced;
-      await expectGoesOn(victim);
+      expect(await aftermath(victim)).toEqual(UNHARMED);
     });
   });
 }
@@ -150,7 +154,7 @@ describe('SIGKILL on the node that restores', () => {
       await comes(victim, other);
       await (strikes[what] as (typeof strikes)[string])(other);
       await displaced;
-      await expectGoesOn(victim);
+      expect(await aftermath(victim)).toEqual(UNHARMED);
     });
   }
 });
