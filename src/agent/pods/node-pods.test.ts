@@ -1,0 +1,222 @@
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { PodUid } from '../../domain/ids.ts';
+import type { KubeObject } from '../../kube/transport.ts';
+import { VirtualClock } from '../../sim/virtual-clock.ts';
+import type { Dump } from '../orders/savable-pod.ts';
+import { NodePods } from './node-pods.ts';
+import type { PodContainer, PodProcesses } from './pod-processes.ts';
+
+const KEY = 'default_c_1';
+const UID = 'u1' as PodUid;
+const NEVER = new AbortController().signal;
+const SAVED: Dump = { failure: null, saved: { containers: [], bytes: 1, manifestDigest: 'sha256:0' } };
+
+function podObject(parts: { deleting?: boolean; phase?: string; containers?: string[] } = {}): KubeObject {
+  const { deleting = false, phase = 'Running', containers = ['main'] } = parts;
+  return {
+    metadata: {
+      name: 'a',
+      namespace: 'default',
+      uid: UID,
+      ...(deleting && { deletionTimestamp: '2026-01-01T00:00:00Z' }),
+    },
+    spec: { containers: containers.map((name) => ({ name })) },
+    status: { phase },
+  };
+}
+
+/** Processes that only remember what was done to them. */
+class FakeProcesses implements PodProcesses {
+  readonly done: string[] = [];
+  all: PodContainer[] = [{ id: 'i1', name: 'main', status: 'running' }];
+  unpausable = '';
+  dumped: Dump = SAVED;
+
+  containers(): Promise<readonly PodContainer[]> {
+    return Promise.resolve(this.all);
+  }
+  obstacle(): Promise<null> {
+    return Promise.resolve(null);
+  }
+  pause(id: string): Promise<void> {
+    this.done.push(`pause ${id}`);
+    if (id === this.unpausable) return Promise.reject(new Error('cgroup is gone'));
+    this.#become(id, 'paused');
+    return Promise.resolve();
+  }
+  resume(id: string): Promise<void> {
+    this.done.push(`resume ${id}`);
+    this.#become(id, 'running');
+    return Promise.resolve();
+  }
+  kill(id: string): Promise<void> {
+    this.done.push(`kill ${id}`);
+    this.all = this.all.filter((one) => one.id !== id);
+    return Promise.resolve();
+  }
+  dump(): Promise<Dump> {
+    this.done.push('dump');
+    return Promise.resolve(this.dumped);
+  }
+  #become(id: string, status: PodContainer['status']): void {
+    this.all = this.all.map((one) => (one.id === id ? { ...one, status } : one));
+  }
+}
+
+let folder: string;
+let processes: FakeProcesses;
+let clock: VirtualClock;
+let killed: string[];
+const errors: unknown[] = [];
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'node-pods-'));
+  processes = new FakeProcesses();
+  clock = new VirtualClock();
+  killed = [];
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+/** As a new process of the agent. */
+async function start(objects: readonly KubeObject[] = [podObject()]): Promise<NodePods> {
+  const pods = new NodePods({
+    processes,
+    clock,
+    folder,
+    manifestFile: 'manifest.json',
+    maxConcurrentDumps: 1,
+    onKilled: (key) => killed.push(key),
+    onError: (error) => errors.push(error),
+  });
+  await pods.load();
+  for (const object of objects) pods.changed(null, object);
+  await pods.endOrphans(objects);
+  return pods;
+}
+
+const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
+
+describe('freezing', () => {
+  it('stops every container, and a later process knows', async () => {
+    processes.all.push({ id: 'i2', name: 'side', status: 'running' });
+    const object = podObject({ containers: ['main', 'side'] });
+    const pod = (await start([object])).find(UID);
+    expect(await pod?.freeze(KEY, NEVER)).toBeNull();
+    expect(pod).toMatchObject({ state: 'frozen', frozenBy: KEY });
+    expect(processes.done).toEqual(['pause i1', 'pause i2']);
+    expect((await start([object])).find(UID)).toMatchObject({ state: 'frozen', frozenBy: KEY });
+  });
+
+  it('of all or none: where one cannot be stopped, the others go on', async () => {
+    processes.all.push({ id: 'i2', name: 'side', status: 'running' });
+    processes.unpausable = 'i2';
+    const pod = (await start([podObject({ containers: ['main', 'side'] })])).find(UID);
+    expect(await pod?.freeze(KEY, NEVER)).toMatchObject({ reason: 'DumpFailed', message: /cgroup is gone/ });
+    expect(pod).toMatchObject({ state: 'running', frozenBy: null });
+    expect(processes.all.every(({ status }) => status === 'running')).toBe(true);
+  });
+
+  it.each([
+    ['has not started', [{ id: 'i2', name: 'main', status: 'other' }]],
+    ['is missing', []],
+  ] as const)('of a pod whose container %s is refused, and nothing stopped', async (_, all) => {
+    processes.all = [...all];
+    const pod = (await start()).find(UID);
+    expect(await pod?.freeze(KEY, NEVER)).toMatchObject({ reason: 'NotRunning', message: /container main/ });
+    expect(processes.done).toEqual([]);
+  });
+});
+
+describe('the end of a pod that stands frozen', () => {
+  it('is a kill where it is saved, without going on for a moment', async () => {
+    const pods = await start();
+    const pod = pods.find(UID);
+    await pod?.freeze(KEY, NEVER);
+    await pod?.dump(KEY, NEVER);
+    pods.changed(podObject(), podObject({ deleting: true }));
+    pods.changed(podObject(), podObject({ deleting: true })); // seen twice
+    await settle();
+    expect(processes.done).toEqual(['pause i1', 'dump', 'kill i1']);
+    expect(killed).toEqual([KEY]);
+    expect(pod?.state).toBe('ended');
+  });
+
+  it('is its own where it is not: it goes on, and ends as whoever deleted it meant', async () => {
+    const pods = await start();
+    const pod = pods.find(UID);
+    await pod?.freeze(KEY, NEVER);
+    pods.changed(podObject(), podObject({ deleting: true }));
+    await settle();
+    expect(processes.done).toEqual(['pause i1', 'resume i1']);
+    expect(pod?.ended.aborted).toBe(true);
+  });
+
+  it('is noticed when somebody else brings it about', async () => {
+    const pods = await start();
+    const pod = pods.find(UID);
+    await pod?.freeze(KEY, NEVER);
+    processes.all = [{ id: 'i9', name: 'main', status: 'running' }]; // the kubelet has started it again
+    await clock.advance(2_000);
+    await settle();
+    expect(killed).toEqual([KEY]);
+    expect(pod).toMatchObject({ state: 'running', frozenBy: null });
+    pods.stop();
+  });
+});
+
+describe('a later process', () => {
+  async function leftFrozen({ saved }: { readonly saved: boolean }): Promise<void> {
+    await (await start()).find(UID)?.freeze(KEY, NEVER);
+    if (saved) await writeFile(join(folder, KEY, 'manifest.json'), '{}');
+    processes.done.length = 0;
+  }
+
+  it.each([
+    ['kills what is saved and was deleted meanwhile', true, [podObject({ deleting: true })], ['kill i1']],
+    ['lets go what is not saved and was deleted meanwhile', false, [podObject({ deleting: true })], ['resume i1']],
+    ['kills what is saved and is gone', true, [], ['kill i1']],
+    ['leaves to its orders what stands frozen for one', true, [podObject()], []],
+  ] as const)('%s', async (_, saved, objects, done) => {
+    await leftFrozen({ saved });
+    await start([...objects]);
+    await settle();
+    expect(processes.done).toEqual(done);
+  });
+
+  it('lets all go on where only some stand still: the one before it died in between', async () => {
+    processes.all.push({ id: 'i2', name: 'side', status: 'running' });
+    const object = podObject({ containers: ['main', 'side'] });
+    await (await start([object])).find(UID)?.freeze(KEY, NEVER);
+    await processes.resume('i2');
+    const pod = (await start([object])).find(UID);
+    expect(pod).toMatchObject({ state: 'running', frozenBy: null });
+    expect(processes.all.every(({ status }) => status === 'running')).toBe(true);
+  });
+
+  it('does not touch what others have frozen', async () => {
+    processes.all = [{ id: 'i1', name: 'main', status: 'paused' }];
+    await start();
+    expect(processes.done).toEqual([]);
+  });
+});
+
+describe('states on the disk', () => {
+  it('are known, and go when they are forgotten', async () => {
+    await mkdir(join(folder, KEY));
+    const pods = await start();
+    expect(pods.references()).toEqual([KEY]);
+    await pods.forget(KEY);
+    expect(await readdir(folder)).toEqual([]);
+    await pods.forget(KEY);
+  });
+
+  it('stay as long as a pod stands frozen for them', async () => {
+    const pods = await start();
+    await pods.find(UID)?.freeze(KEY, NEVER);
+    await pods.forget(KEY);
+    expect(await readdir(folder)).toEqual([KEY]);
+  });
+});
