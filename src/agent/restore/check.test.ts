@@ -55,7 +55,7 @@ describe('check', () => {
   });
 
   it.each<[string, OciSpec, Partial<RestoreFacts>, string, string]>([
-    ['another namespace', SPEC, { namespace: 'x' }, 'NamespaceDiffers', 'saved in namespace shop, the pod is in x'],
+    ['another namespace', SPEC, { namespace: 'x' }, 'OwnerDiffers', 'saved in namespace shop, the pod is in x'],
     ['another class', SPEC, { compatibility: null }, 'Incompatible', 'of class x86-1, this one is of unknown'],
     ['another image', SPEC, { image: 'sha256:2' }, 'ImagesDiffer', 'image sha256:1, the pod has sha256:2'],
     ['a container that was not saved', SPEC, { container: 'y' }, 'ImagesDiffer', 'no container y was saved'],

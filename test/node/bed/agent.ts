@@ -54,7 +54,7 @@ export class AgentProcess {
       agent: { nodeName: node.name, reserve: '64Mi', peer: { address: node.address, ...files }, ...settings },
     };
     await writeFile(node.path(inside('agent.json')), JSON.stringify(configuration), { mode: 0o600 });
-    await writeFile(node.path('/etc/criu/runc.conf'), 'tcp-close\n');
+    await writeFile(node.path('/etc/criu/runc.conf'), 'tcp-close\nskip-in-flight\n');
     const wrapper = await readFile(join(checkout, 'deploy/node/reprieve-runc'));
     await writeFile(node.path('/usr/local/bin/reprieve-runc'), wrapper, { mode: 0o755 });
     return agent;

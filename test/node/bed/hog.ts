@@ -12,6 +12,10 @@ export interface HogShape {
   readonly cpu?: string;
   /** Default `hog`; the others need a bed with `languages`. */
   readonly program?: Program;
+  /** Default RuntimeDefault. */
+  readonly seccomp?: 'RuntimeDefault' | 'Unconfined';
+  /** Variable -> value. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export const HOG_PORT = 8080;
@@ -22,7 +26,7 @@ const PROGRAMS = {
   hog: ['hog'],
   python: ['python3', '/programs/count.py'],
   // The collector is named because the JVM would choose another on a machine with more cores.
-  java: ['java', '-XX:+UseSerialGC', '/programs/Count.java'],
+  java: ['java', '-XX:+UseSerialGC', '-Xmx512m', '/programs/Count.java'],
   node: ['node', '/programs/count.mjs'],
 } as const;
 
@@ -30,7 +34,7 @@ export type Program = keyof typeof PROGRAMS;
 
 /** A pod with the program `hog` (programs/hog.c), which counts in /count, on stdout and on a port; or another that does the same. */
 export function hog(name: string, shape: HogShape = {}): object {
-  const { program = 'hog' } = shape;
+  const { program = 'hog', seccomp = 'RuntimeDefault', env = {} } = shape;
   const { node, mebibytes = 16, priorityClassName = 'batch', runtimeClassName, cpu = '100m' } = shape;
   const memory = `${mebibytes + (program === 'hog' ? 16 : 256)}Mi`;
   return {
@@ -50,7 +54,8 @@ export function hog(name: string, shape: HogShape = {}): object {
           imagePullPolicy: 'Never',
           command: [...PROGRAMS[program], String(mebibytes), String(HOG_PORT)],
           // CRIU has no io_uring: with the default profile Node.js cannot make a ring, and goes without.
-          securityContext: { seccompProfile: { type: 'RuntimeDefault' } },
+          securityContext: { seccompProfile: { type: seccomp } },
+          env: Object.entries(env).map(([variable, value]) => ({ name: variable, value })),
           resources: { requests: { cpu, memory } },
         },
       ],
