@@ -42,6 +42,7 @@ export async function assembleAgent(options: AssembleOptions): Promise<NodeAgent
   const processes = new RuntimeProcesses({
     index: new ContainerIndex({ bundles, runc }),
     runc,
+    run,
     dump: (...dump) => dumps.dump(...dump),
   });
   return new NodeAgent({

@@ -1,8 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CHECKPOINTABLE_CONDITION } from '../../src/domain/labels.ts';
-import type { KubeObject } from '../../src/kube/transport.ts';
-import { condition, field } from '../cluster/story/history.ts';
-import { eventsAbout, victimUidOf, wasEvicted, wasMarked } from '../cluster/story/seen.ts';
+import { condition } from '../cluster/story/history.ts';
+import { conditionIn, eventsAbout, victimUidOf, wasEvicted, wasMarked } from '../cluster/story/seen.ts';
 import { policy } from '../cluster/story/workloads.ts';
 import { NodeBed } from './bed/bed.ts';
 import { clear, displace, restoredFrom, victimOf, type Victim } from './bed/displace.ts';
@@ -78,9 +77,9 @@ describe('a program that cannot be saved', () => {
       'the obstacle',
       (pod) => pod.metadata.uid === victim.uid && condition(pod, CHECKPOINTABLE_CONDITION) === 'False',
     );
-    const { reason, message } = conditionsOf(said).find(({ type }) => type === CHECKPOINTABLE_CONDITION) ?? {};
-    expect(reason).toBe('IoUringInUse');
-    expect(message).toContain('seccompProfile: RuntimeDefault');
+    const obstacle = conditionIn(said, CHECKPOINTABLE_CONDITION);
+    expect(obstacle?.reason).toBe('IoUringInUse');
+    expect(obstacle?.message).toContain('seccompProfile: RuntimeDefault');
 
     await displace(bed, victim);
     expect(wasEvicted(bed, victim.uid)).toBe(true);
@@ -107,8 +106,4 @@ function prefersNode1(pod: object): object {
 async function threadsOf(pod: string): Promise<number> {
   const status = await bed.cluster.kubectl('exec', pod, '--', 'cat', '/proc/1/status');
   return Number(/^Threads:\s+(\d+)$/m.exec(status)?.[1]);
-}
-
-function conditionsOf(object: KubeObject): readonly { type: string; reason?: string; message?: string }[] {
-  return (field(object, 'status', 'conditions') ?? []) as { type: string; reason?: string; message?: string }[];
 }

@@ -70,8 +70,8 @@ export interface HogAnswer {
 }
 
 /** Asks the hog at that address, or null where nobody answers. A frozen one takes the connection and says nothing. */
-export async function askHog(host: string): Promise<HogAnswer | null> {
-  const socket = connect({ host, port: HOG_PORT, timeout: answerTimeoutMs });
+export async function askHog(host: string, port = HOG_PORT): Promise<HogAnswer | null> {
+  const socket = connect({ host, port, timeout: answerTimeoutMs });
   let text = '';
   socket
     .setEncoding('utf8')
@@ -84,10 +84,10 @@ export async function askHog(host: string): Promise<HogAnswer | null> {
 }
 
 /** Waits until the hog at that address has counted past `count`. Fails when its data is corrupt. */
-export async function hogPast(host: string, count: number, withinMs = 30_000): Promise<HogAnswer> {
+export async function hogPast(host: string, count: number, withinMs = 30_000, port = HOG_PORT): Promise<HogAnswer> {
   const deadlineMs = Date.now() + withinMs;
   for (let last: HogAnswer | null = null; Date.now() < deadlineMs; await sleep(50)) {
-    last = (await askHog(host)) ?? last;
+    last = (await askHog(host, port)) ?? last;
     if (last?.data === 'corrupt') throw new Error(`the hog at ${host} holds corrupt data at ${last.count}`);
     if (last !== null && last.count > count) return last;
   }
