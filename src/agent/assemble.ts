@@ -59,15 +59,18 @@ export async function assembleAgent(options: AssembleOptions): Promise<NodeAgent
       facts = capability.facts;
       return { ...capability, dumpSpeed: dumps.bytesPerSecond, peerPort: settings.peer?.port ?? null };
     },
-    restores: (shared) => restoreSide(options, { ...shared, compatibility }),
+    restores: (shared) => restoreSide(options, { ...shared, compatibility, runc }),
   });
 }
 
-type Shared = Parameters<NodeAgentOptions['restores']>[0] & { readonly compatibility: () => string | null };
+type Shared = Parameters<NodeAgentOptions['restores']>[0] & {
+  readonly compatibility: () => string | null;
+  readonly runc: Runc;
+};
 
 function restoreSide(
   { settings, nodeName, clock, log }: AssembleOptions,
-  { pods, api, facts, compatibility }: Shared,
+  { pods, api, facts, compatibility, runc }: Shared,
 ): RestoreSide {
   const { stateDir, runDir, peer } = settings;
   const onError = (error: unknown): void => log.error({ err: error }, 'restoring');
@@ -79,7 +82,7 @@ function restoreSide(
     onError,
   });
   const results = new PodResults({ runDir, clock, onResult: (podUid) => desk.resultSeen(podUid), onError });
-  const hands = new FileHands({ settings, stager, run: runCommand, compatibility });
+  const hands = new FileHands({ settings, stager, run: runCommand, runc, compatibility });
   const desk = new RestoreDesk({ hands, pod: (uid) => pods.get(uid), api, clock, log, onError });
   let server: PeerServer | null = null;
   return {

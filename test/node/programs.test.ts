@@ -38,7 +38,7 @@ describe('a displaced program goes on, on the other node', () => {
   beforeAll(async () => {
     // All of them on one node, and one preemptor that needs the room of all: they are saved and brought back together.
     const pods = PROGRAMS.map(({ program, mebibytes }) =>
-      prefersNode1(hog(program, { program, mebibytes, cpu: '600m' })),
+      hog(program, { program, mebibytes, cpu: '600m', prefers: 'node1' }),
     );
     await bed.cluster.applyObjects(...pods);
     for (const { program } of PROGRAMS) {
@@ -90,17 +90,6 @@ describe('a program that cannot be saved', () => {
     expect(await eventsAbout(bed, 'ring')).toContain('NotCheckpointable');
   });
 });
-
-/** Not pinned: it must be able to go to the other node. */
-function prefersNode1(pod: object): object {
-  const { spec, ...rest } = pod as { readonly spec: object };
-  const matchExpressions = [{ key: 'kubernetes.io/hostname', operator: 'In', values: ['node1'] }];
-  const preferred = [{ weight: 100, preference: { matchExpressions } }];
-  return {
-    ...rest,
-    spec: { ...spec, affinity: { nodeAffinity: { preferredDuringSchedulingIgnoredDuringExecution: preferred } } },
-  };
-}
 
 /** Of its process 1. */
 async function threadsOf(pod: string): Promise<number> {

@@ -114,11 +114,13 @@ export class NodePod implements SavablePod {
     const containers = running.filter(({ status }) => status === 'running').map(({ id }) => id);
     await records.write(key, { pod: this.#identity, containers });
     this.#hold = { key, containers, saved: false };
-    const pauses = await Promise.allSettled(containers.map((id) => processes.pause(id)));
-    const failed = pauses.find((pause) => pause.status === 'rejected');
-    if (failed === undefined) return null;
-    await this.#release();
-    return { reason: 'DumpFailed', message: `it could not be frozen: ${messageOf(failed.reason)}` };
+    try {
+      await processes.pause(containers);
+      return null;
+    } catch (error) {
+      await this.#release();
+      return { reason: 'DumpFailed', message: `it could not be frozen: ${messageOf(error)}` };
+    }
   }
 
   async #release(): Promise<void> {

@@ -56,8 +56,8 @@ export class RuntimeProcesses implements PodProcesses {
     return found && { reason: OBSTACLE_REASONS[found.reason] ?? 'Unsupported', message: found.message };
   }
 
-  pause(id: string): Promise<void> {
-    return this.#options.runc.pause(id);
+  pause(ids: readonly string[]): Promise<void> {
+    return this.#options.runc.pauseTogether(ids);
   }
 
   resume(id: string): Promise<void> {

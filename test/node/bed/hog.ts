@@ -5,6 +5,10 @@ import { IMAGES } from './images.ts';
 export interface HogShape {
   /** Pins it to this node. */
   readonly node?: string;
+  /** The node it takes where it can. */
+  readonly prefers?: string;
+  /** Default that of the program. */
+  readonly image?: string;
   /** What it holds; default 16. */
   readonly mebibytes?: number;
   readonly priorityClassName?: string;
@@ -35,7 +39,7 @@ export type Program = keyof typeof PROGRAMS;
 /** A pod with the program `hog` (programs/hog.c), which counts in /count, on stdout and on a port; or another that does the same. */
 export function hog(name: string, shape: HogShape = {}): object {
   const { program = 'hog', seccomp = 'RuntimeDefault', env = {} } = shape;
-  const { node, mebibytes = 16, priorityClassName = 'batch', runtimeClassName, cpu = '100m' } = shape;
+  const { node, prefers, mebibytes = 16, priorityClassName = 'batch', runtimeClassName, cpu = '100m' } = shape;
   const memory = `${mebibytes + (program === 'hog' ? 16 : 256)}Mi`;
   return {
     apiVersion: 'v1',
@@ -47,10 +51,11 @@ export function hog(name: string, shape: HogShape = {}): object {
       terminationGracePeriodSeconds: 1, // it takes all of it: process 1 without a handler does not see SIGTERM
       ...(runtimeClassName !== undefined && { runtimeClassName }),
       ...(node !== undefined && { nodeSelector: { 'kubernetes.io/hostname': node } }),
+      ...(prefers !== undefined && { affinity: { nodeAffinity: preference(prefers) } }),
       containers: [
         {
           name: 'main',
-          image: program === 'hog' ? IMAGES.testTools : IMAGES.languages,
+          image: shape.image ?? (program === 'hog' ? IMAGES.testTools : IMAGES.languages),
           imagePullPolicy: 'Never',
           command: [...PROGRAMS[program], String(mebibytes), String(HOG_PORT)],
           // CRIU has no io_uring: with the default profile Node.js cannot make a ring, and goes without.
@@ -61,6 +66,11 @@ export function hog(name: string, shape: HogShape = {}): object {
       ],
     },
   };
+}
+
+function preference(node: string): object {
+  const matchExpressions = [{ key: 'kubernetes.io/hostname', operator: 'In', values: [node] }];
+  return { preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 100, preference: { matchExpressions } }] };
 }
 
 export interface HogAnswer {

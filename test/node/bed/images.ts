@@ -13,6 +13,8 @@ export const IMAGES = {
   pause: 'images.reprieve.test/pause:1',
   /** busybox as its shell, `hog` and `twin` (programs/hog.c, programs/twin.c). */
   testTools: 'images.reprieve.test/test-tools:1',
+  /** The same with other contents of /etc/image-file. */
+  otherTools: 'images.reprieve.test/test-tools:2',
   /** CPython, a JDK, Node.js, and the other programs of that folder in /programs. */
   languages: 'images.reprieve.test/languages:1',
 } as const;
@@ -44,7 +46,8 @@ export const BASIC_IMAGES: Archive = {
     ];
     return [
       { name: IMAGES.pause, command: ['/pause'], layers: [tarArchive([{ path: 'pause', data: pause }])] },
-      { name: IMAGES.testTools, command: ['/bin/sh'], layers: [testTools(shell, hog, twin)] },
+      { name: IMAGES.testTools, command: ['/bin/sh'], layers: [testTools(shell, hog, twin, 'of the image\n')] },
+      { name: IMAGES.otherTools, command: ['/bin/sh'], layers: [testTools(shell, hog, twin, 'of another image\n')] },
     ];
   },
 };
@@ -118,13 +121,13 @@ const APPLETS = [
   'find sort chmod chown readlink',
 ].flatMap((line) => line.split(' '));
 
-function testTools(shell: Buffer, hog: Buffer, twin: Buffer): Buffer {
+function testTools(shell: Buffer, hog: Buffer, twin: Buffer, imageFile: string): Buffer {
   return tarArchive([
     ...FOLDERS.map((path): TarMember => ({ path, mode: path === 'tmp' ? 0o1777 : 0o755 })),
     { path: 'bin/busybox', data: shell },
     { path: 'bin/hog', data: hog },
     { path: 'bin/twin', data: twin },
-    { path: 'etc/image-file', data: Buffer.from('of the image\n') },
+    { path: 'etc/image-file', data: Buffer.from(imageFile) },
     { path: 'data/image-file', data: Buffer.from('of the image\n') },
     ...APPLETS.map((applet): TarMember => ({ path: `bin/${applet}`, link: 'busybox' })),
   ]);
