@@ -42,6 +42,7 @@ export async function assembleAgent(options: AssembleOptions): Promise<NodeAgent
   const processes = new RuntimeProcesses({
     index: new ContainerIndex({ bundles, runc }),
     runc,
+    run,
     dump: (...dump) => dumps.dump(...dump),
   });
   return new NodeAgent({
@@ -83,7 +84,7 @@ function restoreSide(
     onError,
   });
   const results = new PodResults({ runDir, clock, onResult: (podUid) => desk.resultSeen(podUid), onError });
-  const hands = new FileHands({ settings, stager, run: runCommand, compatibility });
+  const hands = new FileHands({ settings, stager, run: runCommand, runc, compatibility });
   const desk = new RestoreDesk({ hands, pod: (uid) => pods.get(uid), api, clock, log, onError });
   let server: PeerServer | null = null;
   return {

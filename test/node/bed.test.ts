@@ -6,11 +6,12 @@ import { askHog, hog, hogPast } from './bed/hog.ts';
 
 /** The bed itself: what every other suite of this folder takes for granted. */
 const RUNC = ['runc', '--root', '/run/containerd/runc/k8s.io'];
+const STATE_DISK_MIB = 1024;
 
 let bed: NodeBed;
 
 beforeAll(async () => {
-  bed = await NodeBed.start();
+  bed = await NodeBed.start({ stateDiskMiB: STATE_DISK_MIB });
 });
 afterAll(async () => {
   await bed?.[Symbol.asyncDispose]();
@@ -107,3 +108,10 @@ it('answers nothing for a frozen hog', async () => {
 async function initOf(node: NodeBed['nodes'][number], id: string): Promise<number> {
   return (JSON.parse(await node.run(...RUNC, 'state', id)) as { readonly pid: number }).pid;
 }
+
+it('gives /var/lib/reprieve a disk of the wanted size', async () => {
+  const [node] = bed.nodes;
+  const [, size = ''] = (await node?.run('df', '--output=size', '-B1M', '/var/lib/reprieve'))?.split('\n') ?? [];
+  expect(Number(size)).toBeLessThanOrEqual(STATE_DISK_MIB);
+  expect(await node?.run('findmnt', '-no', 'FSTYPE', '/var/lib/reprieve')).toBe('ext4\n');
+});

@@ -41,7 +41,12 @@ describe.each(SHELLS)('the wrapper under %s and the agent', (...shell) => {
     using stage = new Stage(shell);
     await using agent = await agentOf(stage, ({ kind, container }) => {
       if (kind === 'sandbox') return { kind: 'pass' };
-      return { kind: 'restore', imagePath: `/s/${container}/images`, workPath: `/s/${container}/work` };
+      return {
+        kind: 'restore',
+        imagePath: `/s/${container}/images`,
+        workPath: `/s/${container}/work`,
+        held: container === 'app',
+      };
     });
     const sandbox = stage.container(SANDBOX, configJson({ annotations: sandboxAnnotations() }));
     expect((await stage.play(sandbox.create)).code).toBe(0);
@@ -63,7 +68,7 @@ describe.each(SHELLS)('the wrapper under %s and the agent', (...shell) => {
     using stage = new Stage(shell);
     stage.fail('restore', 1);
     await using agent = await agentOf(stage, ({ attempt }) => {
-      return attempt < 2 ? { kind: 'restore', imagePath: '/i', workPath: '/w' } : { kind: 'pass' };
+      return attempt < 2 ? { kind: 'restore', imagePath: '/i', workPath: '/w', held: false } : { kind: 'pass' };
     });
     const { create } = stage.container(ID);
     expect((await stage.play(create)).code).toBe(0);
@@ -113,7 +118,12 @@ describe.each(SHELLS)('the wrapper under %s and the agent', (...shell) => {
     const { ended } = stage.start(stage.container(ID).create);
     await until(() => first.requests[0] ?? null);
     await first[Symbol.asyncDispose]();
-    await using second = await agentOf(stage, () => ({ kind: 'restore', imagePath: '/i', workPath: '/w' }));
+    await using second = await agentOf(stage, () => ({
+      kind: 'restore',
+      imagePath: '/i',
+      workPath: '/w',
+      held: false,
+    }));
     expect((await ended).code).toBe(0);
     expect(second.requests.map(({ attempt }) => attempt)).toEqual([0]);
     expect(await resultOf(stage.run, POD, 'worker')).toMatchObject({ outcome: 'restored' });
@@ -122,7 +132,7 @@ describe.each(SHELLS)('the wrapper under %s and the agent', (...shell) => {
   it('restart the agent while a restore runs without asking twice', async () => {
     using stage = new Stage(shell);
     stage.hold('restore');
-    const first = await agentOf(stage, () => ({ kind: 'restore', imagePath: '/i', workPath: '/w' }));
+    const first = await agentOf(stage, () => ({ kind: 'restore', imagePath: '/i', workPath: '/w', held: false }));
     const { ended } = stage.start(stage.container(ID).create);
     await until(() => stage.calls()[0] ?? null);
     await first[Symbol.asyncDispose]();

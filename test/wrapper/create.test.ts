@@ -98,6 +98,24 @@ describe.each(SHELLS)('create of a pod with a ticket, under %s', (...shell) => {
     expect(stage.calls()).toEqual([args]);
   });
 
+  it('leaves what it restores stopped when told so, by the options that criu finds at home', async () => {
+    using stage = new Stage(shell);
+    for (const [at, answer] of ['restore-held /i /w\n', 'restore /i /w\n'].entries()) {
+      const { id, create } = stage.container(
+        `${at}`.repeat(64),
+        configJson({ annotations: containerAnnotations(`c${at}`) }),
+      );
+      const { ended } = stage.start(create);
+      await stage.request(id);
+      stage.answer(id, answer);
+      expect((await ended).code).toBe(0);
+      expect(stage.calls().at(-1)).toEqual(restored(create, '/i', '/w'));
+    }
+    const held = join(stage.run, 'held');
+    expect(stage.homes()).toEqual([held, process.env['HOME'] ?? '']);
+    expect(readFileSync(join(held, '.criu/default.conf'), 'utf8')).toBe('leave-stopped\n');
+  });
+
   it('restores, then starts nothing, then deletes', async () => {
     using stage = new Stage(shell);
     const { create } = stage.container(ID);

@@ -25,7 +25,7 @@ export const SHELLS: readonly (readonly string[])[] = [['dash'], ['busybox', 'sh
 );
 
 /**
- * Records each call, its words NUL-terminated, in `calls/<n>`, and its umask in `umasks`. What it does is told by files
+ * Records each call, its words NUL-terminated, in `calls/<n>`, with its umask and its home. What it does is told by files
  * beside it: `fail-<subcommand>` holds an exit code, `slow-<subcommand>` makes it wait until that file is gone.
  */
 const RUNTIME = `#!/bin/sh
@@ -34,6 +34,7 @@ n=0
 while ! mkdir "$here/calls/$n" 2>/dev/null; do n=$((n + 1)); done
 for word in "$@"; do printf '%s\\0' "$word"; done >"$here/calls/$n/argv.tmp"
 umask >"$here/calls/$n/umask"
+printf '%s' "$HOME" >"$here/calls/$n/home"
 mv "$here/calls/$n/argv.tmp" "$here/calls/$n/argv"
 for word in "$@"; do
   while [ -e "$here/slow-$word" ]; do sleep 0.05; done
@@ -157,6 +158,10 @@ export class Stage implements Disposable {
 
   umasks(): number[] {
     return this.#notes('umask').map((mask) => Number.parseInt(mask, 8));
+  }
+
+  homes(): string[] {
+    return this.#notes('home');
   }
 
   #notes(name: string): string[] {

@@ -125,11 +125,13 @@ export class NodePod implements SavablePod {
       return { reason: isFull ? 'NoSpace' : 'DumpFailed', message: `nothing can be written down: ${messageOf(error)}` };
     }
     this.#hold = { key, containers, saved: false };
-    const pauses = await Promise.allSettled(containers.map((id) => processes.pause(id)));
-    const failed = pauses.find((pause) => pause.status === 'rejected');
-    if (failed === undefined) return null;
-    await this.#release();
-    return { reason: 'DumpFailed', message: `it could not be frozen: ${messageOf(failed.reason)}` };
+    try {
+      await processes.pause(containers);
+      return null;
+    } catch (error) {
+      await this.#release();
+      return { reason: 'DumpFailed', message: `it could not be frozen: ${messageOf(error)}` };
+    }
   }
 
   async #release(): Promise<void> {

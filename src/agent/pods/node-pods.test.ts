@@ -41,11 +41,12 @@ class FakeProcesses implements PodProcesses {
   obstacle(): Promise<null> {
     return Promise.resolve(null);
   }
-  pause(id: string): Promise<void> {
-    this.done.push(`pause ${id}`);
-    if (id === this.unpausable) return Promise.reject(new Error('cgroup is gone'));
-    this.#become(id, 'paused');
-    return Promise.resolve();
+  async pause(ids: readonly string[]): Promise<void> {
+    for (const id of ids) {
+      this.done.push(`pause ${id}`);
+      if (id === this.unpausable) throw new Error('cgroup is gone');
+      this.#become(id, 'paused');
+    }
   }
   resume(id: string): Promise<void> {
     this.done.push(`resume ${id}`);

@@ -27,9 +27,9 @@ export interface PodProcesses {
   containers(podUid: string): Promise<readonly PodContainer[]>;
   /** What makes them impossible to save; null: nothing that can be seen from outside. */
   obstacle(podUid: string): Promise<SaveFailure | null>;
-  /** Freezes all processes of a container; a frozen one stays as it is. */
-  pause(id: string): Promise<void>;
-  /** The opposite. */
+  /** Freezes all processes of these containers within a moment; a frozen one stays as it is. */
+  pause(ids: readonly string[]): Promise<void>;
+  /** Lets those of one container go on. */
   resume(id: string): Promise<void>;
   /** Ends a container at once, frozen or not; one that is gone is fine. */
   kill(id: string): Promise<void>;

@@ -1,14 +1,17 @@
 import type { Dump, SaveFailure } from '../orders/savable-pod.ts';
 import type { ContainerIndex, RuntimeContainer } from '../runtime/containers.ts';
-import { DumpError, type Runc } from '../runtime/runc.ts';
+import type { RunCommand } from '../runtime/command.ts';
+import { externalSocketFailure, type DumpFailure, type DumpFailureReason } from '../runtime/dump-failure.ts';
 import { obstacles } from '../runtime/inspect.ts';
-import type { DumpFailureReason } from '../runtime/dump-failure.ts';
+import { DumpError, type Runc } from '../runtime/runc.ts';
+import { outsideSockets, type OutsideSocket } from '../runtime/unix-sockets.ts';
 import type { Obstacle } from './obstacle-watch.ts';
 import type { DumpRequest, PodContainer, PodProcesses } from './pod-processes.ts';
 
 export interface RuntimeProcessesOptions {
   readonly index: ContainerIndex;
   readonly runc: Runc;
+  readonly run: RunCommand;
   /** Writes the state of paused containers; see `dumpPod`. */
   readonly dump: (request: DumpRequest, containers: readonly RuntimeContainer[], stop: AbortSignal) => Promise<Dump>;
 }
@@ -16,6 +19,7 @@ export interface RuntimeProcessesOptions {
 /** {@link PodProcesses} by the OCI runtime of the node. */
 export class RuntimeProcesses implements PodProcesses {
   readonly #options: RuntimeProcessesOptions;
+  readonly #connected = new Map<string, ReadonlySet<number>>(); // container id -> inodes of sockets that led outside at the last look
 
   constructor(options: RuntimeProcessesOptions) {
     this.#options = options;
@@ -30,27 +34,25 @@ export class RuntimeProcesses implements PodProcesses {
   }
 
   async obstacle(podUid: string): Promise<SaveFailure | null> {
-    const found = await this.obstacleOf(podUid);
+    const found = await this.#firstOf(podUid, async (container) => {
+      const [first] = await obstacles({ container, pids: await this.#options.runc.pids(container.id) });
+      return first;
+    });
     return found && { reason: 'NotCheckpointable', message: found.message };
   }
 
   /** The first thing found that cannot be saved, in the words of the pod's condition. */
   async obstacleOf(podUid: string): Promise<Obstacle | null> {
-    const containers = await this.#containersOf(podUid);
-    for (const container of containers) {
-      if (container.status !== 'running') continue;
+    const found = await this.#firstOf(podUid, async (container) => {
       const pids = await this.#options.runc.pids(container.id);
       const [first] = await obstacles({ container, pids });
-      if (first !== undefined) {
-        const message = `container ${container.name}: ${first.message}`;
-        return { reason: OBSTACLE_REASONS[first.reason] ?? 'Unsupported', message };
-      }
-    }
-    return null;
+      return first ?? (await this.#lastingSocket(container.id, pids));
+    });
+    return found && { reason: OBSTACLE_REASONS[found.reason] ?? 'Unsupported', message: found.message };
   }
 
-  pause(id: string): Promise<void> {
-    return this.#options.runc.pause(id);
+  pause(ids: readonly string[]): Promise<void> {
+    return this.#options.runc.pauseTogether(ids);
   }
 
   async resume(id: string): Promise<void> {
@@ -65,6 +67,13 @@ export class RuntimeProcesses implements PodProcesses {
   async dump(request: DumpRequest, stop: AbortSignal): Promise<Dump> {
     const containers = (await this.#containersOf(request.pod.uid)).filter(({ status }) => status === 'paused');
     try {
+      for (const { id, name } of containers) {
+        // Only now, with all of them frozen: a connection of a moment ago is none of now.
+        const [socket] = await this.#outsideSockets(await this.#options.runc.pids(id));
+        if (socket === undefined) continue;
+        const { message } = externalSocketFailure(socket.path);
+        return { failure: { reason: 'NotCheckpointable', message: `container ${name}: ${message}` } };
+      }
       return await this.#options.dump(request, containers, stop);
     } catch (error) {
       stop.throwIfAborted();
@@ -72,6 +81,35 @@ export class RuntimeProcesses implements PodProcesses {
       const message = error instanceof Error ? error.message : String(error);
       return { failure: { reason: isNoSpace ? 'NoSpace' : 'DumpFailed', message } };
     }
+  }
+
+  async #firstOf(
+    podUid: string,
+    look: (container: RuntimeContainer) => Promise<DumpFailure | undefined>,
+  ): Promise<DumpFailure | null> {
+    for (const container of await this.#containersOf(podUid)) {
+      const found = container.status === 'running' ? await look(container) : undefined;
+      if (found !== undefined) return { ...found, message: `container ${container.name}: ${found.message}` };
+    }
+    return null;
+  }
+
+  /** A connection that was there at the last look as well: one for a single question is over before the pod is frozen. */
+  async #lastingSocket(id: string, pids: readonly number[]): Promise<DumpFailure | undefined> {
+    const before = this.#connected.get(id);
+    const sockets = await this.#outsideSockets(pids);
+    this.#connected.delete(id);
+    if (sockets.length === 0) return undefined;
+    for (const other of this.#connected.keys()) {
+      if ((await this.#options.index.identity(other)) === undefined) this.#connected.delete(other);
+    }
+    this.#connected.set(id, new Set(sockets.map(({ inode }) => inode)));
+    const lasting = sockets.find(({ inode }) => before?.has(inode));
+    return lasting && externalSocketFailure(lasting.path);
+  }
+
+  #outsideSockets(pids: readonly number[]): Promise<readonly OutsideSocket[]> {
+    return outsideSockets({ pids, run: this.#options.run });
   }
 
   async #containersOf(podUid: string): Promise<readonly RuntimeContainer[]> {

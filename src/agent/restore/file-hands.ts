@@ -6,18 +6,20 @@ import type { RunCommand } from '../runtime/command.ts';
 import { readIdentity, type ContainerIdentity } from '../runtime/containers.ts';
 import { restoreFailure } from '../runtime/dump-failure.ts';
 import { imageOf } from '../runtime/image.ts';
+import type { Runc } from '../runtime/runc.ts';
 import { emptyDirs, sharedMemory, type StateFolder } from '../state/pod-folders.ts';
 import { applyPodFolders, applyRootfs, clearPodFolders, clearRootfs } from './apply.ts';
 import { check } from './check.ts';
 import type { RestoreRequest } from './request.ts';
 import type { RestoreHands, RestoreRefusal, StagedState, Staging } from './restore-desk.ts';
-import { forgetPod, resultOf, type Outcome } from './results.ts';
+import { forgetPod, resultOf, resultsOf, type Outcome } from './results.ts';
 import type { Stager } from './stager.ts';
 
 export interface FileHandsOptions {
   readonly settings: Pick<AgentConfiguration, 'runDir' | 'kubeletDir' | 'runtime'>;
   readonly stager: Stager;
   readonly run: RunCommand;
+  readonly runc: Pick<Runc, 'proceed'>;
   /** Class of this node; null: not known. */
   readonly compatibility: () => string | null;
 }
@@ -70,6 +72,12 @@ export class FileHands implements RestoreHands {
   async forget(podUid: string): Promise<void> {
     await this.#options.stager.forget(podUid);
     await forgetPod(this.#options.settings.runDir, podUid);
+  }
+
+  async letGo(podUid: string): Promise<void> {
+    const { settings, runc } = this.#options;
+    const restored = (await resultsOf(settings.runDir, podUid)).filter(({ outcome }) => outcome === 'restored');
+    await Promise.all(restored.map(({ containerId }) => runc.proceed(containerId)));
   }
 
   async outcome(podUid: string, container: string): Promise<Outcome | null> {

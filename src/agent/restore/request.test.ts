@@ -67,7 +67,9 @@ describe('parseRequest', () => {
 describe('answerLine', () => {
   it('is one line of words', () => {
     expect(answerLine({ kind: 'pass' })).toBe('pass\n');
-    expect(answerLine({ kind: 'restore', imagePath: '/a', workPath: '/b' })).toBe('restore /a /b\n');
+    const paths = { imagePath: '/a', workPath: '/b' };
+    expect(answerLine({ kind: 'restore', ...paths, held: false })).toBe('restore /a /b\n');
+    expect(answerLine({ kind: 'restore', ...paths, held: true })).toBe('restore-held /a /b\n');
   });
 
   it('keeps a message printable', () => {
@@ -79,6 +81,6 @@ describe('answerLine', () => {
   });
 
   it.each(['relative', '/a b', '/a\nb', ''])('throws for the path "%s"', (imagePath) => {
-    expect(() => answerLine({ kind: 'restore', imagePath, workPath: '/w' })).toThrow('not a path');
+    expect(() => answerLine({ kind: 'restore', imagePath, workPath: '/w', held: false })).toThrow('not a path');
   });
 });

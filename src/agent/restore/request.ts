@@ -17,10 +17,13 @@ export interface RestoreRequest {
   readonly process: string | null;
 }
 
-/** `pass`: create as usual. `restore`: everything but the processes is in place. `refuse`: containerd is told why. */
+/**
+ * `pass`: create as usual. `restore`: everything but the processes is in place; `held` ones are left stopped, and run when the
+ * agent lets them. `refuse`: containerd is told why.
+ */
 export type Answer =
   | { readonly kind: 'pass' }
-  | { readonly kind: 'restore'; readonly imagePath: string; readonly workPath: string }
+  | { readonly kind: 'restore'; readonly imagePath: string; readonly workPath: string; readonly held: boolean }
   | { readonly kind: 'refuse'; readonly message: string };
 
 export const POD_UID = /^[0-9a-f-]{1,64}$/;
@@ -78,7 +81,7 @@ export function answerLine(answer: Answer): string {
   for (const path of [answer.imagePath, answer.workPath]) {
     if (!isAbsolute(path) || /[\s\p{Cc}]/u.test(path)) throw new Error(`not a path for the wrapper: ${path}`);
   }
-  return `restore ${answer.imagePath} ${answer.workPath}\n`;
+  return `${answer.held ? 'restore-held' : 'restore'} ${answer.imagePath} ${answer.workPath}\n`;
 }
 
 /** It goes through a shell script into a JSON line: plain ASCII, no quotes or backslashes. */

@@ -92,7 +92,7 @@ function looks(): Promise<void> {
 describe('RestoreRequests', () => {
   it('gives each attempt to the handler once, and its answer to the wrapper', async () => {
     await agent(async ({ attempt }) => {
-      return attempt === 0 ? { kind: 'restore', imagePath: '/i', workPath: '/w' } : { kind: 'pass' };
+      return attempt === 0 ? { kind: 'restore', imagePath: '/i', workPath: '/w', held: false } : { kind: 'pass' };
     });
     ask('a');
     await until(() => answerTo('a') !== null);

@@ -3,7 +3,7 @@ import { RESTORED_CONDITION, TICKET_ANNOTATION } from '../../domain/labels.ts';
 import { conditionOf, type WireCondition } from '../../kube/project/conditions.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import type { Log } from '../../observe/log.ts';
-import { sleep, type Clock } from '../../ports/clock.ts';
+import { sleep, type Clock, type Timer } from '../../ports/clock.ts';
 import type { NodeApi } from '../node-api.ts';
 import type { SavedPodLayout } from '../state/layout.ts';
 import type { Manifest } from '../state/manifest.ts';
@@ -42,6 +42,8 @@ export interface RestoreHands {
     state: StagedState,
     withShared: boolean,
   ): Promise<{ readonly imagePath: string; readonly workPath: string }>;
+  /** Lets all containers of the pod run that were restored and left stopped. */
+  letGo(podUid: string): Promise<void>;
   /** Takes that back: the container may start cold. */
   clean(request: RestoreRequest, withShared: boolean): Promise<void>;
   /** Nothing of the pod will be restored any more: removes what was brought here for it. */
@@ -65,6 +67,9 @@ export interface RestoreDeskOptions {
 const UNSEEN_MS = 10_000;
 const LOOK_EVERY_MS = 200;
 
+/** So long a restored container waits for the others of its pod: one whose image cannot be pulled must not stop the rest for ever. */
+const HELD_MS = 30_000;
+
 /** One pod that is to continue a saved one. */
 interface Restoration {
   readonly podUid: string;
@@ -83,11 +88,15 @@ interface Restoration {
  *     seen ──> staging ──> staged ──> each container: restored | tried again | cold ──> reported
  *                  └──────> refused: every container starts cold ──────────────────────────┘
  *
+ * The kubelet makes containers one after the other. Processes that ran side by side when they were saved, and would miss each
+ * other, are restored stopped, and go on when the last of them is there.
+ *
  * All of it can begin anew at any time: after the death of this process the wrapper asks again, or has written its result.
  */
 export class RestoreDesk {
   readonly #options: RestoreDeskOptions;
   readonly #restorations = new Map<string, Restoration>(); // pod uid ->
+  readonly #held = new Map<string, Timer>(); // pod uid -> when its containers wait for no other any more
   #isStarted = false;
 
   constructor(options: RestoreDeskOptions) {
@@ -106,6 +115,7 @@ export class RestoreDesk {
     const uid = (after ?? before)?.metadata.uid ?? '';
     const known = this.#restorations.get(uid);
     if (after === null || after.metadata.deletionTimestamp !== undefined) {
+      this.#wait(uid, false);
       if (known === undefined) return;
       known.ended.abort(new Error('the pod is gone'));
       this.#restorations.delete(uid);
@@ -130,12 +140,15 @@ export class RestoreDesk {
   async resultSeen(podUid: string): Promise<void> {
     const restoration = this.#restorations.get(podUid);
     const pod = this.#options.pod(podUid);
-    if (restoration === undefined || pod === undefined) return;
+    // Held by an earlier process of ours, which has said the rest.
+    if (restoration === undefined || pod === undefined) return this.#letGo(podUid);
+    this.#wait(podUid, true);
     const staging = await restoration.staging;
-    if (staging.refusal !== null) return;
+    if (staging.refusal !== null) return this.#letGo(podUid);
     const { manifest, checkpoint, madeOn } = staging.state;
     const outcomes = await this.#outcomes(podUid, manifest);
     if (outcomes.some(({ outcome }) => outcome === null)) return;
+    await this.#letGo(podUid);
     const cold = outcomes.filter(({ outcome }) => outcome !== 'restored').map(({ name }) => name);
     if (cold.length === 0) {
       const message = `continues checkpoint ${checkpoint} from ${madeOn}`;
@@ -153,6 +166,8 @@ export class RestoreDesk {
   stop(): void {
     for (const { ended } of this.#restorations.values()) ended.abort(new Error('the agent stops'));
     this.#restorations.clear();
+    for (const timer of this.#held.values()) timer.cancel();
+    this.#held.clear();
   }
 
   #begin(pod: KubeObject): void {
@@ -210,9 +225,28 @@ export class RestoreDesk {
       const refusal = await hands.refusal(request, state);
       if (refusal !== null) return await cold(refusal);
       const { imagePath, workPath } = await hands.apply(request, state, withShared);
-      return { kind: 'restore', imagePath, workPath };
+      const others = runBeside(containerName, this.#options.pod(restoration.podUid));
+      const held = outcomes.some(({ name, outcome }) => outcome === null && others.includes(name));
+      return { kind: 'restore', imagePath, workPath, held };
     } catch (error) {
       return cold({ reason: 'RestoreFailed', message: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
+  async #letGo(podUid: string): Promise<void> {
+    this.#wait(podUid, false);
+    await this.#options.hands.letGo(podUid);
+  }
+
+  #wait(podUid: string, isHeld: boolean): void {
+    const { clock, onError } = this.#options;
+    const timer = this.#held.get(podUid);
+    if (!isHeld) {
+      timer?.cancel();
+      this.#held.delete(podUid);
+    } else if (timer === undefined) {
+      const onTime = (): void => void this.#letGo(podUid).catch(onError);
+      this.#held.set(podUid, clock.setTimer(HELD_MS, onTime));
     }
   }
 
@@ -235,6 +269,16 @@ export class RestoreDesk {
     const { name, namespace } = pod.metadata;
     this.#options.log.info({ pod: name, namespace, ...condition }, 'restore reported');
   }
+}
+
+/**
+ * The containers that are made after or before a container without waiting for anything it does. Init containers have none:
+ * what comes next waits for them, or for the start of a sidecar.
+ */
+function runBeside(container: string, pod: KubeObject | undefined): readonly string[] {
+  const { containers = [] } = (pod?.['spec'] ?? {}) as { readonly containers?: readonly { readonly name: string }[] };
+  const names = containers.map(({ name }) => name);
+  return names.includes(container) ? names.filter((name) => name !== container) : [];
 }
 
 /** It has a ticket, and nobody has said yet how that went. */

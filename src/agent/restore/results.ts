@@ -30,6 +30,14 @@ export async function resultOf(runDir: string, podUid: string, container: string
   return { outcome, containerId: containerId as string };
 }
 
+/** Of all containers of a pod that have begun. */
+export async function resultsOf(runDir: string, podUid: string): Promise<readonly ContainerResult[]> {
+  const names = await readdir(podFolder(runDir, podUid)).catch(() => []);
+  const containers = names.filter((name) => name.endsWith('.result')).map((name) => name.slice(0, -'.result'.length));
+  const results = await Promise.all(containers.map((container) => resultOf(runDir, podUid, container)));
+  return results.filter((result) => result !== null);
+}
+
 /** When the wrapper first asked for a pod, milliseconds since the epoch; null when it has not. */
 export async function firstAskedMs(runDir: string, podUid: string): Promise<number | null> {
   try {

@@ -1,8 +1,8 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { cgroupOf, memoryBytesOf, processesOf } from './cgroup.ts';
+import { beginFreeze, cgroupOf, memoryBytesOf, processesOf } from './cgroup.ts';
 
 let folder: string;
 beforeEach(async () => {
@@ -41,6 +41,22 @@ describe('processesOf', () => {
     await write('c/inner/most/cgroup.procs', '0\n4\n');
     expect(new Set(processesOf(join(folder, 'c')))).toEqual(new Set([1, 2, 3, 4]));
     expect(processesOf(join(folder, 'none'))).toEqual([]);
+  });
+});
+
+describe('beginFreeze', () => {
+  it.each([
+    ['version 1', 1, 'freezer.state', 'THAWED', 'FROZEN'],
+    ['version 2', 2, 'cgroup.freeze', '0', '1'],
+  ] as const)('freezes a cgroup of %s', async (_, version, file, before, after) => {
+    await write(file, before);
+    beginFreeze({ path: folder, version });
+    expect((await readFile(join(folder, file), 'utf8')).slice(0, after.length)).toBe(after);
+  });
+
+  it('makes nothing where the cgroup is gone', async () => {
+    beginFreeze({ path: folder, version: 2 });
+    expect(await readdir(folder)).toEqual([]);
   });
 });
 

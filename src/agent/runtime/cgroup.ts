@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const CGROUPS = '/sys/fs/cgroup';
@@ -34,6 +34,16 @@ export function processesOf(folder: string): number[] {
     ...linesOf(join(folder, 'cgroup.procs')).map(Number),
     ...childrenOf(folder).flatMap((child) => processesOf(join(folder, child))),
   ].filter((pid) => pid > 0); // 0 stands for a process of another pid namespace
+}
+
+/** Begins to freeze what is in a cgroup and below it, without waiting until it stands still. A cgroup that is gone is fine. */
+export function beginFreeze({ path, version }: CgroupFolder): void {
+  try {
+    if (version === 1) writeFileSync(join(path, 'freezer.state'), 'FROZEN', { flag: 'r+' });
+    else writeFileSync(join(path, 'cgroup.freeze'), '1', { flag: 'r+' });
+  } catch (error) {
+    if (!isGone(error)) throw error;
+  }
 }
 
 /**

@@ -24,6 +24,15 @@ export const IO_URING_FAILURE: DumpFailure = {
   message: 'it uses io_uring, which criu cannot save; seccompProfile: RuntimeDefault makes programs do without',
 };
 
+/** @param path of the socket; null: it has none, or it is not known */
+export function externalSocketFailure(path: string | null): DumpFailure {
+  const socket = path === null ? 'a unix socket' : `the unix socket ${path}`;
+  return {
+    reason: 'ExternalSocket',
+    message: `it has ${socket} connected to a process of another container; close it before, or do not protect this pod`,
+  };
+}
+
 /** What criu 4.2 writes to its log, and what it means for the pod; the first match counts. */
 const KNOWN: readonly { readonly said: RegExp; readonly failure: DumpFailure }[] = [
   {
@@ -39,11 +48,7 @@ const KNOWN: readonly { readonly said: RegExp; readonly failure: DumpFailure }[]
   },
   {
     said: /ext-unix-sk|external stream|External socket|Can't dump half of stream unix connection/i,
-    failure: {
-      reason: 'ExternalSocket',
-      message:
-        'it has a unix socket connected to a process of another container; close it before, or do not protect this pod',
-    },
+    failure: externalSocketFailure(null),
   },
   {
     said: /file locks|file-locks/,

@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { cgroupOf, processesOf } from './cgroup.ts';
+import { beginFreeze, cgroupOf, processesOf, type CgroupFolder } from './cgroup.ts';
 import { CommandError, type RunCommand } from './command.ts';
 import { dumpFailure, type DumpFailure } from './dump-failure.ts';
 
@@ -83,6 +83,28 @@ export class Runc {
     await this.#towards('paused', id, ['pause', id]);
   }
 
+  /**
+   * The same for several that belong together, within a moment of each other: runc needs some 20 ms for each, in which one would
+   * ask another that stands still already, and be saved in the middle of that.
+   */
+  async pauseTogether(ids: readonly string[]): Promise<void> {
+    const listed = await this.list();
+    const folders = ids.map((id) => freezerOf(listed.find((container) => container.id === id)));
+    for (const folder of folders) if (folder !== null) beginFreeze(folder);
+    const pauses = await Promise.allSettled(ids.map((id) => this.pause(id)));
+    for (const pause of pauses) if (pause.status === 'rejected') throw pause.reason;
+  }
+
+  /**
+   * Lets processes go on that criu restored stopped (`leave-stopped`); nothing happens where the first of them runs. What was
+   * stopped already when it was saved goes on as well.
+   */
+  async proceed(id: string): Promise<void> {
+    const found = await this.#find(id);
+    if (found === undefined || !(await isStopped(found.pid))) return;
+    for (const pid of await this.pids(id)) send(pid, 'SIGCONT');
+  }
+
   /** Lets a frozen container go on; nothing happens if it runs. */
   async resume(id: string): Promise<void> {
     await this.#towards('running', id, ['resume', id]);
@@ -93,7 +115,7 @@ export class Runc {
    * them, so that none of them runs another instruction of its own.
    */
   async kill(id: string): Promise<void> {
-    for (const pid of await this.pids(id)) sendKill(pid);
+    for (const pid of await this.pids(id)) send(pid, 'SIGKILL');
     try {
       await this.#on(['kill', id, 'KILL']);
     } catch (error) {
@@ -108,12 +130,8 @@ export class Runc {
 
   /** Every process of the container, also those in cgroups that it made itself. Empty when the container is gone. */
   async pids(id: string): Promise<readonly number[]> {
-    const found = await this.#find(id);
-    if (found === undefined || found.pid === 0) return [];
-    const folder = cgroupOf(found.pid, 'freezer');
-    // A process that has just died counts as one of the root cgroup, where everybody else is: only the container's own
-    // cgroup will do, which both cgroup drivers name after it.
-    return folder === null || !basename(folder.path).includes(id) ? [] : processesOf(folder.path);
+    const folder = freezerOf(await this.#find(id));
+    return folder === null ? [] : processesOf(folder.path);
   }
 
   /**
@@ -179,9 +197,25 @@ async function isBeingDumped(id: string): Promise<boolean> {
   return false;
 }
 
-function sendKill(pid: number): void {
+/**
+ * The cgroup that holds a container's processes; null when it has none. A process that has just died counts as one of the root
+ * cgroup, where everybody else is: only the container's own will do, which both cgroup drivers name after it.
+ */
+function freezerOf(container: ListedContainer | undefined): CgroupFolder | null {
+  if (container === undefined || container.pid === 0) return null;
+  const folder = cgroupOf(container.pid, 'freezer');
+  return folder !== null && basename(folder.path).includes(container.id) ? folder : null;
+}
+
+/** Whether a process is in state T; see proc_pid_stat(5). */
+async function isStopped(pid: number): Promise<boolean> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  return stat.slice(stat.lastIndexOf(')') + 2).startsWith('T');
+}
+
+function send(pid: number, signal: NodeJS.Signals): void {
   try {
-    process.kill(pid, 'SIGKILL');
+    process.kill(pid, signal);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }

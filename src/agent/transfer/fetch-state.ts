@@ -108,6 +108,7 @@ async function fetchFile(
   const have = Math.min((await sizeOf(part)) ?? 0, bytes);
   if (have < bytes || bytes === 0) {
     const { statusCode, body } = await get(options, agent, `files/${path}`, have);
+    if (statusCode === 404) throw await gone(path, body);
     if (statusCode !== (have > 0 ? 206 : 200)) throw await refused(statusCode, body);
     body.on('data', onBytes);
     const file = createWriteStream(part, { flags: have > 0 ? 'r+' : 'w', start: have, mode: 0o600 });
@@ -129,6 +130,11 @@ function get(
   const headers = from > 0 ? { range: `bytes=${from}-` } : {};
   const url = `https://${peer}/v1/states/${layout.reference}/${name}`;
   return request(url, { dispatcher: agent, headers, signal: stop });
+}
+
+async function gone(path: string, body: Dispatcher.ResponseData['body']): Promise<WrongStateError> {
+  await body.dump();
+  return new WrongStateError(`${path} is missing`);
 }
 
 async function refused(status: number, body: Dispatcher.ResponseData['body']): Promise<Error> {

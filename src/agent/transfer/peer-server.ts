@@ -122,9 +122,13 @@ function fileIn(manifest: Manifest | null, path: string): Manifest['files'][numb
 }
 
 async function sendFile(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
-  const { size } = await stat(path);
+  const size = await stat(path).then(
+    (found) => (found.isFile() ? found.size : null),
+    () => null,
+  );
+  if (size === null) return end(response, 404); // it was there once: whoever asks must not wait for it to come back
   const from = Number(/^bytes=(\d{1,15})-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
-  if (from > size) return end(response, 416);
+  if (from > 0 && from >= size) return end(response, 416);
   response.writeHead(from > 0 ? 206 : 200, {
     'content-type': 'application/octet-stream',
     'content-length': size - from,

@@ -41,6 +41,17 @@ export function bound(lab: Seen, name: string): Promise<Version> {
   return lab.history.until('Pod', `${name} bound`, (object) => nameOf(object) === name && nodeOf(object) !== undefined);
 }
 
+/** A condition with its words; undefined where there is none. */
+export function conditionIn(
+  object: KubeObject,
+  type: string,
+): { readonly status: string; readonly reason?: string; readonly message?: string } | undefined {
+  const conditions = field(object, 'status', 'conditions') as
+    | readonly { readonly type: string; readonly status: string; readonly reason?: string; readonly message?: string }[]
+    | undefined;
+  return conditions?.find((candidate) => candidate.type === type);
+}
+
 /** The ticket of a victim, once it is in `phase`. */
 export function ticketIn(lab: Seen, phase: string, podUid: string): Promise<Version> {
   return lab.history.until(

@@ -5,6 +5,10 @@ import { IMAGES } from './images.ts';
 export interface HogShape {
   /** Pins it to this node. */
   readonly node?: string;
+  /** The node it takes where it can. */
+  readonly prefers?: string;
+  /** Default that of the program. */
+  readonly image?: string;
   /** What it holds; default 16. */
   readonly mebibytes?: number;
   readonly priorityClassName?: string;
@@ -12,6 +16,10 @@ export interface HogShape {
   readonly cpu?: string;
   /** Default `hog`; the others need a bed with `languages`. */
   readonly program?: Program;
+  /** Default RuntimeDefault. */
+  readonly seccomp?: 'RuntimeDefault' | 'Unconfined';
+  /** Variable -> value. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export const HOG_PORT = 8080;
@@ -22,7 +30,7 @@ const PROGRAMS = {
   hog: ['hog'],
   python: ['python3', '/programs/count.py'],
   // The collector is named because the JVM would choose another on a machine with more cores.
-  java: ['java', '-XX:+UseSerialGC', '/programs/Count.java'],
+  java: ['java', '-XX:+UseSerialGC', '-Xmx512m', '/programs/Count.java'],
   node: ['node', '/programs/count.mjs'],
 } as const;
 
@@ -30,8 +38,8 @@ export type Program = keyof typeof PROGRAMS;
 
 /** A pod with the program `hog` (programs/hog.c), which counts in /count, on stdout and on a port; or another that does the same. */
 export function hog(name: string, shape: HogShape = {}): object {
-  const { program = 'hog' } = shape;
-  const { node, mebibytes = 16, priorityClassName = 'batch', runtimeClassName, cpu = '100m' } = shape;
+  const { program = 'hog', seccomp = 'RuntimeDefault', env = {} } = shape;
+  const { node, prefers, mebibytes = 16, priorityClassName = 'batch', runtimeClassName, cpu = '100m' } = shape;
   const memory = `${mebibytes + (program === 'hog' ? 16 : 256)}Mi`;
   return {
     apiVersion: 'v1',
@@ -43,19 +51,26 @@ export function hog(name: string, shape: HogShape = {}): object {
       terminationGracePeriodSeconds: 1, // it takes all of it: process 1 without a handler does not see SIGTERM
       ...(runtimeClassName !== undefined && { runtimeClassName }),
       ...(node !== undefined && { nodeSelector: { 'kubernetes.io/hostname': node } }),
+      ...(prefers !== undefined && { affinity: { nodeAffinity: preference(prefers) } }),
       containers: [
         {
           name: 'main',
-          image: program === 'hog' ? IMAGES.testTools : IMAGES.languages,
+          image: shape.image ?? (program === 'hog' ? IMAGES.testTools : IMAGES.languages),
           imagePullPolicy: 'Never',
           command: [...PROGRAMS[program], String(mebibytes), String(HOG_PORT)],
           // CRIU has no io_uring: with the default profile Node.js cannot make a ring, and goes without.
-          securityContext: { seccompProfile: { type: 'RuntimeDefault' } },
+          securityContext: { seccompProfile: { type: seccomp } },
+          env: Object.entries(env).map(([variable, value]) => ({ name: variable, value })),
           resources: { requests: { cpu, memory } },
         },
       ],
     },
   };
+}
+
+function preference(node: string): object {
+  const matchExpressions = [{ key: 'kubernetes.io/hostname', operator: 'In', values: [node] }];
+  return { preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 100, preference: { matchExpressions } }] };
 }
 
 export interface HogAnswer {
@@ -65,8 +80,8 @@ export interface HogAnswer {
 }
 
 /** Asks the hog at that address, or null where nobody answers. A frozen one takes the connection and says nothing. */
-export async function askHog(host: string): Promise<HogAnswer | null> {
-  const socket = connect({ host, port: HOG_PORT, timeout: answerTimeoutMs });
+export async function askHog(host: string, port = HOG_PORT): Promise<HogAnswer | null> {
+  const socket = connect({ host, port, timeout: answerTimeoutMs });
   let text = '';
   socket
     .setEncoding('utf8')
@@ -79,10 +94,10 @@ export async function askHog(host: string): Promise<HogAnswer | null> {
 }
 
 /** Waits until the hog at that address has counted past `count`. Fails when its data is corrupt. */
-export async function hogPast(host: string, count: number, withinMs = 30_000): Promise<HogAnswer> {
+export async function hogPast(host: string, count: number, withinMs = 30_000, port = HOG_PORT): Promise<HogAnswer> {
   const deadlineMs = Date.now() + withinMs;
   for (let last: HogAnswer | null = null; Date.now() < deadlineMs; await sleep(50)) {
-    last = (await askHog(host)) ?? last;
+    last = (await askHog(host, port)) ?? last;
     if (last?.data === 'corrupt') throw new Error(`the hog at ${host} holds corrupt data at ${last.count}`);
     if (last !== null && last.count > count) return last;
   }

@@ -11,8 +11,10 @@ import { tarArchive, type TarMember } from './tar.ts';
 /** The names under which nodes know the images. No registry answers for this host: what is not imported is not there. */
 export const IMAGES = {
   pause: 'images.reprieve.test/pause:1',
-  /** busybox as its shell, and `hog` (programs/hog.c). */
+  /** busybox as its shell, `hog` and `twin` (programs/hog.c, programs/twin.c). */
   testTools: 'images.reprieve.test/test-tools:1',
+  /** The same with other contents of /etc/image-file. */
+  otherTools: 'images.reprieve.test/test-tools:2',
   /** CPython, a JDK, Node.js, and the other programs of that folder in /programs. */
   languages: 'images.reprieve.test/languages:1',
 } as const;
@@ -33,14 +35,19 @@ const SCRIPTS = ['count.py', 'Count.java', 'count.mjs'];
 /** Every node has these. */
 export const BASIC_IMAGES: Archive = {
   name: 'basic',
-  parts: () => Promise.all(['pause.c', 'hog.c'].map((file) => readFile(program(file)))),
+  parts: () => Promise.all(['pause.c', 'hog.c', 'twin.c'].map((file) => readFile(program(file)))),
   images: async (folder) => {
     // Debian's busybox is static; /bin of the tree is a link to /usr/bin.
     const shell = await readFile(join(treePath(NODE_TREE), 'usr/bin/busybox'));
-    const [pause, hog] = [await compile('pause', folder), await compile('hog', folder)];
+    const [pause, hog, twin] = [
+      await compile('pause', folder),
+      await compile('hog', folder),
+      await compile('twin', folder),
+    ];
     return [
       { name: IMAGES.pause, command: ['/pause'], layers: [tarArchive([{ path: 'pause', data: pause }])] },
-      { name: IMAGES.testTools, command: ['/bin/sh'], layers: [testTools(shell, hog)] },
+      { name: IMAGES.testTools, command: ['/bin/sh'], layers: [testTools(shell, hog, twin, 'of the image\n')] },
+      { name: IMAGES.otherTools, command: ['/bin/sh'], layers: [testTools(shell, hog, twin, 'of another image\n')] },
     ];
   },
 };
@@ -114,12 +121,13 @@ const APPLETS = [
   'find sort chmod chown readlink',
 ].flatMap((line) => line.split(' '));
 
-function testTools(shell: Buffer, hog: Buffer): Buffer {
+function testTools(shell: Buffer, hog: Buffer, twin: Buffer, imageFile: string): Buffer {
   return tarArchive([
     ...FOLDERS.map((path): TarMember => ({ path, mode: path === 'tmp' ? 0o1777 : 0o755 })),
     { path: 'bin/busybox', data: shell },
     { path: 'bin/hog', data: hog },
-    { path: 'etc/image-file', data: Buffer.from('of the image\n') },
+    { path: 'bin/twin', data: twin },
+    { path: 'etc/image-file', data: Buffer.from(imageFile) },
     { path: 'data/image-file', data: Buffer.from('of the image\n') },
     ...APPLETS.map((applet): TarMember => ({ path: `bin/${applet}`, link: 'busybox' })),
   ]);

@@ -90,7 +90,7 @@ export function keeper(name: string, owner: Owner, { mebibytes = 64, node, locks
 }
 
 /** A pod of higher priority that needs the room of a keeper on that node. */
-export function preemptor(name: string, node: string): object {
+export function preemptor(name: string, node: string, cpu = '1500m'): object {
   return {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -106,7 +106,7 @@ export function preemptor(name: string, node: string): object {
           image: IMAGES.testTools,
           imagePullPolicy: 'Never',
           command: ['hog', '1'],
-          resources: { requests: { cpu: '1500m' } },
+          resources: { requests: { cpu } },
         },
       ],
     },

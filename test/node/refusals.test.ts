@@ -1,0 +1,308 @@
+import { readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { request } from 'node:https';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { PEER_ANNOTATION, RESTORED_CONDITION, RUNTIME_CLASS, TICKET_ANNOTATION } from '../../src/domain/labels.ts';
+import { decodeManifest, encodeManifest, listFiles } from '../../src/agent/state/manifest.ts';
+import { Pki, type Certificate } from '../cluster/control-plane/pki.ts';
+import { condition, field } from '../cluster/story/history.ts';
+import { conditionIn, eventsAbout, phaseOf, ticketIn, victimUidOf } from '../cluster/story/seen.ts';
+import { policy } from '../cluster/story/workloads.ts';
+import { NodeBed } from './bed/bed.ts';
+import { clear, restoredFrom, victimOf, type Victim } from './bed/displace.ts';
+import { hog, hogPast } from './bed/hog.ts';
+import { IMAGES } from './bed/images.ts';
+import { preemptor } from './bed/keeper.ts';
+
+/**
+ * Who is refused what. All victims are displaced at once and wait for room, their states on the disk of node1. What is wrong
+ * with archives inside of a state (links that lead out of it) no digest would let pass: see src/agent/state/archive.test.ts.
+ * Rights that differ cannot be claimed with: see src/agent/restore/check.test.ts.
+ */
+const PAGES = 'containers/main/images/pages-1.img';
+const ROOTFS = 'containers/main/rootfs.tar';
+
+interface Case {
+  /** `near` ones come back to the node that holds their state, `far` ones to the other, which fetches it. */
+  readonly name: `${'near' | 'far'}-${string}`;
+  readonly tamper: (folder: string) => Promise<void>;
+  /** Of the condition Restored of the new pod. */
+  readonly reason: string;
+  readonly message: string;
+}
+
+async function changeByte(path: string): Promise<void> {
+  const bytes = await readFile(path);
+  const at = Math.floor(bytes.length / 2);
+  bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
+  await writeFile(path, bytes);
+}
+
+/** Another file, and a manifest that agrees with it. */
+async function forge(folder: string): Promise<void> {
+  await changeByte(join(folder, ROOTFS));
+  const path = join(folder, 'manifest.json');
+  const manifest = decodeManifest(await readFile(path, 'utf8'));
+  if (manifest === null) throw new Error(`no manifest in ${folder}`);
+  await writeFile(path, encodeManifest({ ...manifest, files: await listFiles(folder) }));
+}
+
+const mismatch = { reason: 'DigestMismatch' } as const;
+const CASES: readonly Case[] = [
+  { name: 'near-changed', tamper: (at) => changeByte(join(at, PAGES)), ...mismatch, message: `${PAGES} was changed` },
+  {
+    name: 'near-truncated',
+    tamper: (at) => truncate(join(at, ROOTFS), 512),
+    ...mismatch,
+    message: `${ROOTFS} has 512`,
+  },
+  { name: 'near-missing', tamper: (at) => rm(join(at, ROOTFS)), ...mismatch, message: `${ROOTFS} is missing` },
+  {
+    name: 'near-extra',
+    tamper: (at) => writeFile(join(at, 'volumes/extra.tar'), ''),
+    ...mismatch,
+    message: 'volumes/extra.tar is not in the manifest',
+  },
+  { name: 'near-forged', tamper: forge, ...mismatch, message: 'digest is not that of the PodCheckpoint' },
+  { name: 'far-changed', tamper: (at) => changeByte(join(at, PAGES)), ...mismatch, message: `${PAGES} was changed` },
+  { name: 'far-missing', tamper: (at) => rm(join(at, ROOTFS)), ...mismatch, message: `${ROOTFS} is missing` },
+  { name: 'far-forged', tamper: forge, ...mismatch, message: 'not the one that was verified' },
+  { name: 'far-image', tamper: async () => {}, reason: 'ImagesDiffer', message: 'main was saved with image sha256:' },
+];
+const UNTOUCHED = 'far-untouched';
+const MOVING_TAG = 'images.reprieve.test/moving:1';
+const CTR = ['ctr', '--namespace', 'k8s.io'];
+
+let bed: NodeBed;
+const victims = new Map<string, Victim>();
+const folders = new Map<string, string>();
+
+beforeAll(async () => {
+  bed = await NodeBed.start({ agents: {} });
+  await bed.cluster.applyObjects(policy('batch', 'batch'));
+  for (const [at, image] of [IMAGES.testTools, IMAGES.otherTools].entries()) {
+    await bed.nodes[at]?.run(...CTR, 'images', 'tag', image, MOVING_TAG);
+  }
+  await bed.cluster.kubectl('cordon', 'node2');
+  const names = [...CASES.map(({ name }) => name), UNTOUCHED];
+  const pods = names.map((name) =>
+    hog(name, {
+      mebibytes: 4,
+      cpu: '180m',
+      ...(name.startsWith('near') ? { node: 'node1' } : { prefers: 'node2' }),
+      ...(name === 'far-image' && { image: MOVING_TAG }),
+    }),
+  );
+  await bed.cluster.applyObjects(...pods);
+  for (const name of names) {
+    const victim = await victimOf(bed, name);
+    await hogPast(victim.ip, 5);
+    await bed.cluster.kubectl('exec', name, '--', 'touch', '/mark');
+    victims.set(name, victim);
+  }
+  await bed.cluster.applyObjects(preemptor('serving', 'node1', '1900m'));
+  for (const name of names) {
+    const victim = victimCalled(name);
+    await ticketIn(bed, 'Waiting', victim.uid);
+    const { object } = await bed.history.until(
+      'PodCheckpoint',
+      `${name} saved`,
+      (checkpoint) => victimUidOf(checkpoint) === victim.uid && condition(checkpoint, 'Ready') === 'True',
+    );
+    const reference = String(field(object, 'status', 'location', 'reference'));
+    folders.set(name, `/var/lib/reprieve/checkpoints/${reference}`);
+  }
+}, 300_000);
+afterAll(async () => {
+  await bed?.[Symbol.asyncDispose]();
+});
+
+function victimCalled(name: string): Victim {
+  const victim = victims.get(name);
+  if (victim === undefined) throw new Error(`no victim ${name}`);
+  return victim;
+}
+
+function folderOf(name: string): string {
+  return bed.node('node1').path(folders.get(name) ?? '');
+}
+
+describe('the agent that holds a state', () => {
+  let ours: Certificate;
+  let reference: string;
+  let address: URL;
+
+  interface Said {
+    readonly status: number;
+    readonly body: Buffer;
+    readonly range: string | undefined;
+  }
+
+  /** The path goes out as it is: a URL would lose its dots. */
+  async function ask(path: string, client: Certificate | null, range?: string): Promise<Said> {
+    const [cert, key] = client
+      ? await Promise.all([client.certPath, client.keyPath].map((file) => readFile(file)))
+      : [];
+    const ca = await readFile(bed.cluster.caPath);
+    return new Promise((resolve, reject) => {
+      request({
+        host: address.hostname,
+        port: address.port,
+        path,
+        ca,
+        ...(cert && key && { cert, key }),
+        headers: range === undefined ? {} : { range },
+        agent: false,
+      })
+        .on('error', reject)
+        .on('response', (response) => {
+          const parts: Buffer[] = [];
+          response
+            .on('data', (part: Buffer) => parts.push(part))
+            .on('end', () =>
+              resolve({
+                status: response.statusCode ?? 0,
+                body: Buffer.concat(parts),
+                range: response.headers['content-range'],
+              }),
+            );
+        })
+        .end();
+    });
+  }
+
+  const state = (name: string): string => `/v1/states/${reference}/${name}`;
+
+  beforeAll(async () => {
+    ours = await bed.cluster.pki.certificate('asking', { commonName: 'reprieve-agent' });
+    reference = (folders.get(UNTOUCHED) as string).split('/').at(-1) as string;
+    const node = JSON.parse(await bed.cluster.kubectl('get', 'node', 'node1', '-o', 'json')) as {
+      readonly metadata: { readonly annotations: Readonly<Record<string, string>> };
+    };
+    address = new URL(`https://${node.metadata.annotations[PEER_ANNOTATION]}`);
+  });
+
+  it('gives nothing to whoever has no certificate of the agents', async () => {
+    const strangers = await Pki.create(join(bed.cluster.pki.dir, 'strangers'));
+    const stranger = await strangers.certificate('agent', { commonName: 'reprieve-agent' });
+    const neighbour = await bed.cluster.pki.certificate('neighbour', { commonName: 'system:node:node2' });
+    for (const name of ['manifest.json', `files/${PAGES}`, 'files/none']) {
+      expect(await ask(state(name), null)).toMatchObject({ status: 401, body: Buffer.alloc(0) });
+      expect(await ask(state(name), stranger)).toMatchObject({ status: 401, body: Buffer.alloc(0) });
+      expect(await ask(state(name), neighbour)).toMatchObject({ status: 403, body: Buffer.alloc(0) });
+    }
+  });
+
+  it('gives files of states, and nothing else of its disk', async () => {
+    expect((await ask(state('manifest.json'), ours)).body).toEqual(
+      await readFile(join(folderOf(UNTOUCHED), 'manifest.json')),
+    );
+    for (const path of [
+      state('order.json'),
+      state('files/order.json'),
+      state('files/containers/main/work/dump.log'),
+      state('files/../manifest.json'),
+      state('files/../../../../../etc/passwd'),
+      state('files/%2e%2e/%2e%2e/order.json'),
+      state('files//etc/passwd'),
+      '/v1/states/../manifest.json',
+      '/v1/states/./manifest.json',
+      '/v1/states/none/manifest.json',
+      '/v1/states/',
+      '/',
+    ]) {
+      expect([path, (await ask(path, ours)).status]).toEqual([path, 404]);
+    }
+  });
+
+  it('gives the rest of a file to whoever has its beginning', async () => {
+    const whole = await readFile(join(folderOf(UNTOUCHED), ROOTFS));
+    const { length } = whole;
+    expect(await ask(state(`files/${ROOTFS}`), ours)).toEqual({ status: 200, body: whole, range: undefined });
+    expect(await ask(state(`files/${ROOTFS}`), ours, 'bytes=1000-')).toEqual({
+      status: 206,
+      body: whole.subarray(1000),
+      range: `bytes 1000-${length - 1}/${length}`,
+    });
+    expect((await ask(state(`files/${ROOTFS}`), ours, `bytes=${length}-`)).status).toBe(416);
+  });
+});
+
+describe('a pod that was given the ticket of another by hand', () => {
+  it('starts cold, says why, and takes nothing from whom it belongs to', async () => {
+    const { object: ticket } = await ticketIn(bed, 'Waiting', victimCalled(UNTOUCHED).uid);
+    const thief = hog('thief', { mebibytes: 4, cpu: '10m', node: 'node1', runtimeClassName: RUNTIME_CLASS }) as {
+      readonly metadata: object;
+    };
+    const annotations = { [TICKET_ANNOTATION]: ticket.metadata.name };
+    await bed.cluster.applyObjects({ ...thief, metadata: { ...thief.metadata, annotations } });
+    const { ip } = await victimOf(bed, 'thief');
+    await hogPast(ip, 0);
+    const { object } = await bed.history.until(
+      'Pod',
+      'the refusal',
+      (pod) => pod.metadata.name === 'thief' && condition(pod, RESTORED_CONDITION) === 'False',
+    );
+    expect(conditionIn(object, RESTORED_CONDITION)).toMatchObject({ reason: 'OwnerDiffers' });
+    expect(await marked('thief')).toBe(false);
+    expect(phaseOf(bed.history.last('Reprieve', ticket.metadata.name) as typeof ticket)).toBe('Waiting');
+    await bed.cluster.kubectl('delete', 'pod', 'thief', '--force', '--grace-period=0');
+  });
+});
+
+describe('a state that is not the one that was saved', () => {
+  beforeAll(async () => {
+    for (const { name, tamper } of CASES) await tamper(folderOf(name));
+    await bed.cluster.kubectl('uncordon', 'node2');
+    // Only node2 has room as long as the preemptor is there.
+    for (const [name, { uid }] of victims) if (name.startsWith('far')) await placed(uid);
+    await bed.cluster.kubectl('delete', 'pod', 'serving', '--force', '--grace-period=0');
+  });
+  afterAll(() => clear(bed));
+
+  it.each(CASES)('$name: $reason', async ({ name, reason, message }) => {
+    const { uid, node } = victimCalled(name);
+    const { object: ticket } = await ticketIn(bed, 'ColdStarted', uid);
+    expect(conditionIn(ticket, 'Restored')).toMatchObject({ status: 'False', reason });
+    const claim = field(ticket, 'status', 'claim') as { readonly uid: string };
+    const { object: pod } = await bed.history.until(
+      'Pod',
+      `${name} again`,
+      (candidate) => candidate.metadata.uid === claim.uid && condition(candidate, 'Ready') === 'True',
+    );
+    const said = conditionIn(pod, RESTORED_CONDITION);
+    expect(said).toMatchObject({ status: 'False', reason });
+    expect(said?.message).toContain(message);
+    expect(await eventsAbout(bed, name)).toContain('ColdStarted');
+    expect(field(pod, 'spec', 'nodeName') === node).toBe(name.startsWith('near'));
+    await hogPast(bed.pod(name).ip, 0);
+    expect(await marked(name)).toBe(false);
+    expect(bed.pod(name).restarts).toBe(0);
+  });
+
+  it('leaves the others as they were', async () => {
+    const again = await restoredFrom(bed, victimCalled(UNTOUCHED));
+    await hogPast(again.ip, 5);
+    expect(await marked(again.name)).toBe(true);
+  });
+
+  it('leaves nothing behind that was fetched and refused', async () => {
+    await clear(bed);
+    await expect.poll(() => readdir(bed.node('node2').path('/var/lib/reprieve/fetched'))).toEqual([]);
+  });
+});
+
+/** Waits until the pod that continues a victim has its node. */
+async function placed(victimUid: string): Promise<void> {
+  const phases = new Set<unknown>(['Restoring', 'Restored', 'ColdStarted']);
+  await bed.history.until(
+    'Reprieve',
+    `a node for who continues ${victimUid}`,
+    (ticket) => victimUidOf(ticket) === victimUid && phases.has(phaseOf(ticket)),
+  );
+}
+
+/** Whether it has the file that its predecessor was given. */
+async function marked(pod: string): Promise<boolean> {
+  return (await bed.cluster.kubectl('exec', pod, '--', 'ls', '/')).split('\n').includes('mark');
+}
