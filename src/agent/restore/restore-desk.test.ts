@@ -1,139 +1,221 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { RESTORED_CONDITION, TICKET_ANNOTATION } from '../../domain/labels.ts';
 import type { KubeObject } from '../../kube/transport.ts';
-import { createLog } from '../../observe/log.ts';
-import { VirtualClock } from '../../sim/virtual-clock.ts';
+import { systemClock } from '../../ports/clock.ts';
 import type { NodeApi, PodPatch } from '../node-api.ts';
-import { SavedPodLayout } from '../state/layout.ts';
-import { makeManifest } from '../state/make-manifest.ts';
-import type { Answer, RestoreRequest } from './request.ts';
-import { RestoreDesk, type RestoreHands, type Staging } from './restore-desk.ts';
+import type { RestoreRequest } from './request.ts';
+import { RestoreDesk, type RestoreHands, type RestoreRefusal, type StagedState } from './restore-desk.ts';
 import type { Outcome } from './results.ts';
 
+const UID = 'u1';
+const OTHER_CLASS: RestoreRefusal = { reason: 'Incompatible', message: 'made on class b' };
+
 const POD: KubeObject = {
-  apiVersion: 'v1',
-  kind: 'Pod',
-  metadata: { name: 'web-0', namespace: 'shop', uid: 'u2', annotations: { [TICKET_ANNOTATION]: 't' } },
-  spec: { initContainers: [{ name: 'side', restartPolicy: 'Always' }], containers: [{ name: 'a' }, { name: 'b' }] },
-};
-const [SAVED] = makeManifest().containers;
-const MANIFEST = makeManifest({ containers: ['a', 'b', 'side'].map((name) => ({ ...SAVED, name }) as never) });
-const STAGED: Staging = {
-  refusal: null,
-  state: {
-    checkpoint: 'c',
-    madeOn: 'node1',
-    layout: SavedPodLayout.of('/state', 'shop_c_11111111-1111-1111-1111-111111111111'),
-    manifest: MANIFEST,
-    attempts: 2,
-    onFailure: 'ColdStart',
-  },
+  metadata: { name: 'a', namespace: 'default', uid: UID, annotations: { [TICKET_ANNOTATION]: 't' } },
+  spec: { containers: [{ name: 'main' }, { name: 'side' }] },
+  status: { phase: 'Pending' },
 };
 
-let clock: VirtualClock;
-let outcomes: Map<string, Outcome>;
-let staging: Promise<Staging>;
-/** What was done and said, in order. */
-let history: string[];
-beforeEach(() => {
-  clock = new VirtualClock();
-  outcomes = new Map();
-  staging = Promise.resolve(STAGED);
-  history = [];
-});
-
-function makeDesk(): RestoreDesk {
-  const hands: RestoreHands = {
-    stage: () => staging,
-    refusal: () => Promise.resolve(null),
-    apply: () => Promise.resolve({ imagePath: '/i', workPath: '/w' }),
-    letGo: (podUid) => Promise.resolve(void history.push(`let go ${podUid}`)),
-    clean: () => Promise.resolve(),
-    forget: () => Promise.resolve(),
-    outcome: (_, container) => Promise.resolve(outcomes.get(container) ?? null),
-    failure: () => Promise.resolve(''),
-  };
-  const patchPod = (_: KubeObject, { conditions = [] }: PodPatch): Promise<null> => {
-    for (const { type, status } of conditions) if (type === RESTORED_CONDITION) history.push(`restored ${status}`);
-    return Promise.resolve(null);
-  };
-  return new RestoreDesk({
-    hands,
-    pod: () => POD,
-    api: { patchPod } as unknown as NodeApi,
-    clock,
-    log: createLog('silent'),
-    onError: (error) => history.push(String(error)),
-  });
-}
-
-function answer(desk: RestoreDesk, container: string): Promise<Answer> {
-  const request: RestoreRequest = {
+function request(parts: Partial<RestoreRequest> = {}): RestoreRequest {
+  return {
     kind: 'container',
-    podUid: 'u2',
+    podUid: UID,
     sandboxId: 's',
-    container,
-    id: `id-${container}`,
+    container: 'main',
+    id: 'i1',
     bundle: '/bundle',
     attempt: 0,
     process: null,
+    ...parts,
   };
-  return desk.answer(request, new AbortController().signal);
 }
 
-async function comesUp(desk: RestoreDesk, container: string, outcome: Outcome): Promise<void> {
-  outcomes.set(container, outcome);
-  await desk.resultSeen('u2');
+/** A desk with hands that only note what they are told to do. */
+function desk(given: {
+  readonly refusal?: RestoreRefusal;
+  readonly containerRefusal?: RestoreRefusal;
+  readonly containers?: readonly string[];
+  readonly attempts?: number;
+  readonly onFailure?: 'ColdStart' | 'Hold';
+  readonly applyFails?: string;
+}) {
+  const done: string[] = [];
+  const outcomes = new Map<string, Outcome>();
+  const written: PodPatch[] = [];
+  let letGo = 0;
+  const { containers = ['main'], attempts = 2, onFailure = 'ColdStart' } = given;
+  const manifest = { containers: containers.map((name) => ({ name })) };
+  const state = { checkpoint: 'c', madeOn: 'n2', manifest, attempts, onFailure } as unknown as StagedState;
+  const hands: RestoreHands = {
+    stage: () => Promise.resolve(given.refusal ? { refusal: given.refusal } : { refusal: null, state }),
+    refusal: () => Promise.resolve(given.containerRefusal ?? null),
+    apply: ({ container }, _, withShared) => {
+      done.push(`apply ${container}${withShared ? ' with shared' : ''}`);
+      if (given.applyFails !== undefined) return Promise.reject(new Error(given.applyFails));
+      return Promise.resolve({ imagePath: '/images', workPath: '/work' });
+    },
+    clean: ({ container }, withShared) => {
+      done.push(`clean ${container}${withShared ? ' with shared' : ''}`);
+      return Promise.resolve();
+    },
+    letGo: () => {
+      letGo++;
+      return Promise.resolve();
+    },
+    forget: () => {
+      done.push('forget');
+      return Promise.resolve();
+    },
+    outcome: (_, container) => Promise.resolve(outcomes.get(container) ?? null),
+    failure: () => Promise.resolve('criu: no such file'),
+  };
+  const restoreDesk = new RestoreDesk({
+    hands,
+    pod: (uid) => (uid === UID ? POD : undefined),
+    api: {
+      patchPod: (_: KubeObject, patch: PodPatch) => {
+        written.push(patch);
+        return Promise.resolve(POD);
+      },
+    } as unknown as NodeApi,
+    clock: systemClock,
+    log: { debug() {}, info() {}, warn() {}, error() {} },
+    onError: (error) => {
+      throw error;
+    },
+  });
+  return {
+    restoreDesk,
+    done,
+    outcomes,
+    letGo: () => letGo,
+    said: () => written.flatMap(({ conditions = [] }) => conditions),
+  };
 }
 
-describe('a pod of several containers', () => {
-  it('is held until the last of those that run side by side, and no sidecar before them', async () => {
-    const desk = makeDesk();
-    desk.start([POD]);
-    const held: unknown[] = [];
-    for (const container of ['side', 'a', 'b']) {
-      const answered = await answer(desk, container);
-      held.push(answered.kind === 'restore' && answered.held);
-      expect(history).toEqual([]);
-      await comesUp(desk, container, 'restored');
+const never = new AbortController().signal;
+const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+describe('RestoreDesk', () => {
+  it('restores what was staged, and says so when it has come up', async () => {
+    const { restoreDesk, done, outcomes, said } = desk({});
+    restoreDesk.start([POD]);
+    expect(await restoreDesk.answer(request({ kind: 'sandbox', container: null }), never)).toEqual({ kind: 'pass' });
+    expect(await restoreDesk.answer(request(), never)).toMatchObject({
+      kind: 'restore',
+      imagePath: '/images',
+      workPath: '/work',
+    });
+    expect(done).toEqual(['apply main with shared']);
+    expect(said()).toEqual([]);
+    outcomes.set('main', 'restored');
+    await restoreDesk.resultSeen(UID);
+    await restoreDesk.resultSeen(UID); // told twice
+    expect(said()).toEqual([
+      { type: RESTORED_CONDITION, status: 'True', reason: 'Restored', message: 'continues checkpoint c from n2' },
+    ]);
+  });
+
+  it('lets a pod start cold whose state cannot be had, and says why at once', async () => {
+    const { restoreDesk, done, said } = desk({ refusal: OTHER_CLASS });
+    restoreDesk.start([POD]);
+    expect(await restoreDesk.answer(request(), never)).toEqual({ kind: 'pass' });
+    await settle();
+    expect(done).toEqual([]);
+    expect(said()).toEqual([{ type: RESTORED_CONDITION, status: 'False', ...OTHER_CLASS }]);
+  });
+
+  it.each([
+    ['may not have the state', { containerRefusal: OTHER_CLASS }, OTHER_CLASS],
+    [
+      'cannot be given its files',
+      { applyFails: 'tar failed' },
+      { reason: 'RestoreFailed', message: 'tar failed' } as const,
+    ],
+  ])('starts a container cold that %s, with nothing in its way', async (_, given, wanted) => {
+    const { restoreDesk, done, outcomes, said } = desk(given);
+    restoreDesk.start([POD]);
+    expect(await restoreDesk.answer(request(), never)).toEqual({ kind: 'pass' });
+    expect(done.at(-1)).toBe('clean main with shared');
+    outcomes.set('main', 'cold');
+    await restoreDesk.resultSeen(UID);
+    expect(said()).toEqual([{ type: RESTORED_CONDITION, status: 'False', ...wanted }]);
+  });
+
+  it('tries as often as the ticket says, then starts cold with what the runtime said', async () => {
+    const { restoreDesk, done, outcomes, said } = desk({ attempts: 2 });
+    restoreDesk.start([POD]);
+    for (const [attempt, kind] of ['restore', 'restore', 'pass'].entries()) {
+      expect(await restoreDesk.answer(request({ attempt }), never)).toMatchObject({ kind });
     }
-    expect(held).toEqual([false, true, false]);
-    expect(history).toEqual(['let go u2', 'restored True']);
-    await clock.advance(60_000);
-    expect(history).toHaveLength(2);
+    expect(done).toEqual(['apply main with shared', 'apply main with shared', 'clean main with shared']);
+    outcomes.set('main', 'cold');
+    await restoreDesk.resultSeen(UID);
+    expect(said()).toMatchObject([{ status: 'False', reason: 'RestoreFailed', message: 'criu: no such file' }]);
   });
 
-  it('is let go as well where another of it starts cold', async () => {
-    const desk = makeDesk();
-    desk.start([POD]);
-    await comesUp(desk, 'side', 'restored');
-    await comesUp(desk, 'a', 'restored');
-    await comesUp(desk, 'b', 'passed');
-    expect(history).toEqual(['let go u2', 'restored False']);
+  it('holds a pod that shall not start cold', async () => {
+    const { restoreDesk, said } = desk({ containerRefusal: OTHER_CLASS, onFailure: 'Hold' });
+    restoreDesk.start([POD]);
+    expect(await restoreDesk.answer(request(), never)).toEqual({
+      kind: 'refuse',
+      message: 'Incompatible: made on class b',
+    });
+    expect(said()).toEqual([]);
   });
 
-  it('waits half a minute for a container that does not come', async () => {
-    const desk = makeDesk();
-    desk.start([POD]);
-    await comesUp(desk, 'a', 'restored');
-    await clock.advance(29_999);
-    expect(history).toEqual([]);
-    await clock.advance(1);
-    expect(history).toEqual(['let go u2']);
+  it('puts in place once what containers share, and speaks when all have come up', async () => {
+    const { restoreDesk, done, outcomes, letGo, said } = desk({ containers: ['main', 'side'] });
+    restoreDesk.start([POD]);
+    // The first is left stopped: it shall not run without the other.
+    expect(await restoreDesk.answer(request(), never)).toMatchObject({ kind: 'restore', held: true });
+    outcomes.set('main', 'restored');
+    await restoreDesk.resultSeen(UID);
+    expect([letGo(), said()]).toEqual([0, []]);
+    const last = await restoreDesk.answer(request({ container: 'side', id: 'i2' }), never);
+    expect(last).toMatchObject({ kind: 'restore', held: false });
+    expect(done).toEqual(['apply main with shared', 'apply side']);
+    outcomes.set('side', 'passed');
+    await restoreDesk.resultSeen(UID);
+    expect(letGo()).toBe(1);
+    expect(said()).toMatchObject([
+      { status: 'False', message: expect.stringMatching(/^side started cold: /) as string },
+    ]);
   });
 
-  it('is let go by the next agent, which has nothing else to do for it', async () => {
-    const desk = makeDesk();
-    desk.start([]);
-    await comesUp(desk, 'a', 'restored');
-    expect(history).toEqual(['let go u2']);
+  it('runs init containers anew', async () => {
+    const { restoreDesk, done } = desk({});
+    restoreDesk.start([POD]);
+    expect(await restoreDesk.answer(request({ container: 'init' }), never)).toEqual({ kind: 'pass' });
+    expect(done).toEqual([]);
   });
 
-  it('is let go by the next agent also where the state is gone meanwhile', async () => {
-    staging = Promise.resolve({ refusal: { reason: 'CheckpointMissing', message: 'gone' } });
-    const desk = makeDesk();
-    desk.start([POD]);
-    await comesUp(desk, 'a', 'restored');
-    expect(history).toContain('let go u2');
+  it('says what a process before it could not say any more', async () => {
+    const { restoreDesk, outcomes, said } = desk({});
+    outcomes.set('main', 'restored');
+    restoreDesk.start([POD]);
+    await settle();
+    expect(said()).toMatchObject([{ status: 'True', reason: 'Restored' }]);
+  });
+
+  it.each([
+    ['without a ticket', { metadata: { ...POD.metadata, annotations: {} } }],
+    [
+      'of which it was said how it went',
+      { status: { phase: 'Running', conditions: [{ type: RESTORED_CONDITION, status: 'False' }] } },
+    ],
+  ])('leaves a pod alone %s', async (_, parts) => {
+    const { restoreDesk, done, said } = desk({});
+    restoreDesk.start([{ ...POD, ...parts }]);
+    expect(await restoreDesk.answer(request(), never)).toEqual({ kind: 'pass' });
+    expect([done, said()]).toEqual([[], []]);
+  });
+
+  it('removes what was brought for a pod that is gone', async () => {
+    const { restoreDesk, done } = desk({});
+    restoreDesk.start([POD]);
+    restoreDesk.podChanged(POD, null);
+    await settle();
+    expect(done).toEqual(['forget']);
   });
 });
