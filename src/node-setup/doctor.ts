@@ -51,9 +51,9 @@ export function doctor(patient: Patient = thisNode()): Finding[] {
 function criu({ run }: Patient): Finding {
   const version = versionIn(run('criu', ['--version'])?.output ?? '');
   if (version === null)
-    return missing('criu', 'not found', 'install criu 4.0 or later, where containerd finds it (its PATH)');
-  if (isAtLeast(version, [4, 0, 0])) return ok('criu', version.join('.'));
-  return missing('criu', version.join('.'), 'install criu 4.0 or later: earlier ones fail on current kernels');
+    return missing('criu', 'not found', 'install criu 4.2 or later, where containerd finds it (its PATH)');
+  if (isAtLeast(version, [4, 2, 0])) return ok('criu', version.join('.'));
+  return missing('criu', version.join('.'), 'install criu 4.2 or later: earlier ones fail on current kernels');
 }
 
 function criuCheck({ run }: Patient): Finding {
