@@ -69,8 +69,12 @@ export class FileHands implements RestoreHands {
     if (withShared) await clearPodFolders(await this.#foldersOf(container));
   }
 
+  drop(podUid: string): Promise<void> {
+    return this.#options.stager.forget(podUid);
+  }
+
   async forget(podUid: string): Promise<void> {
-    await this.#options.stager.forget(podUid);
+    await this.drop(podUid);
     await forgetPod(this.#options.settings.runDir, podUid);
   }
 

@@ -62,6 +62,10 @@ function desk(given: {
       letGo++;
       return Promise.resolve();
     },
+    drop: () => {
+      done.push('drop');
+      return Promise.resolve();
+    },
     forget: () => {
       done.push('forget');
       return Promise.resolve();
@@ -111,6 +115,7 @@ describe('RestoreDesk', () => {
     outcomes.set('main', 'restored');
     await restoreDesk.resultSeen(UID);
     await restoreDesk.resultSeen(UID); // told twice
+    expect(done).toEqual(['apply main with shared', 'drop']);
     expect(said()).toEqual([
       { type: RESTORED_CONDITION, status: 'True', reason: 'Restored', message: 'continues checkpoint c from n2' },
     ]);
@@ -121,7 +126,7 @@ describe('RestoreDesk', () => {
     restoreDesk.start([POD]);
     expect(await restoreDesk.answer(request(), never)).toEqual({ kind: 'pass' });
     await settle();
-    expect(done).toEqual([]);
+    expect(done).toEqual(['drop']);
     expect(said()).toEqual([{ type: RESTORED_CONDITION, status: 'False', ...OTHER_CLASS }]);
   });
 

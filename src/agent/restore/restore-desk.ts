@@ -46,7 +46,9 @@ export interface RestoreHands {
   letGo(podUid: string): Promise<void>;
   /** Takes that back: the container may start cold. */
   clean(request: RestoreRequest, withShared: boolean): Promise<void>;
-  /** Nothing of the pod will be restored any more: removes what was brought here for it. */
+  /** Nothing of the pod will be restored any more: removes the state that was brought here for it. */
+  drop(podUid: string): Promise<void>;
+  /** The pod is gone: removes all that is remembered of it. */
   forget(podUid: string): Promise<void>;
   /** How a container of a pod came up, as the wrapper has written it down; null: it has not yet. */
   outcome(podUid: string, container: string): Promise<Outcome | null>;
@@ -266,6 +268,7 @@ export class RestoreDesk {
     if (restoration.reported) return;
     restoration.reported = true;
     await this.#options.api.patchPod(pod, { conditions: [condition] }, restoration.ended.signal);
+    await this.#options.hands.drop(restoration.podUid);
     const { name, namespace } = pod.metadata;
     this.#options.log.info({ pod: name, namespace, ...condition }, 'restore reported');
   }
