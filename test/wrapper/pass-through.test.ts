@@ -93,7 +93,7 @@ describe.each(SHELLS)('the wrapper under %s passes on', (...shell) => {
 
   it.each(Object.keys(STRANGE))('a create with %s', async (name) => {
     using stage = new Stage(shell);
-    const { create } = stage.container(ID, STRANGE[name] as string | null);
+    const { create } = stage.container(ID, STRANGE[name]);
     expect(await stage.play(create)).toEqual({ code: 0, stdout: "the runtime's own words\n", stderr: '' });
     expect(stage.calls()).toEqual([create]);
     expect(stage.requests()).toEqual([]);

@@ -65,7 +65,7 @@ export class NodePods implements SavablePods {
 
   /** A pod of this node was added, changed or removed. */
   changed(before: KubeObject | null, after: KubeObject | null): void {
-    const { uid = '' } = (after ?? (before as KubeObject)).metadata;
+    const uid = (after ?? before)?.metadata.uid ?? '';
     let pod = this.#pods.get(uid);
     if (after === null) {
       this.#pods.delete(uid);

@@ -76,17 +76,12 @@ export function parseRequest(text: string, id: string): RestoreRequest | string 
 
 /** The line that the wrapper reads. Throws where it could not: its words are separated by spaces. */
 export function answerLine(answer: Answer): string {
-  switch (answer.kind) {
-    case 'pass':
-      return 'pass\n';
-    case 'refuse':
-      return `refuse ${printable(answer.message) || 'no reason given'}\n`;
-    case 'restore':
-      for (const path of [answer.imagePath, answer.workPath]) {
-        if (!isAbsolute(path) || /[\s\p{Cc}]/u.test(path)) throw new Error(`not a path for the wrapper: ${path}`);
-      }
-      return `${answer.held ? 'restore-held' : 'restore'} ${answer.imagePath} ${answer.workPath}\n`;
+  if (answer.kind === 'pass') return 'pass\n';
+  if (answer.kind === 'refuse') return `refuse ${printable(answer.message) || 'no reason given'}\n`;
+  for (const path of [answer.imagePath, answer.workPath]) {
+    if (!isAbsolute(path) || /[\s\p{Cc}]/u.test(path)) throw new Error(`not a path for the wrapper: ${path}`);
   }
+  return `${answer.held ? 'restore-held' : 'restore'} ${answer.imagePath} ${answer.workPath}\n`;
 }
 
 /** It goes through a shell script into a JSON line: plain ASCII, no quotes or backslashes. */

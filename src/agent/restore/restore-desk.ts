@@ -112,7 +112,7 @@ export class RestoreDesk {
   /** A pod of this node was added, changed or removed. */
   podChanged(before: KubeObject | null, after: KubeObject | null): void {
     if (!this.#isStarted) return;
-    const uid = (after ?? (before as KubeObject)).metadata.uid as string;
+    const uid = (after ?? before)?.metadata.uid ?? '';
     const known = this.#restorations.get(uid);
     if (after === null || after.metadata.deletionTimestamp !== undefined) {
       this.#wait(uid, false);

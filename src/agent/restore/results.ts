@@ -9,7 +9,7 @@ import { isMissing, readSmallFile } from './small-file.ts';
  * How a container of a pod with a ticket began. `restored`: from its saved state. `cold`: anew, as the agent decided.
  * `passed`: anew, because the agent did not answer.
  */
-export const OUTCOMES = ['restored', 'cold', 'passed'] as const;
+const OUTCOMES = ['restored', 'cold', 'passed'] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
 export interface ContainerResult {
