@@ -12,6 +12,8 @@ export interface RuntimeProcessesOptions {
   readonly index: ContainerIndex;
   readonly runc: Runc;
   readonly run: RunCommand;
+  /** Other than /proc in tests. */
+  readonly proc?: string;
   /** Writes the state of paused containers; see `dumpPod`. */
   readonly dump: (request: DumpRequest, containers: readonly RuntimeContainer[], stop: AbortSignal) => Promise<Dump>;
 }
@@ -35,7 +37,7 @@ export class RuntimeProcesses implements PodProcesses {
 
   async obstacle(podUid: string): Promise<SaveFailure | null> {
     const found = await this.#firstOf(podUid, async (container) => {
-      const [first] = await obstacles({ container, pids: await this.#options.runc.pids(container.id) });
+      const [first] = await this.#obstacles(container, await this.#options.runc.pids(container.id));
       return first;
     });
     return found && { reason: 'NotCheckpointable', message: found.message };
@@ -45,7 +47,7 @@ export class RuntimeProcesses implements PodProcesses {
   async obstacleOf(podUid: string): Promise<Obstacle | null> {
     const found = await this.#firstOf(podUid, async (container) => {
       const pids = await this.#options.runc.pids(container.id);
-      const [first] = await obstacles({ container, pids });
+      const [first] = await this.#obstacles(container, pids);
       return first ?? (await this.#lastingSocket(container.id, pids));
     });
     return found && { reason: OBSTACLE_REASONS[found.reason] ?? 'Unsupported', message: found.message };
@@ -108,8 +110,14 @@ export class RuntimeProcesses implements PodProcesses {
     return lasting && externalSocketFailure(lasting.path);
   }
 
+  #obstacles(container: RuntimeContainer, pids: readonly number[]): Promise<readonly DumpFailure[]> {
+    const { proc = '/proc' } = this.#options;
+    return obstacles({ container, pids, proc });
+  }
+
   #outsideSockets(pids: readonly number[]): Promise<readonly OutsideSocket[]> {
-    return outsideSockets({ pids, run: this.#options.run });
+    const { run, proc = '/proc' } = this.#options;
+    return outsideSockets({ pids, run, proc });
   }
 
   async #containersOf(podUid: string): Promise<readonly RuntimeContainer[]> {

@@ -18,8 +18,6 @@ export interface HogShape {
   readonly program?: Program;
   /** Default RuntimeDefault. */
   readonly seccomp?: 'RuntimeDefault' | 'Unconfined';
-  /** Variable -> value. */
-  readonly env?: Readonly<Record<string, string>>;
 }
 
 export const HOG_PORT = 8080;
@@ -38,7 +36,7 @@ export type Program = keyof typeof PROGRAMS;
 
 /** A pod with the program `hog` (programs/hog.c), which counts in /count, on stdout and on a port; or another that does the same. */
 export function hog(name: string, shape: HogShape = {}): object {
-  const { program = 'hog', seccomp = 'RuntimeDefault', env = {} } = shape;
+  const { program = 'hog', seccomp = 'RuntimeDefault' } = shape;
   const { node, prefers, mebibytes = 16, priorityClassName = 'batch', runtimeClassName, cpu = '100m' } = shape;
   const memory = `${mebibytes + (program === 'hog' ? 16 : 256)}Mi`;
   return {
@@ -60,7 +58,6 @@ export function hog(name: string, shape: HogShape = {}): object {
           command: [...PROGRAMS[program], String(mebibytes), String(HOG_PORT)],
           // CRIU has no io_uring: with the default profile Node.js cannot make a ring, and goes without.
           securityContext: { seccompProfile: { type: seccomp } },
-          env: Object.entries(env).map(([variable, value]) => ({ name: variable, value })),
           resources: { requests: { cpu, memory } },
         },
       ],

@@ -1,0 +1,93 @@
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { RunCommand } from '../runtime/command.ts';
+import type { ContainerIndex, RuntimeContainer } from '../runtime/containers.ts';
+import type { Runc } from '../runtime/runc.ts';
+import { RuntimeProcesses } from './runtime-processes.ts';
+
+const POD = { namespace: 'shop', name: 'web-0', uid: 'u1' };
+const SAID = 'container web: it has the unix socket /run/s connected to a process of another container';
+
+let proc: string;
+let status: RuntimeContainer['status'];
+let dumps: number;
+beforeEach(async () => {
+  proc = await mkdtemp(join(tmpdir(), 'proc-'));
+  status = 'running';
+  dumps = 0;
+});
+afterEach(() => rm(proc, { recursive: true }));
+
+/** Its only process holds these sockets now, and all of them lead outside. */
+async function holds(...inodes: readonly number[]): Promise<void> {
+  await rm(join(proc, '1'), { recursive: true, force: true });
+  await mkdir(join(proc, '1/fd'), { recursive: true });
+  await mkdir(join(proc, '1/net'));
+  await writeFile(join(proc, '1/net/unix'), inodes.map((inode) => `0: 3 0 0 0001 03 ${inode}\n`).join(''));
+  await Promise.all(inodes.map((inode, fd) => symlink(`socket:[${inode}]`, join(proc, `1/fd/${fd}`))));
+}
+
+function makeProcesses(): RuntimeProcesses {
+  const container = {
+    id: 'c1',
+    kind: 'container',
+    name: 'web',
+    podUid: 'u1',
+    spec: { linux: { namespaces: [{ type: 'pid' }] } },
+  };
+  const run: RunCommand = () => {
+    const lines = [11, 12].map((inode) => `u_str ESTAB 0 0 /run/s ${inode} * 99\n`);
+    return Promise.resolve({ stdout: lines.join(''), stderr: '' });
+  };
+  return new RuntimeProcesses({
+    index: {
+      podContainers: () => Promise.resolve([{ ...container, status }]),
+      identity: () => Promise.resolve(container),
+    } as unknown as ContainerIndex,
+    runc: { pids: () => Promise.resolve([1]) } as unknown as Runc,
+    run,
+    proc,
+    dump: () => {
+      dumps++;
+      return Promise.resolve({ failure: { reason: 'DumpFailed', message: 'of the test' } });
+    },
+  });
+}
+
+describe('a socket that leads out of its container', () => {
+  it('is an obstacle once two looks have found it, and no longer when it is gone', async () => {
+    const processes = makeProcesses();
+    await holds(11);
+    expect(await processes.obstacleOf('u1')).toBeNull();
+    const found = await processes.obstacleOf('u1');
+    expect(found?.reason).toBe('SocketShared');
+    expect(found?.message).toContain(SAID);
+    await holds();
+    expect(await processes.obstacleOf('u1')).toBeNull();
+    await holds(11);
+    expect(await processes.obstacleOf('u1')).toBeNull();
+  });
+
+  it('is none when each look finds another', async () => {
+    const processes = makeProcesses();
+    for (const inode of [11, 12, 11, 12]) {
+      await holds(inode);
+      expect(await processes.obstacleOf('u1')).toBeNull();
+    }
+  });
+
+  it('keeps no order from freezing the pod, only from saving it', async () => {
+    const processes = makeProcesses();
+    await holds(11);
+    expect(await processes.obstacle('u1')).toBeNull();
+    status = 'paused';
+    const { failure } = await processes.dump(POD, 'key', new AbortController().signal);
+    expect(failure).toEqual({ reason: 'NotCheckpointable', message: expect.stringContaining(SAID) as string });
+    expect(dumps).toBe(0);
+    await holds();
+    await processes.dump(POD, 'key', new AbortController().signal);
+    expect(dumps).toBe(1);
+  });
+});
