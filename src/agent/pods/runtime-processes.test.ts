@@ -83,11 +83,14 @@ describe('a socket that leads out of its container', () => {
     await holds(11);
     expect(await processes.obstacle('u1')).toBeNull();
     status = 'paused';
-    const { failure } = await processes.dump(POD, 'key', new AbortController().signal);
+    const { failure } = await processes.dump(
+      { pod: POD, key: 'key', longestFreezeMs: null },
+      new AbortController().signal,
+    );
     expect(failure).toEqual({ reason: 'NotCheckpointable', message: expect.stringContaining(SAID) as string });
     expect(dumps).toBe(0);
     await holds();
-    await processes.dump(POD, 'key', new AbortController().signal);
+    await processes.dump({ pod: POD, key: 'key', longestFreezeMs: null }, new AbortController().signal);
     expect(dumps).toBe(1);
   });
 });
