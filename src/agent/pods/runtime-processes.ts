@@ -6,6 +6,9 @@ import type { DumpFailureReason } from '../runtime/dump-failure.ts';
 import type { Obstacle } from './obstacle-watch.ts';
 import type { PodContainer, PodIdentity, PodProcesses } from './pod-processes.ts';
 
+/** What a look at all pods of a node takes, and less than passes between two looks. */
+const ROUND_MS = 5_000;
+
 export interface RuntimeProcessesOptions {
   readonly index: ContainerIndex;
   readonly runc: Runc;
@@ -35,23 +38,13 @@ export class RuntimeProcesses implements PodProcesses {
   }
 
   async obstacle(podUid: string): Promise<SaveFailure | null> {
-    const found = await this.obstacleOf(podUid);
+    const found = await this.#obstacleIn(await this.#containersOf(podUid));
     return found && { reason: 'NotCheckpointable', message: found.message };
   }
 
-  /** The first thing found that cannot be saved, in the words of the pod's condition. */
+  /** In the words of the pod's condition. Asked of many pods in a row: what runc says of them may be some seconds old. */
   async obstacleOf(podUid: string): Promise<Obstacle | null> {
-    const containers = await this.#containersOf(podUid);
-    for (const container of containers) {
-      if (container.status !== 'running') continue;
-      const pids = await this.#options.runc.pids(container.id);
-      const [first] = await obstacles({ container, pids });
-      if (first !== undefined) {
-        const message = `container ${container.name}: ${first.message}`;
-        return { reason: OBSTACLE_REASONS[first.reason] ?? 'Unsupported', message };
-      }
-    }
-    return null;
+    return this.#obstacleIn(await this.#containersOf(podUid, ROUND_MS));
   }
 
   pause(id: string): Promise<void> {
@@ -78,8 +71,22 @@ export class RuntimeProcesses implements PodProcesses {
     }
   }
 
-  async #containersOf(podUid: string): Promise<readonly RuntimeContainer[]> {
-    return (await this.#options.index.podContainers(podUid)).filter(({ kind }) => kind === 'container');
+  /** The first thing found that cannot be saved. */
+  async #obstacleIn(containers: readonly RuntimeContainer[]): Promise<Obstacle | null> {
+    for (const container of containers) {
+      if (container.status !== 'running') continue;
+      const pids = this.#options.runc.pidsWith(container);
+      const [first] = await obstacles({ container, pids });
+      if (first !== undefined) {
+        const message = `container ${container.name}: ${first.message}`;
+        return { reason: OBSTACLE_REASONS[first.reason] ?? 'Unsupported', message };
+      }
+    }
+    return null;
+  }
+
+  async #containersOf(podUid: string, maxAgeMs?: number): Promise<readonly RuntimeContainer[]> {
+    return (await this.#options.index.podContainers(podUid, maxAgeMs)).filter(({ kind }) => kind === 'container');
   }
 }
 

@@ -100,8 +100,13 @@ export class Runc {
   /** Every process of the container, also those in cgroups that it made itself. Empty when the container is gone. */
   async pids(id: string): Promise<readonly number[]> {
     const found = await this.#find(id);
-    if (found === undefined || found.pid === 0) return [];
-    const folder = cgroupOf(found.pid, 'freezer');
+    return found === undefined ? [] : this.pidsWith(found);
+  }
+
+  /** The same of a container whose first process is known, without asking the runtime. Empty when that is known no more. */
+  pidsWith({ id, pid }: Pick<ListedContainer, 'id' | 'pid'>): readonly number[] {
+    if (pid === 0) return [];
+    const folder = cgroupOf(pid, 'freezer');
     // A process that has just died counts as one of the root cgroup, where everybody else is: only the container's own
     // cgroup will do, which both cgroup drivers name after it.
     return folder === null || !basename(folder.path).includes(id) ? [] : processesOf(folder.path);
