@@ -56,11 +56,15 @@ async function idle(): Promise<void> {
   await clear(bed);
 }
 
+/** Nothing that was written before is left to be written while something is measured. */
+async function settled(): Promise<void> {
+  await bed.nodes[0]?.run('sync', '-f', '/var/lib/reprieve');
+}
+
 /** One pod, saved in three ways, restored by hand from what runc made. */
 async function save(size: number, round: number): Promise<void> {
   const pod = await bed.runPod(hog(`held-${size}-${round}`, { node: 'node1', mebibytes: size }));
   await hogPast(pod.ip, 3);
-  const settled = async (): Promise<unknown> => pod.node.run('sync', '-f', '/var/lib/reprieve');
   await settled();
   figures.addAll(`${size} agent `, { ...(await saveByAgent(bed, pod, `held-${size}-${round}`)) });
   await settled();
@@ -74,6 +78,7 @@ async function save(size: number, round: number): Promise<void> {
 /** Displaced, and restored on the other node. */
 async function moveOn(size: number, name: string): Promise<void> {
   const victim = await startVictim(bed, name, { mebibytes: size, graceSeconds: 30 });
+  await settled();
   figures.add(`${size} preempted`, await preempt(bed, victim));
   const { node, ...parts } = await restored(bed, victim);
   if (node === victim.node) throw new Error(`${name} is still on ${node}`);
@@ -84,6 +89,7 @@ async function moveOn(size: number, name: string): Promise<void> {
 /** Displaced, and restored on its node when that has room again. */
 async function comeBack(size: number, name: string): Promise<void> {
   const victim = await startVictim(bed, name, { mebibytes: size, node: 'node1', graceSeconds: 30 });
+  await settled();
   figures.add(`${size} preempted`, await preempt(bed, victim));
   await bed.cluster.kubectl('delete', 'pod', `serving-${name}`);
   const { node: _, ...parts } = await restored(bed, victim);
@@ -95,6 +101,7 @@ async function natively(graceSeconds: number, name: string): Promise<void> {
   say(`native preemption, grace ${graceSeconds} s`);
   await bed.cluster.kubectl('delete', 'reprievepolicies', '--all');
   const victim = await startVictim(bed, name, { mebibytes: preempted, node: 'node1', graceSeconds });
+  await settled();
   figures.add(`native ${graceSeconds}`, await preempt(bed, victim));
   await clear(bed);
   await bed.cluster.applyObjects(policy('batch', 'batch'));
