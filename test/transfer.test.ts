@@ -66,7 +66,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-function fetched(): Promise<void> {
+function fetched(): Promise<unknown> {
   return fetchState({
     peer: `127.0.0.1:${server.port}`,
     tls: peer,

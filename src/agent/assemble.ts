@@ -40,7 +40,7 @@ export async function assembleAgent(options: AssembleOptions): Promise<NodeAgent
   const compatibility = (): string | null => facts && compatibilityOf(facts);
   const dumps = new DumpDesk({ settings, runc, run, clock, compatibility });
   const processes = new RuntimeProcesses({
-    index: new ContainerIndex({ bundles, runc }),
+    index: new ContainerIndex({ bundles, runc, clock }),
     runc,
     run,
     dump: (...dump) => dumps.dump(...dump),

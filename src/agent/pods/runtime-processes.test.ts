@@ -46,7 +46,7 @@ function makeProcesses(): RuntimeProcesses {
       podContainers: () => Promise.resolve([{ ...container, status }]),
       identity: () => Promise.resolve(container),
     } as unknown as ContainerIndex,
-    runc: { pids: () => Promise.resolve([1]) } as unknown as Runc,
+    runc: { pids: () => Promise.resolve([1]), pidsWith: () => [1] } as unknown as Runc,
     run,
     proc,
     dump: () => {

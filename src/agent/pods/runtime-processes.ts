@@ -8,6 +8,9 @@ import { outsideSockets, type OutsideSocket } from '../runtime/unix-sockets.ts';
 import type { Obstacle } from './obstacle-watch.ts';
 import type { DumpRequest, PodContainer, PodProcesses } from './pod-processes.ts';
 
+/** What a look at all pods of a node takes, and less than passes between two looks. */
+const ROUND_MS = 5_000;
+
 export interface RuntimeProcessesOptions {
   readonly index: ContainerIndex;
   readonly runc: Runc;
@@ -36,17 +39,16 @@ export class RuntimeProcesses implements PodProcesses {
   }
 
   async obstacle(podUid: string): Promise<SaveFailure | null> {
-    const found = await this.#firstOf(podUid, async (container) => {
-      const [first] = await this.#obstacles(container, await this.#options.runc.pids(container.id));
+    const found = await this.#firstOf(await this.#containersOf(podUid), async (container, pids) => {
+      const [first] = await this.#obstacles(container, pids);
       return first;
     });
     return found && { reason: 'NotCheckpointable', message: found.message };
   }
 
-  /** The first thing found that cannot be saved, in the words of the pod's condition. */
+  /** In the words of the pod's condition. Asked of many pods in a row: what runc says of them may be some seconds old. */
   async obstacleOf(podUid: string): Promise<Obstacle | null> {
-    const found = await this.#firstOf(podUid, async (container) => {
-      const pids = await this.#options.runc.pids(container.id);
+    const found = await this.#firstOf(await this.#containersOf(podUid, ROUND_MS), async (container, pids) => {
       const [first] = await this.#obstacles(container, pids);
       return first ?? (await this.#lastingSocket(container.id, pids));
     });
@@ -86,11 +88,12 @@ export class RuntimeProcesses implements PodProcesses {
   }
 
   async #firstOf(
-    podUid: string,
-    look: (container: RuntimeContainer) => Promise<DumpFailure | undefined>,
+    containers: readonly RuntimeContainer[],
+    look: (container: RuntimeContainer, pids: readonly number[]) => Promise<DumpFailure | undefined>,
   ): Promise<DumpFailure | null> {
-    for (const container of await this.#containersOf(podUid)) {
-      const found = container.status === 'running' ? await look(container) : undefined;
+    for (const container of containers) {
+      if (container.status !== 'running') continue;
+      const found = await look(container, this.#options.runc.pidsWith(container));
       if (found !== undefined) return { ...found, message: `container ${container.name}: ${found.message}` };
     }
     return null;
@@ -120,8 +123,8 @@ export class RuntimeProcesses implements PodProcesses {
     return outsideSockets({ pids, run, proc });
   }
 
-  async #containersOf(podUid: string): Promise<readonly RuntimeContainer[]> {
-    return (await this.#options.index.podContainers(podUid)).filter(({ kind }) => kind === 'container');
+  async #containersOf(podUid: string, maxAgeMs?: number): Promise<readonly RuntimeContainer[]> {
+    return (await this.#options.index.podContainers(podUid, maxAgeMs)).filter(({ kind }) => kind === 'container');
   }
 }
 

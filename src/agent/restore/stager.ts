@@ -14,7 +14,7 @@ import type { NodeApi } from '../node-api.ts';
 import { compatibilityOf, type NodeFacts } from '../probe/node-facts.ts';
 import { SavedPodLayout } from '../state/layout.ts';
 import { readManifest, verify } from '../state/manifest.ts';
-import { fetchState, WrongStateError } from '../transfer/fetch-state.ts';
+import { fetchState, WrongStateError, type Fetched } from '../transfer/fetch-state.ts';
 import type { RestoreRefusal, Staging } from './restore-desk.ts';
 
 /** The other agent may just be restarted, or its node; the wrapper keeps the sandbox from starting meanwhile. */
@@ -67,13 +67,15 @@ export class Stager {
     const { node: madeOn, reference } = checkpoint.location;
     const isHere = madeOn === nodeName;
     const layout = SavedPodLayout.of(isHere ? this.#options.stateDir : this.#folderFor(pod), reference);
+    let known: Fetched['digests'] = new Map();
     if (!isHere) {
-      const failure = await this.#fetch(layout, madeOn, manifestDigest, stop);
-      if (failure !== null) return { refusal: failure };
+      const fetched = await this.#fetch(layout, madeOn, manifestDigest, stop);
+      if ('refusal' in fetched) return fetched;
+      known = fetched.digests;
     }
     const read = await readManifest(layout.manifest, manifestDigest);
     if ('refusal' in read) return refused('DigestMismatch', read.refusal.message);
-    const refusal = await verify(layout.folder, read.manifest, stop);
+    const refusal = await verify(layout.folder, read.manifest, stop, known);
     if (refusal !== null) return refused('DigestMismatch', refusal.message);
     const { attempts, onFailure } = ticket.restore;
     const { manifest } = read;
@@ -96,22 +98,21 @@ export class Stager {
     holder: string,
     manifestDigest: string,
     stop: AbortSignal,
-  ): Promise<RestoreRefusal | null> {
+  ): Promise<Fetched | { readonly refusal: RestoreRefusal }> {
     const { api, peer: tls, clock } = this.#options;
     const node = await api.read(RESOURCES.nodes, null, holder, stop);
     const peer = node?.metadata.annotations?.[PEER_ANNOTATION];
-    if (node === null) return { reason: 'CheckpointMissing', message: `node ${holder}, which held it, is gone` };
+    if (node === null) return refused('CheckpointMissing', `node ${holder}, which held it, is gone`);
     if (tls === null || peer === undefined) {
       const whose = tls === null ? 'this node fetches nothing' : `node ${holder} gives nothing to others`;
-      return { reason: 'FetchFailed', message: `${whose}; set agent.peer in the configuration of all agents` };
+      return refused('FetchFailed', `${whose}; set agent.peer in the configuration of all agents`);
     }
     try {
-      await fetchState({ peer, tls, layout, manifestDigest, patienceMs: FETCH_PATIENCE_MS, clock, stop });
-      return null;
+      return await fetchState({ peer, tls, layout, manifestDigest, patienceMs: FETCH_PATIENCE_MS, clock, stop });
     } catch (error) {
       stop.throwIfAborted();
       const message = `from node ${holder}: ${error instanceof Error ? error.message : String(error)}`;
-      return { reason: error instanceof WrongStateError ? 'DigestMismatch' : 'FetchFailed', message };
+      return refused(error instanceof WrongStateError ? 'DigestMismatch' : 'FetchFailed', message);
     }
   }
 
@@ -136,6 +137,6 @@ function nameOf(owner: Ticket['owner']): string {
   return owner === null ? 'nobody' : `${owner.kind} ${owner.name}`;
 }
 
-function refused(reason: RestoreRefusal['reason'], message: string): Staging {
+function refused(reason: RestoreRefusal['reason'], message: string): { readonly refusal: RestoreRefusal } {
   return { refusal: { reason, message } };
 }

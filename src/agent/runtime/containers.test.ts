@@ -2,22 +2,24 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../ports/clock.ts';
 import { ContainerIndex } from './containers.ts';
 import type { ListedContainer } from './runc.ts';
 
 let bundles: string;
 let listed: ListedContainer[];
 let lists: number;
+let nowMs: number;
 let index: ContainerIndex;
 
 beforeEach(async () => {
   bundles = await mkdtemp(join(tmpdir(), 'bundles-'));
-  [listed, lists] = [[], 0];
+  [listed, lists, nowMs] = [[], 0, 1000];
   const list = (): Promise<ListedContainer[]> => {
     lists += 1;
     return Promise.resolve(listed);
   };
-  index = new ContainerIndex({ bundles, runc: { list } });
+  index = new ContainerIndex({ bundles, runc: { list }, clock: { ...systemClock, monotonic: () => nowMs } });
 });
 afterEach(() => rm(bundles, { recursive: true, force: true }));
 
@@ -120,5 +122,19 @@ describe('ContainerIndex', () => {
     expect(await index.identity('c1')).toBeUndefined();
     await rm(bundles, { recursive: true });
     expect(await index.podContainers('u1')).toEqual([]);
+  });
+
+  it('asks runc once for all who are content with what it said a while ago', async () => {
+    await bundle('c1', containerd('web', 'u1'));
+    await bundle('c2', containerd('web', 'u2'));
+    runs('c1', 'c2');
+    await index.podContainers('u1', 5000);
+    nowMs += 5000;
+    expect((await index.podContainers('u2', 5000)).map(({ id }) => id)).toEqual(['c2']);
+    expect(lists).toBe(1);
+    nowMs += 1;
+    await index.podContainers('u2', 5000);
+    await index.podContainers('u1');
+    expect(lists).toBe(3);
   });
 });

@@ -1,7 +1,8 @@
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Clock } from '../../ports/clock.ts';
 import type { OciSpec } from './oci-spec.ts';
-import type { ContainerStatus, Runc } from './runc.ts';
+import type { ContainerStatus, ListedContainer, Runc } from './runc.ts';
 
 /** What a bundle says about its container; it does not change as long as the container exists. */
 export interface ContainerIdentity {
@@ -27,6 +28,12 @@ export interface ContainerIndexOptions {
   /** The runtime's folder of bundles, one folder named by the id for each container. */
   readonly bundles: string;
   readonly runc: Pick<Runc, 'list'>;
+  readonly clock: Clock;
+}
+
+interface Listing {
+  readonly askedMs: number;
+  readonly containers: Promise<readonly ListedContainer[]>;
 }
 
 /**
@@ -36,18 +43,24 @@ export interface ContainerIndexOptions {
 export class ContainerIndex {
   readonly #bundles: string;
   readonly #runc: Pick<Runc, 'list'>;
+  readonly #clock: Clock;
+  #listing: Listing | null = null;
   #identities: ReadonlyMap<string, ContainerIdentity | null> = new Map(); // container id -> null: of no pod
 
-  constructor({ bundles, runc }: ContainerIndexOptions) {
+  constructor({ bundles, runc, clock }: ContainerIndexOptions) {
     this.#bundles = bundles;
     this.#runc = runc;
+    this.#clock = clock;
   }
 
-  /** The containers of a pod that exist, its sandbox first, then by name and id. */
-  async podContainers(podUid: string): Promise<readonly RuntimeContainer[]> {
+  /**
+   * The containers of a pod that exist, its sandbox first, then by name and id. Processes and statuses may be as they were up
+   * to `maxAgeMs` ago: one question to runc, some 30 ms of processor time, serves all who look at about the same time.
+   */
+  async podContainers(podUid: string, maxAgeMs = 0): Promise<readonly RuntimeContainer[]> {
     const identities = (await this.#known()).filter((identity) => identity.podUid === podUid);
     if (identities.length === 0) return [];
-    const listed = new Map((await this.#runc.list()).map((container) => [container.id, container]));
+    const listed = new Map((await this.#list(maxAgeMs)).map((container) => [container.id, container]));
     return identities
       .flatMap((identity) => {
         const found = listed.get(identity.id);
@@ -59,6 +72,19 @@ export class ContainerIndex {
   /** One container, by its id; undefined when it is not there or of no pod. */
   async identity(id: string): Promise<ContainerIdentity | undefined> {
     return (await this.#known()).find((identity) => identity.id === id);
+  }
+
+  #list(maxAgeMs: number): Promise<readonly ListedContainer[]> {
+    const nowMs = this.#clock.monotonic();
+    if (this.#listing === null || maxAgeMs === 0 || nowMs - this.#listing.askedMs > maxAgeMs) {
+      const containers = this.#runc.list();
+      const listing = { askedMs: nowMs, containers };
+      containers.catch(() => {
+        if (this.#listing === listing) this.#listing = null;
+      });
+      this.#listing = listing;
+    }
+    return this.#listing.containers;
   }
 
   async #known(): Promise<readonly ContainerIdentity[]> {

@@ -130,7 +130,13 @@ export class Runc {
 
   /** Every process of the container, also those in cgroups that it made itself. Empty when the container is gone. */
   async pids(id: string): Promise<readonly number[]> {
-    const folder = freezerOf(await this.#find(id));
+    const found = await this.#find(id);
+    return found === undefined ? [] : this.pidsWith(found);
+  }
+
+  /** The same of a container whose first process is known, without asking the runtime. Empty when that is known no more. */
+  pidsWith(container: Pick<ListedContainer, 'id' | 'pid'>): readonly number[] {
+    const folder = freezerOf(container);
     return folder === null ? [] : processesOf(folder.path);
   }
 
@@ -201,7 +207,7 @@ async function isBeingDumped(id: string): Promise<boolean> {
  * The cgroup that holds a container's processes; null when it has none. A process that has just died counts as one of the root
  * cgroup, where everybody else is: only the container's own will do, which both cgroup drivers name after it.
  */
-function freezerOf(container: ListedContainer | undefined): CgroupFolder | null {
+function freezerOf(container: Pick<ListedContainer, 'id' | 'pid'> | undefined): CgroupFolder | null {
   if (container === undefined || container.pid === 0) return null;
   const folder = cgroupOf(container.pid, 'freezer');
   return folder !== null && basename(folder.path).includes(container.id) ? folder : null;

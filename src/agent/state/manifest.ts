@@ -89,12 +89,20 @@ export async function listFiles(
   });
 }
 
-/** Reads every file; null when all are what the manifest says, and there is nothing else. */
-export async function verify(folder: string, manifest: Manifest, signal?: AbortSignal): Promise<Refusal | null> {
+/**
+ * Null when all files are what the manifest says, and there is nothing else. Reads every file, except those whose digests
+ * are `known` (path -> digest) because they have just been written here.
+ */
+export async function verify(
+  folder: string,
+  manifest: Manifest,
+  signal?: AbortSignal,
+  known: ReadonlyMap<string, FileDigest> = new Map(),
+): Promise<Refusal | null> {
   const refusal = await compareListing(folder, manifest);
   if (refusal !== null) return refusal;
   const wrong = await twoAtATime(manifest.files, async ({ path, sha256 }) =>
-    (await digestFile(join(folder, path), signal)).sha256 === sha256 ? null : path,
+    (known.get(path) ?? (await digestFile(join(folder, path), signal))).sha256 === sha256 ? null : path,
   );
   const first = wrong.find((path) => path !== null);
   return first === undefined ? null : mismatch(`${first} was changed: its digest differs from that of the manifest`);

@@ -1,12 +1,12 @@
-import { createWriteStream } from 'node:fs';
 import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { Agent, request, type Dispatcher } from 'undici';
 import type { PeerConfiguration } from '../../config/configuration.ts';
 import { sleep, type Clock } from '../../ports/clock.ts';
+import type { FileDigest } from '../state/digest.ts';
 import type { SavedPodLayout } from '../state/layout.ts';
-import { decodeManifest, manifestDigest, type Manifest } from '../state/manifest.ts';
+import { decodeManifest, manifestDigest, twoAtATime, type Manifest } from '../state/manifest.ts';
+import { receive } from './receive.ts';
 
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 10_000;
@@ -33,26 +33,33 @@ export class WrongStateError extends Error {
   override readonly name = 'WrongStateError';
 }
 
+export interface Fetched {
+  /** Path -> what was written there, of the files that came in one piece. The others have to be read to be known. */
+  readonly digests: ReadonlyMap<string, FileDigest>;
+}
+
 /**
- * Brings a saved pod from the agent that holds it, file after file; what has arrived is not asked for again, also after a
- * break in the middle of a file or of this process. The files are yet to be verified. Rejects with {@link WrongStateError},
+ * Brings a saved pod from the agent that holds it, two files at a time; what has arrived is not asked for again, also after
+ * a break in the middle of a file or of this process. The files are yet to be verified. Rejects with {@link WrongStateError},
  * with the last error when `patienceMs` have passed without a byte, or with the reason of `stop`.
  */
-export async function fetchState(options: FetchStateOptions): Promise<void> {
+export async function fetchState(options: FetchStateOptions): Promise<Fetched> {
   const { tls, clock, patienceMs, stop } = options;
   const [ca, cert, key] = await Promise.all([tls.caFile, tls.certFile, tls.keyFile].map((path) => readFile(path)));
   const agent = new Agent({
     connect: { ca, cert, key, timeout: 10_000 } as Agent.Options['connect'] & object,
     bodyTimeout: SILENCE_MS,
     headersTimeout: SILENCE_MS,
-    connections: 1,
+    connections: 2,
   });
   const progress = { lastMs: clock.monotonic() };
+  const digests = new Map<string, FileDigest>();
+  const onBytes = (): void => void (progress.lastMs = clock.monotonic());
   try {
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
       try {
-        await fetchAll(options, agent, () => (progress.lastMs = clock.monotonic()));
-        return;
+        await fetchAll(options, agent, { digests, onBytes });
+        return { digests };
       } catch (error) {
         stop.throwIfAborted();
         if (error instanceof WrongStateError) throw error;
@@ -65,11 +72,16 @@ export async function fetchState(options: FetchStateOptions): Promise<void> {
   }
 }
 
-async function fetchAll(options: FetchStateOptions, agent: Agent, onBytes: () => void): Promise<void> {
+interface Arrivals {
+  readonly digests: Map<string, FileDigest>;
+  readonly onBytes: () => void;
+}
+
+async function fetchAll(options: FetchStateOptions, agent: Agent, arrivals: Arrivals): Promise<void> {
   const { layout, stop } = options;
   const { manifest, encoded } = await fetchManifest(options, agent);
   await mkdir(layout.folder, { recursive: true, mode: 0o700 });
-  for (const file of manifest.files) await fetchFile(options, agent, file, onBytes);
+  await twoAtATime(manifest.files, (file) => fetchFile(options, agent, file, arrivals));
   stop.throwIfAborted();
   // Last, as where it was saved: a folder with a manifest is whole.
   await writeFile(layout.manifest, encoded, { mode: 0o600 });
@@ -98,7 +110,7 @@ async function fetchFile(
   options: FetchStateOptions,
   agent: Agent,
   { path, bytes }: Manifest['files'][number],
-  onBytes: () => void,
+  { digests, onBytes }: Arrivals,
 ): Promise<void> {
   const { layout, stop } = options;
   const target = join(layout.folder, path);
@@ -110,9 +122,9 @@ async function fetchFile(
     const { statusCode, body } = await get(options, agent, `files/${path}`, have);
     if (statusCode === 404) throw await gone(path, body);
     if (statusCode !== (have > 0 ? 206 : 200)) throw await refused(statusCode, body);
-    body.on('data', onBytes);
-    const file = createWriteStream(part, { flags: have > 0 ? 'r+' : 'w', start: have, mode: 0o600 });
-    await pipeline(body, file, { signal: stop });
+    const digest = await receive(body as AsyncIterable<Buffer>, part, { from: have, onBytes });
+    stop.throwIfAborted();
+    if (digest !== null) digests.set(path, digest);
   }
   if ((await sizeOf(part)) !== bytes) {
     await rm(part, { force: true });

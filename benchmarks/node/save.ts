@@ -1,0 +1,73 @@
+import { readFile } from 'node:fs/promises';
+import { request } from 'node:https';
+import { KubeClient } from '../../src/kube/client.ts';
+import { RESOURCES } from '../../src/kube/resources.ts';
+import type { NodeBed, RunningPod } from '../../test/node/bed/bed.ts';
+import { condition, field } from '../../test/cluster/story/history.ts';
+import { BY_HAND, RUNC, shell, timed } from './by-hand.ts';
+
+/** A saved pod, as its PodCheckpoint tells. */
+export interface Saved {
+  readonly freeze: number;
+  readonly dump: number;
+  readonly total: number;
+}
+
+/** The agent saves a pod and lets it go on. Milliseconds by its own clock. */
+export async function saveByAgent(bed: NodeBed, pod: RunningPod, name: string): Promise<Saved> {
+  const client = new KubeClient(bed.transport);
+  const uid = bed.history.last('Pod', pod.name)?.metadata.uid;
+  await client.create(RESOURCES.podCheckpoints, 'default', {
+    metadata: { name },
+    spec: { pod: { name: pod.name, uid }, nodeName: pod.node.name, reason: 'Manual', keepFrozen: false },
+  });
+  const { object } = await bed.history.until('PodCheckpoint', `${name} done`, (checkpoint) => {
+    if (checkpoint.metadata.name !== name) return false;
+    if (condition(checkpoint, 'Failed') === 'True') throw new Error(JSON.stringify(checkpoint['status']));
+    return condition(checkpoint, 'Ready') === 'True';
+  });
+  const at = (key: string): number => Date.parse(String(field(object, 'status', key)));
+  await bed.cluster.kubectl('delete', 'podcheckpoint', name, '--wait');
+  const [started, taken, completed] = [at('startedAt'), at('takenAt'), at('completedAt')];
+  return { freeze: taken - started, dump: completed - taken, total: completed - started };
+}
+
+/** The least that saving can take: runc's checkpoint of the frozen container, and every file of it synced. Leaves the images. */
+export async function saveByRunc({ node, containers }: RunningPod): Promise<{ readonly dump: number }> {
+  const [id = ''] = containers;
+  await shell(node, `rm -rf ${BY_HAND}/images ${BY_HAND}/work; mkdir -p -m 700 ${BY_HAND}/images ${BY_HAND}/work`);
+  await shell(node, `${RUNC} pause ${id}`);
+  try {
+    const paths = `--image-path ${BY_HAND}/images --work-path ${BY_HAND}/work`;
+    const dump = await timed(
+      node,
+      `${RUNC} checkpoint --leave-running ${paths} ${id} && cd ${BY_HAND}/images && sync ./* .`,
+    );
+    return { dump };
+  } finally {
+    await shell(node, `${RUNC} resume ${id}`);
+  }
+}
+
+/** The kubelet's checkpoint API, which freezes, packs an archive and syncs nothing. */
+export async function saveByKubelet(bed: NodeBed, pod: RunningPod): Promise<{ readonly total: number }> {
+  const { admin, caPath } = bed.cluster;
+  const [ca, cert, key] = await Promise.all([caPath, admin.certPath, admin.keyPath].map((path) => readFile(path)));
+  const startMs = performance.now();
+  const url = `https://${pod.node.address}:10250/checkpoint/default/${pod.name}/main`;
+  const answer = await new Promise<string>((resolve, reject) => {
+    const sent = request(url, { method: 'POST', agent: false, ca, cert, key }, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (part: string) => (text += part));
+      response.on('error', reject).on('end', () => {
+        if (response.statusCode === 200) resolve(text);
+        else reject(new Error(`the kubelet answered HTTP ${response.statusCode}: ${text}`));
+      });
+    });
+    sent.on('error', reject).end();
+  });
+  const total = performance.now() - startMs;
+  const { items } = JSON.parse(answer) as { readonly items: readonly string[] };
+  await pod.node.run('rm', '-f', ...items);
+  return { total };
+}

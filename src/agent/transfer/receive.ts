@@ -1,0 +1,63 @@
+import { createHash } from 'node:crypto';
+import { open, type FileHandle } from 'node:fs/promises';
+import type { FileDigest } from '../state/digest.ts';
+
+/** Records of TLS have 16 KiB: each by itself would cost a call of the system and one of the hash. */
+const BUFFER_BYTES = 1024 * 1024;
+
+export interface ReceiveOptions {
+  /** What the file has already; the rest of it is received. */
+  readonly from: number;
+  readonly onBytes: () => void;
+}
+
+/**
+ * Writes what arrives into a file and hashes it on the way: one piece is received and hashed while the one before is written.
+ * Resolves with the digest of the file, or null where it did not all come this time. After a failure the file holds what
+ * had been written, without gaps.
+ */
+export async function receive(
+  body: AsyncIterable<Buffer>,
+  path: string,
+  { from, onBytes }: ReceiveOptions,
+): Promise<FileDigest | null> {
+  const hash = createHash('sha256');
+  const file = await open(path, from > 0 ? 'r+' : 'w', 0o600);
+  try {
+    let [filling, spare] = [Buffer.allocUnsafe(BUFFER_BYTES), Buffer.allocUnsafe(BUFFER_BYTES)];
+    let [filled, bytes] = [0, from];
+    let writing: Promise<void> = Promise.resolve();
+    const flush = async (): Promise<void> => {
+      await writing;
+      const piece = filling.subarray(0, filled);
+      writing = writeAll(file, piece, bytes);
+      writing.catch(() => {}); // awaited before the next piece, or at the end
+      hash.update(piece);
+      bytes += filled;
+      [filling, spare, filled] = [spare, filling, 0];
+    };
+    try {
+      for await (const chunk of body) {
+        onBytes();
+        for (let taken = 0; taken < chunk.length;) {
+          const copied = chunk.copy(filling, filled, taken);
+          taken += copied;
+          filled += copied;
+          if (filled === BUFFER_BYTES) await flush();
+        }
+      }
+    } finally {
+      await flush();
+      await writing;
+    }
+    return from > 0 ? null : { bytes, sha256: hash.digest('hex') };
+  } finally {
+    await file.close();
+  }
+}
+
+async function writeAll(file: FileHandle, piece: Buffer, position: number): Promise<void> {
+  for (let written = 0; written < piece.length;) {
+    written += (await file.write(piece, written, piece.length - written, position + written)).bytesWritten;
+  }
+}
