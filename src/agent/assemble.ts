@@ -18,6 +18,7 @@ import { Stager } from './restore/stager.ts';
 import { runCommand } from './runtime/command.ts';
 import { ContainerIndex } from './runtime/containers.ts';
 import { Runc } from './runtime/runc.ts';
+import { FileStamps } from './state/file-stamps.ts';
 import { checkpointsFolder, MANIFEST_FILE } from './state/layout.ts';
 import { PeerServer } from './transfer/peer-server.ts';
 
@@ -38,7 +39,8 @@ export async function assembleAgent(options: AssembleOptions): Promise<NodeAgent
   const runc = new Runc({ command, root, run });
   let facts: NodeFacts | null = null;
   const compatibility = (): string | null => facts && compatibilityOf(facts);
-  const dumps = new DumpDesk({ settings, runc, run, clock, compatibility });
+  const stamps = new FileStamps();
+  const dumps = new DumpDesk({ settings, runc, run, clock, stamps, compatibility });
   const processes = new RuntimeProcesses({
     index: new ContainerIndex({ bundles, runc, clock }),
     runc,
@@ -59,22 +61,23 @@ export async function assembleAgent(options: AssembleOptions): Promise<NodeAgent
       facts = capability.facts;
       return { ...capability, dumpSpeed: dumps.bytesPerSecond, peerPort: settings.peer?.port ?? null };
     },
-    restores: (shared) => restoreSide(options, { ...shared, runc, compatibility }),
+    restores: (shared) => restoreSide(options, { ...shared, runc, stamps, compatibility }),
   });
 }
 
 type Shared = Parameters<NodeAgentOptions['restores']>[0] & {
   readonly runc: Runc;
+  readonly stamps: FileStamps;
   readonly compatibility: () => string | null;
 };
 
 function restoreSide(
   { settings, nodeName, clock, log }: AssembleOptions,
-  { pods, api, facts, runc, compatibility }: Shared,
+  { pods, api, facts, runc, stamps, compatibility }: Shared,
 ): RestoreSide {
   const { stateDir, runDir, peer } = settings;
   const onError = (error: unknown): void => log.error({ err: error }, 'restoring');
-  const stager = new Stager({ nodeName, stateDir, api, clock, facts, peer });
+  const stager = new Stager({ nodeName, stateDir, api, clock, facts, stamps, peer });
   const requests = new RestoreRequests({
     runDir,
     clock,

@@ -8,6 +8,7 @@ import { imageOf } from './runtime/image.ts';
 import { overlayAt, readMounts } from './runtime/mountinfo.ts';
 import type { Runc } from './runtime/runc.ts';
 import { dumpPod } from './state/dump.ts';
+import type { FileStamps } from './state/file-stamps.ts';
 import { SavedPodLayout } from './state/layout.ts';
 import { emptyDirs, isEmpty, sharedMemory } from './state/pod-folders.ts';
 import { estimateSpace, freeBytes, lackOfSpace } from './state/space.ts';
@@ -21,6 +22,8 @@ export interface DumpDeskOptions {
   readonly runc: Runc;
   readonly run: RunCommand;
   readonly clock: Clock;
+  /** Told of the files that were written and hashed here. */
+  readonly stamps: FileStamps;
   /** Class of this node; null: not known. */
   readonly compatibility: () => string | null;
 }
@@ -44,7 +47,7 @@ export class DumpDesk {
     containers: readonly RuntimeContainer[],
     stop: AbortSignal,
   ): Promise<Dump> {
-    const { runc, run, clock, compatibility, settings } = this.#options;
+    const { runc, run, clock, compatibility, stamps, settings } = this.#options;
     const { stateDir, kubeletDir, runtime } = settings;
     const startedMs = clock.monotonic();
     const layout = SavedPodLayout.of(stateDir, key);
@@ -84,6 +87,7 @@ export class DumpDesk {
       images: new Map(containers.map(({ name }, at) => [name, images[at] as string])),
       signal: stop,
     });
+    await stamps.remember(layout, report.manifest);
     this.#measured(report.bytes, (clock.monotonic() - startedMs) / 1000);
     const saved = report.containers.map(({ name, bytes }, at) => ({ name, bytes, imageDigest: images[at] as string }));
     return { failure: null, saved: { containers: saved, bytes: report.bytes, manifestDigest: report.manifestDigest } };

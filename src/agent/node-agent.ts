@@ -123,7 +123,6 @@ export class NodeAgent {
     await this.#nodePods.endOrphans(this.#pods.list());
     await this.#probe();
     if (!(await this.#orders.recover(() => this.#checkpoints.list()))) return;
-    for (const checkpoint of this.#checkpoints.list()) this.#orders.changed(checkpoint);
     this.#checkpoints.onChange((before, after) => {
       if (after !== null) this.#orders.changed(after);
       else this.#orders.removed(before as KubeObject);

@@ -12,6 +12,7 @@ import type { KubeObject } from '../../kube/transport.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { NodeApi } from '../node-api.ts';
 import { compatibilityOf, type NodeFacts } from '../probe/node-facts.ts';
+import type { FileStamps } from '../state/file-stamps.ts';
 import { SavedPodLayout } from '../state/layout.ts';
 import { readManifest, verify } from '../state/manifest.ts';
 import { fetchState, WrongStateError, type Fetched } from '../transfer/fetch-state.ts';
@@ -26,13 +27,15 @@ export interface StagerOptions {
   readonly api: NodeApi;
   readonly clock: Clock;
   readonly facts: () => NodeFacts | null;
+  readonly stamps: FileStamps;
   /** Null: this agent fetches nothing. */
   readonly peer: PeerConfiguration | null;
 }
 
 /**
  * Finds the state that a pod is to continue: ticket, PodCheckpoint, files. What lies on another node is fetched. All files are
- * held to the digests that the API server vouches for, also those that never left this disk.
+ * held to the digests that the API server vouches for; those that were hashed here and that nobody has touched since are not
+ * read once more.
  */
 export class Stager {
   readonly #options: StagerOptions;
@@ -67,14 +70,15 @@ export class Stager {
     const { node: madeOn, reference } = checkpoint.location;
     const isHere = madeOn === nodeName;
     const layout = SavedPodLayout.of(isHere ? this.#options.stateDir : this.#folderFor(pod), reference);
-    let known: Fetched['digests'] = new Map();
+    let fetchedDigests: Fetched['digests'] | null = null;
     if (!isHere) {
       const fetched = await this.#fetch(layout, madeOn, manifestDigest, stop);
       if ('refusal' in fetched) return fetched;
-      known = fetched.digests;
+      fetchedDigests = fetched.digests;
     }
     const read = await readManifest(layout.manifest, manifestDigest);
     if ('refusal' in read) return refused('DigestMismatch', read.refusal.message);
+    const known = fetchedDigests ?? (await this.#options.stamps.untouched(layout, read.manifest));
     const refusal = await verify(layout.folder, read.manifest, stop, known);
     if (refusal !== null) return refused('DigestMismatch', refusal.message);
     const { attempts, onFailure } = ticket.restore;
