@@ -1,4 +1,4 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AgentConfiguration } from '../../config/configuration.ts';
 import type { KubeObject } from '../../kube/transport.ts';
@@ -69,8 +69,9 @@ export class FileHands implements RestoreHands {
     if (withShared) await clearPodFolders(await this.#foldersOf(container));
   }
 
-  drop(podUid: string): Promise<void> {
-    return this.#options.stager.forget(podUid);
+  async drop(podUid: string): Promise<void> {
+    await this.#options.stager.forget(podUid);
+    await rm(join(this.#options.settings.runDir, 'work', podUid), { recursive: true, force: true });
   }
 
   async forget(podUid: string): Promise<void> {
@@ -93,8 +94,9 @@ export class FileHands implements RestoreHands {
     return restoreFailure(log, 'the runtime could not restore it; see its log on the node');
   }
 
-  #workPath({ id }: RestoreRequest): string {
-    return join(this.#options.settings.runDir, 'work', id);
+  /** CRIU's logs: in memory, and gone with the attempt. */
+  #workPath({ podUid, id }: RestoreRequest): string {
+    return join(this.#options.settings.runDir, 'work', podUid, id);
   }
 
   async #foldersOf(
