@@ -2,9 +2,9 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { RunCommand } from '../runtime/command.ts';
+import { CommandError, type RunCommand } from '../runtime/command.ts';
 import type { ContainerIndex, RuntimeContainer } from '../runtime/containers.ts';
-import type { Runc } from '../runtime/runc.ts';
+import { DumpError, type Runc } from '../runtime/runc.ts';
 import { RuntimeProcesses } from './runtime-processes.ts';
 
 const POD = { namespace: 'shop', name: 'web-0', uid: 'u1' };
@@ -29,7 +29,7 @@ async function holds(...inodes: readonly number[]): Promise<void> {
   await Promise.all(inodes.map((inode, fd) => symlink(`socket:[${inode}]`, join(proc, `1/fd/${fd}`))));
 }
 
-function makeProcesses(): RuntimeProcesses {
+function makeProcesses(failing?: unknown): RuntimeProcesses {
   const container = {
     id: 'c1',
     kind: 'container',
@@ -51,10 +51,28 @@ function makeProcesses(): RuntimeProcesses {
     proc,
     dump: () => {
       dumps++;
+      if (failing !== undefined) return Promise.reject(failing as Error);
       return Promise.resolve({ failure: { reason: 'DumpFailed', message: 'of the test' } });
     },
   });
 }
+
+describe('a dump that fails', () => {
+  const errno = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+  it.each([
+    ['criu met the end of the disk', new DumpError({ reason: 'NoSpace', message: 'full' }, null), 'NoSpace'],
+    ['tar met it', new CommandError('tar', 2, 'failed (2)', 'tar: a.tar: No space left on device'), 'NoSpace'],
+    ['this process met it', errno, 'NoSpace'],
+    ['criu refused something', new DumpError({ reason: 'FileLocks', message: 'locks' }, null), 'DumpFailed'],
+    ['anything else', new Error('no such file'), 'DumpFailed'],
+  ])('because %s is told apart', async (_, error, reason) => {
+    await holds();
+    status = 'paused';
+    const request = { pod: POD, key: 'key', longestFreezeMs: null };
+    const { failure } = await makeProcesses(error).dump(request, new AbortController().signal);
+    expect(failure).toMatchObject({ reason });
+  });
+});
 
 describe('a socket that leads out of its container', () => {
   it('is an obstacle once two looks have found it, and no longer when it is gone', async () => {

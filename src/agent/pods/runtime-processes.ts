@@ -1,6 +1,6 @@
 import type { Dump, SaveFailure } from '../orders/savable-pod.ts';
 import type { ContainerIndex, RuntimeContainer } from '../runtime/containers.ts';
-import type { RunCommand } from '../runtime/command.ts';
+import { CommandError, type RunCommand } from '../runtime/command.ts';
 import { externalSocketFailure, type DumpFailure, type DumpFailureReason } from '../runtime/dump-failure.ts';
 import { obstacles } from '../runtime/inspect.ts';
 import { DumpError, type Runc } from '../runtime/runc.ts';
@@ -81,9 +81,8 @@ export class RuntimeProcesses implements PodProcesses {
       return await this.#options.dump(request, containers, stop);
     } catch (error) {
       stop.throwIfAborted();
-      const isNoSpace = error instanceof DumpError && error.failure.reason === 'NoSpace';
       const message = error instanceof Error ? error.message : String(error);
-      return { failure: { reason: isNoSpace ? 'NoSpace' : 'DumpFailed', message } };
+      return { failure: { reason: isOutOfSpace(error) ? 'NoSpace' : 'DumpFailed', message } };
     }
   }
 
@@ -126,6 +125,13 @@ export class RuntimeProcesses implements PodProcesses {
   async #containersOf(podUid: string, maxAgeMs?: number): Promise<readonly RuntimeContainer[]> {
     return (await this.#options.index.podContainers(podUid, maxAgeMs)).filter(({ kind }) => kind === 'container');
   }
+}
+
+/** Whoever met it first: criu, tar, or this process. */
+function isOutOfSpace(error: unknown): boolean {
+  if (error instanceof DumpError) return error.failure.reason === 'NoSpace';
+  const { code, message } = error as NodeJS.ErrnoException;
+  return code === 'ENOSPC' || (error instanceof CommandError && message.includes('No space left on device'));
 }
 
 const OBSTACLE_REASONS: Partial<Readonly<Record<DumpFailureReason, Obstacle['reason']>>> = {
