@@ -134,7 +134,7 @@ function report(): void {
     figures.row(reference, `${size} MiB: runc restore`, reference);
     for (const where of ['same', 'other']) {
       figures.row(`${size} ${where} total`, `${size} MiB, ${where} node`, reference);
-      for (const part of ['fetch', 'verify', 'sandbox', 'apply', 'runc', 'report'])
+      for (const part of ['stage', 'sandbox', 'apply', 'runc', 'report'])
         figures.row(`${size} ${where} ${part}`, `${' '.repeat(8)}${part}`, reference);
       goal(`${size} MiB: restore, ${where} node / runc restore`, ratio(`${size} ${where} total`, reference), 1.3);
     }

@@ -1,4 +1,4 @@
-import { readdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { RESTORED_CONDITION } from '../../src/domain/labels.ts';
 import type { KubeObject } from '../../src/kube/transport.ts';
 import { condition } from '../../test/cluster/story/history.ts';
@@ -40,8 +40,8 @@ export async function preempt(bed: NodeBed, victim: Victim): Promise<number> {
 export interface Restored {
   /** From the pod being bound until its node says that it is restored. */
   readonly total: number;
-  readonly fetch: number;
-  readonly verify: number;
+  /** Finding, fetching and verifying the state. */
+  readonly stage: number;
   /** Sandbox, network and the container up to its runtime: what any pod takes. */
   readonly sandbox: number;
   /** The wrapper's question, the agent's check, the files put in place. */
@@ -67,18 +67,13 @@ export async function restored(bed: NodeBed, victim: Victim): Promise<Restored &
   const time = async (path: string, which: 'mtimeMs' | 'birthtimeMs' = 'mtimeMs'): Promise<number> =>
     (await stat(node.path(path)))[which];
   const staged = await stagedMs(bed, again.node, again.name, bound.seenMs);
-  const isFetched = again.node !== victim.node;
-  const folder = `/var/lib/reprieve/fetched/${again.uid}/checkpoints`;
-  const [reference = ''] = isFetched ? await readdir(node.path(folder)) : [];
-  const fetched = isFetched ? await time(`${folder}/${reference}/manifest.json`) : bound.seenMs;
   const created = await time(`/run/containerd/io.containerd.runtime.v2.task/k8s.io/${container}`, 'birthtimeMs');
   const begun = await time(`/run/reprieve/restored/${container}`);
   const done = await time(`/run/reprieve/pods/${again.uid}/main.result`);
   return {
     node: again.node,
     total: said.seenMs - bound.seenMs,
-    fetch: fetched - bound.seenMs,
-    verify: staged - fetched,
+    stage: staged - bound.seenMs,
     sandbox: created - staged,
     apply: begun - created,
     runc: done - begun,
