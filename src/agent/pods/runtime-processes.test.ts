@@ -51,7 +51,7 @@ function makeProcesses(failing?: unknown): RuntimeProcesses {
     proc,
     dump: () => {
       dumps++;
-      if (failing !== undefined) return Promise.reject(failing as Error);
+      if (failing !== undefined) return Promise.reject(failing);
       return Promise.resolve({ failure: { reason: 'DumpFailed', message: 'of the test' } });
     },
   });
