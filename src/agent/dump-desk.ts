@@ -73,7 +73,7 @@ export class DumpDesk {
       return { failure: { reason: 'ProbesEnd', message } };
     }
     const images = await Promise.all(containers.map((one) => imageOf(one, { run, ...runtime })));
-    const report = await dumpPod({
+    const dumping = dumpPod({
       containers,
       layout,
       runc,
@@ -87,6 +87,15 @@ export class DumpDesk {
       images: new Map(containers.map(({ name }, at) => [name, images[at] as string])),
       signal: stop,
     });
+    const report = await dumping.catch((error: unknown) => error as Error);
+    if (report instanceof Error) {
+      // On a full disk criu cannot even log why it failed.
+      const left = await freeBytes(stateDir);
+      if (stop.aborted || left >= settings.reserveBytes) throw report;
+      return {
+        failure: { reason: 'NoSpace', message: `the disk ran full (${left} bytes are free): ${report.message}` },
+      };
+    }
     await stamps.remember(layout, report.manifest);
     this.#measured(report.bytes, (clock.monotonic() - startedMs) / 1000);
     const saved = report.containers.map(({ name, bytes }, at) => ({ name, bytes, imageDigest: images[at] as string }));
