@@ -61,6 +61,7 @@ export async function assembleAgent(options: AssembleOptions): Promise<NodeAgent
       facts = capability.facts;
       return { ...capability, dumpSpeed: dumps.bytesPerSecond, peerPort: settings.peer?.port ?? null };
     },
+    compatibility,
     restores: (shared) => restoreSide(options, { ...shared, runc, stamps, compatibility }),
   });
 }
@@ -73,11 +74,11 @@ type Shared = Parameters<NodeAgentOptions['restores']>[0] & {
 
 function restoreSide(
   { settings, nodeName, clock, log }: AssembleOptions,
-  { pods, api, facts, runc, stamps, compatibility }: Shared,
+  { pods, api, runc, stamps, compatibility }: Shared,
 ): RestoreSide {
   const { stateDir, runDir, peer } = settings;
   const onError = (error: unknown): void => log.error({ err: error }, 'restoring');
-  const stager = new Stager({ nodeName, stateDir, api, clock, facts, stamps, peer });
+  const stager = new Stager({ nodeName, stateDir, api, clock, compatibility, stamps, peer });
   const requests = new RestoreRequests({
     runDir,
     clock,

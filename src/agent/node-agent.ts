@@ -13,7 +13,6 @@ import { NodePods } from './pods/node-pods.ts';
 import { ObstacleWatch } from './pods/obstacle-watch.ts';
 import type { PodProcesses } from './pods/pod-processes.ts';
 import type { Obstacle } from './pods/obstacle-watch.ts';
-import { compatibilityOf, type NodeFacts } from './probe/node-facts.ts';
 import { NodeRecord, type NodeReport } from './probe/node-record.ts';
 
 /** How often the node is looked at again: packages are updated under a running agent. */
@@ -32,12 +31,10 @@ export interface NodeAgentOptions {
   readonly maxConcurrentDumps: number;
   /** What this node can do, looked at now. */
   readonly probe: () => Promise<NodeReport>;
+  /** Class of this node, as the last probe found it; null: not known. */
+  readonly compatibility: () => string | null;
   /** The other half of the agent's work, which starts when the pods of the node are known. */
-  readonly restores: (shared: {
-    readonly pods: FollowedObjects;
-    readonly api: NodeApi;
-    readonly facts: () => NodeFacts | null;
-  }) => RestoreSide;
+  readonly restores: (shared: { readonly pods: FollowedObjects; readonly api: NodeApi }) => RestoreSide;
 }
 
 export interface RestoreSide {
@@ -63,7 +60,6 @@ export class NodeAgent {
   readonly #events: EventRecorder;
   readonly #record: NodeRecord;
   readonly #restores: RestoreSide;
-  #facts: NodeFacts | null = null;
   #running: Promise<unknown> = Promise.resolve();
 
   constructor(options: NodeAgentOptions) {
@@ -93,7 +89,7 @@ export class NodeAgent {
       pods: this.#nodePods,
       api,
       clock,
-      compatibility: () => (this.#facts === null ? '' : compatibilityOf(this.#facts)),
+      compatibility: () => options.compatibility() ?? '',
     });
     this.#obstacles = new ObstacleWatch({
       pods: () => this.#pods.list(),
@@ -105,7 +101,7 @@ export class NodeAgent {
       clock,
       onError,
     });
-    this.#restores = options.restores({ pods: this.#pods, api, facts: () => this.#facts });
+    this.#restores = options.restores({ pods: this.#pods, api });
   }
 
   /**
@@ -154,7 +150,6 @@ export class NodeAgent {
     const { signal } = this.#stopped;
     while (!signal.aborted) {
       const report = await probe();
-      this.#facts = report.facts;
       try {
         await this.#record.write(report);
         log.info({ ...report }, 'the node can save pods, or not');

@@ -11,7 +11,6 @@ import { RESOURCES } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { NodeApi } from '../node-api.ts';
-import { compatibilityOf, type NodeFacts } from '../probe/node-facts.ts';
 import type { FileStamps } from '../state/file-stamps.ts';
 import { SavedPodLayout } from '../state/layout.ts';
 import { readManifest, verify } from '../state/manifest.ts';
@@ -26,7 +25,8 @@ export interface StagerOptions {
   readonly stateDir: string;
   readonly api: NodeApi;
   readonly clock: Clock;
-  readonly facts: () => NodeFacts | null;
+  /** Class of this node; null: not known. */
+  readonly compatibility: () => string | null;
   readonly stamps: FileStamps;
   /** Null: this agent fetches nothing. */
   readonly peer: PeerConfiguration | null;
@@ -46,7 +46,7 @@ export class Stager {
 
   /** Rejects with the reason of `stop`; everything else that goes wrong is a refusal. */
   async stage(pod: KubeObject, stop: AbortSignal): Promise<Staging> {
-    const { api, nodeName, facts } = this.#options;
+    const { api, nodeName, compatibility } = this.#options;
     const { namespace = '', name: podName } = pod.metadata;
     const ticketName = pod.metadata.annotations?.[TICKET_ANNOTATION] ?? '';
     const rawTicket = await api.read(RESOURCES.reprieves, namespace, ticketName, stop);
@@ -61,8 +61,7 @@ export class Stager {
     if (!checkpoint.ready || checkpoint.location === null || checkpoint.podUid !== ticket.pod.uid) {
       return refused('CheckpointMissing', `PodCheckpoint ${checkpoint.name} holds no saved state of ${podName}`);
     }
-    const present = facts();
-    const ownClass = present && compatibilityOf(present);
+    const ownClass = compatibility();
     if (checkpoint.compatibility !== null && checkpoint.compatibility !== ownClass) {
       const message = `made on class ${checkpoint.compatibility}, this node is ${ownClass ?? 'of none'}`;
       return refused('Incompatible', message);
