@@ -1,3 +1,4 @@
+import { messageOf } from '../domain/message-of.ts';
 import { readFile } from 'node:fs/promises';
 import type { CertificateFiles, ClientRules } from '../config/configuration.ts';
 import type { CertificateKeeper } from '../kube/certificates/serving-certificate.ts';
@@ -62,8 +63,4 @@ function textOf(path: string | null): Promise<string | null> {
 
 function filesInvalid(cause: unknown): AppError {
   return new AppError('TlsFilesInvalid', { cause: messageOf(cause) }, cause);
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

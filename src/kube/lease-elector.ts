@@ -1,3 +1,4 @@
+import { messageOf } from '../domain/message-of.ts';
 import { compareVersions } from '../index/object-table.ts';
 import type { Clock } from '../ports/clock.ts';
 import { sleep } from '../ports/clock.ts';
@@ -291,8 +292,4 @@ interface Instant {
 
 function specOf(lease: KubeObject): LeaseSpec {
   return (lease['spec'] as LeaseSpec | undefined) ?? {};
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -6,7 +6,7 @@ import { missingCriuOptions } from './criu-config.ts';
 import { itemsFor } from './items.ts';
 import { NodeFiles } from './node-files.ts';
 import { NODE_PATHS } from './node-paths.ts';
-import { isAtLeast, versionIn, type Version } from './version.ts';
+import { isAtLeast, versionIn, type Version } from '../agent/probe/version.ts';
 
 /** One line of the doctor's list. `missing`: nothing can be saved or restored without it. */
 export interface Finding {

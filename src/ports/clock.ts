@@ -11,6 +11,9 @@ export interface Clock {
   setTimer(delayMs: number, run: () => void): Timer;
 }
 
+/** The longest delay a timer takes: below the 32 bits of the platform's. */
+export const LONGEST_TIMER_MS = 2_000_000_000;
+
 export interface Timer {
   /** Prevents the call. Harmless when it already happened. */
   cancel(): void;

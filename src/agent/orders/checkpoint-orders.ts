@@ -2,14 +2,11 @@ import type { ConditionOf } from '../../domain/condition-reasons.ts';
 import { AGENT_FINALIZER } from '../../domain/labels.ts';
 import { timestampOf } from '../../kube/project/time.ts';
 import type { KubeObject } from '../../kube/transport.ts';
-import type { Clock } from '../../ports/clock.ts';
+import { LONGEST_TIMER_MS, type Clock } from '../../ports/clock.ts';
 import type { NodeApi } from '../node-api.ts';
 import { Freezer } from './freezer.ts';
 import { held, notHeld, Order } from './order.ts';
 import type { SavablePod, SavablePods, SavedParts } from './savable-pod.ts';
-
-/** Below the 32 bits of the platform's timers. */
-const LONGEST_TIMER_MS = 2_000_000_000;
 
 export interface CheckpointOrdersOptions {
   readonly nodeName: string;

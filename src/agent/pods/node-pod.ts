@@ -1,3 +1,4 @@
+import { messageOf } from '../../domain/message-of.ts';
 import type { Dump, SavablePod, SaveFailure } from '../orders/savable-pod.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import { Turns } from '../turns.ts';
@@ -155,8 +156,4 @@ function missingContainer(pod: KubeObject, running: readonly PodContainer[]): st
   const sidecars = (spec?.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === 'Always');
   const runs = new Set(running.filter(({ status }) => status === 'running').map(({ name }) => name));
   return [...sidecars, ...(spec?.containers ?? [])].find(({ name }) => !runs.has(name))?.name ?? null;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,3 +1,4 @@
+import { messageOf } from '../../domain/message-of.ts';
 import type { Dump, SaveFailure } from '../orders/savable-pod.ts';
 import type { ContainerIndex, RuntimeContainer } from '../runtime/containers.ts';
 import { CommandError, type RunCommand } from '../runtime/command.ts';
@@ -81,7 +82,7 @@ export class RuntimeProcesses implements PodProcesses {
       return await this.#options.dump(request, containers, stop);
     } catch (error) {
       stop.throwIfAborted();
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       return { failure: { reason: isOutOfSpace(error) ? 'NoSpace' : 'DumpFailed', message } };
     }
   }

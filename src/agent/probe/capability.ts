@@ -1,9 +1,10 @@
+import { messageOf } from '../../domain/message-of.ts';
 import type { RunCommand } from '../runtime/command.ts';
-import type { NodeFacts } from './node-facts.ts';
-import { readFacts } from './node-facts.ts';
+import { readFacts, type NodeFacts } from './node-facts.ts';
+import { isAtLeast, versionIn, type Version } from './version.ts';
 
 /** criu before 4.2 fails on sockets of kernels from 6.16 on (criu#2705). */
-const OLDEST_CRIU = 4.2;
+const OLDEST_CRIU: Version = [4, 2, 0];
 
 /** What a node can do: its facts, and what keeps it from saving pods; null: nothing does. */
 export interface Capability {
@@ -19,8 +20,9 @@ export async function capabilityOf(run: RunCommand, runtimeCommand: string): Pro
   } catch (error) {
     return { facts: null, problem: messageOf(error) };
   }
-  if (Number(facts.criu) < OLDEST_CRIU) {
-    return { facts, problem: `criu ${facts.criu} is too old: install ${OLDEST_CRIU} or later` };
+  const criu = versionIn(facts.criu);
+  if (criu === null || !isAtLeast(criu, OLDEST_CRIU)) {
+    return { facts, problem: `criu ${facts.criu} is too old: install ${OLDEST_CRIU.join('.')} or later` };
   }
   try {
     await run('criu', ['check']);
@@ -30,8 +32,4 @@ export async function capabilityOf(run: RunCommand, runtimeCommand: string): Pro
     return { facts, problem: messageOf(error) };
   }
   return { facts, problem: null };
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

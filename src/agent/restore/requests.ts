@@ -1,3 +1,4 @@
+import { messageOf } from '../../domain/message-of.ts';
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../ports/clock.ts';
@@ -190,8 +191,4 @@ async function isGone(path: string): Promise<boolean> {
     () => false,
     () => true,
   );
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

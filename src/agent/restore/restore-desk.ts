@@ -1,3 +1,4 @@
+import { messageOf } from '../../domain/message-of.ts';
 import type { ConditionOf, RestoreFailure } from '../../domain/condition-reasons.ts';
 import { RESTORED_CONDITION, TICKET_ANNOTATION } from '../../domain/labels.ts';
 import { conditionOf, type WireCondition } from '../../kube/project/conditions.ts';
@@ -231,7 +232,7 @@ export class RestoreDesk {
       const held = outcomes.some(({ name, outcome }) => outcome === null && others.includes(name));
       return { kind: 'restore', imagePath, workPath, held };
     } catch (error) {
-      return cold({ reason: 'RestoreFailed', message: error instanceof Error ? error.message : String(error) });
+      return cold({ reason: 'RestoreFailed', message: messageOf(error) });
     }
   }
 

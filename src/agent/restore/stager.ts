@@ -1,3 +1,4 @@
+import { messageOf } from '../../domain/message-of.ts';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PeerConfiguration } from '../../config/configuration.ts';
@@ -114,7 +115,7 @@ export class Stager {
       return await fetchState({ peer, tls, layout, manifestDigest, patienceMs: FETCH_PATIENCE_MS, clock, stop });
     } catch (error) {
       stop.throwIfAborted();
-      const message = `from node ${holder}: ${error instanceof Error ? error.message : String(error)}`;
+      const message = `from node ${holder}: ${messageOf(error)}`;
       return refused(error instanceof WrongStateError ? 'DigestMismatch' : 'FetchFailed', message);
     }
   }

@@ -1,15 +1,12 @@
 import type { PodUid } from '../../domain/ids.ts';
 import type { Dump, SavablePod, SavablePods, SaveFailure } from '../../agent/orders/savable-pod.ts';
 import type { KubeObject } from '../../kube/transport.ts';
-import { sleep, type Clock } from '../../ports/clock.ts';
+import { LONGEST_TIMER_MS, sleep, type Clock } from '../../ports/clock.ts';
 import type { Container } from './container.ts';
 import { imageIdOf } from './pod-status.ts';
 import type { SimulatedNode } from './simulated-node.ts';
 import { workEvent, type WorkLedger } from './work-ledger.ts';
 import { containersOf, PROGRESS_ANNOTATION, rounded, workloadOf } from './workload.ts';
-
-/** Below the 32 bits of the platform's timers. */
-const LONGEST_TIMER_MS = 2_000_000_000;
 
 /** Seeded or scripted failures; each is asked once per attempt. */
 export interface NodeFaults {
