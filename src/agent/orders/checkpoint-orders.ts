@@ -79,8 +79,8 @@ export class CheckpointOrders {
   }
 
   /**
-   * Looks after what was left behind, before any order is taken: states without an order go, and whatever stands frozen is
-   * still wanted, or goes on. `checkpoints` are those of this node as they are known at each moment: what changes while pods
+   * Looks after what was left behind, before any order is taken: whatever stands frozen is still wanted, or goes on, and
+   * states without an order go. `checkpoints` are those of this node as they are known at each moment: what changes while pods
    * are thawed is not missed. False where it was stopped meanwhile.
    */
   async recover(checkpoints: () => readonly KubeObject[]): Promise<boolean> {
@@ -92,7 +92,6 @@ export class CheckpointOrders {
         return [order.key, order];
       }),
     );
-    for (const reference of pods.references()) if (!orders.has(reference)) await pods.forget(reference);
     try {
       for (const pod of pods.all()) {
         if (pod.state !== 'frozen' || pod.frozenBy === null) continue;
@@ -105,6 +104,8 @@ export class CheckpointOrders {
       if (!life.aborted) throw error;
     }
     if (life.aborted) return false;
+    // After the thaws: the record of what stands frozen lies with the state.
+    for (const reference of pods.references()) if (!orders.has(reference)) await pods.forget(reference);
     for (const checkpoint of checkpoints()) this.changed(checkpoint);
     return true;
   }
