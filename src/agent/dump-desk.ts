@@ -51,7 +51,6 @@ export class DumpDesk {
     const { stateDir, kubeletDir, runtime } = settings;
     const startedMs = clock.monotonic();
     const layout = SavedPodLayout.of(stateDir, key);
-    for (const { id } of containers) await runc.undisturbed(id);
     await layout.clear(); // an earlier process may have begun it
     const mounts = await readMounts();
     const volumes = await emptyDirs(kubeletDir, pod.uid);

@@ -59,6 +59,12 @@ async function failureOf(
   return object;
 }
 
+/** Where the state of a victim is being written. */
+async function folderOf(victim: Victim): Promise<string> {
+  const { namespace, name, uid } = (await ordered(bed, victim.uid)).object.metadata;
+  return `${STATE}/checkpoints/${namespace}_${name}_${uid}`;
+}
+
 const failed = (checkpoint: KubeObject): { readonly reason: string; readonly message: string } =>
   (field(checkpoint, 'status', 'conditions') as { type: string; reason: string; message: string }[]).find(
     ({ type }) => type === 'Failed',
@@ -71,7 +77,7 @@ async function aftermath(victim: Victim): Promise<object> {
   const versions = versionsOf(bed, victim.uid);
   const deleted = versions.some(({ object }) => object.metadata.deletionTimestamp !== undefined);
   const frozen = condition(versions.at(-1)?.object as KubeObject, FROZEN_CONDITION) === 'True';
-  await bed.cluster.kubectl('delete', 'pod', `serving-${victim.name}`, '--wait=false'); // or it tries again
+  await bed.cluster.kubectl('delete', 'pod', `serving-${victim.name}`, '--wait=false', '--ignore-not-found'); // or it tries again
   await bed.cluster.kubectl('wait', '--for=delete', 'podcheckpoints', '--all', '--timeout=60s');
   const onDisk = (await bed.node(victim.node).run('ls', `${STATE}/checkpoints`)).trim();
   return { data, deleted, frozen, restarts: bed.pod(victim.name).restarts, onDisk };
@@ -140,6 +146,20 @@ describe('a pod that cannot be saved runs on', () => {
       'thawed',
       (checkpoint) => victimUidOf(checkpoint) === victim.uid && condition(checkpoint, 'Frozen') === 'False',
     );
+    expect(await aftermath(victim)).toEqual(UNHARMED);
+  });
+
+  it('where the agent dies during a dump that outlives it for long', async () => {
+    const victim = await running({ mebibytes: 200 });
+    await throttled(victim.node, 12);
+    displace(bed, victim).catch(() => undefined); // it never gets its node
+    const folder = await folderOf(victim);
+    await bed
+      .node(victim.node)
+      .run('sh', '-c', `until [ -s ${folder}/containers/main/images/pages-1.img ]; do sleep 0.01; done`);
+    await bed.agent(victim.node).kill();
+    await bed.cluster.kubectl('delete', 'pod', `serving-${victim.name}`, '--wait=false');
+    await bed.agent(victim.node).start();
     expect(await aftermath(victim)).toEqual(UNHARMED);
   });
 

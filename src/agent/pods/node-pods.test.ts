@@ -34,7 +34,11 @@ class FakeProcesses implements PodProcesses {
   all: PodContainer[] = [{ id: 'i1', name: 'main', status: 'running' }];
   unpausable = '';
   dumped: Dump = SAVED;
+  dumpOfBefore: Promise<void> = Promise.resolve();
 
+  undisturbed(): Promise<void> {
+    return this.dumpOfBefore;
+  }
   containers(): Promise<readonly PodContainer[]> {
     return Promise.resolve(this.all);
   }
@@ -195,6 +199,19 @@ describe('a later process', () => {
     const pod = (await start([object])).find(UID);
     expect(pod).toMatchObject({ state: 'running', frozenBy: null });
     expect(processes.all.every(({ status }) => status === 'running')).toBe(true);
+  });
+
+  it('waits for a dump that outlived the one before it: until then what is frozen seems to run', async () => {
+    await leftFrozen({ saved: false });
+    const frozen = processes.all;
+    processes.all = [{ id: 'i1', name: 'main', status: 'running' }];
+    let ends = (): void => undefined;
+    processes.dumpOfBefore = new Promise((resolve) => (ends = resolve));
+    const starting = start();
+    await settle();
+    processes.all = frozen;
+    ends();
+    expect((await starting).find(UID)).toMatchObject({ state: 'frozen', frozenBy: KEY });
   });
 
   it('does not touch what others have frozen', async () => {

@@ -110,6 +110,7 @@ export class NodePods implements SavablePods {
   /** What of a record is still frozen. A pod that is so in part died between two pauses or two resumes: it goes on. */
   async #foundHold(key: string, podUid: string, containers: readonly string[]): Promise<Hold | null> {
     const { processes, folder, manifestFile } = this.#options;
+    await processes.undisturbed(containers);
     const present = await processes.containers(podUid);
     const paused = present.filter(({ id, status }) => containers.includes(id) && status === 'paused');
     if (paused.length === 0) return null;

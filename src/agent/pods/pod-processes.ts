@@ -23,6 +23,11 @@ export interface DumpRequest {
 
 /** What can be done to the processes of pods on this node. The runtime does it for real, tests without. */
 export interface PodProcesses {
+  /**
+   * Resolves when nothing of an earlier agent works on these containers: a dump outlives the agent that began it, and as long
+   * as criu writes, the runtime says of a frozen container that it runs. Whoever froze it then would stop criu's own code in it.
+   */
+  undisturbed(ids: readonly string[]): Promise<void>;
   /** Every container of the pod that has one, ended ones included. */
   containers(podUid: string): Promise<readonly PodContainer[]>;
   /** What makes them impossible to save; null: nothing that can be seen from outside. */

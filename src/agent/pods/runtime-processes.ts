@@ -31,6 +31,10 @@ export class RuntimeProcesses implements PodProcesses {
     this.#options = options;
   }
 
+  undisturbed(ids: readonly string[]): Promise<void> {
+    return this.#options.runc.undisturbed(ids);
+  }
+
   async containers(podUid: string): Promise<readonly PodContainer[]> {
     return (await this.#containersOf(podUid)).map(({ id, name, status }) => ({
       id,
@@ -60,9 +64,8 @@ export class RuntimeProcesses implements PodProcesses {
     return this.#options.runc.pauseTogether(ids);
   }
 
-  async resume(id: string): Promise<void> {
-    await this.#options.runc.undisturbed(id);
-    await this.#options.runc.resume(id);
+  resume(id: string): Promise<void> {
+    return this.#options.runc.resume(id);
   }
 
   kill(id: string): Promise<void> {

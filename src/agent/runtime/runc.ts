@@ -140,12 +140,9 @@ export class Runc {
     return folder === null ? [] : processesOf(folder.path);
   }
 
-  /**
-   * Resolves when no dump of the container is under way: one outlives the agent that began it, and must not meet a thaw or
-   * another dump.
-   */
-  async undisturbed(id: string): Promise<void> {
-    while (await isBeingDumped(id)) await sleep(LOOK_EVERY_MS);
+  /** Resolves when no dump of these containers is under way, whoever began it. */
+  async undisturbed(ids: readonly string[]): Promise<void> {
+    while (await isAnyBeingDumped(ids)) await sleep(LOOK_EVERY_MS);
   }
 
   /**
@@ -193,12 +190,12 @@ export class Runc {
   }
 }
 
-/** Whether a `runc checkpoint` of that container runs: its command line says so. */
-async function isBeingDumped(id: string): Promise<boolean> {
+/** Whether a `runc checkpoint` of one of them runs: its command line says so. */
+async function isAnyBeingDumped(ids: readonly string[]): Promise<boolean> {
   for (const pid of await readdir('/proc')) {
     if (!/^\d+$/.test(pid)) continue;
     const words = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0');
-    if (words.includes('checkpoint') && words.includes(id)) return true;
+    if (words.includes('checkpoint') && ids.some((id) => words.includes(id))) return true;
   }
   return false;
 }
