@@ -29,6 +29,7 @@ export function decideSamples(nodes: number): readonly Sample[] {
       view: index,
       book: new DecisionBook(),
       nowMs: 10_000_000,
+      steadyMs: 10_000_000,
       costs: DEFAULT_COST_MODEL,
       defaultMaxDelayMs: 60_000,
       isRefused: () => false,

@@ -13,7 +13,7 @@ export class DecisionBook {
   readonly #open = new Map<PodUid, Decision>(); // preemptor -> its decision
   readonly #closed = new Set<string>(); // ids of decisions that are over but may still have tickets in phase Saving
   readonly #overruled = new Set<string>(); // those of `#closed` that stood beside another one about the same preemptor
-  /** When the last victim of a decision was seen gone. */
+  /** When the last victim of a decision was seen gone, on the clock that nobody sets. */
   readonly #emptiedMs = new Map<string, number>(); // decision id -> time
 
   get(preemptor: PodUid): Decision | undefined {
@@ -74,8 +74,8 @@ export class DecisionBook {
     return this.#emptiedMs.get(decision.id);
   }
 
-  markEmptied(decision: Decision, nowMs: number): void {
-    if (!this.#emptiedMs.has(decision.id)) this.#emptiedMs.set(decision.id, nowMs);
+  markEmptied(decision: Decision, steadyMs: number): void {
+    if (!this.#emptiedMs.has(decision.id)) this.#emptiedMs.set(decision.id, steadyMs);
   }
 
   /**

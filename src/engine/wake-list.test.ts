@@ -101,7 +101,7 @@ describe('WakeList', () => {
   it('waits until the refusal of its only node ends, and says when to look again', async () => {
     const { list, steps, woken, clock } = setUp();
     const untilMs = clock.now() + 60_000;
-    list.refuse(high.uid, n1, untilMs);
+    list.refuse(high.uid, n1, 60_000);
     list.hold(high.uid, [n1], 'nodeFree');
     expect(steps()).toMatchObject({ commands: [], wakeAtMs: untilMs });
     expect(list.isRefused(high.uid, n1)).toBe(true);
