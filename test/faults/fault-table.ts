@@ -32,7 +32,11 @@ export const FAULTS = {
     what: 'right before or right after one of its next requests takes effect',
     strike: (world, { lengthMs, calls, pick }) => {
       const leader = world.leader();
-      leader?.replica.process.setTrap(calls, whenOf(pick), () => killReplica(world, leader.index, lengthMs));
+      leader?.replica.process.setTrap({
+        calls,
+        when: whenOf(pick),
+        run: () => killReplica(world, leader.index, lengthMs),
+      });
     },
   },
   'leader stands still': {
@@ -43,7 +47,7 @@ export const FAULTS = {
     what: 'between two of its own steps, for longer than its lease',
     strike: (world, { lengthMs, calls, pick }) => {
       const process = world.leader()?.replica.process;
-      process?.setTrap(calls, whenOf(pick), () => pause(world, process, 16_000 + lengthMs));
+      process?.setTrap({ calls, when: whenOf(pick), run: () => pause(world, process, 16_000 + lengthMs) });
     },
   },
   'leader hesitates': {
@@ -85,7 +89,7 @@ export const FAULTS = {
   'scheduler dies at a request': {
     what: 'right before or after a binding, an eviction or a status',
     strike: (world, { lengthMs, calls, pick }) =>
-      world.schedulerProcess?.setTrap(calls, whenOf(pick), () => killScheduler(world, lengthMs)),
+      world.schedulerProcess?.setTrap({ calls, when: whenOf(pick), run: () => killScheduler(world, lengthMs) }),
   },
   'scheduler is cut off': {
     what: 'its picture grows old, and it goes on asking',
@@ -122,7 +126,11 @@ export const FAULTS = {
     what: 'right before or right after a mark, a report or a finalizer',
     strike: (world, fault) => {
       const machine = machineOf(world, fault);
-      machine?.agent.setTrap(fault.calls, whenOf(fault.pick * 7), () => killAgent(world, machine, fault.lengthMs));
+      machine?.agent.setTrap({
+        calls: fault.calls,
+        when: whenOf(fault.pick * 7),
+        run: () => killAgent(world, machine, fault.lengthMs),
+      });
     },
   },
   'agent is cut off': {
@@ -249,18 +257,11 @@ export const FAULTS = {
   'a pod crashes': {
     what: 'its process ends with an error, frozen or not',
     strike: (world, fault) => {
-      const pod = batchPod(world, fault);
+      const pod = pickPod(world, fault, ({ metadata, spec }) => !isServing(metadata.name) && isBound(spec));
       if (pod === null) return;
-      const status = { phase: 'Failed', reason: 'Error' };
-      void world.tryTo(() =>
-        world.admin.patch(
-          RESOURCES.pods,
-          'default',
-          pod.metadata.name,
-          { status },
-          { type: 'merge', subresource: 'status' },
-        ),
-      );
+      world.say(`  hits ${pod.metadata.name}`);
+      const { nodeName = '' } = pod['spec'] as { readonly nodeName?: string };
+      world.machines.get(nodeName)?.nodes.crashPod(nodeName, pod.metadata.uid ?? '');
     },
   },
   'a preemptor leaves': {

@@ -33,8 +33,8 @@ export interface ProcessOptions {
   readonly latencyMs: number;
   /** How far its watch of a path is behind. Each has its own pace, so kinds are seen in another order than they were written. */
   readonly lagMs: (path: string) => number;
-  /** Told of each request when it goes onto the wire. */
-  readonly onSend?: (request: KubeRequest) => void;
+  /** Told of each request when it goes onto the wire; false: it never gets there. */
+  readonly onSend: (request: KubeRequest) => boolean;
 }
 
 /**
@@ -118,6 +118,11 @@ export class Process {
     this.#skewMs += ms;
   }
 
+  /** Its clock is right again. */
+  setClock(): void {
+    this.#skewMs = 0;
+  }
+
   /** Cuts it off from the API server, or ends that. Streams break when the cut ends: until then nobody knows. */
   setCut(isCut: boolean): void {
     this.#isCut = isCut;
@@ -133,9 +138,9 @@ export class Process {
     this.#mishaps.push({ draw, isOver });
   }
 
-  /** Runs something before, or right after, its request number `calls` from now takes effect. */
-  setTrap(calls: number, when: 'before' | 'after', run: () => void): void {
-    this.#trap = { calls, when, run };
+  /** Runs something before, or right after, its request number `calls` from now takes effect; null takes that back. */
+  setTrap(trap: { readonly calls: number; readonly when: 'before' | 'after'; readonly run: () => void } | null): void {
+    this.#trap = trap && { ...trap };
   }
 
   #setTimer(delayMs: number, run: () => void): Timer {
@@ -168,7 +173,7 @@ export class Process {
     const mishap = await this.#depart(request);
     if (mishap?.kind === 'refused') return refusal(mishap.status, mishap.reason);
     if (request.maySend?.() === false) throw new NotSentError(`${request.method} ${request.path}: held back`);
-    onSend?.(request);
+    if (!onSend(request)) await new Promise(() => undefined);
     const connection = api.transport(name);
     const { signal: _, ...sent } = request; // on the wire it cannot be called back
     const delayMs = latencyMs + (mishap?.kind === 'slow' ? mishap.ms : 0);
@@ -233,6 +238,7 @@ export class Process {
     const { api, name, clock, lagMs } = this.#options;
     await this.running();
     const mishap = await this.#depart(request);
+    if (!this.#options.onSend(request)) await new Promise(() => undefined);
     if (mishap?.kind === 'refused') return { ...refusal(mishap.status, mishap.reason), events: nothing() };
     const opened = await api.transport(name).watch(request);
     await this.running();

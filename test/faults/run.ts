@@ -14,6 +14,9 @@ import { drawPlan, type Plan } from './plan.ts';
 import { play, type Outcome } from './play.ts';
 import { shrink } from './shrink.ts';
 
+/** A seed takes a tenth of a second. */
+const OVERDUE_MS = 60_000;
+
 const { values } = parseArgs({
   allowNegative: true,
   options: {
@@ -58,9 +61,14 @@ async function playMany(): Promise<void> {
   const work = async (): Promise<void> => {
     const worker = fork(fileURLToPath(new URL('worker.ts', import.meta.url)));
     const ask = async (seed: number): Promise<Outcome> => {
-      const answered = Promise.race([once(worker, 'message'), once(worker, 'exit')]);
+      const settled = new AbortController();
+      const { signal } = settled;
+      const answered = Promise.race([once(worker, 'message', { signal }), once(worker, 'exit', { signal })]);
       worker.send(seed);
+      const overdue = setTimeout(() => worker.kill('SIGKILL'), OVERDUE_MS);
       const [answer] = (await answered) as [Outcome | number | null];
+      settled.abort();
+      clearTimeout(overdue);
       if (answer === null || typeof answer === 'number') throw new Error(`a worker ended while it played seed ${seed}`);
       return answer;
     };

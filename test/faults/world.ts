@@ -37,6 +37,9 @@ const NOTICED_DEAD_MS = 40 * SECOND;
 /** Kubernetes waits five minutes; less here, so that it happens within a run. */
 const EVICTED_MS = 90 * SECOND;
 
+/** In one virtual second, of all processes together. */
+const MOST_REQUESTS = 10_000;
+
 /** What went wrong in a run: the invariant, and how it was broken. */
 export interface Violation {
   readonly invariant: string;
@@ -70,6 +73,8 @@ export class World {
   #waitingSteps: Step[] = [];
   readonly startMs: number;
   #processes = 0;
+  #second = 0;
+  #requests = 0; // within that second
   #violation: Violation | null = null;
 
   constructor(plan: Plan, tell: ((line: string) => void) | null = null) {
@@ -166,8 +171,21 @@ export class World {
       random,
       latencyMs: this.plan.latencyMs,
       lagMs: (path) => (this.plan.lagMs === 0 ? 0 : random.fork(path).integer(0, this.plan.lagMs)),
-      onSend: (request) => this.truth.sent(name, request),
+      onSend: (request) => {
+        this.truth.sent(name, request);
+        return this.#count();
+      },
     });
+  }
+
+  /** False for requests that come faster than any answer could matter: somebody asks in a circle, and time stands still. */
+  #count(): boolean {
+    const second = Math.floor(this.elapsedMs / SECOND);
+    if (second !== this.#second) this.#requests = 0;
+    this.#second = second;
+    if (++this.#requests < MOST_REQUESTS) return true;
+    this.fail('nobody asks in a circle', `${MOST_REQUESTS} requests within a second`);
+    return false;
   }
 
   startReplica(index: number): void {
@@ -290,6 +308,10 @@ export class World {
     await sleep(this.clock, 20 * SECOND);
     if (this.api.list(RESOURCES.nodes).some(({ metadata }) => metadata.name === name)) return;
     for (const { metadata } of this.podsOn(name)) {
+      // As PodGC: controllers wait for a pod to have ended before they let it go.
+      const status = { phase: 'Failed' };
+      const options = { type: 'merge', subresource: 'status' } as const;
+      await this.tryTo(() => this.admin.patch(RESOURCES.pods, 'default', metadata.name, { status }, options));
       await this.tryTo(() => this.admin.delete(RESOURCES.pods, 'default', metadata.name, { gracePeriodSeconds: 0 }));
     }
     if (this.podsOn(name).length > 0 || !this.isQuiet) void this.#collectPods(name);
@@ -442,6 +464,8 @@ export class World {
 }
 
 function mendProcess(process: Process): void {
+  process.setTrap(null);
+  process.setClock();
   process.resume();
   process.setCut(false);
 }

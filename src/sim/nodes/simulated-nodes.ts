@@ -131,6 +131,11 @@ export class SimulatedNodes {
     await this.#api.patchNode(name, readyStatus(ready, this.#api.timestamp()));
   }
 
+  /** The process of a pod dies by itself. */
+  crashPod(node: string, podUid: string): void {
+    this.#nodes.get(node)?.kubelet.crash(podUid);
+  }
+
   /** The agent process of a node dies; containers stay as they are. */
   crashAgent(name: string): void {
     this.#nodes.get(name)?.agent.crash();
