@@ -126,8 +126,10 @@ export class CheckpointOrders {
   /** Its status lags behind: the predecessor died between the deed and the report. */
   async #catchUp(order: Order): Promise<void> {
     const pod = this.#podOf(order);
-    if (pod === undefined || pod.state === 'ended') await this.#reportKilled(order);
-    else await order.report({}, [notHeld('Thawed', 'the pod went on after it was saved')]);
+    if (pod === undefined || pod.state === 'ended') return this.#reportKilled(order);
+    // Started anew with its node: nobody has thawed it, and it still says of itself that it stands still.
+    await this.#freezer.unmark(pod, order.checkpoint.metadata.name, order.life);
+    await order.report({}, [notHeld('Thawed', 'the pod went on after it was saved')]);
   }
 
   async #save(order: Order): Promise<void> {
