@@ -69,8 +69,8 @@ export const FAULTS = {
     },
   },
   'clock of the leader jumps': {
-    what: 'by up to an hour, back or forth',
-    strike: (world, { pick }) => world.leader()?.replica.process.jumpClock(Math.round((pick - 0.5) * 7_200_000)),
+    what: 'by up to ten minutes, back or forth',
+    strike: (world, { pick }) => world.leader()?.replica.process.jumpClock(Math.round((pick - 0.5) * 1_200_000)),
   },
   'clock of the follower jumps': {
     what: 'by up to a minute, back or forth',

@@ -148,8 +148,12 @@ export const INVARIANTS = {
 
   'records never contradict each other': (_, seen) => {
     if (seen.kind !== 'write' || seen.write.kind !== RESOURCES.events) return null;
-    const { reason, note } = seen.write.object as unknown as { readonly reason?: string; readonly note?: string };
-    return reason === 'RecordsConflict' ? (note ?? reason) : null;
+    const event = seen.write.object as unknown as {
+      readonly reason?: string;
+      readonly message?: string;
+      readonly involvedObject?: { readonly name?: string };
+    };
+    return event.reason === 'RecordsConflict' ? `${event.involvedObject?.name ?? ''}: ${event.message ?? ''}` : null;
   },
 
   'only the leader writes': (truth, seen) => {

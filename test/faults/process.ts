@@ -16,6 +16,9 @@ const REQUEST_TIMEOUT_MS = 10_000;
 /** How long a refused request is under way when the network is cut. */
 const CUT_OFF_MS = 3_000;
 
+/** Nothing fails in no time: whoever tries again at once would stop the clock. */
+const FAILURE_MS = 20;
+
 /** What happens to one request on its way. */
 export type Mishap =
   | { readonly kind: 'lost' }
@@ -210,6 +213,7 @@ export class Process {
       throw new TransportError(`${request.method} ${request.path}: no route to host`);
     }
     const mishap = this.#draw();
+    if (mishap?.kind === 'lost' || mishap?.kind === 'refused') await sleep(clock, FAILURE_MS, request.signal);
     if (mishap?.kind === 'lost') throw new TransportError(`${request.method} ${request.path}: connection reset`);
     return mishap;
   }
