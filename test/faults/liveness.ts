@@ -4,6 +4,8 @@ import { isTerminal, type Pod } from '../../src/domain/pod.ts';
 import { isFinal } from '../../src/domain/ticket.ts';
 import { whyUnfit } from '../../src/domain/toleration.ts';
 import { checkpointOf } from '../../src/kube/project/checkpoint.ts';
+import { policyOf } from '../../src/kube/project/policy.ts';
+import { comparePolicies, rulingPolicy } from '../../src/domain/protection.ts';
 import { nodeOf } from '../../src/kube/project/node.ts';
 import { podOf } from '../../src/kube/project/pod.ts';
 import { ticketOf } from '../../src/kube/project/ticket.ts';
@@ -63,7 +65,7 @@ export function unsettled(world: World): readonly string[] {
   return problems;
 }
 
-/** A node that could take the pod as things are, or without the less important pods on it. */
+/** A node that could take the pod as things are, or without the less important pods on it that may be evicted. */
 function roomFor(world: World, pod: Pod, pods: readonly Pod[]): string | null {
   const object = world.api.list(RESOURCES.pods).find(({ metadata }) => metadata.uid === pod.uid);
   if (object === undefined) return null;
@@ -74,14 +76,21 @@ function roomFor(world: World, pod: Pod, pods: readonly Pod[]): string | null {
     let free: Resources = node.allocatable;
     for (const other of pods) {
       const stands = other.nodeName === node.name && !isTerminal(other);
+      const mayStay = other.priority >= pod.priority || isSpared(world, other);
       const isReserved =
         other.nodeName === null &&
         other.nominatedNodeName === node.name &&
         other.priority >= pod.priority &&
         other !== pod;
-      if ((stands && other.priority >= pod.priority) || isReserved) free = subtractResources(free, other.requests);
+      if ((stands && mayStay) || isReserved) free = subtractResources(free, other.requests);
     }
     if (fits(pod.requests, free)) return `${node.name} (or would, without less important ones)`;
   }
   return null;
+}
+
+/** Its policy refuses to let it go unsaved, and saving it may take longer than the policy has anybody wait. */
+function isSpared(world: World, pod: Pod): boolean {
+  const policies = world.api.list(RESOURCES.reprievePolicies).map(policyOf).sort(comparePolicies);
+  return rulingPolicy(pod, policies, {})?.preemption.onFailure === 'Refuse';
 }

@@ -32,6 +32,8 @@ const { values } = parseArgs({
     /** Makes what fails smaller before it is told. */
     shrink: { type: 'boolean', default: true },
     coverage: { type: 'boolean', default: false },
+    /** Ends with the first seed that fails. */
+    first: { type: 'boolean', default: false },
   },
 });
 
@@ -57,7 +59,8 @@ async function playMany(): Promise<void> {
   const failures: { readonly seed: number; readonly invariant: string; readonly message: string }[] = [];
   let next = from;
   let played = 0;
-  const isOver = (): boolean => next >= from + count || performance.now() >= endMs;
+  const isOver = (): boolean =>
+    next >= from + count || performance.now() >= endMs || (values.first && failures.length > 0);
   const work = async (): Promise<void> => {
     const worker = fork(fileURLToPath(new URL('worker.ts', import.meta.url)));
     const ask = async (seed: number): Promise<Outcome> => {

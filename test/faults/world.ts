@@ -169,7 +169,8 @@ export class World {
       clock: this.clock,
       api: this.api,
       random,
-      latencyMs: this.plan.latencyMs,
+      // kube-scheduler tries again at once what failed: in no time, it would never end.
+      latencyMs: role === 'scheduler' ? Math.max(5, this.plan.latencyMs) : this.plan.latencyMs,
       lagMs: (path) => (this.plan.lagMs === 0 ? 0 : random.fork(path).integer(0, this.plan.lagMs)),
       onSend: (request) => {
         this.truth.sent(name, request);
