@@ -1,7 +1,7 @@
 import { RESTORE_GATE } from '../../src/domain/labels.ts';
 import { fits, subtractResources, type Resources } from '../../src/domain/resources.ts';
 import { isTerminal, type Pod } from '../../src/domain/pod.ts';
-import { isFinal } from '../../src/domain/ticket.ts';
+import { isFinal, type Ticket } from '../../src/domain/ticket.ts';
 import { whyUnfit } from '../../src/domain/toleration.ts';
 import { checkpointOf } from '../../src/kube/project/checkpoint.ts';
 import { policyOf } from '../../src/kube/project/policy.ts';
@@ -24,11 +24,12 @@ export function unsettled(world: World): readonly string[] {
 
   for (const { state } of world.machines.values()) {
     for (const container of state?.containers.values() ?? []) {
-      if (container.state === 'frozen') problems.push(`${container.pod.metadata.name} stands frozen`);
+      if (container.state === 'frozen' && !isTriedAgain(world, container.uid, tickets, byUid))
+        problems.push(`${container.pod.metadata.name} stands frozen`);
     }
   }
-  for (const { phase, name, claim, decision } of tickets) {
-    if (isFinal(phase)) continue;
+  for (const { phase, name, claim, decision, pod } of tickets) {
+    if (isFinal(phase) || isTriedAgain(world, pod.uid, tickets, byUid)) continue;
     const claimant = claim === null ? undefined : byUid.get(claim.uid);
     const preemptor = byUid.get(decision.preemptor.uid);
     // Its pod waits for room, which kube-scheduler or we will give it; whether there is some is asked below.
@@ -39,6 +40,7 @@ export function unsettled(world: World): readonly string[] {
   }
   for (const checkpoint of checkpoints) {
     const isNamed = tickets.some((ticket) => ticket.checkpoint === checkpoint.name && !isFinal(ticket.phase));
+    if (isTriedAgain(world, checkpoint.podUid, tickets, byUid)) continue;
     if (checkpoint.deleting) problems.push(`checkpoint ${checkpoint.name} is going`);
     else if (checkpoint.keepFrozen && !isNamed) problems.push(`checkpoint ${checkpoint.name} is nobody's`);
   }
@@ -58,7 +60,8 @@ export function unsettled(world: World): readonly string[] {
       const node = roomFor(world, pod, pods);
       if (node !== null) problems.push(`pod ${pod.name} waits though ${node} has room for it`);
     }
-    if (pod.frozenBy !== null && !isTerminal(pod)) problems.push(`pod ${pod.name} carries the mark of a frozen one`);
+    if (pod.frozenBy !== null && !isTerminal(pod) && !isTriedAgain(world, pod.uid, tickets, byUid))
+      problems.push(`pod ${pod.name} carries the mark of a frozen one`);
   }
   const leading = world.replicas.filter((replica) => replica?.reprieve.leads);
   if (leading.length !== 1) problems.push(`${leading.length} replicas lead`);
@@ -87,6 +90,22 @@ function roomFor(world: World, pod: Pod, pods: readonly Pod[]): string | null {
     if (fits(pod.requests, free)) return `${node.name} (or would, without less important ones)`;
   }
   return null;
+}
+
+/**
+ * It is saved once more for a preemptor that still waits: where a policy allows less time than saving takes, and refuses to
+ * go without, that goes on for as long as the preemptor waits.
+ */
+function isTriedAgain(
+  world: World,
+  victim: string,
+  tickets: readonly Ticket[],
+  byUid: ReadonlyMap<string, Pod>,
+): boolean {
+  const ticket = tickets.find(({ pod }) => pod.uid === victim);
+  const pod = byUid.get(victim);
+  const preemptor = byUid.get(ticket?.decision.preemptor.uid ?? '');
+  return ticket?.phase === 'Saving' && preemptor?.nodeName === null && pod !== undefined && isSpared(world, pod);
 }
 
 /** Its policy refuses to let it go unsaved, and saving it may take longer than the policy has anybody wait. */

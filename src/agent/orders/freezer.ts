@@ -26,7 +26,7 @@ export class Freezer {
     );
   }
 
-  /** Takes the mark of a checkpoint from a pod that runs. */
+  /** Takes the mark of a checkpoint from a pod that runs: its node started it anew, so nobody has thawed it. */
   async unmark(pod: SavablePod, checkpointName: string, life: AbortSignal): Promise<void> {
     await this.#api.patchPodLocked(
       pod.object,

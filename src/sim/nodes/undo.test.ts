@@ -109,6 +109,18 @@ it('takes the mark from a pod that its node started anew', async () => {
   expect(condition(await world.getCheckpoint('c'), 'Frozen')).toMatchObject({ status: 'False', reason: 'Thawed' });
 });
 
+it('takes that mark also when the checkpoint goes', async () => {
+  const world = await setUp();
+  const pod = await working(world, 'a');
+  await world.checkpoint(pod, 'c');
+  await world.clock.advance(3_000);
+  world.nodes.removeNode('n1');
+  await world.client.delete(RESOURCES.podCheckpoints, 'default', 'c');
+  void world.nodes.addNode(nodeSpec('n1'));
+  await world.clock.advance(5_000);
+  expect(condition(await world.get('a'), FROZEN_CONDITION)?.status).toBe('False');
+});
+
 describe('the fence', () => {
   it('does not let a pod go on whose deletion came first', async () => {
     const world = await setUp();
