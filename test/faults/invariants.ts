@@ -1,5 +1,6 @@
 import { RESTORE_GATE, TICKET_ANNOTATION } from '../../src/domain/labels.ts';
 import { protectionOf, rulingPolicy } from '../../src/domain/protection.ts';
+import { isTerminal } from '../../src/domain/pod.ts';
 import { isFinal, type Ticket, type TicketPhase } from '../../src/domain/ticket.ts';
 import { checkpointOf } from '../../src/kube/project/checkpoint.ts';
 import { nodeOf } from '../../src/kube/project/node.ts';
@@ -27,7 +28,9 @@ export type Seen =
 type Invariant = (truth: Truth, seen: Seen) => string | null;
 
 /** What Reprieve and kube-scheduler may not know yet: their watches lag, and a request may be slow on its way. */
-const BEHIND_MS = 45_000;
+const BEHIND_MS = 50_000;
+/** The same while nothing stands against their requests. */
+const WELL_BEHIND_MS = 10_000;
 /** How long an agent that is well may take to let go of a pod, beyond its deadline. */
 const THAW_MS = 15_000;
 
@@ -42,11 +45,28 @@ export const INVARIANTS = {
     if (planned.action === 'reuse') return null;
     if (isSavedAndStill(truth, victim.object, ticket)) return null;
     if (planned.onFailure === 'Refuse') return `${victim.name} was to be spared, and was deleted unsaved`;
-    const isRefused = truth.policiesWithin(BEHIND_MS).every((policies) => {
+    const isRefused = truth.policiesWithin(behindMs(truth)).every((policies) => {
       const policy = rulingPolicy(podOf(victim.object), policies, {});
       return policy?.preemption.onFailure === 'Refuse' && policy.preemption.decision !== 'Never';
     });
     return isRefused ? `${victim.name} was deleted unsaved though its policy refuses that` : null;
+  },
+
+  'nobody goes before all are saved': (truth, seen) => {
+    const victim = deletionBegun(seen);
+    if (victim === null || !victim.by.startsWith('reprieve')) return null;
+    const ticket = ticketOfVictim(truth, victim.uid);
+    if (ticket === undefined || truth.world.clock.now() >= ticket.decision.deadlineMs - BEHIND_MS) return null;
+    for (const { uid, name, action, checkpoint } of ticket.decision.victims) {
+      if (action !== 'checkpoint' || uid === victim.uid) continue;
+      const pod = truth.world.api.list(RESOURCES.pods).find(({ metadata }) => metadata.uid === uid);
+      const raw = truth.world.api.list(RESOURCES.podCheckpoints).find(({ metadata }) => metadata.name === checkpoint);
+      const order = raw === undefined ? null : checkpointOf(raw);
+      if (pod === undefined || pod.metadata.deletionTimestamp !== undefined || isTerminal(podOf(pod))) continue;
+      if (order !== null && (order.ready || order.failure !== null || order.deleting)) continue;
+      return `${victim.name} was deleted while ${name} beside it was not saved`;
+    }
+    return null;
   },
 
   'kube-scheduler evicts nobody that is to be saved': (truth, seen) => {
@@ -214,6 +234,10 @@ const NEXT_PHASES: Readonly<Record<TicketPhase, readonly TicketPhase[]>> = {
   Abandoned: [],
 };
 
+function behindMs({ world }: Truth): number {
+  return world.clock.now() - world.unwellMs < BEHIND_MS ? BEHIND_MS : WELL_BEHIND_MS;
+}
+
 /** The moment in which a pod begins to be deleted, and who did it. */
 function deletionBegun(
   seen: Seen,
@@ -269,10 +293,10 @@ function isSavedAndStill(truth: Truth, pod: KubeObject, ticket: Ticket): boolean
 function demandsSaving(truth: Truth, object: KubeObject): string | null {
   const pod = podOf(object);
   const raw = truth.world.api.list(RESOURCES.nodes).find(({ metadata }) => metadata.name === pod.nodeName);
-  const versions = truth.policiesWithin(BEHIND_MS);
+  const versions = truth.policiesWithin(behindMs(truth));
   if (
     pod.startMs === null ||
-    truth.world.clock.now() - pod.startMs < BEHIND_MS ||
+    truth.world.clock.now() - pod.startMs < behindMs(truth) ||
     raw === undefined ||
     versions.length === 0
   )

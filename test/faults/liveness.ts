@@ -24,12 +24,12 @@ export function unsettled(world: World): readonly string[] {
 
   for (const { state } of world.machines.values()) {
     for (const container of state?.containers.values() ?? []) {
-      if (container.state === 'frozen' && !isTriedAgain(world, container.uid, tickets, byUid))
+      if (container.state === 'frozen' && !isTriedAgain(container.uid, tickets, byUid))
         problems.push(`${container.pod.metadata.name} stands frozen`);
     }
   }
   for (const { phase, name, claim, decision, pod } of tickets) {
-    if (isFinal(phase) || isTriedAgain(world, pod.uid, tickets, byUid)) continue;
+    if (isFinal(phase) || isTriedAgain(pod.uid, tickets, byUid)) continue;
     const claimant = claim === null ? undefined : byUid.get(claim.uid);
     const preemptor = byUid.get(decision.preemptor.uid);
     // Its pod waits for room, which kube-scheduler or we will give it; whether there is some is asked below.
@@ -40,7 +40,7 @@ export function unsettled(world: World): readonly string[] {
   }
   for (const checkpoint of checkpoints) {
     const isNamed = tickets.some((ticket) => ticket.checkpoint === checkpoint.name && !isFinal(ticket.phase));
-    if (isTriedAgain(world, checkpoint.podUid, tickets, byUid)) continue;
+    if (isTriedAgain(checkpoint.podUid, tickets, byUid)) continue;
     if (checkpoint.deleting) problems.push(`checkpoint ${checkpoint.name} is going`);
     else if (checkpoint.keepFrozen && !isNamed) problems.push(`checkpoint ${checkpoint.name} is nobody's`);
   }
@@ -60,7 +60,7 @@ export function unsettled(world: World): readonly string[] {
       const node = roomFor(world, pod, pods);
       if (node !== null) problems.push(`pod ${pod.name} waits though ${node} has room for it`);
     }
-    if (pod.frozenBy !== null && !isTerminal(pod) && !isTriedAgain(world, pod.uid, tickets, byUid))
+    if (pod.frozenBy !== null && !isTerminal(pod) && !isTriedAgain(pod.uid, tickets, byUid))
       problems.push(`pod ${pod.name} carries the mark of a frozen one`);
   }
   const leading = world.replicas.filter((replica) => replica?.reprieve.leads);
@@ -96,16 +96,11 @@ function roomFor(world: World, pod: Pod, pods: readonly Pod[]): string | null {
  * It is saved once more for a preemptor that still waits: where a policy allows less time than saving takes, and refuses to
  * go without, that goes on for as long as the preemptor waits.
  */
-function isTriedAgain(
-  world: World,
-  victim: string,
-  tickets: readonly Ticket[],
-  byUid: ReadonlyMap<string, Pod>,
-): boolean {
+function isTriedAgain(victim: string, tickets: readonly Ticket[], byUid: ReadonlyMap<string, Pod>): boolean {
   const ticket = tickets.find(({ pod }) => pod.uid === victim);
-  const pod = byUid.get(victim);
   const preemptor = byUid.get(ticket?.decision.preemptor.uid ?? '');
-  return ticket?.phase === 'Saving' && preemptor?.nodeName === null && pod !== undefined && isSpared(world, pod);
+  const isRefused = ticket?.decision.victims.some(({ onFailure }) => onFailure === 'Refuse') ?? false;
+  return ticket?.phase === 'Saving' && preemptor?.nodeName === null && isRefused;
 }
 
 /** Its policy refuses to let it go unsaved, and saving it may take longer than the policy has anybody wait. */

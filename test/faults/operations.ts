@@ -72,7 +72,7 @@ function policy(random: Random): { match: object; preemption: object; restore: o
 
 function batch(random: Random, nodes: number): readonly Timed[] {
   const soon = (): number => random.integer(0, 12) * SECOND;
-  return Array.from({ length: random.integer(nodes, 2 * nodes + 1) }, (_, index): Timed => {
+  return Array.from({ length: random.integer(nodes + 1, 3 * nodes) }, (_, index): Timed => {
     const template = worker(random, `batch-${index}`);
     switch (random.integer(1, 5)) {
       case 1:
@@ -91,7 +91,7 @@ function batch(random: Random, nodes: number): readonly Timed[] {
 }
 
 function serving(random: Random, nodes: number): readonly Timed[] {
-  return Array.from({ length: random.integer(1, nodes + 2) }, (_, index): readonly Timed[] => {
+  return Array.from({ length: random.integer(3, nodes + 5) }, (_, index): readonly Timed[] => {
     const name = `high-${index}`;
     const fromMs = random.integer(20, 200) * SECOND;
     const untilMs = fromMs + random.integer(3, 90) * SECOND;
@@ -122,7 +122,7 @@ interface Template {
   readonly spec: object;
 }
 
-function worker(random: Random, app: string): Template {
+export function worker(random: Random, app: string): Template {
   const annotations: Record<string, string> = {
     'sim.reprieve.dev/memory': `${random.pick([64, 512, 2048])}Mi`,
     [TERMINATION]: random.pick(['1', '30']),
@@ -132,7 +132,7 @@ function worker(random: Random, app: string): Template {
   return { metadata: { annotations, labels }, spec: podSpec('batch', random.pick(['2', '3', '5', '7'])) };
 }
 
-function podSpec(priorityClassName: string, cpu: string): object {
+export function podSpec(priorityClassName: string, cpu: string): object {
   return {
     priorityClassName,
     terminationGracePeriodSeconds: 30,
@@ -140,7 +140,7 @@ function podSpec(priorityClassName: string, cpu: string): object {
   };
 }
 
-function job(name: string, random: Random, template: Template): NamedObject {
+export function job(name: string, random: Random, template: Template): NamedObject {
   const isIndexed = random.next() < 0.4;
   return {
     metadata: { name, namespace: 'default' },
@@ -155,7 +155,7 @@ function job(name: string, random: Random, template: Template): NamedObject {
   };
 }
 
-function replicated(name: string, replicas: number, { metadata, spec }: Template): NamedObject {
+export function replicated(name: string, replicas: number, { metadata, spec }: Template): NamedObject {
   const labels = { app: name, ...metadata.labels };
   return {
     metadata: { name, namespace: 'default' },

@@ -95,15 +95,15 @@ const STATES_TO_STRIKE_IN: readonly StateName[] = [
 
 function drawFaults(random: Random): readonly PlannedFault[] {
   const names = Object.keys(FAULTS) as FaultName[];
-  return Array.from({ length: random.integer(0, 10) }, (): PlannedFault => ({
+  return Array.from({ length: random.integer(0, 14) }, (): PlannedFault => ({
     kind: 'fault',
     at:
-      random.next() < 0.5
+      random.next() < 0.3
         ? { atMs: random.integer(15, 240) * SECOND + random.integer(0, 999) }
-        : { state: random.pick(STATES_TO_STRIKE_IN), nth: random.integer(1, 4) },
+        : { state: random.pick(STATES_TO_STRIKE_IN), nth: random.integer(1, 6) },
     fault: random.pick(names),
     pick: random.next(),
-    lengthMs: Math.round(random.pick([1, 5, 20, 45]) * SECOND * (0.5 + random.next())),
+    lengthMs: Math.round(random.pick([1, 5, 20, 45, 80]) * SECOND * (0.5 + random.next())),
     calls: random.integer(1, 8),
   }));
 }

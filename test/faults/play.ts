@@ -18,6 +18,8 @@ export async function play(plan: Plan, tell: ((line: string) => void) | null = n
   process.on('uncaughtException', onUncaught);
   try {
     await world.run();
+  } catch (error) {
+    onUncaught(error);
   } finally {
     process.off('unhandledRejection', onUncaught);
     process.off('uncaughtException', onUncaught);

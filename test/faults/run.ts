@@ -10,8 +10,10 @@ import { fileURLToPath } from 'node:url';
 import { readFileSync } from 'node:fs';
 import { Coverage } from './coverage.ts';
 import { coverageReport } from './coverage-report.ts';
+import { runDefects } from './run-defects.ts';
 import { drawPlan, type Plan } from './plan.ts';
 import { play, type Outcome } from './play.ts';
+import { soak } from './soak.ts';
 import { shrink } from './shrink.ts';
 
 /** A seed takes a tenth of a second. */
@@ -34,10 +36,21 @@ const { values } = parseArgs({
     coverage: { type: 'boolean', default: false },
     /** Ends with the first seed that fails. */
     first: { type: 'boolean', default: false },
+    /** Looks whether the plans find deliberate defects. */
+    defects: { type: 'boolean', default: false },
+    /** Runs one cluster for so many virtual days. */
+    soak: { type: 'string' },
+    /** Where the soak draws its lines. */
+    svg: { type: 'string' },
+    /** Only the defects whose name holds this. */
+    only: { type: 'string', default: '' },
   },
 });
 
-if (values.replay !== undefined) await replay(values.replay);
+if (values.soak !== undefined) process.exitCode = (await soak(Number(values.soak), values.svg)) ? 0 : 1;
+else if (values.defects)
+  process.exitCode = (await runDefects(Number(values.seeds), Number(values.workers), values.only)) ? 0 : 1;
+else if (values.replay !== undefined) await replay(values.replay);
 else await playMany();
 
 async function replay(what: string): Promise<void> {

@@ -57,6 +57,11 @@ export class Truth {
     this.#check({ kind: 'second' });
   }
 
+  /** What a run of days need not remember. */
+  forget(): void {
+    for (const map of [this.savedProgress, this.committed, this.continuedBy, this.goneMs]) map.clear();
+  }
+
   /** All versions of the policies that stood within the last `ms`, the present one included. */
   policiesWithin(ms: number): readonly (readonly Policy[])[] {
     const sinceMs = this.world.elapsedMs - ms;

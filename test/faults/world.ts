@@ -72,6 +72,8 @@ export class World {
   readonly tell: ((line: string) => void) | null;
   #waitingSteps: Step[] = [];
   readonly startMs: number;
+  /** When a replica or kube-scheduler was last dead, still, cut off or troubled. */
+  unwellMs = 0;
   #processes = 0;
   #second = 0;
   #requests = 0; // within that second
@@ -127,7 +129,7 @@ export class World {
 
   /** Plays the plan to its end, or to the first violation. */
   async run(): Promise<void> {
-    this.#begin();
+    this.begin();
     for (const step of this.plan.steps) {
       if ('atMs' in step.at) this.clock.setTimer(step.at.atMs, () => this.#take(step));
       else this.#waitingSteps.push(step);
@@ -147,7 +149,8 @@ export class World {
     }
   }
 
-  #begin(): void {
+  /** Starts every process; the plan's steps are for {@link run}. */
+  begin(): void {
     for (const spec of this.plan.nodes) this.boot(spec);
     this.startScheduler();
     this.startControllers();
@@ -155,6 +158,8 @@ export class World {
     this.startReplica(1);
     const everySecond = (): void => {
       for (const machine of this.machines.values()) machine.look();
+      const asking = [...this.replicas.map((replica) => replica?.process), this.schedulerProcess];
+      if (asking.some((process) => !process?.isWell)) this.unwellMs = this.clock.now();
       this.truth.second();
       this.clock.setTimer(SECOND, everySecond);
     };
@@ -252,6 +257,13 @@ export class World {
     });
     informers.start();
     this.scheduler = scheduler;
+  }
+
+  /** As after an upgrade: without what it remembered. */
+  async restartScheduler(): Promise<void> {
+    this.schedulerProcess?.kill();
+    this.startScheduler();
+    await this.clock.settle();
   }
 
   startControllers(): void {
