@@ -32,11 +32,6 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
     from: "  if (onFailure === 'Refuse') return false;\n",
     to: '',
   },
-  'lets policies refuse nothing after the decision': {
-    file: 'engine/decision-terms.ts',
-    from: "policy?.preemption.onFailure !== 'Refuse' || policy.preemption.decision === 'Never'",
-    to: 'policy !== null',
-  },
   'evicts before the last victim is saved': {
     file: 'engine/displacement.ts',
     from: '    steps.lookAgainAt(deadlineMs);\n    return;\n',
@@ -67,26 +62,6 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
     from: '      else void unlessDead(order, this.#expire(order));',
     to: '',
   },
-  'leaves a pod frozen whose dump failed': {
-    file: 'agent/orders/checkpoint-orders.ts',
-    from: '      if (dump.failure !== null) {\n        await this.#freezer.thaw(pod, order.life);\n',
-    to: '      if (dump.failure !== null) {\n',
-  },
-  'lets go of a checkpoint without a thaw': {
-    file: 'agent/orders/checkpoint-orders.ts',
-    from: "    if (await this.#undo(order)) await order.report({}, [notHeld('Thawed', 'the checkpoint was deleted')]);\n",
-    to: '',
-  },
-  'does not look at what a dead agent left frozen': {
-    file: 'agent/orders/checkpoint-orders.ts',
-    from: '        if (!isWanted) await this.#freezer.thaw(pod, life);',
-    to: '',
-  },
-  'thaws what a dead agent had saved': {
-    file: 'agent/orders/checkpoint-orders.ts',
-    from: '        const isWanted = order !== undefined && order.value.ready && !order.value.deleting;',
-    to: '        const isWanted = false;',
-  },
   'keeps the finalizer': {
     file: 'agent/orders/checkpoint-orders.ts',
     from: '    await this.#options.api.removeFinalizer(order.checkpoint, AGENT_FINALIZER, order.life);\n',
@@ -112,21 +87,6 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
     from: "  if (preemptor.nodeName !== null) return { because: 'BoundElsewhere', message: `bound to ${preemptor.nodeName}` };\n",
     to: '',
   },
-  'goes on for a node that is gone': {
-    file: 'engine/displacement.ts',
-    from: "  if (on === undefined) return { because: 'NodeGone', message: `node ${node} no longer exists` };",
-    to: '  if (on === undefined) return null;',
-  },
-  'never closes a decision that did not help': {
-    file: 'engine/displacement.ts',
-    from: "    steps.close(decision, 'NotBound', 'its victims are gone, and it was not bound: kube-scheduler may ask again');",
-    to: '',
-  },
-  'wakes nobody whose decision is off': {
-    file: 'engine/reconciler.ts',
-    from: "      this.#wakes.hold(preemptor.uid, [decision.node], 'now');\n",
-    to: '',
-  },
   'wakes nobody whom a dead process turned away': {
     file: 'engine/reconciler.ts',
     from: '    this.#wakes.holdParked();\n',
@@ -136,11 +96,6 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
     file: 'engine/queue.ts',
     from: "  return ticket.phase !== 'Waiting' || view.pod(ticket.pod.uid) !== undefined || hasFormerClaimant(view, entry);",
     to: '  return entry.pod.deletionMs !== null && ticket.attempts > 9 && view.pod(ticket.pod.uid) !== undefined && hasFormerClaimant(view, entry);',
-  },
-  'restores beside a former attempt': {
-    file: 'engine/queue.ts',
-    from: ' || hasFormerClaimant(view, entry);',
-    to: ' || (ticket.attempts > 99 && hasFormerClaimant(view, entry));',
   },
   'keeps a gate for ever': {
     file: 'engine/queue.ts',

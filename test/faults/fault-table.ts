@@ -205,18 +205,20 @@ export const FAULTS = {
 
   'a slow eviction meets a thaw': {
     what: 'a checkpoint is deleted while the requests of the leader take seconds',
-    strike: (world, fault) => {
-      const untilMs = world.elapsedMs + 15_000;
-      world.leader()?.replica.process.harass(
-        () => ({ kind: 'slow', ms: 1_500 }),
-        () => world.isQuiet || world.elapsedMs >= untilMs,
-      );
-      world.clock.setTimer(Math.round(fault.pick * 8_000), () => {
-        for (const { metadata } of world.api.list(RESOURCES.podCheckpoints)) {
-          void world.tryTo(() => world.admin.delete(RESOURCES.podCheckpoints, 'default', metadata.name));
-        }
-      });
-    },
+    strike: (world, { pick }) =>
+      world.next('saved', () => {
+        if (world.isQuiet) return;
+        const untilMs = world.elapsedMs + 15_000;
+        world.leader()?.replica.process.harass(
+          () => ({ kind: 'slow', ms: 1_500 }),
+          () => world.isQuiet || world.elapsedMs >= untilMs,
+        );
+        world.clock.setTimer(Math.round(pick * (5_000 + world.plan.lagMs)), () => {
+          for (const { metadata } of world.api.list(RESOURCES.podCheckpoints)) {
+            void world.tryTo(() => world.admin.delete(RESOURCES.podCheckpoints, 'default', metadata.name));
+          }
+        });
+      }),
   },
 
   // the API server and the way to it

@@ -188,10 +188,16 @@ export const INVARIANTS = {
   'nobody is evicted for a preemptor that is gone': (truth, seen) => {
     const victim = deletionBegun(seen);
     if (victim === null || !victim.by.startsWith('reprieve')) return null;
-    const preemptor = ticketOfVictim(truth, victim.uid)?.decision.preemptor;
-    const goneMs = preemptor && truth.goneMs.get(preemptor.uid);
-    if (goneMs === undefined || truth.world.elapsedMs - goneMs < BEHIND_MS) return null;
-    return `${victim.name} was deleted for ${preemptor?.name ?? ''}, which has been gone for ${truth.world.elapsedMs - goneMs} ms`;
+    const decision = ticketOfVictim(truth, victim.uid)?.decision;
+    if (decision === undefined) return null;
+    const { uid, name } = decision.preemptor;
+    const bound = truth.bound.get(uid);
+    const sinceMs =
+      truth.goneMs.get(uid) ?? (bound !== undefined && bound.node !== decision.node ? bound.atMs : Infinity);
+    if (truth.world.elapsedMs - sinceMs < behindMs(truth)) return null;
+    return sinceMs === Infinity
+      ? null
+      : `${victim.name} was deleted for ${name}, which has been gone or bound elsewhere since ${sinceMs} ms`;
   },
 
   'nobody stands still beyond the deadline': (truth, seen) => {

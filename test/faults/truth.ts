@@ -19,6 +19,8 @@ export class Truth {
   readonly continuedBy = new Map<string, string[]>(); // victim uid -> pod uids
   /** Policies as they were, newest last. */
   readonly policies: { readonly fromMs: number; readonly list: readonly Policy[] }[] = [];
+  /** When and where a pod was bound. */
+  readonly bound = new Map<string, { readonly node: string; readonly atMs: number }>(); // pod uid
   /** When an object left the API server. */
   readonly goneMs = new Map<string, number>(); // uid -> time
 
@@ -32,6 +34,10 @@ export class Truth {
     if (kind === RESOURCES.reprievePolicies) {
       const list = this.world.api.list(RESOURCES.reprievePolicies).map(policyOf).sort(comparePolicies);
       this.policies.push({ fromMs: this.world.elapsedMs, list });
+    }
+    const { nodeName } = (object['spec'] ?? {}) as { readonly nodeName?: string };
+    if (kind === RESOURCES.pods && nodeName !== undefined && !this.bound.has(object.metadata.uid ?? '')) {
+      this.bound.set(object.metadata.uid ?? '', { node: nodeName, atMs: this.world.elapsedMs });
     }
     if (type === 'DELETED') this.goneMs.set(object.metadata.uid ?? '', this.world.elapsedMs);
     this.#check({ kind: 'write', write });
@@ -59,7 +65,7 @@ export class Truth {
 
   /** What a run of days need not remember. */
   forget(): void {
-    for (const map of [this.savedProgress, this.committed, this.continuedBy, this.goneMs]) map.clear();
+    for (const map of [this.savedProgress, this.committed, this.continuedBy, this.goneMs, this.bound]) map.clear();
   }
 
   /** All versions of the policies that stood within the last `ms`, the present one included. */

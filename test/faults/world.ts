@@ -71,6 +71,7 @@ export class World {
   /** Written line by line where somebody listens. */
   readonly tell: ((line: string) => void) | null;
   #waitingSteps: Step[] = [];
+  readonly #onNext = new Map<StateName, (() => void)[]>();
   readonly startMs: number;
   /** When a replica or kube-scheduler was last dead, still, cut off or troubled. */
   unwellMs = 0;
@@ -394,8 +395,16 @@ export class World {
     });
   }
 
+  /** Runs something as soon as anything is in that state the next time. */
+  next(state: StateName, run: () => void): void {
+    const waiting = this.#onNext.get(state);
+    if (waiting === undefined) this.#onNext.set(state, [run]);
+    else waiting.push(run);
+  }
+
   #entered(state: StateName, times: number): void {
     this.coverage.saw(state);
+    for (const run of this.#onNext.get(state)?.splice(0) ?? []) queueMicrotask(run);
     if (this.#waitingSteps.length === 0) return;
     const isDue = ({ at }: Step): boolean => 'state' in at && at.state === state && at.nth === times;
     const due = this.#waitingSteps.filter(isDue);
