@@ -5,7 +5,11 @@ interface Defect {
   readonly to: string;
 }
 
-/** Small mistakes that somebody could make. The plans must find each: one that they miss is a hole in them. */
+/**
+ * Small mistakes that somebody could make. The plans must find each: one that they miss is a hole in them. Not here is what a
+ * second mechanism makes good, so that nothing is broken by it: a dump that failed is also undone by the deletion of its
+ * checkpoint, and a preemptor whose decision is off is also found among those that stand parked.
+ */
 export const DEFECTS: Readonly<Record<string, Defect>> = {
   'evicts a pod at any version': {
     file: 'kube/cluster-writer.ts',

@@ -173,6 +173,9 @@ export const INVARIANTS = {
       readonly message?: string;
       readonly involvedObject?: { readonly name?: string };
     };
+    // A leader may lose its term after it opened a decision and before it began to undo the one before: its successor tells of
+    // both, and undoes the older.
+    if (event.message?.startsWith('another decision about')) return null;
     return event.reason === 'RecordsConflict' ? `${event.involvedObject?.name ?? ''}: ${event.message ?? ''}` : null;
   },
 
