@@ -105,7 +105,7 @@ function stepEmptied(world: World, decision: Decision, preemptor: Pod, steps: St
     steps.do({ kind: 'Wake', pod: preemptor, node: decision.node });
     steps.lookAgainAt(world.nowMs + bindGraceMs);
   } else {
-    steps.lookAgainAt(world.nowMs + bindGraceMs - waitedMs);
+    steps.lookAgainAt(world.nowMs + Math.ceil(bindGraceMs - waitedMs));
   }
 }
 

@@ -110,6 +110,14 @@ describe('WakeList', () => {
     expect(list.isRefused(high.uid, n1)).toBe(false);
   });
 
+  it('looks again a millisecond later where less than that is left of a refusal', async () => {
+    const { list, steps, clock } = setUp();
+    list.refuse(high.uid, n1, 60_000 + 2 ** -12);
+    list.hold(high.uid, [n1], 'nodeFree');
+    await clock.advance(60_000);
+    expect(steps()).toMatchObject({ commands: [], wakeAtMs: clock.now() + 1 });
+  });
+
   it('waits for a pod that the watch has not brought, but not for ever', async () => {
     const { list, woken, put, clock } = setUp();
     const late = makePod({ name: 'late' });

@@ -139,7 +139,9 @@ export class WakeList {
     const on = this.#view.node(node);
     if (on === undefined) return true;
     const refusedUntilMs = this.#refusedUntilMs(pod.uid, node);
-    if (refusedUntilMs !== null) steps.lookAgainAt(this.#clock.now() + refusedUntilMs - this.#clock.monotonic());
+    // Whole milliseconds: what is less of one may be nothing beside the time of day.
+    if (refusedUntilMs !== null)
+      steps.lookAgainAt(this.#clock.now() + Math.ceil(refusedUntilMs - this.#clock.monotonic()));
     return refusedUntilMs === null && !this.#book.isTaken(node, pod) && whyUnfit(on.node, pod.tolerations) === null;
   }
 
