@@ -4,7 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import { availableParallelism } from 'node:os';
-import { fork } from 'node:child_process';
+import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { readFileSync } from 'node:fs';
@@ -74,9 +74,10 @@ async function playMany(): Promise<void> {
   let played = 0;
   const isOver = (): boolean =>
     next >= from + count || performance.now() >= endMs || (values.first && failures.length > 0);
+  const start = (): ChildProcess => fork(fileURLToPath(new URL('worker.ts', import.meta.url)));
   const work = async (): Promise<void> => {
-    const worker = fork(fileURLToPath(new URL('worker.ts', import.meta.url)));
-    const ask = async (seed: number): Promise<Outcome> => {
+    let worker = start();
+    const ask = async (seed: number): Promise<Outcome | null> => {
       const settled = new AbortController();
       const { signal } = settled;
       const answered = Promise.race([once(worker, 'message', { signal }), once(worker, 'exit', { signal })]);
@@ -85,13 +86,22 @@ async function playMany(): Promise<void> {
       const [answer] = (await answered) as [Outcome | number | null];
       settled.abort();
       clearTimeout(overdue);
-      if (answer === null || typeof answer === 'number') throw new Error(`a worker ended while it played seed ${seed}`);
-      return answer;
+      return typeof answer === 'object' ? answer : null;
     };
     while (!isOver()) {
       const seed = next++;
-      const { violation, coverage: met } = await ask(seed);
+      const outcome = await ask(seed);
       played++;
+      if (outcome === null) {
+        failures.push({
+          seed,
+          invariant: 'every run comes to its end',
+          message: `no end after ${OVERDUE_MS / 1000} s`,
+        });
+        worker = start();
+        continue;
+      }
+      const { violation, coverage: met } = outcome;
       coverage.add(met);
       if (violation !== null) failures.push({ seed, ...violation });
     }
@@ -106,6 +116,7 @@ async function playMany(): Promise<void> {
     console.log(`seed ${failure.seed}: ${failure.invariant}: ${failure.message}`);
     if (!firsts.has(failure.invariant)) firsts.set(failure.invariant, failure);
   }
+  firsts.delete('every run comes to its end'); // nor would its story
   if (values.shrink) for (const { seed } of firsts.values()) await tell(seed);
   const rate = Math.round((played / seconds) * 60);
   console.log(`${played} seeds (${from} to ${next - 1}), ${failures.length} failed, ${rate} seeds a minute`);
