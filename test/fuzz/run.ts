@@ -1,0 +1,87 @@
+/**
+ * `npm run test:fuzz -- --bodies N --seed S [--from BLOCK] [--workers N]`: input from outside, by the million, in two
+ * processes. Prints which answers were seen and how often; a failure with the command that repeats it, its input and a
+ * smaller one. Fails on any violation, on a worker that ends by itself, and where the heap grows with the number of bodies.
+ */
+import { fork } from 'node:child_process';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { BLOCK, type Failure } from './fuzz.ts';
+import type { Order, Progress } from './worker.ts';
+
+/** `httpTimeout` of preempt in config/kube-scheduler.yaml, and `timeoutSeconds` in deploy/webhook.yaml. */
+const DEADLINE_MS = 2000;
+/** More than caches that fill, and code that is compiled, may add between the second look at the heap and the last. */
+const MAX_GROWTH_BYTES = 24 * 2 ** 20;
+const MAX_SHOWN = 2000;
+
+const { values } = parseArgs({
+  options: {
+    bodies: { type: 'string', default: '100000' },
+    seed: { type: 'string', default: '1' },
+    from: { type: 'string', default: '0' },
+    workers: { type: 'string', default: '2' },
+  },
+});
+const [bodies, seed, from, workers] = [values.bodies, values.seed, values.from, values.workers].map(Number) as [
+  number,
+  number,
+  number,
+  number,
+];
+const to = from + Math.ceil(bodies / BLOCK);
+const startMs = performance.now();
+const answers = new Map<string, number>();
+const failures: Failure[] = [];
+let cases = 0;
+let slowestMs = 0;
+
+const ends = await Promise.all(Array.from({ length: Math.min(workers, to - from) }, (_, worker) => runWorker(worker)));
+
+const seconds = (performance.now() - startMs) / 1000;
+for (const [answer, count] of [...answers].sort(([a], [b]) => (a < b ? -1 : 1)))
+  console.log(`${String(count).padStart(9)}  ${answer}`);
+for (const { subject, recipe, violations, block, input, shrunk } of failures) {
+  console.log(`\nFAILED  ${subject}: ${recipe.join(', ')}`);
+  for (const violation of violations.slice(0, 5)) console.log(`        ${violation}`);
+  console.log(`        again: npm run test:fuzz -- --seed ${seed} --from ${block} --bodies ${BLOCK} --workers 1`);
+  console.log(`        input: ${shown(input)}\n        shrunk: ${shown(shrunk)}`);
+}
+const problems = [...failures.map(({ subject }) => `${subject}: a violation`), ...ends.flatMap((end) => end)];
+for (const problem of problems) console.log(`FAILED  ${problem}`);
+console.log(
+  `test:fuzz: ${cases} bodies of seed ${seed} (blocks ${from} to ${to - 1}) in ${seconds.toFixed(1)} s, ` +
+    `${Math.round(cases / seconds)} a second; slowest answer ${slowestMs.toFixed(0)} ms; ${problems.length} problems`,
+);
+process.exitCode = problems.length === 0 ? 0 : 1;
+
+/** Resolves with what is wrong about the worker itself. */
+function runWorker(worker: number): Promise<string[]> {
+  const child = fork(join(import.meta.dirname, 'worker.ts'), { execArgv: ['--expose-gc'] });
+  const heap: number[] = [];
+  child.on('message', (progress: Progress) => {
+    cases += progress.cases;
+    slowestMs = Math.max(slowestMs, progress.slowestMs);
+    for (const [answer, count] of progress.answers) answers.set(answer, (answers.get(answer) ?? 0) + count);
+    failures.push(...progress.failures);
+    if (progress.heapBytes !== null) heap.push(progress.heapBytes);
+  });
+  const order: Order = { seed, from: from + worker, to, stride: workers, deadlineMs: DEADLINE_MS };
+  child.send(order);
+  return new Promise((resolve) => {
+    child.on('exit', (code, signal) => {
+      console.log(`worker ${worker}: live heap in MB ${heap.map((bytes) => (bytes / 2 ** 20).toFixed(1)).join(' ')}`);
+      const growth = (heap.at(-1) ?? 0) - (heap[1] ?? 0);
+      resolve([
+        ...(code === 0 ? [] : [`worker ${worker} ended with ${signal ?? `code ${code}`}`]),
+        ...(growth > MAX_GROWTH_BYTES ? [`worker ${worker}: the heap grew by ${growth} bytes`] : []),
+      ]);
+    });
+  });
+}
+
+/** With control characters and half characters escaped. */
+function shown(text: string): string {
+  const json = JSON.stringify(text.slice(0, MAX_SHOWN));
+  return text.length > MAX_SHOWN ? `${json} and ${text.length - MAX_SHOWN} more` : json;
+}
