@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { fuzzConnections } from './connections.ts';
 import { fuzzBlock, SUBJECTS } from './fuzz.ts';
 import { shrink } from './shrink.ts';
 import type { FuzzSubject } from './subject.ts';
@@ -22,6 +23,16 @@ describe('input from outside', () => {
     const options = { ...OPTIONS, cases: 60 };
     expect((await fuzzBlock(7, options)).answers).toEqual((await fuzzBlock(7, options)).answers);
     expect((await fuzzBlock(7, options)).answers).not.toEqual((await fuzzBlock(8, options)).answers);
+  });
+});
+
+describe('connections', () => {
+  it('are answered, refused or closed, whatever comes over them', async () => {
+    const limits = { crowd: 50, maxBodyBytes: 200_000, requestMs: 300 };
+    const { answers, failures } = await fuzzConnections({ seed: OPTIONS.seed, rounds: 150, ...limits });
+    expect(failures).toEqual([]);
+    for (const seen of ['whole: 200', 'half-closed: 200', 'slow: 400', 'large: 413', 'stuck: 408', 'crowd: 200'])
+      expect([...answers.keys()]).toContain(seen);
   });
 });
 

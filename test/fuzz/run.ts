@@ -1,11 +1,13 @@
 /**
- * `npm run test:fuzz -- --bodies N --seed S [--from BLOCK] [--workers N]`: input from outside, by the million, in two
- * processes. Prints which answers were seen and how often; a failure with the command that repeats it, its input and a
- * smaller one. Fails on any violation, on a worker that ends by itself, and where the heap grows with the number of bodies.
+ * `npm run test:fuzz -- --bodies N --seed S [--from BLOCK] [--workers N] [--connections N]`: input from outside, by the
+ * million, in two processes, and beside them real connections to a real server. Prints which answers were seen and how
+ * often; a failure with the command that repeats it, its input and a smaller one. Fails on any violation, on a worker that
+ * ends by itself, and where the heap grows with the number of bodies.
  */
 import { fork } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { fuzzConnections } from './connections.ts';
 import { BLOCK, type Failure } from './fuzz.ts';
 import type { Order, Progress } from './worker.ts';
 
@@ -14,6 +16,8 @@ const DEADLINE_MS = 2000;
 /** More than caches that fill, and code that is compiled, may add between the second look at the heap and the last. */
 const MAX_GROWTH_BYTES = 24 * 2 ** 20;
 const MAX_SHOWN = 2000;
+/** What connections are tried with: kube-scheduler's, many times over, and bodies of about 100 MB. */
+const CONNECTIONS = { crowd: 1000, maxBodyBytes: 64 * 2 ** 20, requestMs: 2000 };
 
 const { values } = parseArgs({
   options: {
@@ -21,14 +25,12 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     from: { type: 'string', default: '0' },
     workers: { type: 'string', default: '2' },
+    connections: { type: 'string', default: '1000' },
   },
 });
-const [bodies, seed, from, workers] = [values.bodies, values.seed, values.from, values.workers].map(Number) as [
-  number,
-  number,
-  number,
-  number,
-];
+const { bodies, seed, from, workers, connections } = Object.fromEntries(
+  Object.entries(values).map(([name, value]) => [name, Number(value)]),
+) as Record<keyof typeof values, number>;
 const to = from + Math.ceil(bodies / BLOCK);
 const startMs = performance.now();
 const answers = new Map<string, number>();
@@ -36,7 +38,11 @@ const failures: Failure[] = [];
 let cases = 0;
 let slowestMs = 0;
 
-const ends = await Promise.all(Array.from({ length: Math.min(workers, to - from) }, (_, worker) => runWorker(worker)));
+const [ends, wire] = await Promise.all([
+  Promise.all(Array.from({ length: Math.min(workers, to - from) }, (_, worker) => runWorker(worker))),
+  connections === 0 ? null : fuzzConnections({ seed: seed + from, rounds: connections, ...CONNECTIONS }),
+]);
+for (const [answer, count] of wire?.answers ?? []) answers.set(`connections: ${answer}`, count);
 
 const seconds = (performance.now() - startMs) / 1000;
 for (const [answer, count] of [...answers].sort(([a], [b]) => (a < b ? -1 : 1)))
@@ -44,13 +50,17 @@ for (const [answer, count] of [...answers].sort(([a], [b]) => (a < b ? -1 : 1)))
 for (const { subject, recipe, violations, block, input, shrunk } of failures) {
   console.log(`\nFAILED  ${subject}: ${recipe.join(', ')}`);
   for (const violation of violations.slice(0, 5)) console.log(`        ${violation}`);
-  console.log(`        again: npm run test:fuzz -- --seed ${seed} --from ${block} --bodies ${BLOCK} --workers 1`);
+  console.log(`        again: npm run test:fuzz -- --seed ${seed} --from ${block} --bodies ${BLOCK} --connections 0`);
   console.log(`        input: ${shown(input)}\n        shrunk: ${shown(shrunk)}`);
 }
-const problems = [...failures.map(({ subject }) => `${subject}: a violation`), ...ends.flatMap((end) => end)];
+const problems = [
+  ...failures.map(({ subject }) => `${subject}: a violation`),
+  ...ends.flat(),
+  ...(wire?.failures ?? []).map((failure) => `connections of seed ${seed + from}, ${failure}`),
+];
 for (const problem of problems) console.log(`FAILED  ${problem}`);
 console.log(
-  `test:fuzz: ${cases} bodies of seed ${seed} (blocks ${from} to ${to - 1}) in ${seconds.toFixed(1)} s, ` +
+  `test:fuzz: ${cases} bodies of seed ${seed} (blocks ${from} to ${to - 1}) and ${connections} connections in ${seconds.toFixed(1)} s, ` +
     `${Math.round(cases / seconds)} a second; slowest answer ${slowestMs.toFixed(0)} ms; ${problems.length} problems`,
 );
 process.exitCode = problems.length === 0 ? 0 : 1;
