@@ -1,8 +1,9 @@
 /**
- * `npm run test:fuzz -- --bodies N --seed S [--from BLOCK] [--workers N] [--connections N]`: input from outside, by the
- * million, in two processes, and beside them real connections to a real server. Prints which answers were seen and how
- * often; a failure with the command that repeats it, its input and a smaller one. Fails on any violation, on a worker that
- * ends by itself, and where the heap grows with the number of bodies.
+ * `npm run test:fuzz -- --bodies N --seed S [--from BLOCK] [--seconds N] [--connections N] [--workers N]`: input from
+ * outside, by the million, in two processes, and beside them real connections to a real server. Ends after so many bodies,
+ * or when the seconds are over. Prints which answers were seen and how often; a failure with the command that repeats it,
+ * its input and a smaller one. Fails on any violation, on a worker that ends by itself, and where the heap grows with the
+ * number of bodies.
  */
 import { fork } from 'node:child_process';
 import { join } from 'node:path';
@@ -13,7 +14,7 @@ import type { Order, Progress } from './worker.ts';
 
 /** `httpTimeout` of preempt in config/kube-scheduler.yaml, and `timeoutSeconds` in deploy/webhook.yaml. */
 const DEADLINE_MS = 2000;
-/** More than caches that fill, and code that is compiled, may add between the second look at the heap and the last. */
+/** More than caches that fill, and code that is compiled, may add between the first look at the heap and the last. */
 const MAX_GROWTH_BYTES = 24 * 2 ** 20;
 const MAX_SHOWN = 2000;
 /** What connections are tried with: kube-scheduler's, many times over, and bodies of about 100 MB. */
@@ -24,15 +25,17 @@ const { values } = parseArgs({
     bodies: { type: 'string', default: '100000' },
     seed: { type: 'string', default: '1' },
     from: { type: 'string', default: '0' },
+    seconds: { type: 'string', default: '3600' },
     workers: { type: 'string', default: '2' },
     connections: { type: 'string', default: '1000' },
   },
 });
-const { bodies, seed, from, workers, connections } = Object.fromEntries(
+const { bodies, seed, from, seconds, workers, connections } = Object.fromEntries(
   Object.entries(values).map(([name, value]) => [name, Number(value)]),
 ) as Record<keyof typeof values, number>;
 const to = from + Math.ceil(bodies / BLOCK);
 const startMs = performance.now();
+const untilMs = Date.now() + seconds * 1000;
 const answers = new Map<string, number>();
 const failures: Failure[] = [];
 let cases = 0;
@@ -44,7 +47,7 @@ const [ends, wire] = await Promise.all([
 ]);
 for (const [answer, count] of wire?.answers ?? []) answers.set(`connections: ${answer}`, count);
 
-const seconds = (performance.now() - startMs) / 1000;
+const tookS = (performance.now() - startMs) / 1000;
 for (const [answer, count] of [...answers].sort(([a], [b]) => (a < b ? -1 : 1)))
   console.log(`${String(count).padStart(9)}  ${answer}`);
 for (const { subject, recipe, violations, block, input, shrunk } of failures) {
@@ -60,8 +63,8 @@ const problems = [
 ];
 for (const problem of problems) console.log(`FAILED  ${problem}`);
 console.log(
-  `test:fuzz: ${cases} bodies of seed ${seed} (blocks ${from} to ${to - 1}) and ${connections} connections in ${seconds.toFixed(1)} s, ` +
-    `${Math.round(cases / seconds)} a second; slowest answer ${slowestMs.toFixed(0)} ms; ${problems.length} problems`,
+  `test:fuzz: ${cases} bodies of seed ${seed} from block ${from} and ${connections} connections in ${tookS.toFixed(1)} s, ` +
+    `${Math.round(cases / tookS)} a second; slowest answer ${slowestMs.toFixed(0)} ms; ${problems.length} problems`,
 );
 process.exitCode = problems.length === 0 ? 0 : 1;
 
@@ -69,19 +72,25 @@ process.exitCode = problems.length === 0 ? 0 : 1;
 function runWorker(worker: number): Promise<string[]> {
   const child = fork(join(import.meta.dirname, 'worker.ts'), { execArgv: ['--expose-gc'] });
   const heap: number[] = [];
+  let blocks = 0;
   child.on('message', (progress: Progress) => {
+    blocks++;
     cases += progress.cases;
     slowestMs = Math.max(slowestMs, progress.slowestMs);
     for (const [answer, count] of progress.answers) answers.set(answer, (answers.get(answer) ?? 0) + count);
     failures.push(...progress.failures);
     if (progress.heapBytes !== null) heap.push(progress.heapBytes);
   });
-  const order: Order = { seed, from: from + worker, to, stride: workers, deadlineMs: DEADLINE_MS };
+  const order: Order = { seed, from: from + worker, to, stride: workers, deadlineMs: DEADLINE_MS, untilMs };
   child.send(order);
   return new Promise((resolve) => {
     child.on('exit', (code, signal) => {
-      console.log(`worker ${worker}: live heap in MB ${heap.map((bytes) => (bytes / 2 ** 20).toFixed(1)).join(' ')}`);
-      const growth = (heap.at(-1) ?? 0) - (heap[1] ?? 0);
+      const last = from + worker + Math.max(0, blocks - 1) * workers;
+      const sizes = heap.map((bytes) => (bytes / 2 ** 20).toFixed(1)).join(' ');
+      console.log(
+        `worker ${worker}: every ${workers}. block from ${from + worker} to ${last}; live heap in MB ${sizes}`,
+      );
+      const growth = (heap.at(-1) ?? 0) - (heap[0] ?? 0);
       resolve([
         ...(code === 0 ? [] : [`worker ${worker} ended with ${signal ?? `code ${code}`}`]),
         ...(growth > MAX_GROWTH_BYTES ? [`worker ${worker}: the heap grew by ${growth} bytes`] : []),

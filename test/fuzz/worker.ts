@@ -8,6 +8,8 @@ export interface Order {
   readonly to: number;
   readonly stride: number;
   readonly deadlineMs: number;
+  /** No block is begun after this moment. */
+  readonly untilMs: number;
 }
 
 /** What a worker says after each block, and once more for its memory at the end. */
@@ -20,22 +22,21 @@ export interface Progress {
   readonly heapBytes: number | null;
 }
 
-/** How many looks at the heap a worker takes, evenly over its blocks. */
-const LOOKS = 8;
+/** The heap is looked at after so many blocks. */
+const LOOK_EVERY = 10;
 
 process.once('message', (order: Order) => void run(order));
 
-async function run({ seed, from, to, stride, deadlineMs }: Order): Promise<void> {
+async function run({ seed, from, to, stride, deadlineMs, untilMs }: Order): Promise<void> {
   // What nobody awaited would fail in no test of ours, and end the process of a user.
   process.on('unhandledRejection', (error) => {
     throw error;
   });
   const blocks = Math.ceil((to - from) / stride);
-  for (let done = 1; done <= blocks; done++) {
+  for (let done = 1; done <= blocks && Date.now() < untilMs; done++) {
     const report = await fuzzBlock(from + (done - 1) * stride, { seed, deadlineMs });
     await pause(0); // timers and rejections that a block left behind
-    const isLook = Math.floor((done * LOOKS) / blocks) > Math.floor(((done - 1) * LOOKS) / blocks);
-    tell({ ...report, answers: [...report.answers], heapBytes: isLook ? liveBytes() : null });
+    tell({ ...report, answers: [...report.answers], heapBytes: done % LOOK_EVERY === 0 ? liveBytes() : null });
     if (report.failures.length > 0) break;
   }
   process.disconnect();
