@@ -52,7 +52,7 @@ const DEEP = ['[', '{a: ', '- ', '? ', '&a [', '!!map {a: '];
 export const configurations: FuzzSubject = {
   name: 'config',
   share: 1,
-  maker: (random) => () => (random() < 0.5 ? fromTree(random) : fromText(random)),
+  maker: (random) => ({ next: () => (random() < 0.5 ? fromTree(random) : fromText(random)) }),
 };
 
 function fromTree(random: () => number): FuzzCase {

@@ -40,13 +40,15 @@ describe('a failure', () => {
   const broken: FuzzSubject = {
     name: 'broken',
     share: 1,
-    maker: () => () => ({
-      input: JSON.stringify({ a: [1, { bad: 'null' }, 3], b: 'x'.repeat(100) }),
-      recipe: ['a bad member'],
-      ask(input) {
-        if (input.toString().includes('bad')) throw new Error('cannot bear it');
-        return { answer: 'fine', violations: [] };
-      },
+    maker: () => ({
+      next: () => ({
+        input: JSON.stringify({ a: [1, { bad: 'null' }, 3], b: 'x'.repeat(100) }),
+        recipe: ['a bad member'],
+        ask(input) {
+          if (input.toString().includes('bad')) throw new Error('cannot bear it');
+          return { answer: 'fine', violations: [] };
+        },
+      }),
     }),
   };
 

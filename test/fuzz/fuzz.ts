@@ -43,14 +43,14 @@ export interface FuzzOptions {
 export async function fuzzBlock(block: number, options: FuzzOptions): Promise<BlockReport> {
   const { seed, cases = BLOCK, subjects = SUBJECTS, deadlineMs } = options;
   const random = seededRandom(Math.imul(seed, 0x9e3779b1) ^ Math.imul(block + 1, 0x85ebca6b));
-  const makers = subjects.map((subject) => ({ subject, make: subject.maker(random) }));
-  const schedule = makers.flatMap((maker) => Array.from({ length: maker.subject.share }, () => maker));
+  const makers = subjects.map((subject) => ({ subject, maker: subject.maker(random) }));
+  const schedule = makers.flatMap((entry) => Array.from({ length: entry.subject.share }, () => entry));
   const answers = new Map<string, number>();
   const failures: Failure[] = [];
   let slowestMs = 0;
   for (let i = 0; i < cases; i++) {
-    const { subject, make } = schedule[i % schedule.length] as (typeof schedule)[number];
-    const fuzzCase = make();
+    const { subject, maker } = schedule[i % schedule.length] as (typeof schedule)[number];
+    const fuzzCase = maker.next();
     const start = process.threadCpuUsage();
     const { answer, violations } = await outcomeOf(fuzzCase, fuzzCase.input);
     const { user, system } = process.threadCpuUsage(start);
@@ -73,5 +73,6 @@ export async function fuzzBlock(block: number, options: FuzzOptions): Promise<Bl
     });
     if (failures.length >= 3) break; // more of the same would only cost time
   }
+  for (const { maker } of makers) await maker.end?.();
   return { cases, answers, failures, slowestMs };
 }

@@ -13,7 +13,7 @@ import { makeCallbacks } from '../wire/make-callbacks.ts';
 import { mutate } from '../wire/mutate.ts';
 import { schemaValue } from './schema-value.ts';
 import { ScriptedWatches } from './scripted-watches.ts';
-import { one, type FuzzSubject, type Outcome } from './subject.ts';
+import { one, type FuzzCase, type FuzzSubject, type Outcome } from './subject.ts';
 import { knownNames, recordedBodies } from './verbs.ts';
 
 const CUSTOM_RESOURCES = { policy: reprievePolicy, checkpoint: podCheckpoint, ticket: reprieve } as const;
@@ -79,7 +79,7 @@ export const objects: FuzzSubject = {
   share: 3,
   maker(random) {
     const world = new WatchedWorld();
-    return () => {
+    const next = (): FuzzCase => {
       const kind = one(KINDS, random);
       const name = one(NAMES[kind], random);
       const { body, isValid, recipe } = bodyOf(kind, random);
@@ -94,6 +94,7 @@ export const objects: FuzzSubject = {
         },
       };
     };
+    return { next, end: () => world.end() };
   },
 };
 
@@ -199,6 +200,10 @@ class WatchedWorld {
       answer: `${kind} odd line, ${isLeft ? 'watched anew' : 'passed over'}`,
       violations: isWatching ? await this.#enginesFaults() : ['nobody watches any more'],
     };
+  }
+
+  end(): Promise<void> {
+    return this.#reader.stop();
   }
 
   async #send(kind: IndexedKind, line: unknown): Promise<boolean> {

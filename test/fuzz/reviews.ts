@@ -5,7 +5,7 @@ import type { Answer } from '../../src/http/answer.ts';
 import { applyJsonPatch } from '../../src/sim/api-server/json-patch.ts';
 import { violations } from '../wire/contract.ts';
 import { mutate } from '../wire/mutate.ts';
-import { one, type FuzzSubject } from './subject.ts';
+import { one, type FuzzCase, type FuzzSubject } from './subject.ts';
 import { knownNames, recordedBodies } from './verbs.ts';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -44,22 +44,24 @@ const VERDICTS: readonly (() => Promise<AdmissionVerdict>)[] = [
 export const admission: FuzzSubject = {
   name: 'admission',
   share: 4,
-  maker: (random) => () => {
-    const { file, text } = one(reviews, random);
-    const admitPod = one(VERDICTS, random);
-    const { body, recipe } = mutate(text, random, knownNames);
-    return {
-      input: body,
-      recipe: [file, ...recipe],
-      async ask(input) {
-        const answer = await handleAdmission({ admitPod }, input);
-        const { reason, code = '' } = answer.fields as Readonly<Record<string, string>>;
-        const outcome = `${answer.status} ${reason ?? code}${answer.fields['gated'] === true ? ' gated' : ''}`;
-        return { answer: `admit-pod ${outcome}`, violations: reviewViolations(input, answer) };
-      },
-    };
-  },
+  maker: (random) => ({ next: () => caseOf(random) }),
 };
+
+function caseOf(random: () => number): FuzzCase {
+  const { file, text } = one(reviews, random);
+  const admitPod = one(VERDICTS, random);
+  const { body, recipe } = mutate(text, random, knownNames);
+  return {
+    input: body,
+    recipe: [file, ...recipe],
+    async ask(input) {
+      const answer = await handleAdmission({ admitPod }, input);
+      const { reason, code = '' } = answer.fields as Readonly<Record<string, string>>;
+      const outcome = `${answer.status} ${reason ?? code}${answer.fields['gated'] === true ? ' gated' : ''}`;
+      return { answer: `admit-pod ${outcome}`, violations: reviewViolations(input, answer) };
+    },
+  };
+}
 
 /**
  * In what an answer breaks what kube-apiserver relies on, or the promise to fail open: a pod is never refused, and a review

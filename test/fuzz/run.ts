@@ -15,7 +15,7 @@ import type { Order, Progress } from './worker.ts';
 /** `httpTimeout` of preempt in config/kube-scheduler.yaml, and `timeoutSeconds` in deploy/webhook.yaml. */
 const DEADLINE_MS = 2000;
 /** More than caches that fill, and code that is compiled, may add between the first look at the heap and the last. */
-const MAX_GROWTH_BYTES = 24 * 2 ** 20;
+const MAX_GROWTH_BYTES = 8 * 2 ** 20;
 const MAX_SHOWN = 2000;
 /** What connections are tried with: kube-scheduler's, many times over, and bodies of about 100 MB. */
 const CONNECTIONS = { crowd: 1000, maxBodyBytes: 64 * 2 ** 20, requestMs: 2000 };

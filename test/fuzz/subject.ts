@@ -18,7 +18,13 @@ export interface FuzzSubject {
   readonly name: string;
   /** Of 20 cases so many are of this subject. */
   readonly share: number;
-  readonly maker: (random: () => number) => () => FuzzCase;
+  readonly maker: (random: () => number) => FuzzMaker;
+}
+
+interface FuzzMaker {
+  readonly next: () => FuzzCase;
+  /** Ends what runs on by itself. */
+  readonly end?: () => Promise<void>;
 }
 
 /** The outcome of `ask`, where throwing is one, too. */

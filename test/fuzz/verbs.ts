@@ -3,7 +3,7 @@ import { violations } from '../wire/contract.ts';
 import { readFixtures, restoredPodBodies } from '../wire/fixtures.ts';
 import { makeCallbacks } from '../wire/make-callbacks.ts';
 import { mutate, type Known } from '../wire/mutate.ts';
-import { one, type FuzzSubject } from './subject.ts';
+import { one, type FuzzCase, type FuzzSubject } from './subject.ts';
 
 export const recordedBodies = [...readFixtures(), ...restoredPodBodies()];
 
@@ -21,7 +21,7 @@ export const verbs: FuzzSubject = {
   share: 12,
   maker(random) {
     const { callbacks, cluster } = makeCallbacks(one(CIRCUMSTANCES, random));
-    return () => {
+    const next = (): FuzzCase => {
       const fixture = one(recordedBodies, random);
       const verb = random() < 0.05 ? one(EXTENDER_VERBS, random) : fixture.verb;
       const { body, recipe } = mutate(fixture.text, random, knownNames);
@@ -38,6 +38,7 @@ export const verbs: FuzzSubject = {
         },
       };
     };
+    return { next };
   },
 };
 
