@@ -3,6 +3,7 @@ import type { KubeObject } from '../transport.ts';
 import { checkpointOf } from './checkpoint.ts';
 import { disruptionBudgetOf } from './disruption-budget.ts';
 import { nodeOf } from './node.ts';
+import { podOf } from './pod.ts';
 import { policyOf } from './policy.ts';
 import { resourceListOf, resourcesOf } from './resource-list.ts';
 import { ticketOf } from './ticket.ts';
@@ -42,6 +43,16 @@ describe('objects that an API server stored under another schema', () => {
       project: ticketOf,
       given: { spec: { decision: { victims: [null] } } },
       want: /^spec\.decision\.victims has an element that is null$/,
+    },
+    'a list for the number that orders victims': {
+      project: podOf,
+      given: { spec: { priority: [[5]] } },
+      want: /^spec\.priority is not of type integer$/,
+    },
+    'an object for the number that a budget allows': {
+      project: disruptionBudgetOf,
+      given: { status: { disruptionsAllowed: {} } },
+      want: /^status\.disruptionsAllowed is not of type integer$/,
     },
     'a text for a number': {
       project: checkpointOf,

@@ -3,7 +3,7 @@ import type { JsonSchema } from '../crd/schema.ts';
 import type { KubeObject } from '../transport.ts';
 import { wireOf, type Wire } from './wire.ts';
 
-/** An object of ours that an API server stored under another schema than ours. */
+/** An object that an API server stored under another schema than the one known here. */
 class TypeMismatch extends Error {
   override readonly name = 'TypeMismatch';
 }
@@ -25,6 +25,16 @@ export function typedOf<T>(object: KubeObject, { spec, status }: CustomResource)
   checkTypes('spec', object['spec'], spec.json);
   if (status !== undefined) checkTypes('status', object['status'], status.json);
   return wireOf<T>(object);
+}
+
+/**
+ * A number that decisions compare; 0 where it is absent. What is none would throw, or order nothing, only there, outside of
+ * any projection.
+ */
+export function wholeNumber(field: string, value: unknown): number {
+  if (value === undefined || value === null) return 0;
+  if (!Number.isSafeInteger(value)) throw new TypeMismatch(`${field} is not of type integer`);
+  return value as number;
 }
 
 function checkTypes(field: string, value: unknown, schema: JsonSchema): void {
