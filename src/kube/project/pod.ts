@@ -18,6 +18,7 @@ import { nodeSelectorOf, tolerationsOf } from './node-constraints.ts';
 import { podRequestsOf } from './pod-requests.ts';
 import { restoreShapeOf } from './restore-shape.ts';
 import { millisOf } from './time.ts';
+import { wholeNumber } from './typed.ts';
 import { wireOf } from './wire.ts';
 
 /**
@@ -47,7 +48,7 @@ export function podOf(object: KubeObject): Pod {
     labels,
     owner: controllerOf(object),
     schedulerName: spec?.schedulerName ?? 'default-scheduler',
-    priority: spec?.priority ?? 0,
+    priority: wholeNumber('spec.priority', spec?.priority),
     priorityClassName: spec?.priorityClassName ?? '',
     preemptionPolicy: spec?.preemptionPolicy === 'Never' ? 'Never' : 'PreemptLowerPriority',
     requests: podRequestsOf(raw),
