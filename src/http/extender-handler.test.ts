@@ -74,7 +74,7 @@ describe('filter', () => {
 });
 
 describe('prioritize', () => {
-  it('scores every node that was asked for, and no other, with whole numbers from 0 to 10', () => {
+  it('scores the preferred nodes that were asked for, and no other, with whole numbers up to 10', () => {
     const scores = new Map([
       [node('n1'), 25],
       [node('n2'), 4.6],
@@ -86,9 +86,6 @@ describe('prioritize', () => {
     expect(call('prioritize', body, { prioritize: () => ({ scores }) }).json).toEqual([
       { Host: 'n1', Score: 10 },
       { Host: 'n2', Score: 5 },
-      { Host: 'n3', Score: 0 },
-      { Host: 'n4', Score: 0 },
-      { Host: 'n5', Score: 0 },
     ]);
   });
 });

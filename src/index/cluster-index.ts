@@ -56,9 +56,10 @@ export class ClusterIndex implements ClusterView {
   readonly #ticketsByVictim = new MultiMap<PodUid, Ticket>(({ pod }) => pod.uid); // displaced pod -> its tickets, usually one
   readonly #ticketsByOwner = new MultiMap<string, Ticket>(({ owner }) => owner?.uid ?? null); // uid of the controller -> tickets of its pods
   readonly #checkpointsByPod = new MultiMap<PodUid, Checkpoint>(({ podUid }) => podUid); // saved pod -> its checkpoints
+  readonly #checkpointsByNode = new MultiMap<NodeName, Checkpoint>(({ nodeName }) => nodeName); // node -> checkpoints of its pods
   readonly #listeners = new Set<(event: IndexEvent) => void>();
   readonly #onListenerError: ((error: unknown) => void) | null;
-  #policies: readonly Policy[] = []; // in order of precedence
+  #policies: readonly Policy[] = []; // in order of precedence; another array whenever somebody may be ruled by another one
   #generation = 0;
 
   constructor({ onListenerError }: ClusterIndexOptions = {}) {
@@ -153,6 +154,7 @@ export class ClusterIndex implements ClusterView {
       ticketsByOwner: this.#ticketsByOwner.freeze(),
       checkpoints: this.#tables.checkpoint.freezeNames(),
       checkpointsByPod: this.#checkpointsByPod.freeze(),
+      checkpointsByNode: this.#checkpointsByNode.freeze(),
     });
   }
 
@@ -220,6 +222,10 @@ export class ClusterIndex implements ClusterView {
     return this.#checkpointsByPod.get(uid);
   }
 
+  checkpointsOn(node: NodeName): readonly Checkpoint[] {
+    return this.#checkpointsByNode.get(node);
+  }
+
   #changed(
     event: IndexEvent,
     before: IndexedKinds[IndexedKind] | undefined,
@@ -249,6 +255,7 @@ export class ClusterIndex implements ClusterView {
         this.#pods.changeNode(before as Node | undefined, after as Node | undefined, this.#generation);
         return;
       case 'namespace':
+        this.#policies = this.#policies.slice();
         return;
       case 'budget':
         this.#budgets.change(before as DisruptionBudget | undefined, after as DisruptionBudget | undefined);
@@ -258,6 +265,7 @@ export class ClusterIndex implements ClusterView {
         return;
       case 'checkpoint':
         this.#checkpointsByPod.change(before as Checkpoint | undefined, after as Checkpoint | undefined);
+        this.#checkpointsByNode.change(before as Checkpoint | undefined, after as Checkpoint | undefined);
         return;
       case 'ticket':
         this.#ticketsByVictim.change(before as Ticket | undefined, after as Ticket | undefined);

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { NodeName, PodUid } from '../../domain/ids.ts';
 import type { PreemptCandidate, PreemptRequest } from '../../engine/callbacks.ts';
+import { readVictims, splitBody } from './go-body.ts';
 import { absent, readBody } from './json-body.ts';
 import { podSchema, readPod } from './pod-schema.ts';
 
@@ -24,7 +25,29 @@ const preemptionArgs = z.object({
   NodeNameToMetaVictims: absent(z.record(z.string().min(1), metaVictims)),
 });
 
+const podAlone = z.object({ Pod: podSchema });
+const VICTIMS_MARKER = Buffer.from(',"NodeNameToVictims":null,"NodeNameToMetaVictims":{');
+
+/** UIDs of the request are for the time of the call: they may be slices of the body. */
 export function readPreemptionArgs(raw: string | Buffer): PreemptRequest {
+  return (typeof raw === 'string' ? null : readVictimsUnparsed(raw)) ?? readWhole(raw);
+}
+
+/** What kube-scheduler sends with `nodeCacheCapable: true`: 2 MB for 5,000 nodes, of which `JSON.parse` would make 85,000 objects. */
+function readVictimsUnparsed(raw: Buffer): PreemptRequest | null {
+  const split = splitBody(raw, VICTIMS_MARKER);
+  const nodes = split && readVictims(raw, split.start);
+  if (split === null || nodes === null) return null;
+  const preemptor = readPod('Pod', readBody(podAlone, split.head).Pod);
+  const candidates = nodes.map(({ node, uids, numPdbViolations }): PreemptCandidate => ({
+    node: node as NodeName,
+    victims: uids as readonly PodUid[],
+    numPdbViolations,
+  }));
+  return { preemptor, candidates };
+}
+
+function readWhole(raw: string | Buffer): PreemptRequest {
   const args = readBody(preemptionArgs, raw);
   const preemptor = readPod('Pod', args.Pod);
   // One of the two is set. Both are missing where the map was empty: Go writes an empty map as null here and there.
