@@ -99,14 +99,43 @@ export class ClusterIndex implements ClusterView {
    * became known after the listing was made stay.
    */
   replaceAll<K extends IndexedKind>(kind: K, values: readonly IndexedKinds[K][], resourceVersion: string): IndexDiff {
-    const diff = this.diff(kind, values, resourceVersion);
-    const missed = new Set(diff.missed);
-    for (const value of values) {
-      // TypeScript cannot see that the kind and the value of a generic `K` belong together.
-      if (missed.has(value.uid)) this.apply({ type: 'upsert', kind, value } as IndexEvent);
+    const replacing = this.replacing(kind, values, resourceVersion);
+    for (;;) {
+      const { done, value } = replacing.next();
+      if (done) return value;
     }
-    for (const uid of diff.redundant) this.apply({ type: 'delete', kind, uid, resourceVersion });
-    return diff;
+  }
+
+  /** The same in small steps, between which other changes may come in: 150,000 objects at once would take a second. */
+  *replacing<K extends IndexedKind>(
+    kind: K,
+    values: readonly IndexedKinds[K][],
+    resourceVersion: string,
+  ): Generator<void, IndexDiff> {
+    const table = this.#tables[kind] as Table;
+    const listed = new Set<string>();
+    const missed: IndexedKinds[K][] = [];
+    for (const value of values) {
+      listed.add(value.uid);
+      if (table.isNews(value)) missed.push(value);
+      yield;
+    }
+    const redundant: string[] = [];
+    for (const value of table.values()) {
+      if (!listed.has(value.uid) && compareVersions(value.resourceVersion, resourceVersion) <= 0)
+        redundant.push(value.uid);
+      yield;
+    }
+    for (const value of missed) {
+      // TypeScript cannot see that the kind and the value of a generic `K` belong together.
+      this.apply({ type: 'upsert', kind, value } as IndexEvent);
+      yield;
+    }
+    for (const uid of redundant) {
+      this.apply({ type: 'delete', kind, uid, resourceVersion });
+      yield;
+    }
+    return { missed: missed.map(({ uid }) => uid), redundant };
   }
 
   /** Compares with a complete listing made at `resourceVersion`, and changes nothing. */
