@@ -89,6 +89,7 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
           reasons: reprieve.isSynced ? [] : ['the index is not complete yet'],
         }),
         leads: () => reprieve.leads,
+        callTimeoutMs: configuration.extender.httpTimeoutMs,
         debugState: () => reprieve.describe(),
         metrics,
         log,
