@@ -39,7 +39,7 @@ export function checkRanges(
 }
 
 /** Null where neither was measured; throws where only one was. */
-function ratioOf(
+export function ratioOf(
   { figure, reference }: Pick<Range, 'figure' | 'reference'>,
   values: ReadonlyMap<string, number>,
 ): number | null {

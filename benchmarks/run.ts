@@ -1,12 +1,14 @@
 /**
- * `npm run bench [-- SCENARIO...]`: measures what `scenarios.json` says and prints it. `npm run bench:check`: fails when a
- * figure leaves its range in `ranges.json`. Ranges are ratios to a reference of the same run, so that they hold on slower
- * machines.
+ * `npm run bench [-- SCENARIO...]`: measures what `scenarios.json` says and prints it; with `--record` also keeps it for
+ * `npm run bench:report`. `npm run bench:check`: fails when a figure leaves its range in `ranges.json`. Ranges are ratios to
+ * a reference of the same run, so that they hold on slower machines.
  */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { format } from 'prettier';
 import { decide, type DecideScenario } from './decide.ts';
 import type { Figure } from './figures.ts';
+import { HISTORY_FILE, readHistory, withRun } from './history.ts';
 import { hotPath, type HotPathScenario } from './hot-path.ts';
 import type { Measured } from './measure.ts';
 import { checkRanges, type Range } from './ranges.ts';
@@ -44,6 +46,7 @@ const RUNS: Readonly<Record<keyof Scenarios, () => Promise<readonly Figure[]>>> 
 };
 
 const isCheck = process.argv.includes('--check');
+const isRecorded = process.argv.includes('--record');
 const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
 const names = Object.keys(RUNS) as (keyof Scenarios)[];
 const unknown = wanted.find((name) => !names.includes(name as keyof Scenarios));
@@ -57,5 +60,9 @@ for (const name of names) {
   for (const { name: what, value, unit } of measured)
     console.log(`${what.padEnd(70)}${value.toFixed(unit === 'us' ? 0 : 2).padStart(10)} ${unit}`);
   figures.push(...measured);
+  if (!isRecorded) continue;
+  const history = JSON.stringify(withRun(readHistory(), name, measured), null, 2);
+  mkdirSync(dirname(HISTORY_FILE), { recursive: true });
+  writeFileSync(HISTORY_FILE, await format(history, { parser: 'json', printWidth: 120 }));
 }
 if (isCheck && !checkRanges(readJson('ranges.json') as readonly Range[], figures, console.log)) process.exitCode = 1;

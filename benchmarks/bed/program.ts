@@ -1,6 +1,7 @@
 /** Process: Reprieve as `reprieve serve` puts it together, against a server that needs no credentials. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Reprieve } from '../../src/app/reprieve.ts';
+import { boundYoungGeneration } from '../../src/cli/young-generation.ts';
 import { startServer } from '../../src/http/server.ts';
 import { HttpTransport } from '../../src/kube/http-transport.ts';
 import { measureEngine } from '../../src/observe/engine-metrics.ts';
@@ -33,6 +34,7 @@ export interface ProgramState {
   readonly delayMs: { readonly p50: number; readonly p99: number; readonly max: number };
 }
 
+boundYoungGeneration();
 const delays = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
 delays.enable();
 let reprieve: Reprieve | null = null;

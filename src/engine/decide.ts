@@ -1,5 +1,5 @@
 import type { Checkpoint } from '../domain/checkpoint.ts';
-import type { NodeName, PodUid } from '../domain/ids.ts';
+import type { NodeName } from '../domain/ids.ts';
 import { compareNodeOptions, type NodeOption } from '../domain/node-choice.ts';
 import { standsOn, type Pod } from '../domain/pod.ts';
 import { dominantShare } from '../domain/resources.ts';
@@ -37,6 +37,8 @@ interface Offer {
   readonly candidate: PreemptCandidate;
   /** Places of the victims on the node's sheet, in the order of an answer; never empty. */
   readonly places: readonly number[];
+  /** Nobody was left out, and nobody moved. */
+  readonly isAsSent: boolean;
 }
 
 interface PlannedOffer extends NodeOption {
@@ -59,12 +61,12 @@ export function decide(view: ClusterView, request: PreemptRequest, context: Deci
       excluded++;
       continue;
     }
-    const places = knownVictims(on, candidate.victims);
-    if (places.length > 0) offers.push({ on, candidate, places });
+    const offer = offerOf(on, candidate);
+    if (offer.places.length > 0) offers.push(offer);
   }
   if (offers.length === 0) return { kind: 'none', because: excluded > 0 ? 'AllReserved' : 'NoKnownVictims' };
   if (!offers.some(({ on, places }) => places.some((place) => on.sheet.policy(place, view) !== null))) {
-    return { kind: 'passThrough', candidates: offers.map(toCandidate) };
+    return { kind: 'passThrough', candidates: offers.map(passedOn) };
   }
 
   // kube-scheduler's picture may be a moment older than ours: nobody is saved for a node that takes no pod any more.
@@ -83,12 +85,13 @@ export function decide(view: ClusterView, request: PreemptRequest, context: Deci
   return { kind: 'save', decision: toDecision(view, request.preemptor, { ...chosen, plans }, context) };
 }
 
-/** Those who still stand there, as places on the sheet of their node. */
-function knownVictims({ sheet }: NodeSnapshot, uids: readonly PodUid[]): readonly number[] {
+/** With those who still stand there. */
+function offerOf(on: NodeSnapshot, candidate: PreemptCandidate): Offer {
+  const { sheet } = on;
   const places: number[] = [];
   let isInOrder = true;
   let last = -1;
-  for (const uid of uids) {
+  for (const uid of candidate.victims) {
     const place = sheet.placeOf(uid);
     if (place < 0) continue;
     isInOrder &&= last < 0 || sheet.compareForAnswer(last, place) < 0;
@@ -96,7 +99,9 @@ function knownVictims({ sheet }: NodeSnapshot, uids: readonly PodUid[]): readonl
     last = place;
   }
   // kube-scheduler sends them in this order, each once.
-  return isInOrder ? places : [...new Set(places)].sort((a, b) => sheet.compareForAnswer(a, b));
+  if (isInOrder) return { on, candidate, places, isAsSent: places.length === candidate.victims.length };
+  const sorted = [...new Set(places)].sort((a, b) => sheet.compareForAnswer(a, b));
+  return { on, candidate, places: sorted, isAsSent: false };
 }
 
 function planOffer(view: ClusterView, preemptor: Pod, offer: Offer, context: DecideContext): PlannedOffer {
@@ -223,6 +228,10 @@ function toDecision(
     decidedMs: context.nowMs,
     deadlineMs: context.nowMs + Math.ceil(promisedMs) + maxDelayMs,
   };
+}
+
+function passedOn(offer: Offer): PreemptCandidate {
+  return offer.isAsSent ? offer.candidate : toCandidate(offer);
 }
 
 /** With our UIDs: those of the request may hold its whole body in memory. */

@@ -123,6 +123,31 @@ describe('preempt', () => {
     expect(candidatesOf({ Pod: POD })).toEqual([]);
   });
 
+  it('gives candidates back as they came, but never an empty one', () => {
+    const head = JSON.stringify({ Pod: POD }).slice(0, -1);
+    const n1 = '"n1":{"Pods":[{"UID":"b"},{"UID":"a"}],"NumPDBViolations":2}';
+    const n2 = '"n2":{"Pods":[],"NumPDBViolations":0}';
+    const answerTo = (map: string, overrides: Partial<ExtenderCallbacks> = {}) =>
+      handleExtender(
+        makeCallbacks(overrides),
+        'preempt',
+        Buffer.from(`${head},"NodeNameToVictims":null,"NodeNameToMetaVictims":{${map}}}`),
+      ).body;
+    expect(answerTo(n1)).toBe(`{"NodeNameToMetaVictims":{${n1}}}`);
+    expect(answerTo(`${n1},${n2}`)).toBe(`{"NodeNameToMetaVictims":{${n1}}}`);
+    expect(answerTo(n2)).toBe('{}');
+    const fewer: ExtenderCallbacks['preempt'] = ({ candidates }) => ({
+      reason: 'NothingProtected',
+      candidates: candidates.map((candidate) => ({ ...candidate, victims: candidate.victims.slice(1) })),
+      node: null,
+      decisionId: null,
+      saving: 0,
+    });
+    expect(answerTo(n1, { preempt: fewer })).toBe(
+      '{"NodeNameToMetaVictims":{"n1":{"Pods":[{"UID":"a"}],"NumPDBViolations":2}}}',
+    );
+  });
+
   it('answers UIDs whatever it was asked with', () => {
     const map = { n1: { Pods: [{ metadata: { uid: 'a' } }], NumPDBViolations: 1 } };
     expect(call('preempt', { Pod: POD, NodeNameToVictims: map }).json).toEqual({

@@ -46,10 +46,11 @@ const HANDLERS: Readonly<Record<ExtenderVerb, (callbacks: SchedulerCallbacks, ra
   },
 
   preempt(callbacks, rawBody) {
-    const request = readPreemptionArgs(rawBody);
+    const args = readPreemptionArgs(rawBody);
+    const { request } = args;
     const verdict = callbacks.preempt(request);
     const { reason, node, decisionId, saving } = verdict;
-    return jsonAnswer(preemptionResult(verdict), {
+    return jsonAnswer(preemptionResult(verdict, args), {
       ...about('preempt', request.preemptor),
       offered: request.candidates.length,
       reason,

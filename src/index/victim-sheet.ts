@@ -14,8 +14,8 @@ import type { ClusterView } from './types.ts';
  *     numbers  │ p s w m d e │ p s w m d e │ ...    48 bytes: priority, start, weight, memory, displacements, ending
  *
  * `preempt` asks about 40,000 pods that lie all over the memory, and the caches of the processor hold none of them: through
- * a hash table and the pods themselves that is some ten misses a pod and 100 ms in all, through this two, and 10 ms. Made
- * when a decision first asks after a change of the node: 64 bytes a pod that holds room, 10 MB for 150,000.
+ * a hash table and the pods themselves that is some ten misses a pod, and was two thirds of 150 ms. Made when a decision
+ * first asks after a change of the node: 64 bytes a pod that holds room, 10 MB for 150,000.
  */
 export class VictimSheet {
   readonly #node: Node;
@@ -32,7 +32,7 @@ export class VictimSheet {
     this.#pods = pods;
   }
 
-  /** The place of a pod; -1 where it holds no room here. */
+  /** The place of a pod; -1 where it holds no room here. All other questions are about places that it gave. */
   placeOf(uid: PodUid): number {
     const words = this.#words ?? this.#fill();
     if (!readUuid(uid, KEY, 0) || uid === NIL) return this.#odd?.get(uid) ?? -1;

@@ -84,7 +84,7 @@ export class ClusterReader {
 }
 
 /** As the reflector's own slices: the event loop is given back this often. */
-const SLICE_MS = 4;
+const SLICE_MS = 2;
 /** Steps between two looks at the clock, of a few microseconds each. */
 const STEPS = 64;
 

@@ -13,8 +13,8 @@ const REFUSALS: ReadonlySet<number> = new Set([400, 405, 406, 415, 422, 501]);
 const SHORT_STREAM_MS = 1000;
 /** Streams that break at one and the same place: something there cannot be read, only a listing leads past it. */
 const MAX_BROKEN_IN_PLACE = 3;
-/** The event loop is given back this often while lines are parsed: callbacks of kube-scheduler are answered in milliseconds. */
-const SLICE_MS = 4;
+/** The event loop is given back this often while lines are parsed: callbacks are answered in milliseconds, and two kinds may be large. */
+const SLICE_MS = 2;
 
 /** Receives what a reflector sees. */
 interface ReflectorSink<T> {

@@ -40,7 +40,7 @@ function exchange(verb: Fixture['verb'], requestBody: string | Buffer, asked = c
 /** What the readers make of a body: a request, or that it is none. */
 function outcomeOf(verb: Fixture['verb'], body: string | Buffer): unknown {
   try {
-    if (verb === 'preempt') return readPreemptionArgs(body);
+    if (verb === 'preempt') return readPreemptionArgs(body).request;
     const { request, nodeCount, nodes } = readExtenderArgs(body);
     return { pod: request.pod, nodeNames: request.nodeNames, nodeCount, nodes };
   } catch (error) {

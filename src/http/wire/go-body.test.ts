@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { namesIn, readNames, readVictims } from './go-body.ts';
 
 const names = (text: string) => readNames(Buffer.from(text), 0);
-const victims = (text: string) => readVictims(Buffer.from(text), 0);
+const victims = (text: string) => readVictims(Buffer.from(text), 0)?.nodes ?? null;
 
 describe('readNames', () => {
   it('takes names as they came, with or without a newline at the end', () => {
@@ -32,6 +32,7 @@ describe('readVictims', () => {
       { node: 'n2', uids: [], numPdbViolations: 0 },
     ]);
     expect(victims('}}')).toEqual([]);
+    expect(readVictims(Buffer.from(`${n1},${n2}}}\n`), 0)?.text).toBe(`${n1},${n2}`);
   });
 
   for (const [what, text] of Object.entries({

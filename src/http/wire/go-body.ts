@@ -57,6 +57,12 @@ export interface NodeVictims {
   readonly numPdbViolations: number;
 }
 
+/** All that stands in the map, and as it came, without the braces around it. */
+export interface VictimMap {
+  readonly nodes: readonly NodeVictims[];
+  readonly text: string;
+}
+
 const PODS = Buffer.from(':{"Pods":[');
 const UID = Buffer.from('{"UID":"');
 const VIOLATIONS = Buffer.from('],"NumPDBViolations":');
@@ -66,7 +72,7 @@ const CLOSING_BRACE = 0x7d;
  * Reads `"n1":{"Pods":[{"UID":"a"}],"NumPDBViolations":0}}}` up to the end of the body; null where it is anything else, or the
  * nodes are not in order, each once. UIDs are slices of one text: whoever keeps one keeps all of them in memory.
  */
-export function readVictims(raw: Buffer, start: number): readonly NodeVictims[] | null {
+export function readVictims(raw: Buffer, start: number): VictimMap | null {
   const end = endOf(raw) - 2;
   if (end < start || raw[end] !== CLOSING_BRACE || raw[end + 1] !== CLOSING_BRACE) return null;
   const text = raw.toString('latin1', start, end);
@@ -103,7 +109,7 @@ export function readVictims(raw: Buffer, start: number): readonly NodeVictims[] 
     nodes.push({ node, uids, numPdbViolations: Number(raw.toString('latin1', at, close)) });
     at = close + 1;
   }
-  return at === end ? nodes : null;
+  return at === end ? { nodes, text } : null;
 }
 
 /** Whatever has no more is a safe integer. */

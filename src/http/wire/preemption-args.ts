@@ -28,33 +28,39 @@ const preemptionArgs = z.object({
 const podAlone = z.object({ Pod: podSchema });
 const VICTIMS_MARKER = Buffer.from(',"NodeNameToVictims":null,"NodeNameToMetaVictims":{');
 
-/** UIDs of the request are for the time of the call: they may be slices of the body. */
-export function readPreemptionArgs(raw: string | Buffer): PreemptRequest {
+export interface PreemptionArgs {
+  /** Its UIDs are for the time of the call: they may be slices of the body. */
+  readonly request: PreemptRequest;
+  /** The candidates as they came, to be given back unread; null where they came in another form. */
+  readonly text: string | null;
+}
+
+export function readPreemptionArgs(raw: string | Buffer): PreemptionArgs {
   return (typeof raw === 'string' ? null : readVictimsUnparsed(raw)) ?? readWhole(raw);
 }
 
 /** What kube-scheduler sends with `nodeCacheCapable: true`: 2 MB for 5,000 nodes, of which `JSON.parse` would make 85,000 objects. */
-function readVictimsUnparsed(raw: Buffer): PreemptRequest | null {
+function readVictimsUnparsed(raw: Buffer): PreemptionArgs | null {
   const split = splitBody(raw, VICTIMS_MARKER);
-  const nodes = split && readVictims(raw, split.start);
-  if (split === null || nodes === null) return null;
+  const victims = split && readVictims(raw, split.start);
+  if (split === null || victims === null) return null;
   const preemptor = readPod('Pod', readBody(podAlone, split.head).Pod);
-  const candidates = nodes.map(({ node, uids, numPdbViolations }): PreemptCandidate => ({
+  const candidates = victims.nodes.map(({ node, uids, numPdbViolations }): PreemptCandidate => ({
     node: node as NodeName,
     victims: uids as readonly PodUid[],
     numPdbViolations,
   }));
-  return { preemptor, candidates };
+  return { request: { preemptor, candidates }, text: victims.text };
 }
 
-function readWhole(raw: string | Buffer): PreemptRequest {
+function readWhole(raw: string | Buffer): PreemptionArgs {
   const args = readBody(preemptionArgs, raw);
   const preemptor = readPod('Pod', args.Pod);
   // One of the two is set. Both are missing where the map was empty: Go writes an empty map as null here and there.
   const candidates = args.NodeNameToMetaVictims
     ? candidatesOf(args.NodeNameToMetaVictims, (pod) => pod.UID)
     : candidatesOf(args.NodeNameToVictims ?? {}, (pod) => pod.metadata.uid);
-  return { preemptor, candidates };
+  return { request: { preemptor, candidates }, text: null };
 }
 
 interface Victims<P> {

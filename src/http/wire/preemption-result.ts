@@ -1,4 +1,5 @@
 import type { PreemptCandidate, PreemptVerdict } from '../../engine/callbacks.ts';
+import type { PreemptionArgs } from './preemption-args.ts';
 
 /**
  * Answer to `preempt`: `ExtenderPreemptionResult`, always with UIDs, whatever `nodeCacheCapable` says; `{}` where there
@@ -7,13 +8,23 @@ import type { PreemptCandidate, PreemptVerdict } from '../../engine/callbacks.ts
  * The last guard before the wire: a null in here makes kube-scheduler panic and exit, and an empty victim list fails
  * the whole call (both tried, test/fixtures/wire/README.md). So a candidate that is not whole is left out, whoever made it.
  */
-export function preemptionResult(verdict: PreemptVerdict): string {
+export function preemptionResult(verdict: PreemptVerdict, args: PreemptionArgs): string {
+  if (args.text !== null && givesBack(verdict, args)) return `{"NodeNameToMetaVictims":{${args.text}}}`;
   let entries = '';
   for (const candidate of verdict.candidates) {
     const entry = entryOf(candidate);
     if (entry !== null) entries += entries === '' ? entry : `,${entry}`;
   }
   return entries === '' ? '{}' : `{"NodeNameToMetaVictims":{${entries}}}`;
+}
+
+/** The very candidates of the request, none of them empty: what came says it already. */
+function givesBack({ candidates }: PreemptVerdict, { request }: PreemptionArgs): boolean {
+  if (candidates.length === 0 || candidates.length !== request.candidates.length) return false;
+  for (const [position, candidate] of request.candidates.entries()) {
+    if (candidates[position] !== candidate || candidate.victims.length === 0) return false;
+  }
+  return true;
 }
 
 function entryOf(candidate: PreemptCandidate): string | null {

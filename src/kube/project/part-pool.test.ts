@@ -21,7 +21,14 @@ it('gives the first of equal parts to all', () => {
 
 it('tells different parts apart', () => {
   const pool = new PartPool();
-  for (const labels of [{}, { app: 'web' }, { app: 'db' }, { app: 'web', tier: 'a' }, { 'app=web': '' }]) {
+  for (const labels of [
+    {},
+    { app: 'web' },
+    { app: 'db' },
+    { app: 'web', tier: 'a' },
+    { 'app=web': '' },
+    { app: 'web=' },
+  ]) {
     expect(pool.labels(labels)).toEqual(labels);
   }
   for (const requests of [{}, { cpuMilli: 1 }, { extended: { gpu: 1 } }, { extended: { gpu: 2 } }].map(makeResources)) {

@@ -11,24 +11,22 @@ const MAX_PARTS = 50_000;
  */
 export class PartPool {
   readonly #texts = new Map<string, string>();
-  readonly #labels = new Map<string, Readonly<Record<string, string>>>(); // all keys and values -> the labels
-  readonly #owners = new Map<string, PodOwner>(); // UID -> the owner
+  readonly #labels = new Map<string, Readonly<Record<string, string>>>(); // as JSON -> the labels
+  readonly #owners = new Map<string, PodOwner>(); // as JSON -> the owner
   readonly #requests = new Map<string, Resources>(); // all amounts -> the requests
-  readonly #tolerations = new Map<string, readonly Toleration[]>();
+  readonly #tolerations = new Map<string, readonly Toleration[]>(); // as JSON -> the tolerations
 
   text<T extends string | null>(text: T): T {
     return (text === null ? null : pooled(this.#texts, text, text)) as T;
   }
 
   labels(labels: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-    let key = '';
-    for (const name in labels) key += `${name}=${labels[name]}\n`;
-    return pooled(this.#labels, key, labels);
+    return pooled(this.#labels, JSON.stringify(labels), labels);
   }
 
   owner(owner: PodOwner | null): PodOwner | null {
     if (owner === null) return null;
-    return pooled(this.#owners, `${owner.apiVersion} ${owner.kind} ${owner.name} ${owner.uid}`, owner);
+    return pooled(this.#owners, JSON.stringify(owner), owner);
   }
 
   requests(requests: Resources): Resources {
@@ -38,9 +36,7 @@ export class PartPool {
   }
 
   tolerations(tolerations: readonly Toleration[]): readonly Toleration[] {
-    let text = '';
-    for (const { key, operator, value, effect } of tolerations) text += `${key} ${operator} ${value} ${effect}\n`;
-    return pooled(this.#tolerations, text, tolerations);
+    return pooled(this.#tolerations, JSON.stringify(tolerations), tolerations);
   }
 }
 
