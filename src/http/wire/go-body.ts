@@ -51,7 +51,7 @@ export function namesIn({ text, count }: NameList): readonly string[] {
 }
 
 /** The victims of one node, by UID. */
-export interface NodeVictims {
+interface NodeVictims {
   readonly node: string;
   readonly uids: readonly string[];
   readonly numPdbViolations: number;
