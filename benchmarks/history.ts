@@ -34,13 +34,14 @@ function machine(): string {
   return `${first?.model.trim() ?? 'unknown'} x ${cpus().length}, ${gib} GiB, Node.js ${process.versions.node}`;
 }
 
-/** What several runs say of one number: the mean, and half of the distance between the extremes. */
+/** What runs say of one number: the mean, and half of the distance between the extremes, which one run alone does not show. */
 export interface Spread {
+  readonly runs: number;
   readonly mean: number;
   readonly spread: number;
 }
 
 export function spreadOf(values: readonly number[]): Spread {
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  return { mean, spread: (Math.max(...values) - Math.min(...values)) / 2 };
+  return { runs: values.length, mean, spread: (Math.max(...values) - Math.min(...values)) / 2 };
 }

@@ -36,9 +36,10 @@ function sizes(scenario: string, unit: 'nodes' | 'pods'): readonly number[] {
   return [...new Set(found)].map(Number).sort((a, b) => a - b);
 }
 
-function shown({ mean, spread: half }: Spread, scale = 1): string {
+function shown({ runs, mean, spread: half }: Spread, scale = 1): string {
   const digits = mean / scale >= 100 ? 0 : mean / scale >= 10 ? 1 : 2;
-  return `${(mean / scale).toFixed(digits)} ± ${(half / scale).toFixed(digits)}`;
+  const shownMean = (mean / scale).toFixed(digits);
+  return runs === 1 ? shownMean : `${shownMean} ± ${(half / scale).toFixed(digits)}`;
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -111,7 +112,8 @@ function decideTable(): string {
 function origin(scenario: string): string {
   const runs = runsOf(scenario);
   const { date, machine } = runs.at(-1) as Run;
-  return `Mean of ${runs.length} runs ± half the distance of the extremes; ${machine}; ${date}; \`npm run bench -- ${scenario}\`.`;
+  const what = runs.length === 1 ? 'One run' : `Mean of ${runs.length} runs ± half the distance of the extremes`;
+  return `${what}; ${machine}; ${date}; \`npm run bench -- ${scenario}\`.`;
 }
 
 const plots: Readonly<Record<string, string>> = {
@@ -161,7 +163,7 @@ ${origin('hot-path')}
 ## Following the cluster
 
 From the start of the reader until the index is complete, then ten seconds with 500 changes of pods a second. The reference reads and
-parses the same watch and does nothing else.
+parses the same watch and does nothing else; that it grows faster than the pods is the embedded API server's doing.
 
 ${syncTable()}
 
