@@ -163,7 +163,7 @@ ${origin('hot-path')}
 ## Following the cluster
 
 From the start of the reader until the index is complete, then ten seconds with 500 changes of pods a second. The reference reads and
-parses the same watch and does nothing else; that it grows faster than the pods is the embedded API server's doing.
+parses the same watch and does nothing else; it grows with the pods as Reprieve does.
 
 ${syncTable()}
 
