@@ -102,7 +102,7 @@ class RecordedCluster {
     if (withPolicy) this.#put('policy', makePolicy());
     for (const { verb, text } of readFixtures()) {
       if (verb !== 'preempt') continue;
-      const { preemptor, candidates } = readPreemptionArgs(text);
+      const { preemptor, candidates } = readPreemptionArgs(text).request;
       this.#put('pod', preemptor);
       for (const { node, victims } of candidates) {
         const canCheckpoint = !withoutAgent.includes(node);
