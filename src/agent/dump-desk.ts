@@ -57,12 +57,15 @@ export class DumpDesk {
     const shared = containers.map(sharedMemory).find((source) => source !== null) ?? null;
     const shm = shared === null || (await isEmpty(shared)) ? null : shared;
     const uppers = containers.flatMap(({ bundle }) => overlayAt(mounts, `${bundle}/rootfs`)?.upperdir ?? []);
-    const estimate = await estimateSpace({
-      pids: containers.map(({ pid }) => pid),
-      folders: [...uppers, ...volumes.map(({ path }) => path), ...(shm === null ? [] : [shm])],
-      run,
-      signal: stop,
-    });
+    const [estimate, images] = await Promise.all([
+      estimateSpace({
+        pids: containers.map(({ pid }) => pid),
+        folders: [...uppers, ...volumes.map(({ path }) => path), ...(shm === null ? [] : [shm])],
+        run,
+        signal: stop,
+      }),
+      Promise.all(containers.map((one) => imageOf(one, { run, ...runtime }))),
+    ]);
     const room = { freeBytes: await freeBytes(stateDir), keepFreeBytes: settings.reserveBytes };
     const lack = lackOfSpace(estimate, room);
     if (lack !== null) return { failure: { reason: 'NoSpace', message: lack } };
@@ -71,7 +74,6 @@ export class DumpDesk {
       const message = `saving it takes about ${seconds.toFixed(0)} s, and its liveness probes allow ${longestFreezeMs / 1000} s`;
       return { failure: { reason: 'ProbesEnd', message } };
     }
-    const images = await Promise.all(containers.map((one) => imageOf(one, { run, ...runtime })));
     const dumping = dumpPod({
       containers,
       layout,

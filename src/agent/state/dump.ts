@@ -112,7 +112,7 @@ async function dumpContainer(
   const pages = new PageDigests(paths.images);
   try {
     await together(signal, [
-      (signal) => runc.checkpoint(id, { imagePath: paths.images, workPath: paths.work, signal }),
+      (signal) => runc.checkpoint(id, { isFrozen: true, imagePath: paths.images, workPath: paths.work, signal }),
       (signal) => pack(overlay.upperdir, paths.rootfs, { run, signal }),
     ]);
     for (const [file, digest] of await pages.finish()) {
