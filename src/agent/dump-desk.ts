@@ -11,7 +11,7 @@ import { dumpPod } from './state/dump.ts';
 import type { FileStamps } from './state/file-stamps.ts';
 import { SavedPodLayout } from './state/layout.ts';
 import { emptyDirs, isEmpty, sharedMemory } from './state/pod-folders.ts';
-import { estimateSpace, freeBytes, lackOfSpace } from './state/space.ts';
+import { diskUsage, estimateSpace, freeBytes, lackOfSpace, ranFull } from './state/space.ts';
 
 /** How much the newest dump counts in the speed that is told; and what is too small to say anything about the disk. */
 const NEWEST_SHARE = 0.3;
@@ -92,7 +92,9 @@ export class DumpDesk {
     if (report instanceof Error) {
       // On a full disk criu cannot even log why it failed.
       const left = await freeBytes(stateDir);
-      if (stop.aborted || left >= settings.reserveBytes) throw report;
+      const writtenBytes = await diskUsage([layout.folder], run).catch(() => 0);
+      const after = { writtenBytes, freeBytes: left, keepFreeBytes: settings.reserveBytes };
+      if (stop.aborted || !ranFull(estimate, after)) throw report;
       return {
         failure: { reason: 'NoSpace', message: `the disk ran full (${left} bytes are free): ${report.message}` },
       };
