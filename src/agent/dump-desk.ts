@@ -48,7 +48,7 @@ export class DumpDesk {
     stop: AbortSignal,
   ): Promise<Dump> {
     const { runc, run, clock, compatibility, stamps, settings } = this.#options;
-    const { stateDir, kubeletDir, runtime } = settings;
+    const { stateDir, kubeletDir } = settings;
     const startedMs = clock.monotonic();
     const layout = SavedPodLayout.of(stateDir, key);
     await layout.clear(); // an earlier process may have begun it
@@ -57,15 +57,12 @@ export class DumpDesk {
     const shared = containers.map(sharedMemory).find((source) => source !== null) ?? null;
     const shm = shared === null || (await isEmpty(shared)) ? null : shared;
     const uppers = containers.flatMap(({ bundle }) => overlayAt(mounts, `${bundle}/rootfs`)?.upperdir ?? []);
-    const [estimate, images] = await Promise.all([
-      estimateSpace({
-        pids: containers.map(({ pid }) => pid),
-        folders: [...uppers, ...volumes.map(({ path }) => path), ...(shm === null ? [] : [shm])],
-        run,
-        signal: stop,
-      }),
-      Promise.all(containers.map((one) => imageOf(one, { run, ...runtime }))),
-    ]);
+    const estimate = await estimateSpace({
+      pids: containers.map(({ pid }) => pid),
+      folders: [...uppers, ...volumes.map(({ path }) => path), ...(shm === null ? [] : [shm])],
+      run,
+      signal: stop,
+    });
     const room = { freeBytes: await freeBytes(stateDir), keepFreeBytes: settings.reserveBytes };
     const lack = lackOfSpace(estimate, room);
     if (lack !== null) return { failure: { reason: 'NoSpace', message: lack } };
@@ -85,7 +82,7 @@ export class DumpDesk {
       pod,
       takenAt: new Date(clock.now()),
       compatibility: compatibility(),
-      images: new Map(containers.map(({ name }, at) => [name, images[at] as string])),
+      images: () => this.#imagesOf(containers),
       signal: stop,
     });
     const report = await dumping.catch((error: unknown) => error as Error);
@@ -101,8 +98,19 @@ export class DumpDesk {
     }
     await stamps.remember(layout, report.manifest);
     this.#measured(report.bytes, (clock.monotonic() - startedMs) / 1000);
-    const saved = report.containers.map(({ name, bytes }, at) => ({ name, bytes, imageDigest: images[at] as string }));
+    const images = new Map(report.manifest.containers.map(({ name, image }) => [name, image]));
+    const saved = report.containers.map(({ name, bytes }) => ({
+      name,
+      bytes,
+      imageDigest: images.get(name) as string,
+    }));
     return { failure: null, saved: { containers: saved, bytes: report.bytes, manifestDigest: report.manifestDigest } };
+  }
+
+  async #imagesOf(containers: readonly RuntimeContainer[]): Promise<ReadonlyMap<string, string>> {
+    const { run, settings } = this.#options;
+    const known = containers.map(async (one) => [one.name, await imageOf(one, { run, ...settings.runtime })] as const);
+    return new Map(await Promise.all(known));
   }
 
   #measured(bytes: number, seconds: number): void {
