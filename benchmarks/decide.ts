@@ -5,18 +5,34 @@ import { preempt } from '../src/engine/preempt.ts';
 import { handleExtender } from '../src/http/extender-handler.ts';
 import { ClusterIndex } from '../src/index/cluster-index.ts';
 import { makeNode, makePod, makePolicy } from '../test/support/builders.ts';
-import type { Sample } from './measure.ts';
+import { measure, type Measured, type Sample } from './measure.ts';
 
-const VICTIMS = 8;
+export interface DecideScenario {
+  readonly nodes: readonly number[];
+  readonly victimsPerNode: number;
+  readonly warmUp: number;
+  readonly runs: number;
+}
 
-/** `preempt` with so many candidate nodes, eight victims each, all protected: the decision alone, and with parse and answer. */
-export function decideSamples(nodes: number): readonly Sample[] {
+export async function decide({ nodes, victimsPerNode, ...rounds }: DecideScenario): Promise<readonly Measured[]> {
+  const results: Measured[] = [];
+  for (const count of nodes) {
+    // Rounds of a second or so each: the long ones need fewer.
+    const share = Math.min(1, 100 / count);
+    const scaled = { warmUp: Math.ceil(rounds.warmUp * share), runs: Math.ceil(rounds.runs * share) };
+    results.push(...(await measure(decideSamples(count, victimsPerNode), scaled)));
+  }
+  return results;
+}
+
+/** `preempt` with so many candidate nodes and victims, all protected: the decision alone, and with parse and answer. */
+function decideSamples(nodes: number, victimsPerNode: number): readonly Sample[] {
   const index = new ClusterIndex();
   index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
   const candidates = Array.from({ length: nodes }, (_, node) => {
     const name = `node-${node}`;
     index.apply({ type: 'upsert', kind: 'node', value: makeNode({ name }) });
-    const victims = Array.from({ length: VICTIMS }, (_, pod) => {
+    const victims = Array.from({ length: victimsPerNode }, (_, pod) => {
       const value = makePod({ name: `pod-${node}-${pod}`, nodeName: name, priority: pod, startMs: node * 1000 + pod });
       index.apply({ type: 'upsert', kind: 'pod', value });
       return value.uid;
@@ -49,9 +65,9 @@ export function decideSamples(nodes: number): readonly Sample[] {
     typeof handleExtender
   >[0];
   return [
-    { name: `decide, ${nodes} nodes x ${VICTIMS} victims`, run: () => void ask({ preemptor, candidates }) },
+    { name: `decide, ${nodes} nodes x ${victimsPerNode} victims`, run: () => void ask({ preemptor, candidates }) },
     {
-      name: `parse, decide, answer, ${nodes} nodes x ${VICTIMS} victims`,
+      name: `parse, decide, answer, ${nodes} nodes x ${victimsPerNode} victims`,
       run: () => {
         if (handleExtender(callbacks, 'preempt', body).status !== 200) throw new Error('the body was refused');
       },

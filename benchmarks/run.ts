@@ -1,42 +1,68 @@
 /**
- * `npm run bench`: prints what the hot path costs. `npm run bench:check`: fails when a figure leaves its range in
- * `ranges.json`. Ranges are ratios to a reference of the same run, so that they hold on slower machines.
+ * `npm run bench [-- SCENARIO...]`: measures what `scenarios.json` says and prints it; with `--record` also keeps it for
+ * `npm run bench:report`. `npm run bench:check`: fails when a figure leaves its range in `ranges.json`. Ranges are ratios to
+ * a reference of the same run, so that they hold on slower machines.
  */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { decideSamples } from './decide.ts';
-import { measure, type Measured } from './measure.ts';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { format } from 'prettier';
+import { decide, type DecideScenario } from './decide.ts';
+import type { Figure } from './figures.ts';
+import { HISTORY_FILE, readHistory, withRun } from './history.ts';
+import { hotPath, type HotPathScenario } from './hot-path.ts';
+import type { Measured } from './measure.ts';
+import { checkRanges, type Range } from './ranges.ts';
+import { sync, type SyncScenario } from './sync.ts';
 
-interface Range {
-  readonly sample: string;
-  readonly reference: string;
-  /** Highest allowed p50 of the sample over p50 of the reference. */
-  readonly maxRatio: number;
-  /** What was measured when the range was set. */
-  readonly measured: { readonly ratio: number; readonly machine: string; readonly date: string };
+interface Scenarios {
+  readonly decide: DecideScenario;
+  readonly 'hot-path': HotPathScenario;
+  readonly sync: SyncScenario;
 }
 
-const results = [10, 100].flatMap((nodes) => measure(decideSamples(nodes)));
-console.log(`${'microseconds'.padEnd(60)}${'p50'.padStart(8)}${'p99'.padStart(8)}`);
-for (const { name, p50, p99 } of results)
-  console.log(`${name.padEnd(60)}${String(p50).padStart(8)}${String(p99).padStart(8)}`);
-
-if (process.argv.includes('--check')) {
-  const ranges = JSON.parse(readFileSync(join(import.meta.dirname, 'ranges.json'), 'utf8')) as readonly Range[];
-  const p50 = (name: string): number => {
-    const result = results.find((candidate: Measured) => candidate.name === name);
-    if (result === undefined) throw new Error(`ranges.json names "${name}", which is not measured`);
-    return Math.max(1, result.p50);
-  };
-  let failed = 0;
-  for (const { sample, reference, maxRatio } of ranges) {
-    const ratio = p50(sample) / p50(reference);
-    const isGood = ratio <= maxRatio;
-    if (!isGood) failed++;
-    console.log(
-      `${isGood ? 'ok    ' : 'FAILED'}  ${sample}: ${ratio.toFixed(2)} times the reference, at most ${maxRatio}`,
-    );
-  }
-  console.log(`bench:check: ${ranges.length - failed} passed, ${failed} failed`);
-  process.exitCode = failed === 0 ? 0 : 1;
+function readJson(name: string): unknown {
+  return JSON.parse(readFileSync(join(import.meta.dirname, name), 'utf8'));
 }
+
+function log(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+function figuresOf(measured: readonly Measured[]): readonly Figure[] {
+  return measured.flatMap(({ name, ...times }) =>
+    (['p50', 'p99', 'max'] as const).map((which) => ({
+      name: `${name}, ${which}`,
+      unit: 'us' as const,
+      value: times[which],
+    })),
+  );
+}
+
+const scenarios = readJson('scenarios.json') as Scenarios;
+const RUNS: Readonly<Record<keyof Scenarios, () => Promise<readonly Figure[]>>> = {
+  decide: async () => figuresOf(await decide(scenarios.decide)),
+  'hot-path': async () => figuresOf(await hotPath(scenarios['hot-path'], log)),
+  sync: () => sync(scenarios.sync, log),
+};
+
+const isCheck = process.argv.includes('--check');
+const isRecorded = process.argv.includes('--record');
+const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
+const names = Object.keys(RUNS) as (keyof Scenarios)[];
+const unknown = wanted.find((name) => !names.includes(name as keyof Scenarios));
+if (unknown !== undefined) throw new Error(`no scenario "${unknown}"; there are ${names.join(', ')}`);
+
+const figures: Figure[] = [];
+for (const name of names) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue;
+  log(`scenario ${name}`);
+  const measured = await RUNS[name]();
+  for (const { name: what, value, unit } of measured)
+    console.log(`${what.padEnd(70)}${value.toFixed(unit === 'us' ? 0 : 2).padStart(10)} ${unit}`);
+  figures.push(...measured);
+  if (!isRecorded) continue;
+  const history = JSON.stringify(withRun(readHistory(), name, measured), null, 2);
+  mkdirSync(dirname(HISTORY_FILE), { recursive: true });
+  writeFileSync(HISTORY_FILE, await format(history, { parser: 'json', printWidth: 120 }));
+}
+if (isCheck && !checkRanges(readJson('ranges.json') as readonly Range[], figures, console.log)) process.exitCode = 1;

@@ -1,4 +1,8 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
+import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -16,7 +20,8 @@ import { Pki } from './cluster/control-plane/pki.ts';
 const REFERENCE = 'shop_web-0_11111111-1111-1111-1111-111111111111';
 const PAGES = 'containers/web/images/pages-1.img';
 const EMPTY = 'containers/web/images/files.img';
-const CONTENT = Buffer.alloc(300_000, 'pages ');
+/** Of several pieces, each unlike the others. */
+const CONTENT = randomBytes(3_300_000);
 
 let certificates: string;
 let peer: PeerConfiguration;
@@ -78,8 +83,24 @@ function fetched(): Promise<unknown> {
   });
 }
 
+/** Asks for the pages, and hangs up when the first of them arrive. */
+async function hangUp(): Promise<void> {
+  const [ca, cert, key] = await Promise.all([peer.caFile, peer.certFile, peer.keyFile].map((file) => readFile(file)));
+  const path = `/v1/states/${REFERENCE}/files/${PAGES}`;
+  const sent = request({ host: '127.0.0.1', port: server.port, path, ca, cert, key, agent: false }).end();
+  const [response] = (await once(sent, 'response')) as [IncomingMessage];
+  await once(response, 'readable');
+  response.destroy();
+}
+
 describe('a state that is fetched', () => {
   it('arrives as a whole', async () => {
+    await fetched();
+    expect(await verify(wanted.folder, makeManifest({ files }))).toBeNull();
+  });
+
+  it('arrives after another who hung up in the middle', async () => {
+    await hangUp();
     await fetched();
     expect(await verify(wanted.folder, makeManifest({ files }))).toBeNull();
   });

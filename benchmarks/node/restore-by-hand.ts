@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import type { RunningPod } from '../../test/node/bed/bed.ts';
-import { BY_HAND, RUNC, shell, timed } from './by-hand.ts';
+import { BY_HAND, layersOf, shell, timed } from './by-hand.ts';
 
 const ROOT = '/run/by-hand';
 const BUNDLE = `${ROOT}/bundle`;
@@ -15,17 +15,14 @@ interface Spec {
 
 /**
  * The least that restoring can take: runc's restore of the images that were last made by hand of this container, beside it,
- * into an overlay of the same layers with a copy of its files, and a network of its own. Milliseconds.
+ * into an overlay of the same layers with its files of that moment, and a network of its own. Milliseconds.
  */
-export async function restoreByRunc({ node, containers }: RunningPod): Promise<number> {
-  const [id = ''] = containers;
-  const { bundle } = JSON.parse(await shell(node, `${RUNC} state ${id}`)) as { readonly bundle: string };
-  const mounts = await readFile(node.path('/proc/1/mountinfo'), 'utf8');
-  const [, lower = '', upper = ''] =
-    new RegExp(`${bundle}/rootfs .*lowerdir=([^,]+),upperdir=([^,]+)`).exec(mounts) ?? [];
+export async function restoreByRunc(pod: RunningPod): Promise<number> {
+  const { node } = pod;
+  const { bundle, lower } = await layersOf(pod);
   await shell(
     node,
-    `mkdir -p ${BUNDLE}/rootfs ${BY_HAND}/upper ${BY_HAND}/overlay; cp -a ${upper}/. ${BY_HAND}/upper/
+    `mkdir -p ${BUNDLE}/rootfs ${BY_HAND}/overlay
      cd $(dirname $(dirname ${lower.split(':')[0]})); ip netns add ${ID}
      mount -t overlay overlay -o lowerdir=${lower},upperdir=${BY_HAND}/upper,workdir=${BY_HAND}/overlay ${BUNDLE}/rootfs`,
   );
@@ -35,7 +32,7 @@ export async function restoreByRunc({ node, containers }: RunningPod): Promise<n
   await writeFile(node.path(`${BUNDLE}/config.json`), JSON.stringify(spec));
   const paths = `--image-path ${BY_HAND}/images --work-path ${BY_HAND}/work --bundle ${BUNDLE}`;
   try {
-    return await timed(node, `runc --root ${ROOT}/runc restore --detach --no-subreaper ${paths} ${ID} 2>&1`);
+    return await timed(node, `runc --root ${ROOT}/runc restore --detach --no-subreaper ${paths} ${ID}`);
   } finally {
     await shell(
       node,

@@ -4,7 +4,7 @@ import { KubeClient } from '../../src/kube/client.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
 import type { NodeBed, RunningPod } from '../../test/node/bed/bed.ts';
 import { condition, field } from '../../test/cluster/story/history.ts';
-import { BY_HAND, RUNC, shell, timed } from './by-hand.ts';
+import { BY_HAND, layersOf, RUNC, shell, timed } from './by-hand.ts';
 
 /** A saved pod, as its PodCheckpoint tells. */
 export interface Saved {
@@ -32,10 +32,12 @@ export async function saveByAgent(bed: NodeBed, pod: RunningPod, name: string): 
   return { freeze: taken - started, dump: completed - taken, total: completed - started };
 }
 
-/** The least that saving can take: runc's checkpoint of the frozen container, and every file of it synced. Leaves the images. */
-export async function saveByRunc({ node, containers }: RunningPod): Promise<{ readonly dump: number }> {
-  const [id = ''] = containers;
-  await shell(node, `rm -rf ${BY_HAND}/images ${BY_HAND}/work; mkdir -p -m 700 ${BY_HAND}/images ${BY_HAND}/work`);
+/** The least that saving can take: runc's checkpoint of the frozen container, and every file of it synced. Leaves the images and a copy of the changed files. */
+export async function saveByRunc(pod: RunningPod): Promise<{ readonly dump: number }> {
+  const { node } = pod;
+  const [id = ''] = pod.containers;
+  await shell(node, `rm -rf ${BY_HAND}; mkdir -p -m 700 ${BY_HAND}/images ${BY_HAND}/work ${BY_HAND}/upper`);
+  const { upper } = await layersOf(pod);
   await shell(node, `${RUNC} pause ${id}`);
   try {
     const paths = `--image-path ${BY_HAND}/images --work-path ${BY_HAND}/work`;
@@ -43,6 +45,7 @@ export async function saveByRunc({ node, containers }: RunningPod): Promise<{ re
       node,
       `${RUNC} checkpoint --leave-running ${paths} ${id} && cd ${BY_HAND}/images && sync ./* .`,
     );
+    await shell(node, `cp -a ${upper}/. ${BY_HAND}/upper/`); // as they are while the processes stand still
     return { dump };
   } finally {
     await shell(node, `${RUNC} resume ${id}`);

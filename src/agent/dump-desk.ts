@@ -11,7 +11,7 @@ import { dumpPod } from './state/dump.ts';
 import type { FileStamps } from './state/file-stamps.ts';
 import { SavedPodLayout } from './state/layout.ts';
 import { emptyDirs, isEmpty, sharedMemory } from './state/pod-folders.ts';
-import { estimateSpace, freeBytes, lackOfSpace } from './state/space.ts';
+import { diskUsage, estimateSpace, freeBytes, lackOfSpace, ranFull } from './state/space.ts';
 
 /** How much the newest dump counts in the speed that is told; and what is too small to say anything about the disk. */
 const NEWEST_SHARE = 0.3;
@@ -48,7 +48,7 @@ export class DumpDesk {
     stop: AbortSignal,
   ): Promise<Dump> {
     const { runc, run, clock, compatibility, stamps, settings } = this.#options;
-    const { stateDir, kubeletDir, runtime } = settings;
+    const { stateDir, kubeletDir } = settings;
     const startedMs = clock.monotonic();
     const layout = SavedPodLayout.of(stateDir, key);
     await layout.clear(); // an earlier process may have begun it
@@ -71,7 +71,6 @@ export class DumpDesk {
       const message = `saving it takes about ${seconds.toFixed(0)} s, and its liveness probes allow ${longestFreezeMs / 1000} s`;
       return { failure: { reason: 'ProbesEnd', message } };
     }
-    const images = await Promise.all(containers.map((one) => imageOf(one, { run, ...runtime })));
     const dumping = dumpPod({
       containers,
       layout,
@@ -83,22 +82,35 @@ export class DumpDesk {
       pod,
       takenAt: new Date(clock.now()),
       compatibility: compatibility(),
-      images: new Map(containers.map(({ name }, at) => [name, images[at] as string])),
+      images: () => this.#imagesOf(containers),
       signal: stop,
     });
     const report = await dumping.catch((error: unknown) => error as Error);
     if (report instanceof Error) {
       // On a full disk criu cannot even log why it failed.
       const left = await freeBytes(stateDir);
-      if (stop.aborted || left >= settings.reserveBytes) throw report;
+      const writtenBytes = await diskUsage([layout.folder], run).catch(() => 0);
+      const after = { writtenBytes, freeBytes: left, keepFreeBytes: settings.reserveBytes };
+      if (stop.aborted || !ranFull(estimate, after)) throw report;
       return {
         failure: { reason: 'NoSpace', message: `the disk ran full (${left} bytes are free): ${report.message}` },
       };
     }
     await stamps.remember(layout, report.manifest);
     this.#measured(report.bytes, (clock.monotonic() - startedMs) / 1000);
-    const saved = report.containers.map(({ name, bytes }, at) => ({ name, bytes, imageDigest: images[at] as string }));
+    const images = new Map(report.manifest.containers.map(({ name, image }) => [name, image]));
+    const saved = report.containers.map(({ name, bytes }) => ({
+      name,
+      bytes,
+      imageDigest: images.get(name) as string,
+    }));
     return { failure: null, saved: { containers: saved, bytes: report.bytes, manifestDigest: report.manifestDigest } };
+  }
+
+  async #imagesOf(containers: readonly RuntimeContainer[]): Promise<ReadonlyMap<string, string>> {
+    const { run, settings } = this.#options;
+    const known = containers.map(async (one) => [one.name, await imageOf(one, { run, ...settings.runtime })] as const);
+    return new Map(await Promise.all(known));
   }
 
   #measured(bytes: number, seconds: number): void {

@@ -1,8 +1,8 @@
+import { INDEXED_RESOURCES } from '../kube/project/kinds.ts';
 import { Reflector, type ReflectorNotice } from '../kube/reflector.ts';
-import type { ResourceType } from '../kube/resources.ts';
 import type { KubeObject, KubeTransport } from '../kube/transport.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { IndexDiff } from '../index/types.ts';
+import type { IndexDiff, IndexedKind } from '../index/types.ts';
 
 /** Both states of an object: `before` is null for a new one, `after` for one that is gone. Never both. */
 type ChangeHandler = (before: KubeObject | null, after: KubeObject | null) => void;
@@ -10,22 +10,30 @@ type ChangeHandler = (before: KubeObject | null, after: KubeObject | null) => vo
 export interface FollowedObjectsOptions {
   readonly transport: KubeTransport;
   readonly clock: Clock;
-  readonly resource: ResourceType;
+  readonly kind: IndexedKind;
   /** Narrows what is followed: an agent sees its own node only. */
   readonly fieldSelector?: string;
   readonly onNotice: (notice: ReflectorNotice) => void;
 }
 
-/** The objects of one kind that concern this node, raw and by UID, kept up to date by a {@link Reflector}. */
+/**
+ * The objects of one kind that concern this node, raw and by UID, kept up to date by a {@link Reflector}. Whoever reads one
+ * of them may project it: those that cannot be are left out, with a notice.
+ */
 export class FollowedObjects {
   readonly #byUid = new Map<string, KubeObject>();
   readonly #handlers: ChangeHandler[] = [];
   readonly #reflector: Reflector<KubeObject>;
 
-  constructor(options: FollowedObjectsOptions) {
+  constructor({ kind, ...options }: FollowedObjectsOptions) {
+    const { type, project } = INDEXED_RESOURCES[kind];
     this.#reflector = new Reflector({
       ...options,
-      project: (object) => object,
+      resource: type,
+      project(object) {
+        project(object);
+        return object;
+      },
       sink: {
         upsert: (object) => this.#upsert(object),
         remove: (uid) => this.#remove(uid),

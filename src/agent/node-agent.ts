@@ -2,8 +2,8 @@ import type { NodeName } from '../domain/ids.ts';
 import { KubeClient } from '../kube/client.ts';
 import { EventRecorder } from '../kube/event-recorder.ts';
 import type { ReflectorNotice } from '../kube/reflector.ts';
-import { RESOURCES, type ResourceType } from '../kube/resources.ts';
 import type { KubeObject, KubeTransport } from '../kube/transport.ts';
+import type { IndexedKind } from '../index/types.ts';
 import type { Log } from '../observe/log.ts';
 import { sleep, type Clock } from '../ports/clock.ts';
 import { FollowedObjects } from './followed-objects.ts';
@@ -69,10 +69,10 @@ export class NodeAgent {
     const api = new NodeApi(transport, clock, this.#stopped.signal);
     const onError = (error: unknown): void => this.#failed(error);
     const ownNode = `spec.nodeName=${nodeName}`;
-    this.#pods = this.#follow(RESOURCES.pods, ownNode);
-    this.#checkpoints = this.#follow(RESOURCES.podCheckpoints, ownNode);
-    this.#policies = this.#follow(RESOURCES.reprievePolicies);
-    this.#namespaces = this.#follow(RESOURCES.namespaces);
+    this.#pods = this.#follow('pod', ownNode);
+    this.#checkpoints = this.#follow('checkpoint', ownNode);
+    this.#policies = this.#follow('policy');
+    this.#namespaces = this.#follow('namespace');
     this.#events = new EventRecorder({ client, clock, instance: `agent-${nodeName}` });
     this.#record = new NodeRecord(client, nodeName);
     this.#nodePods = new NodePods({
@@ -138,10 +138,10 @@ export class NodeAgent {
     await this.#running.catch(() => undefined);
   }
 
-  #follow(resource: ResourceType, fieldSelector?: string): FollowedObjects {
+  #follow(kind: IndexedKind, fieldSelector?: string): FollowedObjects {
     const { transport, clock, log } = this.#options;
     const onNotice = (notice: ReflectorNotice): void => log.warn(notice, 'reading the cluster');
-    return new FollowedObjects({ transport, clock, resource, onNotice, ...(fieldSelector && { fieldSelector }) });
+    return new FollowedObjects({ transport, clock, kind, onNotice, ...(fieldSelector && { fieldSelector }) });
   }
 
   /** Until the Node object says it: the kubelet may not have registered it yet. */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { OWNER_UID_LABEL } from '../domain/labels.ts';
 import { KubeClient } from '../kube/client.ts';
 import { RESOURCES } from '../kube/resources.ts';
 import { ApiServer } from '../sim/api-server/api-server.ts';
@@ -62,6 +63,22 @@ describe('leading', () => {
     await clock.advance(60_000);
     await changed;
     expect(requests.filter((request) => request.startsWith('PATCH'))).not.toEqual([]);
+    await reprieve.stop();
+  });
+});
+
+describe('a follower', () => {
+  it('finds the ticket of a new pod beside one that cannot be read', async () => {
+    const { reprieve, client } = await setUp({ term: () => null });
+    const owner = { apiVersion: 'batch/v1', kind: 'Job', name: 'train', uid: 'uid-train' };
+    const create = async (name: string, spec: object): Promise<void> => {
+      const metadata = { name, labels: { [OWNER_UID_LABEL]: owner.uid } };
+      await client.create(RESOURCES.reprieves, 'default', { metadata, spec });
+    };
+    await create('a-odd', { owner, decision: { victims: 'all' } });
+    await create('b-good', { owner, pod: { name: 'train-0', uid: 'uid-train-0' } });
+    const request = { namespace: 'default', name: null, owner, completionIndex: null, dryRun: false, gated: false };
+    expect(await reprieve.engine.admitPod(request)).toEqual({ gate: true, reason: 'OpenTicket' });
     await reprieve.stop();
   });
 });

@@ -4,6 +4,7 @@ import { Engine } from '../engine/engine.ts';
 import type { EngineState } from '../engine/engine-state.ts';
 import { DEFAULT_ENGINE_SETTINGS, type EngineSettings } from '../engine/steps.ts';
 import { ClusterIndex } from '../index/cluster-index.ts';
+import type { Ticket } from '../domain/ticket.ts';
 import type { IndexedKind } from '../index/types.ts';
 import { KubeClient } from '../kube/client.ts';
 import { ClusterReader } from '../kube/cluster-reader.ts';
@@ -12,7 +13,7 @@ import { EventRecorder } from '../kube/event-recorder.ts';
 import { ticketOf } from '../kube/project/ticket.ts';
 import type { ReflectorNotice, ReflectorStats } from '../kube/reflector.ts';
 import { RESOURCES } from '../kube/resources.ts';
-import type { KubeTransport } from '../kube/transport.ts';
+import type { KubeObject, KubeTransport } from '../kube/transport.ts';
 import { narrate } from '../observe/narrator.ts';
 import type { Clock } from '../ports/clock.ts';
 import { SOLE_LEADER, type Leadership } from '../ports/leadership.ts';
@@ -89,7 +90,7 @@ export class Reprieve {
       leadership: { term: () => this.#actingTerm() },
       readTickets: async (namespace, ownerUid) => {
         const labelSelector = `${OWNER_UID_LABEL}=${ownerUid}`;
-        return (await client.list(RESOURCES.reprieves, { namespace, labelSelector })).map(ticketOf);
+        return (await client.list(RESOURCES.reprieves, { namespace, labelSelector })).flatMap(ticketIn);
       },
       instanceId: instance
         .toLowerCase()
@@ -157,5 +158,14 @@ export class Reprieve {
       watches: Object.fromEntries(watches) as ReprieveState['watches'],
       eventsDropped: this.#recorder.dropped,
     };
+  }
+}
+
+/** None where it cannot be read, which the watch has told already: the other tickets of its owner count. */
+function ticketIn(object: KubeObject): Ticket[] {
+  try {
+    return [ticketOf(object)];
+  } catch {
+    return [];
   }
 }

@@ -20,6 +20,7 @@ import { Metrics } from '../observe/metrics.ts';
 import { measureWatches } from '../observe/watch-metrics.ts';
 import { sleep, systemClock } from '../ports/clock.ts';
 import { clusterAccess, reportFailure, signalled } from './process.ts';
+import { boundYoungGeneration } from './young-generation.ts';
 
 /** How long the hand-over waits for writes under way; a follower must lead within a second of SIGTERM. */
 const LAST_WRITES_MS = 500;
@@ -37,6 +38,7 @@ export async function serve(options: { readonly config?: string }): Promise<numb
 }
 
 async function run(configuration: ReprieveConfiguration): Promise<void> {
+  boundYoungGeneration();
   const log = createLog(configuration.log.level);
   const access = await clusterAccess(configuration);
   const namespace = await ownNamespace(configuration.kubernetes.namespace);
@@ -89,6 +91,7 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
           reasons: reprieve.isSynced ? [] : ['the index is not complete yet'],
         }),
         leads: () => reprieve.leads,
+        callTimeoutMs: configuration.extender.httpTimeoutMs,
         debugState: () => reprieve.describe(),
         metrics,
         log,

@@ -136,6 +136,10 @@ describe('ReprieveConfiguration', () => {
       want: /^server\.tls\.issue\.validity: found "1m", expected a duration from 1h /,
     },
     'a section that is empty': { given: `${head}server:`, want: /^server: found null, expected a mapping with keys$/ },
+    'nesting that no stack holds': {
+      given: `${head}server:\n  port: ${'? '.repeat(30_000)}?\nlog: {}`,
+      want: /^file: nests too deep to be read$/,
+    },
     'an alias without an anchor': { given: `${head}server: *nowhere`, want: /^file: Unresolved alias .*nowhere$/ },
     'a tag that means nothing': { given: `${head}log: !secret {level: warn}`, want: /^line 3, column 6: .*!secret/ },
     'a key that is given twice': { given: `${head}log: {}\nlog: {}`, want: /^line 4, column 1: .*unique/ },

@@ -37,7 +37,11 @@ export interface TlsConfiguration extends ClientRules {
 /** The configuration as the program uses it: complete, durations in milliseconds, sizes in bytes. */
 export interface ReprieveConfiguration {
   readonly server: { readonly address: string; readonly port: number; readonly tls: TlsConfiguration | null };
-  readonly extender: { readonly onUnsynced: 'Hold' | 'PassThrough'; readonly cost: CostModel };
+  readonly extender: {
+    readonly onUnsynced: 'Hold' | 'PassThrough';
+    readonly httpTimeoutMs: number;
+    readonly cost: CostModel;
+  };
   readonly saving: {
     readonly defaultMaxDelayMs: number;
     readonly retryNodeAfterMs: number;
@@ -123,6 +127,7 @@ export function resolved(file: ConfigurationFile): ReprieveConfiguration {
     server: { ...server, tls: server.tls && tlsOf(server.tls) },
     extender: {
       onUnsynced: extender.onUnsynced,
+      httpTimeoutMs: ms(extender.httpTimeout),
       cost: {
         coldStartMs: ms(cost.coldStart),
         freezeMs: ms(cost.freeze),

@@ -36,7 +36,7 @@ export async function loadConfiguration(path: string): Promise<ReprieveConfigura
 
 /** {@link loadConfiguration} for a text; `path` only names it in errors. */
 export function parseConfiguration(text: string, path: string): ReprieveConfiguration {
-  const document = parseDocument(text); // JSON is YAML
+  const document = documentOf(text, path);
   // A warning is a tag that means nothing here: what stands behind it would be taken for something else than was meant.
   const faults = [...document.errors, ...document.warnings];
   if (faults.length > 0) {
@@ -52,6 +52,15 @@ export function parseConfiguration(text: string, path: string): ReprieveConfigur
   // Several checks of one key say the same.
   if (!parsed.success) throw new ConfigurationError(path, [...new Set(parsed.error.issues.flatMap(problemsOf))]);
   return resolved(parsed.data);
+}
+
+function documentOf(text: string, path: string): Document {
+  try {
+    return parseDocument(text, { logLevel: 'error' }); // JSON is YAML
+  } catch {
+    // It collects what is wrong in a file. That it throws is the end of the stack.
+    throw new ConfigurationError(path, ['file: nests too deep to be read']);
+  }
 }
 
 function valueOf(document: Document, path: string): unknown {

@@ -178,6 +178,10 @@ const extender = z.strictObject({
     'Hold',
     'Answer to preempt while the index is incomplete. Hold: nobody is preempted yet. PassThrough: as without Reprieve, victims unsaved.',
   ),
+  httpTimeout: duration(
+    2_000,
+    'The longest httpTimeout of the extender entries in kube-scheduler’s configuration: for a call that took longer to arrive nothing is decided.',
+  ),
   cost: cost
     .prefault({})
     .meta({ description: 'What hardware and workloads cost; decides between saving and evicting.' }),

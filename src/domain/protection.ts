@@ -35,20 +35,40 @@ export function protectionOf(
   namespaceLabels: Readonly<Record<string, string>>,
 ): Protection {
   const policy = rulingPolicy(pod, policies, namespaceLabels);
-  if (policy === undefined) {
-    return pod.namespace === SYSTEM_NAMESPACE
-      ? no('SystemNamespace', 'pods of kube-system are protected only by a policy that names the namespace')
-      : no('NoPolicy', 'no ReprievePolicy selects it');
-  }
-  if (policy.preemption.decision === 'Never') return no('DecisionNever', `policy ${policy.name} says Never`);
-  if (pod.phase !== 'Running' || isTerminal(pod) || isTerminating(pod)) return no('NotRunning', 'it is not running');
-  if (pod.owner?.kind === 'DaemonSet' || pod.owner?.kind === 'Node') {
-    return no('UnsupportedOwner', `pods of a ${pod.owner.kind} come back on the same node at once`);
-  }
-  if (pod.notCheckpointable !== null) return no('NotCheckpointable', pod.notCheckpointable);
-  if (node === undefined || !node.canCheckpoint) return no('NodeCannotCheckpoint', 'no agent saves pods on its node');
-  return { protected: true, policy };
+  const reason = whyUnprotected(pod, node, policy);
+  if (reason === null) return { protected: true, policy: policy as Policy };
+  return { protected: false, reason, message: MESSAGES[reason](pod, policy?.name ?? '') };
 }
+
+/** The same for who does not ask why not: `preempt` asks about tens of thousands of pods at once. */
+export function protectingPolicy(
+  pod: Pod,
+  node: Node | undefined,
+  policies: readonly Policy[],
+  namespaceLabels: Readonly<Record<string, string>>,
+): Policy | null {
+  const policy = rulingPolicy(pod, policies, namespaceLabels);
+  return policy !== undefined && whyUnprotected(pod, node, policy) === null ? policy : null;
+}
+
+function whyUnprotected(pod: Pod, node: Node | undefined, policy: Policy | undefined): UnprotectedReason | null {
+  if (policy === undefined) return pod.namespace === SYSTEM_NAMESPACE ? 'SystemNamespace' : 'NoPolicy';
+  if (policy.preemption.decision === 'Never') return 'DecisionNever';
+  if (pod.phase !== 'Running' || isTerminal(pod) || isTerminating(pod)) return 'NotRunning';
+  if (pod.owner?.kind === 'DaemonSet' || pod.owner?.kind === 'Node') return 'UnsupportedOwner';
+  if (pod.notCheckpointable !== null) return 'NotCheckpointable';
+  return node === undefined || !node.canCheckpoint ? 'NodeCannotCheckpoint' : null;
+}
+
+const MESSAGES: Readonly<Record<UnprotectedReason, (pod: Pod, policy: string) => string>> = {
+  NoPolicy: () => 'no ReprievePolicy selects it',
+  SystemNamespace: () => 'pods of kube-system are protected only by a policy that names the namespace',
+  DecisionNever: (_pod, policy) => `policy ${policy} says Never`,
+  NotRunning: () => 'it is not running',
+  UnsupportedOwner: ({ owner }) => `pods of a ${owner?.kind ?? ''} come back on the same node at once`,
+  NotCheckpointable: ({ notCheckpointable }) => notCheckpointable ?? '',
+  NodeCannotCheckpoint: () => 'no agent saves pods on its node',
+};
 
 /** The policy of a pod, whether or not it protects it: the first of `policies` that selects it. */
 export function rulingPolicy(
@@ -56,7 +76,8 @@ export function rulingPolicy(
   policies: readonly Policy[],
   namespaceLabels: Readonly<Record<string, string>>,
 ): Policy | undefined {
-  return policies.find((candidate) => selectsPod(candidate, pod, namespaceLabels));
+  for (const candidate of policies) if (selectsPod(candidate, pod, namespaceLabels)) return candidate;
+  return undefined;
 }
 
 /** Which of two policies rules a pod that both select: higher precedence, then the older one, then the name. Total. */
@@ -80,8 +101,4 @@ function namesSystemNamespace(match: Policy['match']): boolean {
         key === NAMESPACE_NAME_LABEL && operator === 'In' && values.includes(SYSTEM_NAMESPACE),
     ) ?? false
   );
-}
-
-function no(reason: UnprotectedReason, message: string): Protection {
-  return { protected: false, reason, message };
 }

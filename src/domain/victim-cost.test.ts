@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { makeCheckpoint, makeNode, makePod, makePolicy } from '../../test/support/builders.ts';
+import { makeCheckpoint, makePolicy } from '../../test/support/builders.ts';
 import { DEFAULT_COST_MODEL, planVictim, type VictimFacts } from './victim-cost.ts';
 
 const GI = 2 ** 30;
@@ -8,16 +8,14 @@ const nowMs = 1_000_000_000;
 /** Half a node, one hour old, 1 GiB of memory, on a disk of 512 MiB/s. */
 function facts(overrides: Partial<VictimFacts> = {}): VictimFacts {
   return {
-    pod: makePod({
-      startMs: nowMs - 3_600_000,
-      requests: { cpuMilli: 2000, memoryBytes: GI, ephemeralBytes: 0, pods: 1, extended: null },
-    }),
-    node: makeNode({
-      allocatable: { cpuMilli: 4000, memoryBytes: 8 * GI, ephemeralBytes: 0, pods: 110, extended: null },
-      dumpBytesPerSecond: 512 * 2 ** 20,
-    }),
+    weight: 0.5,
+    memoryBytes: GI,
+    startMs: nowMs - 3_600_000,
+    isEnding: false,
+    displacements: 0,
     policy: makePolicy(),
     latest: null,
+    dumpBytesPerSecond: 512 * 2 ** 20,
     preemptorShare: 0.5,
     queuedBytes: 0,
     nowMs,
@@ -26,23 +24,24 @@ function facts(overrides: Partial<VictimFacts> = {}): VictimFacts {
 }
 const policyWith = (preemption: Partial<ReturnType<typeof makePolicy>['preemption']>) =>
   makePolicy({ preemption: { ...makePolicy().preemption, ...preemption } });
-const young = makePod({ ...facts().pod, startMs: nowMs - 1_000 });
+const young = { startMs: nowMs - 1_000 };
 
 describe('planVictim', () => {
   const table: Record<string, { given: VictimFacts; want: string }> = {
     'saves an hour of work rather than lose it': { given: facts(), want: 'checkpoint' },
     'evicts what nobody protects': { given: facts({ policy: null }), want: 'evict' },
     'evicts a pod that has hardly begun when the decision is adaptive': {
-      given: facts({ pod: young, policy: policyWith({ decision: 'Adaptive' }), queuedBytes: 20 * GI }),
+      given: facts({ ...young, policy: policyWith({ decision: 'Adaptive' }), queuedBytes: 20 * GI }),
       want: 'evict',
     },
     'saves the same pod when the decision is Always': {
-      given: facts({ pod: young, policy: policyWith({ decision: 'Always' }), queuedBytes: 20 * GI }),
+      given: facts({ ...young, policy: policyWith({ decision: 'Always' }), queuedBytes: 20 * GI }),
       want: 'checkpoint',
     },
     'never throws away work that was saved once': {
       given: facts({
-        pod: makePod({ ...young, displacements: 1 }),
+        ...young,
+        displacements: 1,
         policy: policyWith({ decision: 'Adaptive' }),
         queuedBytes: 20 * GI,
       }),
@@ -63,7 +62,7 @@ describe('planVictim', () => {
       want: 'checkpoint',
     },
     'leaves alone what is terminating anyway': {
-      given: facts({ pod: makePod({ ...facts().pod, deletionMs: nowMs - 1 }) }),
+      given: facts({ isEnding: true }),
       want: 'evict',
     },
   };
@@ -88,8 +87,7 @@ describe('planVictim', () => {
 
   it('costs more with each earlier displacement', () => {
     const cost = (displacements: number) =>
-      planVictim(facts({ pod: makePod({ ...facts().pod, displacements }), preemptorShare: 0 }), DEFAULT_COST_MODEL)
-        .cost;
+      planVictim(facts({ displacements, preemptorShare: 0 }), DEFAULT_COST_MODEL).cost;
     expect(cost(2)).toBeCloseTo(cost(0) * (1 + 2 * DEFAULT_COST_MODEL.displacementFactor));
   });
 });

@@ -1,8 +1,5 @@
 import type { Checkpoint } from './checkpoint.ts';
-import type { Node } from './node.ts';
-import type { Pod } from './pod.ts';
 import type { Policy } from './policy.ts';
-import { dominantShare } from './resources.ts';
 import type { VictimAction } from './ticket.ts';
 
 /** What the cluster's hardware and workloads cost; from the configuration, refined by what agents measure. */
@@ -30,12 +27,21 @@ export const DEFAULT_COST_MODEL: CostModel = {
 
 /** What is known about a victim when its cost is asked. */
 export interface VictimFacts {
-  readonly pod: Pod;
-  readonly node: Node;
+  /** Its largest share of the node's allocatable, 0 to 1. */
+  readonly weight: number;
+  /** Requested. */
+  readonly memoryBytes: number;
+  /** NaN before it started. */
+  readonly startMs: number;
+  /** It is being deleted. */
+  readonly isEnding: boolean;
+  readonly displacements: number;
   /** The policy that protects it; null: it is evicted as Kubernetes does. */
   readonly policy: Policy | null;
   /** The newest checkpoint of this pod that is ready, verified and not being deleted. */
   readonly latest: Checkpoint | null;
+  /** Measured by its node; null where it has not said. */
+  readonly dumpBytesPerSecond: number | null;
   /** The preemptor's weight on this node, 0 to 1: what its waiting costs a second. */
   readonly preemptorShare: number;
   /** Bytes that this node's disk has to write before it comes to this victim. */
@@ -57,45 +63,36 @@ export interface VictimPlan {
  * The cheapest action its policy allows (design 3.3). Ties go to the action that loses least: checkpoint, reuse, evict.
  */
 export function planVictim(facts: VictimFacts, model: CostModel): VictimPlan {
-  const { pod, node, policy, latest, nowMs } = facts;
-  const weight = dominantShare(pod.requests, node.allocatable);
-  const bytes = latest?.bytes || pod.requests.memoryBytes || model.defaultStateBytes;
-  const burden = 1 + model.displacementFactor * pod.displacements;
-  const evict: VictimPlan = {
-    action: 'evict',
-    cost: burden * weight * (secondsSince(pod.startMs, nowMs) + model.coldStartMs / 1000),
-    saveMs: 0,
-    bytes,
-  };
+  const { weight, policy, latest, nowMs } = facts;
+  const bytes = latest?.bytes || facts.memoryBytes || model.defaultStateBytes;
+  const burden = 1 + model.displacementFactor * facts.displacements;
+  const evictCost = burden * weight * (secondsSince(facts.startMs, nowMs) + model.coldStartMs / 1000);
   // It ends anyway; nothing more can be lost or saved.
-  if (pod.deletionMs !== null) return { ...evict, cost: 0 };
-  if (policy === null) return evict;
+  if (facts.isEnding) return { action: 'evict', cost: 0, saveMs: 0, bytes };
+  if (policy === null) return { action: 'evict', cost: evictCost, saveMs: 0, bytes };
 
-  const dumpMs = ((facts.queuedBytes + bytes) / (node.dumpBytesPerSecond ?? model.dumpBytesPerSecond)) * 1000;
+  const dumpMs = ((facts.queuedBytes + bytes) / (facts.dumpBytesPerSecond ?? model.dumpBytesPerSecond)) * 1000;
   const restoreMs = (bytes / model.restoreBytesPerSecond) * 1000;
   const saveMs = model.freezeMs + dumpMs;
-  const plans: VictimPlan[] = [
-    {
-      action: 'checkpoint',
-      cost: (burden * weight * (saveMs + restoreMs)) / 1000 + (facts.preemptorShare * saveMs) / 1000,
-      saveMs,
-      bytes,
-    },
-  ];
+  let action: VictimAction = 'checkpoint';
+  let cost = (burden * weight * (saveMs + restoreMs)) / 1000 + (facts.preemptorShare * saveMs) / 1000;
   const fresh = latest !== null && latest.takenMs !== null && nowMs - latest.takenMs <= policy.preemption.freshForMs;
   if (fresh) {
-    plans.push({
-      action: 'reuse',
-      cost: burden * weight * (secondsSince(latest.takenMs, nowMs) + restoreMs / 1000),
-      saveMs: 0,
-      bytes,
-    });
+    const reuseCost = burden * weight * (secondsSince(latest.takenMs, nowMs) + restoreMs / 1000);
+    if (reuseCost < cost) {
+      action = 'reuse';
+      cost = reuseCost;
+    }
   }
   // `startMs` of a restored pod says nothing about the work it carries: what was saved once is not thrown away.
-  if (policy.preemption.decision === 'Adaptive' && pod.displacements === 0) plans.push(evict);
-  return plans.reduce((best, plan) => (plan.cost < best.cost ? plan : best));
+  if (policy.preemption.decision === 'Adaptive' && facts.displacements === 0 && evictCost < cost) {
+    action = 'evict';
+    cost = evictCost;
+  }
+  return { action, cost, saveMs: action === 'checkpoint' ? saveMs : 0, bytes };
 }
 
-function secondsSince(thenMs: number | null, nowMs: number): number {
-  return thenMs === null ? 0 : Math.max(0, nowMs - thenMs) / 1000;
+/** 0 since what has not been. */
+function secondsSince(thenMs: number, nowMs: number): number {
+  return Number.isNaN(thenMs) ? 0 : Math.max(0, nowMs - thenMs) / 1000;
 }

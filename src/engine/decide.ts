@@ -1,10 +1,7 @@
 import type { Checkpoint } from '../domain/checkpoint.ts';
-import type { NodeName, PodUid } from '../domain/ids.ts';
+import type { NodeName } from '../domain/ids.ts';
 import { compareNodeOptions, type NodeOption } from '../domain/node-choice.ts';
-import { byDescendingPriority } from '../domain/eviction-order.ts';
 import { standsOn, type Pod } from '../domain/pod.ts';
-import type { Policy } from '../domain/policy.ts';
-import { protectionOf } from '../domain/protection.ts';
 import { dominantShare } from '../domain/resources.ts';
 import { whyUnfit } from '../domain/toleration.ts';
 import type { Decision, PlannedVictim } from '../domain/ticket.ts';
@@ -37,18 +34,15 @@ export type Choice =
 
 interface Offer {
   readonly on: NodeSnapshot;
-  readonly victims: readonly OfferedVictim[];
-  readonly numPdbViolations: number;
-}
-
-interface OfferedVictim {
-  readonly pod: Pod;
-  readonly policy: Policy | null;
+  readonly candidate: PreemptCandidate;
+  /** Places of the victims on the node's sheet, in the order of an answer; never empty. */
+  readonly places: readonly number[];
+  /** Nobody was left out, and nobody moved. */
+  readonly isAsSent: boolean;
 }
 
 interface PlannedOffer extends NodeOption {
   readonly offer: Offer;
-  readonly plans: readonly VictimPlan[];
 }
 
 /**
@@ -67,12 +61,12 @@ export function decide(view: ClusterView, request: PreemptRequest, context: Deci
       excluded++;
       continue;
     }
-    const victims = knownVictims(view, on, candidate.victims);
-    if (victims.length > 0) offers.push({ on, victims, numPdbViolations: candidate.numPdbViolations });
+    const offer = offerOf(on, candidate);
+    if (offer.places.length > 0) offers.push(offer);
   }
   if (offers.length === 0) return { kind: 'none', because: excluded > 0 ? 'AllReserved' : 'NoKnownVictims' };
-  if (!offers.some((offer) => offer.victims.some((victim) => victim.policy !== null))) {
-    return { kind: 'passThrough', candidates: offers.map(toCandidate) };
+  if (!offers.some(({ on, places }) => places.some((place) => on.sheet.policy(place, view) !== null))) {
+    return { kind: 'passThrough', candidates: offers.map(passedOn) };
   }
 
   // kube-scheduler's picture may be a moment older than ours: nobody is saved for a node that takes no pod any more.
@@ -84,66 +78,92 @@ export function decide(view: ClusterView, request: PreemptRequest, context: Deci
     if (best === null || compareNodeOptions(planned, best) < 0) best = planned;
   }
   const chosen = best as PlannedOffer;
-  if (chosen.plans.every((plan) => plan.action === 'evict')) {
+  const plans = plansOf(view, request.preemptor, chosen.offer, context);
+  if (plans.every((plan) => plan.action === 'evict')) {
     return { kind: 'evictNow', candidate: toCandidate(chosen.offer) };
   }
-  return { kind: 'save', decision: toDecision(view, request.preemptor, chosen, context) };
+  return { kind: 'save', decision: toDecision(view, request.preemptor, { ...chosen, plans }, context) };
 }
 
-function knownVictims(view: ClusterView, on: NodeSnapshot, uids: readonly PodUid[]): readonly OfferedVictim[] {
-  const victims: OfferedVictim[] = [];
-  const seen = new Set<PodUid>();
-  for (const uid of uids) {
-    const pod = view.pod(uid);
-    if (!standsOn(pod, on.node.name) || seen.has(uid)) continue;
-    seen.add(uid);
-    const protection = protectionOf(pod, on.node, view.policies(), view.namespaceLabels(pod.namespace));
-    victims.push({ pod, policy: protection.protected ? protection.policy : null });
+/** With those who still stand there. */
+function offerOf(on: NodeSnapshot, candidate: PreemptCandidate): Offer {
+  const { sheet } = on;
+  const places: number[] = [];
+  let isInOrder = true;
+  let last = -1;
+  for (const uid of candidate.victims) {
+    const place = sheet.placeOf(uid);
+    if (place < 0) continue;
+    isInOrder &&= last < 0 || sheet.compareForAnswer(last, place) < 0;
+    places.push(place);
+    last = place;
   }
-  return victims.sort((a, b) => byDescendingPriority(a.pod, b.pod));
+  // kube-scheduler sends them in this order, each once.
+  if (isInOrder) return { on, candidate, places, isAsSent: places.length === candidate.victims.length };
+  const sorted = [...new Set(places)].sort((a, b) => sheet.compareForAnswer(a, b));
+  return { on, candidate, places: sorted, isAsSent: false };
 }
 
 function planOffer(view: ClusterView, preemptor: Pod, offer: Offer, context: DecideContext): PlannedOffer {
-  const { node } = offer.on;
-  const preemptorShare = dominantShare(preemptor.requests, node.allocatable);
-  let queuedBytes = bytesBeingWritten(view, offer, context.costs);
+  const { on, places, candidate } = offer;
+  const { sheet } = on;
   let cost = 0;
-  const plans: VictimPlan[] = [];
-  for (const { pod, policy } of offer.victims) {
-    const plan = planVictim(
-      { pod, node, policy, latest: latestCheckpoint(view, pod), preemptorShare, queuedBytes, nowMs: context.nowMs },
-      context.costs,
-    );
-    if (plan.action === 'checkpoint') queuedBytes += plan.bytes;
-    cost += plan.cost;
-    plans.push(plan);
-  }
-  const highest = (offer.victims[0] as OfferedVictim).pod.priority;
+  for (const plan of plansOf(view, preemptor, offer, context)) cost += plan.cost;
+  const highest = sheet.priority(places[0] as number);
   let startOfHighestMs = Number.POSITIVE_INFINITY;
-  for (const { pod } of offer.victims) {
-    if (pod.priority === highest) startOfHighestMs = Math.min(startOfHighestMs, pod.startMs ?? context.nowMs);
+  for (const place of places) {
+    if (sheet.priority(place) !== highest) break;
+    const startMs = sheet.startMs(place);
+    startOfHighestMs = Math.min(startOfHighestMs, Number.isNaN(startMs) ? context.nowMs : startMs);
   }
   return {
-    node: node.name,
-    numPdbViolations: offer.numPdbViolations,
+    node: on.node.name,
+    numPdbViolations: candidate.numPdbViolations,
     highestVictimPriority: highest,
     cost,
-    victimCount: offer.victims.length,
+    victimCount: places.length,
     startOfHighestMs,
     offer,
-    plans,
   };
 }
 
+/** What is best done with each victim, in the order of the offer. */
+function plansOf(view: ClusterView, preemptor: Pod, { on, places }: Offer, context: DecideContext): VictimPlan[] {
+  const { node, sheet } = on;
+  const preemptorShare = dominantShare(preemptor.requests, node.allocatable);
+  const saved = view.checkpointsOn(node.name);
+  let queuedBytes = bytesBeingWritten(view, on, context.costs);
+  const plans: VictimPlan[] = [];
+  for (const place of places) {
+    const plan = planVictim(
+      {
+        weight: sheet.weight(place),
+        memoryBytes: sheet.memoryBytes(place),
+        startMs: sheet.startMs(place),
+        isEnding: sheet.isEnding(place),
+        displacements: sheet.displacements(place),
+        policy: sheet.policy(place, view),
+        latest: saved.length === 0 ? null : latestCheckpoint(view, sheet.pod(place)),
+        dumpBytesPerSecond: node.dumpBytesPerSecond,
+        preemptorShare,
+        queuedBytes,
+        nowMs: context.nowMs,
+      },
+      context.costs,
+    );
+    if (plan.action === 'checkpoint') queuedBytes += plan.bytes;
+    plans.push(plan);
+  }
+  return plans;
+}
+
 /** What this node's disk still has to write for checkpoints that are under way. */
-function bytesBeingWritten(view: ClusterView, offer: Offer, costs: CostModel): number {
+function bytesBeingWritten(view: ClusterView, on: NodeSnapshot, costs: CostModel): number {
   let bytes = 0;
-  for (const pod of offer.on.pods) {
-    for (const checkpoint of view.checkpointsOfPod(pod.uid)) {
-      if (!checkpoint.ready && checkpoint.failure === null && !checkpoint.deleting) {
-        bytes += pod.requests.memoryBytes || costs.defaultStateBytes;
-      }
-    }
+  for (const checkpoint of view.checkpointsOn(on.node.name)) {
+    if (checkpoint.ready || checkpoint.failure !== null || checkpoint.deleting) continue;
+    const pod = view.pod(checkpoint.podUid);
+    if (standsOn(pod, on.node.name)) bytes += pod.requests.memoryBytes || costs.defaultStateBytes;
   }
   return bytes;
 }
@@ -159,11 +179,19 @@ function latestCheckpoint(view: ClusterView, pod: Pod): Checkpoint | null {
   return latest;
 }
 
-function toDecision(view: ClusterView, preemptor: Pod, chosen: PlannedOffer, context: DecideContext): Decision {
+function toDecision(
+  view: ClusterView,
+  preemptor: Pod,
+  { plans, offer, ...chosen }: PlannedOffer & { readonly plans: readonly VictimPlan[] },
+  context: DecideContext,
+): Decision {
   let promisedMs = 0;
   let maxDelayMs = Number.POSITIVE_INFINITY;
-  const victims = chosen.offer.victims.map(({ pod, policy }, position): PlannedVictim => {
-    const plan = chosen.plans[position] as VictimPlan;
+  const { sheet } = offer.on;
+  const victims = offer.places.map((place, position): PlannedVictim => {
+    const pod = sheet.pod(place);
+    const policy = sheet.policy(place, view);
+    const plan = plans[position] as VictimPlan;
     promisedMs = Math.max(promisedMs, plan.saveMs);
     if (policy !== null && plan.action === 'checkpoint')
       maxDelayMs = Math.min(maxDelayMs, policy.preemption.maxDelayMs);
@@ -202,10 +230,15 @@ function toDecision(view: ClusterView, preemptor: Pod, chosen: PlannedOffer, con
   };
 }
 
-function toCandidate(offer: Offer): PreemptCandidate {
+function passedOn(offer: Offer): PreemptCandidate {
+  return offer.isAsSent ? offer.candidate : toCandidate(offer);
+}
+
+/** With our UIDs: those of the request may hold its whole body in memory. */
+function toCandidate({ on, candidate, places }: Offer): PreemptCandidate {
   return {
-    node: offer.on.node.name,
-    victims: offer.victims.map((victim) => victim.pod.uid),
-    numPdbViolations: offer.numPdbViolations,
+    node: on.node.name,
+    victims: places.map((place) => on.sheet.pod(place).uid),
+    numPdbViolations: candidate.numPdbViolations,
   };
 }

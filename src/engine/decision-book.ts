@@ -11,6 +11,7 @@ import type { ClusterView } from '../index/types.ts';
  */
 export class DecisionBook {
   readonly #open = new Map<PodUid, Decision>(); // preemptor -> its decision
+  readonly #byNode = new Map<NodeName, Set<Decision>>(); // node -> open decisions that use it
   readonly #closed = new Set<string>(); // ids of decisions that are over but may still have tickets in phase Saving
   readonly #overruled = new Set<string>(); // those of `#closed` that stood beside another one about the same preemptor
   /** When the last victim of a decision was seen gone, on the clock that nobody sets. */
@@ -34,15 +35,15 @@ export class DecisionBook {
 
   /** Decisions that use `node`, other than that of `except`. */
   *on(node: NodeName, except?: PodUid): Generator<Decision> {
-    for (const decision of this.#open.values()) {
-      if (decision.node === node && decision.preemptor.uid !== except) yield decision;
+    for (const decision of this.#byNode.get(node) ?? NONE) {
+      if (decision.preemptor.uid !== except) yield decision;
     }
   }
 
   /** A decision of equal or higher priority uses `node`: it cannot be chosen for this preemptor. */
   isTaken(node: NodeName, preemptor: { readonly uid: PodUid; readonly priority: number }): boolean {
-    for (const { preemptor: other } of this.on(node, preemptor.uid)) {
-      if (other.priority >= preemptor.priority) return true;
+    for (const { preemptor: other } of this.#byNode.get(node) ?? NONE) {
+      if (other.uid !== preemptor.uid && other.priority >= preemptor.priority) return true;
     }
     return false;
   }
@@ -53,12 +54,16 @@ export class DecisionBook {
   }
 
   open(decision: Decision): void {
+    this.#forget(decision.preemptor.uid);
     this.#open.set(decision.preemptor.uid, decision);
+    const onNode = this.#byNode.get(decision.node);
+    if (onNode === undefined) this.#byNode.set(decision.node, new Set([decision]));
+    else onNode.add(decision);
   }
 
   /** Ends a decision: carried out, or void. What is left of it is undone by the reconciler. */
   close(decision: Decision): void {
-    if (this.#open.get(decision.preemptor.uid)?.id === decision.id) this.#open.delete(decision.preemptor.uid);
+    if (this.#open.get(decision.preemptor.uid)?.id === decision.id) this.#forget(decision.preemptor.uid);
     this.#closed.add(decision.id);
     this.#emptiedMs.delete(decision.id);
   }
@@ -66,6 +71,7 @@ export class DecisionBook {
   /** Forgets everything: what stands in tickets is adopted again. */
   clear(): void {
     this.#open.clear();
+    this.#byNode.clear();
     this.#closed.clear();
     this.#emptiedMs.clear();
   }
@@ -106,7 +112,18 @@ export class DecisionBook {
       this.#overruled.delete(id);
     }
   }
+
+  #forget(preemptor: PodUid): void {
+    const decision = this.#open.get(preemptor);
+    if (decision === undefined) return;
+    this.#open.delete(preemptor);
+    const onNode = this.#byNode.get(decision.node);
+    onNode?.delete(decision);
+    if (onNode?.size === 0) this.#byNode.delete(decision.node);
+  }
 }
+
+const NONE: readonly Decision[] = [];
 
 /** Total, so that every process keeps the same one. */
 function isNewer(a: Decision, b: Decision): boolean {

@@ -22,7 +22,8 @@ const OBSTACLES = {
 
 /**
  * `filter`: keeps pods off nodes that are being emptied for others, and restored pods off nodes that cannot restore them.
- * Everybody else passes unchanged, which costs one look at two small collections.
+ * Everybody else passes unchanged, which costs one look at the nodes of open decisions. Nodes may be refused that were not
+ * asked for.
  */
 export function filter(
   view: ClusterView,
@@ -34,11 +35,16 @@ export function filter(
   if (book.size === 0 && pod.ticket === null) return REFUSES_NOBODY;
   const state = savedStateOf(view, pod);
   const refused = new Map<NodeName, string>();
-  for (const name of request.nodeNames) {
-    const on = view.node(name);
-    if (on === undefined) continue;
-    const why = isReservedFor(view, book, on, pod) ? RESERVED : state && whyNotHere(view, on, state, maxRestores);
-    if (why !== null) refused.set(name, why);
+  if (state !== null) {
+    for (const name of request.nodeNames) {
+      const on = view.node(name);
+      const why = on && whyNotHere(view, on, state, maxRestores);
+      if (why) refused.set(name, why);
+    }
+  }
+  for (const { node } of book.all()) {
+    const on = view.node(node);
+    if (on !== undefined && isReservedFor(view, book, on, pod)) refused.set(node, RESERVED);
   }
   return { refused };
 }

@@ -162,6 +162,7 @@ class Room {
   readonly #free = new Map<NodeName, Resources>(); // node -> free after nominations and promises
   readonly #restoring = new Map<NodeName, number>(); // node -> restores under way or promised
   readonly #reserved = new Set<NodeName>(); // kept clear for the head of the queue
+  readonly #hopeless: Queued[] = []; // one for each sort of pod that found no room: there is only less from then on
 
   constructor(view: ClusterView, maxRestores: number) {
     this.#view = view;
@@ -170,13 +171,14 @@ class Room {
 
   /** The node that holds the state where it has room, else the emptiest compatible one; null when there is none. */
   find(entry: Queued): NodeName | null {
+    if (this.#hopeless.some((other) => needsTheSame(entry, other))) return null;
     let best: NodeName | null = null;
     let bestShare = Number.POSITIVE_INFINITY;
     for (const on of this.#view.nodes()) {
       const { node } = on;
       if (this.#reserved.has(node.name) || !suits(node, entry)) continue;
       const free = this.#freeOn(on);
-      if (this.#restoresOn(on) >= this.#maxRestores || !fits(entry.pod.requests, free)) continue;
+      if (!fits(entry.pod.requests, free) || this.#restoresOn(on) >= this.#maxRestores) continue;
       if (node.name === entry.holder) return node.name;
       const share = dominantShare(subtractResources(node.allocatable, free), node.allocatable);
       if (share < bestShare || (share === bestShare && best !== null && node.name < best)) {
@@ -184,6 +186,7 @@ class Room {
         bestShare = share;
       }
     }
+    if (best === null) this.#hopeless.push(entry);
     return best;
   }
 
@@ -225,6 +228,19 @@ class Room {
     this.#restoring.set(on.node.name, count);
     return count;
   }
+}
+
+/** What one finds no room for, the other finds none for either. Pods of one template have one object for what they have alike. */
+function needsTheSame(a: Queued, b: Queued): boolean {
+  return (
+    a.pod.requests === b.pod.requests &&
+    a.pod.tolerations === b.pod.tolerations &&
+    a.pod.nodeSelector === null &&
+    b.pod.nodeSelector === null &&
+    a.checkpoint?.compatibility === b.checkpoint?.compatibility &&
+    a.ticket.restore.nodes === 'Any' &&
+    b.ticket.restore.nodes === 'Any'
+  );
 }
 
 /** Pods on this node that continue an open ticket and have not reported yet. */

@@ -78,6 +78,7 @@ describe('handleAdmission', () => {
     'a pod that has the gate': { body: review(pod({ schedulingGates: [{ name: RESTORE_GATE }] })), isAsked: true },
     'a pod of another runtime class': { body: review(pod({ runtimeClassName: 'gvisor' })) },
     'a pod that names its node, which may not be gated': { body: review(pod({ nodeName: 'n1' })) },
+    'a pod without a spec, which no patch of ours would fit': { body: review({ metadata: {} }) },
     'an update': { body: review(pod(), { operation: 'UPDATE' }) },
     'a subresource': { body: review(pod(), { subResource: 'binding' }) },
     'another resource': {
@@ -106,6 +107,11 @@ describe('handleAdmission', () => {
   it('lets a pod pass that it cannot read', async () => {
     const { response } = await admit(review({ metadata: 5 }));
     expect(response).toMatchObject({ allowed: true, warnings: [expect.any(String)] });
+  });
+
+  it('lets pass what comes without an object', async () => {
+    const { response } = await admit(review(undefined));
+    expect(response).toMatchObject({ uid: 'r1', allowed: true, warnings: [expect.any(String)] });
   });
 
   it.each(['', '{}', '[1]', '{"apiVersion":"admission.k8s.io/v1beta1"}', review(pod(), { uid: '' })])(

@@ -43,7 +43,7 @@ const reviewSchema = z.object({
     namespace: absent(z.string()),
     name: absent(z.string()),
     dryRun: absent(z.boolean()),
-    object: z.unknown(),
+    object: absent(z.unknown()),
   }),
 });
 
@@ -64,7 +64,8 @@ async function decided(callbacks: Pick<ExtenderCallbacks, 'admitPod'>, review: R
     pod: `${request.namespace}/${request.name ?? `${raw.metadata.generateName ?? ''}*`}`,
     dryRun: request.dryRun,
   };
-  const obstacle = obstacleTo(pod);
+  // What our patch adds to; a server that checks it will refuse such a pod itself.
+  const obstacle = raw.spec ? obstacleTo(pod) : 'NoSpec';
   if (obstacle !== null) return allowed(review, { ...fields, reason: obstacle });
   const { gate, reason } = await callbacks.admitPod(request);
   if (!gate || request.gated) return allowed(review, { ...fields, reason });

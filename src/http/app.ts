@@ -8,12 +8,14 @@ import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { handleAdmission } from './admission.ts';
 import { errorAnswer, jsonAnswer, type Answer } from './answer.ts';
+import { CallGate } from './call-gate.ts';
 import { EXTENDER_VERBS, handleExtender } from './extender-handler.ts';
 import { readRequestBody } from './request-body.ts';
 import { clientRefusal } from './tls-context.ts';
 
 /** Full victim pods of a hundred nodes are about 3 MB (facts: kube-scheduler 10); this is far above and still bounded. */
 const DEFAULT_MAX_BODY_BYTES = 64 * 2 ** 20;
+const DEFAULT_CALL_TIMEOUT_MS = 2_000;
 /** kube-apiserver itself takes objects of 3 MiB at most; a review holds two of them. */
 const MAX_REVIEW_BYTES = 8 * 2 ** 20;
 
@@ -36,6 +38,8 @@ export interface AppOptions {
    * each answer: kube-scheduler keeps connections, and would stay with a former leader long after its Service has moved on.
    */
   readonly leads?: () => boolean;
+  /** How long callers of the verbs wait; absent: 2 s, as in config/kube-scheduler.yaml. */
+  readonly callTimeoutMs?: number;
   /** Longest body of an extender call. */
   readonly maxBodyBytes?: number;
 }
@@ -89,15 +93,19 @@ export function createApp(options: AppOptions): Express {
 function routesOf(options: AppOptions): readonly Route[] {
   const { callbacks, readiness, debugState, metrics } = options;
   const maxBytes = options.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES;
+  const gate = new CallGate({ timeoutMs: options.callTimeoutMs ?? DEFAULT_CALL_TIMEOUT_MS });
   return [
     ...EXTENDER_VERBS.map((verb): Route => ({
       method: 'POST',
       path: `/v1/${verb}`,
       needsClient: true,
       isVerb: true,
-      handle: recorded(options, verb, async (request) => {
-        return handleExtender(callbacks, verb, await readRequestBody(request, maxBytes));
-      }),
+      handle: recorded(options, verb, (request) =>
+        gate.pass(
+          () => readRequestBody(request, maxBytes),
+          (body) => handleExtender(callbacks, verb, body),
+        ),
+      ),
     })),
     {
       method: 'POST',

@@ -74,7 +74,7 @@ describe('filter', () => {
 });
 
 describe('prioritize', () => {
-  it('scores every node that was asked for, and no other, with whole numbers from 0 to 10', () => {
+  it('scores the preferred nodes that were asked for, and no other, with whole numbers up to 10', () => {
     const scores = new Map([
       [node('n1'), 25],
       [node('n2'), 4.6],
@@ -86,9 +86,6 @@ describe('prioritize', () => {
     expect(call('prioritize', body, { prioritize: () => ({ scores }) }).json).toEqual([
       { Host: 'n1', Score: 10 },
       { Host: 'n2', Score: 5 },
-      { Host: 'n3', Score: 0 },
-      { Host: 'n4', Score: 0 },
-      { Host: 'n5', Score: 0 },
     ]);
   });
 });
@@ -124,6 +121,31 @@ describe('preempt', () => {
     const empty = (name: string) => ({ node: name, victims: [], numPdbViolations: 0 });
     expect(candidatesOf({ Pod: POD, NodeNameToMetaVictims: map })).toEqual(['n1', 'n2', 'n3', 'n4'].map(empty));
     expect(candidatesOf({ Pod: POD })).toEqual([]);
+  });
+
+  it('gives candidates back as they came, but never an empty one', () => {
+    const head = JSON.stringify({ Pod: POD }).slice(0, -1);
+    const n1 = '"n1":{"Pods":[{"UID":"b"},{"UID":"a"}],"NumPDBViolations":2}';
+    const n2 = '"n2":{"Pods":[],"NumPDBViolations":0}';
+    const answerTo = (map: string, overrides: Partial<ExtenderCallbacks> = {}) =>
+      handleExtender(
+        makeCallbacks(overrides),
+        'preempt',
+        Buffer.from(`${head},"NodeNameToVictims":null,"NodeNameToMetaVictims":{${map}}}`),
+      ).body;
+    expect(answerTo(n1)).toBe(`{"NodeNameToMetaVictims":{${n1}}}`);
+    expect(answerTo(`${n1},${n2}`)).toBe(`{"NodeNameToMetaVictims":{${n1}}}`);
+    expect(answerTo(n2)).toBe('{}');
+    const fewer: ExtenderCallbacks['preempt'] = ({ candidates }) => ({
+      reason: 'NothingProtected',
+      candidates: candidates.map((candidate) => ({ ...candidate, victims: candidate.victims.slice(1) })),
+      node: null,
+      decisionId: null,
+      saving: 0,
+    });
+    expect(answerTo(n1, { preempt: fewer })).toBe(
+      '{"NodeNameToMetaVictims":{"n1":{"Pods":[{"UID":"a"}],"NumPDBViolations":2}}}',
+    );
   });
 
   it('answers UIDs whatever it was asked with', () => {

@@ -30,31 +30,27 @@ export function handleExtender(callbacks: SchedulerCallbacks, verb: ExtenderVerb
 const HANDLERS: Readonly<Record<ExtenderVerb, (callbacks: SchedulerCallbacks, rawBody: string | Buffer) => Answer>> = {
   filter(callbacks, rawBody) {
     const args = readExtenderArgs(rawBody);
-    const verdict = callbacks.filter(args.request);
-    const fields = {
-      ...about('filter', args.request.pod),
-      nodes: args.request.nodeNames.length,
-      refused: verdict.refused.size,
-    };
-    return jsonAnswer(filterResult(args, verdict), fields);
+    const { body, refused } = filterResult(args, callbacks.filter(args.request));
+    return jsonAnswer(body, { ...about('filter', args.request.pod), nodes: args.nodeCount, refused });
   },
 
   prioritize(callbacks, rawBody) {
-    const { request } = readExtenderArgs(rawBody);
+    const { request, nodeCount } = readExtenderArgs(rawBody);
     const verdict = callbacks.prioritize(request);
     const fields = {
       ...about('prioritize', request.pod),
-      nodes: request.nodeNames.length,
+      nodes: nodeCount,
       preferred: verdict.scores.size,
     };
     return jsonAnswer(hostPriorityList(request, verdict), fields);
   },
 
   preempt(callbacks, rawBody) {
-    const request = readPreemptionArgs(rawBody);
+    const args = readPreemptionArgs(rawBody);
+    const { request } = args;
     const verdict = callbacks.preempt(request);
     const { reason, node, decisionId, saving } = verdict;
-    return jsonAnswer(preemptionResult(verdict), {
+    return jsonAnswer(preemptionResult(verdict, args), {
       ...about('preempt', request.preemptor),
       offered: request.candidates.length,
       reason,

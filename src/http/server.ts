@@ -17,6 +17,8 @@ const KEEP_ALIVE_MS = 120_000;
 /** Must be above the keep-alive time, or an idle connection is cut when the next head arrives. */
 const HEADERS_MS = KEEP_ALIVE_MS + 5_000;
 const REQUEST_MS = 180_000;
+/** How often connections are looked at that have taken too long, at most. */
+const CHECK_MS = 30_000;
 const TLS_CHECK_MS = 60_000;
 /**
  * How long `close` waits for calls under way: longer than their callers do (2 s in config/kube-scheduler.yaml and in
@@ -37,6 +39,8 @@ export interface ServerOptions extends AppOptions {
   readonly address: string;
   /** 0: any free one. */
   readonly port: number;
+  /** How long a request may take to arrive; then it is answered with 408. Default: three minutes. */
+  readonly requestMs?: number;
 }
 
 export interface RunningServer {
@@ -55,11 +59,12 @@ export interface RunningServer {
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const app = createApp(options);
+  const { requestMs = REQUEST_MS } = options;
   const timeouts = {
     keepAliveTimeout: KEEP_ALIVE_MS,
-    headersTimeout: HEADERS_MS,
-    requestTimeout: REQUEST_MS,
-    connectionsCheckingInterval: 30_000,
+    headersTimeout: Math.min(HEADERS_MS, requestMs),
+    requestTimeout: requestMs,
+    connectionsCheckingInterval: Math.min(CHECK_MS, requestMs),
   };
   let server: Server | HttpsServer;
   let watch: Timer | null = null;

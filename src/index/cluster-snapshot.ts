@@ -9,6 +9,7 @@ import type { Ticket } from '../domain/ticket.ts';
 import type { FrozenMap } from './frozen-map.ts';
 import { insert } from './sorted.ts';
 import type { ClusterView, Namespace, NodeSnapshot } from './types.ts';
+import { VictimSheet } from './victim-sheet.ts';
 
 /** Takes back one simulated change. Changes are taken back in reverse order. */
 export type Undo = () => void;
@@ -29,6 +30,7 @@ interface FrozenCluster {
   readonly ticketsByOwner: FrozenMap<string, readonly Ticket[]>;
   readonly checkpoints: FrozenMap<ObjectKey, Checkpoint>;
   readonly checkpointsByPod: FrozenMap<PodUid, readonly Checkpoint[]>;
+  readonly checkpointsByNode: FrozenMap<NodeName, readonly Checkpoint[]>;
 }
 
 /**
@@ -98,7 +100,8 @@ export class ClusterSnapshot implements ClusterView {
     const pods = change(on.pods);
     if (pods.length === on.pods.length) return;
     before.set(name, this.#tried.get(name));
-    this.#tried.set(name, { ...on, pods, free: remainder(on.node.allocatable, pods) });
+    const free = remainder(on.node.allocatable, pods);
+    this.#tried.set(name, { ...on, pods, free, sheet: new VictimSheet(on.node, pods) });
   }
 
   #undo(before: ReadonlyMap<NodeName, NodeSnapshot | undefined>): Undo {
@@ -177,6 +180,10 @@ export class ClusterSnapshot implements ClusterView {
 
   checkpointsOfPod(uid: PodUid): readonly Checkpoint[] {
     return this.#frozen.checkpointsByPod.get(uid) ?? NONE;
+  }
+
+  checkpointsOn(node: NodeName): readonly Checkpoint[] {
+    return this.#frozen.checkpointsByNode.get(node) ?? NONE;
   }
 }
 

@@ -4,6 +4,7 @@ import type { Pod } from '../domain/pod.ts';
 import { remainder } from '../domain/resources.ts';
 import { insert, remove } from './sorted.ts';
 import type { NodeSnapshot } from './types.ts';
+import { VictimSheet } from './victim-sheet.ts';
 
 /**
  * What stands on one node. Pods are kept in eviction order by binary insertion. An answer is made when somebody asks after a
@@ -51,14 +52,19 @@ export class NodeEntry {
   /** The node with all that stands on it; undefined while the node itself is unknown. */
   snapshot(): NodeSnapshot | undefined {
     if (this.#node === null) return undefined;
-    this.#snapshot ??= {
-      node: this.#node,
-      pods: this.#pods.slice(),
+    this.#snapshot ??= this.#answer(this.#node, this.#pods.slice());
+    return this.#snapshot;
+  }
+
+  #answer(node: Node, pods: readonly Pod[]): NodeSnapshot {
+    return {
+      node,
+      pods,
       nominated: this.#nominated.slice(),
-      free: remainder(this.#node.allocatable, this.#pods),
+      free: remainder(node.allocatable, pods),
+      sheet: new VictimSheet(node, pods),
       generation: this.#generation,
     };
-    return this.#snapshot;
   }
 
   #touch(generation: number): void {

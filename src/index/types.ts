@@ -6,6 +6,7 @@ import type { Pod } from '../domain/pod.ts';
 import type { Policy } from '../domain/policy.ts';
 import type { Resources } from '../domain/resources.ts';
 import type { Ticket } from '../domain/ticket.ts';
+import type { VictimSheet } from './victim-sheet.ts';
 
 /** A namespace: only its labels matter, to policies. */
 export interface Namespace {
@@ -56,6 +57,8 @@ export interface NodeSnapshot {
   readonly nominated: readonly Pod[];
   /** Allocatable minus the requests of `pods`; may be negative. Nominated pods are not subtracted. */
   readonly free: Resources;
+  /** `pods` for decisions that look at very many. */
+  readonly sheet: VictimSheet;
   /** Rises with each change of this node or of what stands on it. */
   readonly generation: number;
 }
@@ -79,7 +82,10 @@ export interface ClusterView {
   nodes(): Iterable<NodeSnapshot>;
 
   namespaceLabels(name: string): Readonly<Record<string, string>>;
-  /** In order of precedence: the first that selects a pod is its policy. */
+  /**
+   * In order of precedence: the first that selects a pod is its policy. Another array whenever a pod may have come under another
+   * policy: after each change of a policy or of a namespace.
+   */
   policies(): readonly Policy[];
   budgets(namespace: string): readonly DisruptionBudget[];
 
@@ -91,4 +97,6 @@ export interface ClusterView {
   checkpoint(key: ObjectKey): Checkpoint | undefined;
   checkpoints(): Iterable<Checkpoint>;
   checkpointsOfPod(uid: PodUid): readonly Checkpoint[];
+  /** Of pods that stand or stood there. */
+  checkpointsOn(node: NodeName): readonly Checkpoint[];
 }

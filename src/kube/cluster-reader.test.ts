@@ -13,7 +13,8 @@ it('reads every kind into the index, says when it has all, and stops', async () 
   const seen: string[] = [];
   const index: ReaderIndex = {
     apply: (event: IndexEvent) => seen.push(`${event.type} ${event.kind}`),
-    replaceAll(kind, values) {
+    // oxlint-disable-next-line require-yield -- one step is enough for one object
+    *replacing(kind, values) {
       seen.push(`all ${kind} ${values.length}`);
       return { missed: [], redundant: [] };
     },

@@ -1,13 +1,20 @@
 import type { IndexDiff, IndexedKind, IndexedKinds, IndexEvent } from '../index/types.ts';
 import type { Clock } from '../ports/clock.ts';
 import { INDEXED_RESOURCES } from './project/kinds.ts';
+import { PartPool } from './project/part-pool.ts';
+import { pooledPodOf } from './project/pod.ts';
 import { Reflector, type ReflectorNotice, type ReflectorOptions, type ReflectorStats } from './reflector.ts';
 import type { KubeTransport } from './transport.ts';
 
 /** The index, as far as it is written to here. */
 export interface ReaderIndex {
   apply(event: IndexEvent): void;
-  replaceAll<K extends IndexedKind>(kind: K, values: readonly IndexedKinds[K][], resourceVersion: string): IndexDiff;
+  /** Goes on at each step; done when the index holds exactly these objects of that kind. */
+  replacing<K extends IndexedKind>(
+    kind: K,
+    values: readonly IndexedKinds[K][],
+    resourceVersion: string,
+  ): Generator<void, IndexDiff>;
 }
 
 export interface ClusterReaderOptions {
@@ -76,19 +83,36 @@ export class ClusterReader {
   }
 }
 
+/** As the reflector's own slices: the event loop is given back this often. */
+const SLICE_MS = 2;
+/** Steps between two looks at the clock, of a few microseconds each. */
+const STEPS = 64;
+
+async function inSlices<T>(steps: Generator<void, T>, clock: Clock, breathe?: () => Promise<void>): Promise<T> {
+  let sliceStartMs = clock.now();
+  for (let step = 1; ; step++) {
+    const { done, value } = steps.next();
+    if (done) return value;
+    if (step % STEPS !== 0 || clock.now() - sliceStartMs < SLICE_MS) continue;
+    await breathe?.();
+    sliceStartMs = clock.now();
+  }
+}
+
 function reflectorOf<K extends IndexedKind>(kind: K, options: ClusterReaderOptions): Reflector<IndexedKinds[K]> {
   const { transport, clock, index, selectors, random, breathe, relistEveryMs, onNotice } = options;
   const { type, project } = INDEXED_RESOURCES[kind];
+  const projectPooled = kind === 'pod' ? (pooledPodOf(new PartPool()) as typeof project) : project;
   const reflectorOptions: ReflectorOptions<IndexedKinds[K]> = {
     resource: type,
     transport,
     clock,
-    project,
+    project: projectPooled,
     sink: {
       // TypeScript cannot see that the kind and the value of a generic `K` belong together.
       upsert: (value) => index.apply({ type: 'upsert', kind, value } as IndexEvent),
       remove: (uid, resourceVersion) => index.apply({ type: 'delete', kind, uid, resourceVersion }),
-      replaceAll: (values, resourceVersion) => index.replaceAll(kind, values, resourceVersion),
+      replaceAll: (values, resourceVersion) => inSlices(index.replacing(kind, values, resourceVersion), clock, breathe),
     },
     ...selectors?.[kind],
     ...(random && { random }),

@@ -13,15 +13,15 @@ const REFUSALS: ReadonlySet<number> = new Set([400, 405, 406, 415, 422, 501]);
 const SHORT_STREAM_MS = 1000;
 /** Streams that break at one and the same place: something there cannot be read, only a listing leads past it. */
 const MAX_BROKEN_IN_PLACE = 3;
-/** The event loop is given back this often while lines are parsed: callbacks of kube-scheduler are answered in milliseconds. */
-const SLICE_MS = 4;
+/** The event loop is given back this often while lines are parsed: callbacks are answered in milliseconds, and two kinds may be large. */
+const SLICE_MS = 2;
 
 /** Receives what a reflector sees. */
 interface ReflectorSink<T> {
   upsert(value: T): void;
   remove(uid: string, resourceVersion: string): void;
   /** All there is, at that version: what is not among it is gone. */
-  replaceAll(values: readonly T[], resourceVersion: string): IndexDiff;
+  replaceAll(values: readonly T[], resourceVersion: string): IndexDiff | Promise<IndexDiff>;
 }
 
 /** Something an operator may want to read in the log. */
@@ -208,7 +208,7 @@ export class Reflector<T> {
 
   async #watch(signal: AbortSignal): Promise<void> {
     const { transport, resource, namespace, clock } = this.#options;
-    const initial = this.#resourceVersion === null ? new Map<string, T>() : null;
+    const initial = this.#resourceVersion === null ? new Map<string, T>() : null; // uid -> value
     const current = new AbortController();
     this.#current = current;
     // Between 5 and 10 minutes, as client-go: the load spreads over the servers again.
@@ -235,7 +235,11 @@ export class Reflector<T> {
         this.#lines++;
         this.#lastEventMs = clock.now();
         if (event.type === 'ERROR') throw errorIn(event, `watching ${resource.plural}`);
-        pending = this.#take(event, pending);
+        if (pending !== null && endsInitialEvents(event)) {
+          const values = [...pending.values()];
+          pending = null;
+          await this.#listed(values, event.object.metadata.resourceVersion ?? '');
+        } else this.#take(event, pending);
         if (clock.now() - this.#sliceStartMs >= SLICE_MS) await this.#breathe();
       }
     } catch (error) {
@@ -250,29 +254,24 @@ export class Reflector<T> {
   }
 
   /** Handles one line. `pending` collects the initial state until its end is announced; null from then on. */
-  #take({ type, object }: WatchEvent, pending: Map<string, T> | null): Map<string, T> | null {
+  #take({ type, object }: WatchEvent, pending: Map<string, T> | null): void {
     const { metadata } = object;
     const resourceVersion = metadata.resourceVersion ?? '';
     if (type === 'BOOKMARK') {
-      if (pending !== null) {
-        if (metadata.annotations?.[INITIAL_EVENTS_END] !== 'true') return pending;
-        this.#listed([...pending.values()], resourceVersion);
-      }
-      this.#advance(resourceVersion);
-      return null;
+      if (pending === null) this.#advance(resourceVersion);
+      return;
     }
     this.#events++;
+    const uid = metadata.uid ?? '';
     const value = type === 'DELETED' ? null : this.#projected(object);
     if (pending !== null) {
-      const key = `${metadata.namespace ?? ''}/${metadata.name}`;
-      if (value !== null) pending.set(key, value);
-      else pending.delete(key);
-      return pending;
+      if (value !== null) pending.set(uid, value);
+      else pending.delete(uid);
+      return;
     }
     if (value !== null) this.#options.sink.upsert(value);
-    else if (type === 'DELETED') this.#options.sink.remove(metadata.uid ?? '', resourceVersion);
+    else if (type === 'DELETED') this.#options.sink.remove(uid, resourceVersion);
     this.#advance(resourceVersion);
-    return null;
   }
 
   async #listInPages(signal: AbortSignal): Promise<void> {
@@ -299,14 +298,14 @@ export class Reflector<T> {
       resourceVersion = page.metadata?.resourceVersion ?? '';
       next = page.metadata?.continue ?? '';
     } while (next !== '');
-    this.#listed(values, resourceVersion);
-    this.#advance(resourceVersion);
+    await this.#listed(values, resourceVersion);
     this.#lines++;
   }
 
-  #listed(values: readonly T[], resourceVersion: string): void {
+  async #listed(values: readonly T[], resourceVersion: string): Promise<void> {
     const { resource, sink } = this.#options;
-    const { missed, redundant } = sink.replaceAll(values, resourceVersion);
+    const { missed, redundant } = await sink.replaceAll(values, resourceVersion);
+    this.#advance(resourceVersion);
     if (this.#listings > 0) {
       this.#missed += missed.length;
       this.#redundant += redundant.length;
@@ -372,6 +371,11 @@ export class Reflector<T> {
   #notice(kind: ReflectorNotice['kind'], message: string): void {
     this.#options.onNotice?.({ resource: this.#options.resource.plural, kind, message });
   }
+}
+
+/** The bookmark by which a client knows that it has seen everything. */
+function endsInitialEvents({ type, object: { metadata } }: WatchEvent): boolean {
+  return type === 'BOOKMARK' && metadata.annotations?.[INITIAL_EVENTS_END] === 'true';
 }
 
 /** The `Status` in an ERROR line. */

@@ -60,6 +60,20 @@ export const ERROR_CODES = {
     message: 'internal error; the log has its cause',
     meaning: 'A defect of Reprieve. kube-scheduler preempts nobody (`ignorable: false`) and asks again.',
   },
+  Overloaded: {
+    status: 503,
+    retryable: true,
+    message: 'more than {limit} calls are under way',
+    meaning:
+      'More verbs at once than a kube-scheduler asks. It takes this for a failed attempt, preempts nobody and asks again.',
+  },
+  CallTooLate: {
+    status: 503,
+    retryable: true,
+    message: 'the body took longer to arrive than the {timeoutMs} ms that callers wait',
+    meaning:
+      'Nothing was decided, for nobody waits for it any more (`extender.httpTimeout`). kube-scheduler asks again.',
+  },
   NotReady: {
     status: 503,
     retryable: true,

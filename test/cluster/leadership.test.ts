@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { ROLE_LABEL } from '../../src/domain/labels.ts';
 import { field } from './story/history.ts';
 import { Lab, QUICK_LEASE } from './story/lab.ts';
@@ -77,6 +77,7 @@ describe('the leader ends', () => {
     const victim = await displace('term', '1Gi');
     await ordered(lab, victim.uid);
     const before = holders().length;
+    onTestFinished(() => leader.start());
     await leader.stop();
     await expectGoodEnd('term', victim);
     // Given back by the one, then taken by the other: nobody had to wait for it to run out.
@@ -85,17 +86,16 @@ describe('the leader ends', () => {
     expect(releasedAt).toBeGreaterThanOrEqual(0);
     expect(since[releasedAt + 1]).not.toBe(since[releasedAt - 1] ?? holders()[before - 1]);
     expect(await lab.leader()).toBe(follower);
-    await leader.start();
   });
 
   it('on SIGKILL in the middle of a dump: the follower takes over and carries on', async () => {
     const leader = await lab.leader();
     const victim = await displace('kill', '1Gi');
     await ordered(lab, victim.uid);
+    onTestFinished(() => leader.start());
     await leader.kill();
     await expectGoodEnd('kill', victim);
     expect(await lab.leader()).toBe(otherThan(leader));
-    await leader.start();
   });
 });
 

@@ -131,6 +131,36 @@ describe('paths', () => {
     expect((await call(server, 'POST', '/v1/filter', 'x'.repeat(1000))).status).toBe(400);
   });
 
+  it('answers whatever comes at once, and says of the rest that it is too much', async () => {
+    const server = await start();
+    const head = `POST /v1/preempt HTTP/1.1\r\nHost: x\r\nContent-Length: ${preemptBody.length}\r\n\r\n`;
+    const stuck = await Promise.all(Array.from({ length: 32 }, () => opened(server, head)));
+    await expect
+      .poll(async () => JSON.parse((await call(server, 'POST', '/v1/filter', '{}')).body) as unknown)
+      .toEqual({ code: 'Overloaded', message: 'more than 32 calls are under way' });
+    // Neither probes nor the webhook stand behind the verbs.
+    expect((await call(server, 'GET', '/healthz')).status).toBe(200);
+    expect((await call(server, 'POST', '/v1/admit-pod', '{')).status).toBe(400);
+    for (const socket of stuck) socket.destroy();
+    await expect.poll(async () => (await call(server, 'POST', '/v1/preempt', preemptBody)).status).toBe(200);
+  });
+
+  it('decides nothing for a call that arrives later than its caller waits', async () => {
+    let asked = 0;
+    const { callbacks } = makeCallbacks({ withPolicy: false });
+    const preempt: typeof callbacks.preempt = (request) => {
+      asked++;
+      return callbacks.preempt(request);
+    };
+    const server = await start({ callTimeoutMs: 0, callbacks: { ...callbacks, preempt } });
+    const { status, body } = await call(server, 'POST', '/v1/preempt', preemptBody);
+    expect([status, JSON.parse(body), asked]).toEqual([
+      503,
+      { code: 'CallTooLate', message: 'the body took longer to arrive than the 0 ms that callers wait' },
+      0,
+    ]);
+  });
+
   it('is ready when it says so, and says what is missing', async () => {
     let readiness = { ready: false, reasons: ['index: pods not listed yet'] };
     const server = await start({ readiness: () => readiness });

@@ -18,6 +18,8 @@ import { readFixtures, RESTORED_TICKET } from './fixtures.ts';
 export interface CallbacksUnderTest {
   readonly callbacks: ExtenderCallbacks;
   readonly cluster: KnownCluster;
+  /** What the engine reads, for tests that change it. */
+  readonly index: ClusterIndex;
 }
 
 export interface Circumstances {
@@ -49,6 +51,7 @@ export function makeCallbacks({ withPolicy, victimsLeave = false }: Circumstance
     return verdict;
   };
   return {
+    index,
     callbacks: {
       filter: (request) => next().filter(request),
       prioritize: (request) => next().prioritize(request),
@@ -99,7 +102,7 @@ class RecordedCluster {
     if (withPolicy) this.#put('policy', makePolicy());
     for (const { verb, text } of readFixtures()) {
       if (verb !== 'preempt') continue;
-      const { preemptor, candidates } = readPreemptionArgs(text);
+      const { preemptor, candidates } = readPreemptionArgs(text).request;
       this.#put('pod', preemptor);
       for (const { node, victims } of candidates) {
         const canCheckpoint = !withoutAgent.includes(node);

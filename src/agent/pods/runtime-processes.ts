@@ -11,6 +11,8 @@ import type { DumpRequest, PodContainer, PodProcesses } from './pod-processes.ts
 
 /** What a look at all pods of a node takes, and less than passes between two looks. */
 const ROUND_MS = 5_000;
+/** Who is about to freeze a pod has asked which containers run. */
+const JUST_LISTED_MS = 250;
 
 export interface RuntimeProcessesOptions {
   readonly index: ContainerIndex;
@@ -44,7 +46,8 @@ export class RuntimeProcesses implements PodProcesses {
   }
 
   async obstacle(podUid: string): Promise<SaveFailure | null> {
-    const found = await this.#firstOf(await this.#containersOf(podUid), async (container, pids) => {
+    const containers = await this.#containersOf(podUid, JUST_LISTED_MS);
+    const found = await this.#firstOf(containers, async (container, pids) => {
       const [first] = await this.#obstacles(container, pids);
       return first;
     });
@@ -75,12 +78,12 @@ export class RuntimeProcesses implements PodProcesses {
   async dump(request: DumpRequest, stop: AbortSignal): Promise<Dump> {
     const containers = (await this.#containersOf(request.pod.uid)).filter(({ status }) => status === 'paused');
     try {
-      for (const { id, name } of containers) {
+      for (const container of containers) {
         // Only now, with all of them frozen: a connection of a moment ago is none of now.
-        const [socket] = await this.#outsideSockets(await this.#options.runc.pids(id));
+        const [socket] = await this.#outsideSockets(this.#options.runc.pidsWith(container));
         if (socket === undefined) continue;
         const { message } = externalSocketFailure(socket.path);
-        return { failure: { reason: 'NotCheckpointable', message: `container ${name}: ${message}` } };
+        return { failure: { reason: 'NotCheckpointable', message: `container ${container.name}: ${message}` } };
       }
       return await this.#options.dump(request, containers, stop);
     } catch (error) {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CommandError, type RunCommand } from './command.ts';
-import { DumpError, Runc, type ContainerStatus } from './runc.ts';
+import { DumpError, Runc, type CheckpointOptions, type ContainerStatus } from './runc.ts';
 
 /** A runtime with one container, which behaves as runc 1.3 does. */
 class FakeRunc {
@@ -107,7 +107,8 @@ describe('Runc', () => {
 });
 
 describe('Runc.checkpoint', () => {
-  const paths = (): { imagePath: string; workPath: string } => ({
+  const paths = (isFrozen = false): CheckpointOptions => ({
+    isFrozen,
     imagePath: join(folder, 'images'),
     workPath: join(folder, 'work'),
   });
@@ -151,7 +152,9 @@ describe('Runc.checkpoint', () => {
         await sleep(20);
         finished = true;
       };
-      await expect(runc.checkpoint('a', { ...paths(), signal: abort.signal })).rejects.toThrow('no longer wanted');
+      await expect(runc.checkpoint('a', { ...paths(status === 'paused'), signal: abort.signal })).rejects.toThrow(
+        'no longer wanted',
+      );
       expect([finished, fake.status]).toEqual([true, status]);
     },
   );
@@ -168,7 +171,7 @@ describe('Runc.checkpoint', () => {
       fake.status = 'running';
       return Promise.reject(failed('signal: killed'));
     };
-    await expect(runc.checkpoint('a', paths())).rejects.toThrow('signal: killed');
+    await expect(runc.checkpoint('a', paths(true))).rejects.toThrow('signal: killed');
     expect(fake.status).toBe('paused');
   });
 
@@ -178,6 +181,6 @@ describe('Runc.checkpoint', () => {
       fake.status = 'gone';
       return Promise.reject(failed('no process'));
     };
-    await expect(runc.checkpoint('a', paths())).rejects.toThrow('no process');
+    await expect(runc.checkpoint('a', paths(true))).rejects.toThrow('no process');
   });
 });

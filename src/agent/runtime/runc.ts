@@ -28,6 +28,8 @@ export interface RuncOptions {
 }
 
 export interface CheckpointOptions {
+  /** It stands still, and is to afterwards, whatever becomes of the dump. */
+  readonly isFrozen: boolean;
   /** Both absolute: runc resolves relative ones against other folders than one would think. They are made if missing. */
   readonly imagePath: string;
   readonly workPath: string;
@@ -88,9 +90,11 @@ export class Runc {
    * ask another that stands still already, and be saved in the middle of that.
    */
   async pauseTogether(ids: readonly string[]): Promise<void> {
-    const listed = await this.list();
-    const folders = ids.map((id) => freezerOf(listed.find((container) => container.id === id)));
-    for (const folder of folders) if (folder !== null) beginFreeze(folder);
+    if (ids.length > 1) {
+      const listed = await this.list();
+      const folders = ids.map((id) => freezerOf(listed.find((container) => container.id === id)));
+      for (const folder of folders) if (folder !== null) beginFreeze(folder);
+    }
     const pauses = await Promise.allSettled(ids.map((id) => this.pause(id)));
     for (const pause of pauses) if (pause.status === 'rejected') throw pause.reason;
   }
@@ -150,16 +154,15 @@ export class Runc {
    * inside of the processes, and where it was killed in the wrong moment, they died of it (tried with criu 4.2). It is left to
    * finish, and then this rejects with the signal's reason. Who wants it to end soon kills the container.
    */
-  async checkpoint(id: string, { imagePath, workPath, signal }: CheckpointOptions): Promise<void> {
+  async checkpoint(id: string, { isFrozen, imagePath, workPath, signal }: CheckpointOptions): Promise<void> {
     await Promise.all([imagePath, workPath].map((path) => mkdir(path, { recursive: true, mode: 0o700 })));
-    const before = (await this.#find(id))?.status;
     signal?.throwIfAborted();
     try {
       const paths = ['--image-path', imagePath, '--work-path', workPath];
       await this.#on(['checkpoint', '--leave-running', ...paths, id]);
     } catch (error) {
       // criu thaws what it dumps; one that was killed by somebody did not freeze it again.
-      if (before === 'paused' && (await this.#lives(id))) await this.pause(id);
+      if (isFrozen && (await this.#lives(id))) await this.pause(id);
       if (!(error instanceof CommandError)) throw error;
       const log = await readFile(join(workPath, 'dump.log'), 'utf8').catch(() => '');
       throw new DumpError(dumpFailure(log, error.message), error);

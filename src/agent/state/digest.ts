@@ -32,12 +32,14 @@ export async function digestGrowingFile(path: string, { grows, grown, signal }: 
   const file = await open(path, 'r');
   try {
     const hash = createHash('sha256');
-    let [ahead, behind] = [Buffer.allocUnsafe(CHUNK_BYTES), Buffer.allocUnsafe(CHUNK_BYTES)];
+    // Most files of an image are of a few kilobytes: megabytes for each of them would pile up until they are collected.
+    const chunkBytes = grows() ? CHUNK_BYTES : Math.min(CHUNK_BYTES, (await file.stat()).size + 1);
+    let [ahead, behind] = [Buffer.allocUnsafe(chunkBytes), Buffer.allocUnsafe(chunkBytes)];
     let bytes = 0;
     let syncing: Promise<unknown> | null = null;
     for (;;) {
       const last = !grows();
-      let reading = file.read(ahead, 0, CHUNK_BYTES, bytes);
+      let reading = file.read(ahead, 0, chunkBytes, bytes);
       for (;;) {
         const { bytesRead } = await reading;
         if (bytesRead === 0) break;
@@ -45,7 +47,7 @@ export async function digestGrowingFile(path: string, { grows, grown, signal }: 
         bytes += bytesRead;
         // Reads the next piece while this one is hashed.
         [ahead, behind] = [behind, ahead];
-        reading = file.read(ahead, 0, CHUNK_BYTES, bytes);
+        reading = file.read(ahead, 0, chunkBytes, bytes);
         hash.update(behind.subarray(0, bytesRead));
       }
       if (last) break;

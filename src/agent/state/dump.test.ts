@@ -60,10 +60,11 @@ function options(
     pod: { namespace: 'shop', name: 'web-0', uid: 'u1' },
     takenAt: new Date('2026-11-20T10:00:00Z'),
     compatibility: 'x86-1',
-    images: new Map([
-      ['web', 'sha256:1'],
-      ['log', 'sha256:2'],
-    ]),
+    images: async () =>
+      new Map([
+        ['web', 'sha256:1'],
+        ['log', 'sha256:2'],
+      ]),
     ...parts,
   };
 }
@@ -177,12 +178,12 @@ describe('dumpPod', () => {
     await expect(dump).rejects.toThrow('the root filesystem of container web is no overlay');
   });
 
-  it('saves nothing where an image is not known', async () => {
+  it('calls nothing saved where an image is not known', async () => {
     const dump = dumpPod(
-      options((_, { imagePath }) => writeImages(imagePath), { images: new Map([['web', 'sha256:1']]) }),
+      options((_, { imagePath }) => writeImages(imagePath), { images: async () => new Map([['web', 'sha256:1']]) }),
     );
     await expect(dump).rejects.toThrow('the image of container log is not known');
-    await expect(stat(layout.folder)).rejects.toThrow('ENOENT');
+    await expect(stat(layout.manifest)).rejects.toThrow('ENOENT');
   });
 
   it('refuses to call a symlink saved', async () => {

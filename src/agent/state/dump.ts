@@ -28,8 +28,8 @@ export interface DumpOptions {
   readonly pod: Manifest['pod'];
   readonly takenAt: Date;
   readonly compatibility: string | null;
-  /** Container -> image id with digest, as the pod's status has it. */
-  readonly images: ReadonlyMap<string, string>;
+  /** Container -> digest of its image's configuration; asked of the runtime while criu works. */
+  readonly images: () => Promise<ReadonlyMap<string, string>>;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -50,8 +50,8 @@ export interface DumpReport {
  */
 export async function dumpPod(options: DumpOptions): Promise<DumpReport> {
   const { containers, layout, volumes, shm, run, signal } = options;
-  const images = new Map(containers.map(({ name }) => [name, imageOf(name, options.images)]));
-  await layout.create([...images.keys()]);
+  await layout.create(containers.map(({ name }) => name));
+  const images = new Map<string, string>();
   const known = new Map<string, FileDigest>(); // path below the folder -> digest
   await together(signal, [
     async (signal) => {
@@ -60,6 +60,10 @@ export async function dumpPod(options: DumpOptions): Promise<DumpReport> {
     async (signal) => {
       for (const { name, path } of volumes) await pack(path, layout.volume(name), { run, signal });
       if (shm !== null) await pack(shm, layout.shm, { run, signal });
+    },
+    async () => {
+      const known = await options.images();
+      for (const { name } of containers) images.set(name, imageOf(name, known));
     },
   ]);
   const files = await listFiles(layout.folder, known, signal);
@@ -92,7 +96,7 @@ export async function dumpPod(options: DumpOptions): Promise<DumpReport> {
 }
 
 /** Without it nobody could tell whether the files below are those that the processes know. */
-function imageOf(container: string, images: DumpOptions['images']): string {
+function imageOf(container: string, images: ReadonlyMap<string, string>): string {
   const image = images.get(container);
   if (image === undefined || image === '') throw new Error(`the image of container ${container} is not known`);
   return image;
@@ -112,7 +116,7 @@ async function dumpContainer(
   const pages = new PageDigests(paths.images);
   try {
     await together(signal, [
-      (signal) => runc.checkpoint(id, { imagePath: paths.images, workPath: paths.work, signal }),
+      (signal) => runc.checkpoint(id, { isFrozen: true, imagePath: paths.images, workPath: paths.work, signal }),
       (signal) => pack(overlay.upperdir, paths.rootfs, { run, signal }),
     ]);
     for (const [file, digest] of await pages.finish()) {

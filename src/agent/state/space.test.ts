@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { CommandError, runCommand } from '../runtime/command.ts';
-import { estimateSpace, freeBytes, lackOfSpace } from './space.ts';
+import { estimateSpace, freeBytes, lackOfSpace, ranFull } from './space.ts';
 
 const MIB = 1024 ** 2;
 
@@ -35,4 +35,15 @@ it('names the numbers when there is no room', () => {
   expect(lackOfSpace(estimate, { freeBytes: 130 * MIB, keepFreeBytes: 11 * MIB })).toBe(
     'the pod has up to 100 MiB of memory and 20 MiB of files, and 130 MiB are free, of which 11 MiB are to remain',
   );
+});
+
+it.each([
+  ['nothing is free', 0, 60, true],
+  ['a little is free again, and less than was still to be written', 5, 60, true],
+  ['less is free than is to remain', 9, 119, true],
+  ['the rest would have had room', 70, 60, false],
+  ['it was nearly done', 11, 115, false],
+])('tells a disk that ran full from another failure: %s', (_, free, written, full) => {
+  const after = { freeBytes: free * MIB, writtenBytes: written * MIB, keepFreeBytes: 10 * MIB };
+  expect(ranFull({ memoryBytes: 100 * MIB, fileBytes: 20 * MIB }, after)).toBe(full);
 });

@@ -43,11 +43,26 @@ export function lackOfSpace(
   return `the pod has up to ${parts}, and ${mebibytes(freeBytes)} are free, of which ${mebibytes(keepFreeBytes)} are to remain`;
 }
 
+/**
+ * Whether a dump that failed would have found no room for the rest of what it had to write. Of what a full disk refuses, some
+ * blocks may be free again afterwards, so a disk is not asked whether it is full to the last.
+ */
+export function ranFull(
+  { memoryBytes, fileBytes }: SpaceEstimate,
+  {
+    writtenBytes,
+    freeBytes,
+    keepFreeBytes,
+  }: { readonly writtenBytes: number; readonly freeBytes: number; readonly keepFreeBytes: number },
+): boolean {
+  return freeBytes < Math.max(keepFreeBytes, memoryBytes + fileBytes - writtenBytes);
+}
+
 /** du ends so when files went while it looked; its sums are of what it saw. */
 const SOME_FILES_GONE = 1;
 
 /** Allocated bytes, each file once. */
-async function diskUsage(folders: readonly string[], run: RunCommand, signal?: AbortSignal): Promise<number> {
+export async function diskUsage(folders: readonly string[], run: RunCommand, signal?: AbortSignal): Promise<number> {
   const args = ['--summarize', '--one-file-system', '--block-size=1', '--', ...folders];
   const { stdout } = await run('du', args, { signal }).catch((error: unknown) => {
     if (error instanceof CommandError && error.exitCode === SOME_FILES_GONE) return error;

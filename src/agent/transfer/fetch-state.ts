@@ -122,7 +122,7 @@ async function fetchFile(
     const { statusCode, body } = await get(options, agent, `files/${path}`, have);
     if (statusCode === 404) throw await gone(path, body);
     if (statusCode !== (have > 0 ? 206 : 200)) throw await refused(statusCode, body);
-    const digest = await receive(body as AsyncIterable<Buffer>, part, { from: have, onBytes });
+    const digest = await receive(body as AsyncIterable<Buffer>, part, { from: have, bytes, onBytes });
     stop.throwIfAborted();
     if (digest !== null) digests.set(path, digest);
   }

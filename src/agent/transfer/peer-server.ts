@@ -1,10 +1,8 @@
-import { createReadStream } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { open, readFile, stat, type FileHandle } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import type { TLSSocket } from 'node:tls';
 import type { PeerConfiguration } from '../../config/configuration.ts';
 import { clientRefusal } from '../../http/tls-context.ts';
@@ -16,6 +14,7 @@ import { SavedPodLayout } from '../state/layout.ts';
 import { decodeManifest, type Manifest } from '../state/manifest.ts';
 
 const TLS_CHECK_MS = 60_000;
+const PIECE_BYTES = 1024 * 1024;
 const PATH = /^\/v1\/states\/([a-z0-9._-]+)\/(manifest\.json|files\/[\w./-]+)$/;
 
 export interface PeerServerOptions {
@@ -134,7 +133,45 @@ async function sendFile(request: IncomingMessage, response: ServerResponse, path
     'content-length': size - from,
     ...(from > 0 && { 'content-range': `bytes ${from}-${size - 1}/${size}` }),
   });
-  await pipeline(createReadStream(path, { start: from, highWaterMark: 1024 * 1024 }), response);
+  const file = await open(path, 'r');
+  try {
+    await sendFrom(file, { from, pieceBytes: Math.min(PIECE_BYTES, size - from + 1) }, response);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Reads a piece while the one before is sent, with two buffers: a stream would leave a new one behind for each piece. */
+async function sendFrom(
+  file: FileHandle,
+  { from, pieceBytes }: { readonly from: number; readonly pieceBytes: number },
+  response: ServerResponse,
+): Promise<void> {
+  let [reading, sending] = [Buffer.allocUnsafe(pieceBytes), Buffer.allocUnsafe(pieceBytes)];
+  let sent: Promise<void> = Promise.resolve();
+  for (let at = from; ;) {
+    const { bytesRead } = await file.read(reading, 0, pieceBytes, at);
+    await sent;
+    if (bytesRead === 0) break;
+    at += bytesRead;
+    [reading, sending] = [sending, reading];
+    sent = send(response, sending.subarray(0, bytesRead));
+    sent.catch(() => {}); // awaited before the next piece
+  }
+  response.end();
+}
+
+/** Resolves when the piece has been handed to the network; rejects when the connection is gone. */
+function send(response: ServerResponse, piece: Buffer): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const gone = (): void => reject(new Error('the connection was closed'));
+    response.once('close', gone);
+    response.write(piece, (error) => {
+      response.off('close', gone);
+      if (error) reject(error);
+      else resolve();
+    });
+  });
 }
 
 function end(response: ServerResponse, status: number, body = ''): void {

@@ -4,10 +4,14 @@ import type { FileDigest } from '../state/digest.ts';
 
 /** Records of TLS have 16 KiB: each by itself would cost a call of the system and one of the hash. */
 const BUFFER_BYTES = 1024 * 1024;
+/** Most files of an image are of a few kilobytes. */
+const LEAST_BUFFER_BYTES = 16 * 1024;
 
 export interface ReceiveOptions {
   /** What the file has already; the rest of it is received. */
   readonly from: number;
+  /** How long the file is to be; what comes beyond that is written as well. */
+  readonly bytes: number;
   readonly onBytes: () => void;
 }
 
@@ -19,12 +23,13 @@ export interface ReceiveOptions {
 export async function receive(
   body: AsyncIterable<Buffer>,
   path: string,
-  { from, onBytes }: ReceiveOptions,
+  { from, bytes: wanted, onBytes }: ReceiveOptions,
 ): Promise<FileDigest | null> {
   const hash = createHash('sha256');
   const file = await open(path, from > 0 ? 'r+' : 'w', 0o600);
   try {
-    let [filling, spare] = [Buffer.allocUnsafe(BUFFER_BYTES), Buffer.allocUnsafe(BUFFER_BYTES)];
+    const bufferBytes = Math.min(BUFFER_BYTES, Math.max(LEAST_BUFFER_BYTES, wanted - from));
+    let [filling, spare] = [Buffer.allocUnsafe(bufferBytes), Buffer.allocUnsafe(bufferBytes)];
     let [filled, bytes] = [0, from];
     let writing: Promise<void> = Promise.resolve();
     const flush = async (): Promise<void> => {
@@ -43,7 +48,7 @@ export async function receive(
           const copied = chunk.copy(filling, filled, taken);
           taken += copied;
           filled += copied;
-          if (filled === BUFFER_BYTES) await flush();
+          if (filled === bufferBytes) await flush();
         }
       }
     } finally {

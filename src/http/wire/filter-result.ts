@@ -2,17 +2,31 @@ import type { NodeName } from '../../domain/ids.ts';
 import type { FilterVerdict } from '../../engine/callbacks.ts';
 import type { ExtenderArgs } from './extender-args.ts';
 
+export interface FilterResult {
+  readonly body: string;
+  /** Nodes of the request that are refused. */
+  readonly refused: number;
+}
+
+const NOBODY_FAILED = '"FailedNodes":{},"FailedAndUnresolvableNodes":{},"Error":""}';
+
 /**
  * Answer to `filter`: `ExtenderFilterResult`. Refused nodes stand in `FailedAndUnresolvableNodes`, so that
  * kube-scheduler does not try to make room on them by preemption either (facts: kube-scheduler 6). What was not asked
- * for (`Nodes` or `NodeNames`) is left out rather than null.
+ * for (`Nodes` or `NodeNames`) is left out rather than null. Where nobody is refused the names go back as they came.
  */
-export function filterResult({ request, nodes }: ExtenderArgs, { refused }: FilterVerdict): string {
+export function filterResult({ request, names, nodes }: ExtenderArgs, { refused }: FilterVerdict): FilterResult {
+  if (refused.size === 0 && names !== null)
+    return { body: `{"NodeNames":[${names.text}],${NOBODY_FAILED}`, refused: 0 };
   const isAllowed = (name: NodeName): boolean => !refused.has(name);
-  const failed = request.nodeNames
-    .filter((name) => refused.has(name))
-    .map((name) => [name, refused.get(name) || 'refused by Reprieve']);
-  return JSON.stringify({
+  const failed = new Map<NodeName, string>();
+  if (refused.size > 0) {
+    for (const name of request.nodeNames) {
+      const why = refused.get(name);
+      if (why !== undefined) failed.set(name, why || 'refused by Reprieve');
+    }
+  }
+  const body = JSON.stringify({
     ...(nodes === null
       ? { NodeNames: request.nodeNames.filter(isAllowed) }
       : {
@@ -25,4 +39,5 @@ export function filterResult({ request, nodes }: ExtenderArgs, { refused }: Filt
     FailedAndUnresolvableNodes: Object.fromEntries(failed),
     Error: '',
   });
+  return { body, refused: failed.size };
 }

@@ -3,9 +3,18 @@ import type { FilterRequest, PrioritizeVerdict } from '../../engine/callbacks.ts
 /** `MaxExtenderPriority` of k8s.io/kube-scheduler. kube-scheduler does not check it, so that a larger score would outweigh all of its own. */
 const MAX_SCORE = 10;
 
-/** Answer to `prioritize`: `HostPriorityList`, one entry for each node of the request. */
+/**
+ * Answer to `prioritize`: `HostPriorityList`. kube-scheduler adds what an entry says to its own score, so a node that would
+ * get 0 has none: where nothing is preferred the answer is `[]`, whatever the number of nodes.
+ */
 export function hostPriorityList(request: FilterRequest, { scores }: PrioritizeVerdict): string {
-  return JSON.stringify(request.nodeNames.map((Host) => ({ Host, Score: scoreOf(scores.get(Host)) })));
+  if (scores.size === 0) return '[]';
+  const entries: { readonly Host: string; readonly Score: number }[] = [];
+  for (const Host of request.nodeNames) {
+    const Score = scoreOf(scores.get(Host));
+    if (Score > 0) entries.push({ Host, Score });
+  }
+  return JSON.stringify(entries);
 }
 
 function scoreOf(score: number | undefined): number {

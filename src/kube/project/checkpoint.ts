@@ -1,12 +1,12 @@
 import type { Checkpoint } from '../../domain/checkpoint.ts';
 import type { ConditionReason } from '../../domain/condition-reasons.ts';
 import type { NodeName, PodUid } from '../../domain/ids.ts';
-import type { PodCheckpointSpec, PodCheckpointStatus } from '../crd/pod-checkpoint.ts';
+import { podCheckpoint, type PodCheckpointSpec, type PodCheckpointStatus } from '../crd/pod-checkpoint.ts';
 import type { KubeObject } from '../transport.ts';
 import { conditionOf, isConditionTrue } from './conditions.ts';
 import { metadataOf } from './metadata.ts';
 import { millisOf } from './time.ts';
-import { wireOf } from './wire.ts';
+import { typedOf } from './typed.ts';
 
 /** Reasons of `Frozen=False` that mean the pod went on, as opposed to was killed. */
 const THAWED_REASONS: ReadonlySet<string> = new Set<ConditionReason<'PodCheckpoint', 'Frozen', 'False'>>([
@@ -17,7 +17,7 @@ const THAWED_REASONS: ReadonlySet<string> = new Set<ConditionReason<'PodCheckpoi
 
 /** The domain value of a PodCheckpoint. */
 export function checkpointOf(object: KubeObject): Checkpoint {
-  const { spec, status } = wireOf<{ spec: PodCheckpointSpec; status: PodCheckpointStatus }>(object);
+  const { spec, status } = typedOf<{ spec: PodCheckpointSpec; status: PodCheckpointStatus }>(object, podCheckpoint);
   const { namespace, name, uid, resourceVersion, creationMs } = metadataOf(object);
   const frozen = conditionOf(status?.conditions, 'Frozen');
   const failed = conditionOf(status?.conditions, 'Failed');

@@ -3,6 +3,7 @@ import type { DisruptionBudget } from '../../domain/disruption-budget.ts';
 import { selectorOf } from '../../domain/selector.ts';
 import type { KubeObject } from '../transport.ts';
 import { metadataOf } from './metadata.ts';
+import { wholeNumber } from './typed.ts';
 import { wireOf } from './wire.ts';
 
 /** The domain value of a policy/v1 PodDisruptionBudget. Without a status nothing may be disrupted, as in Kubernetes. */
@@ -15,6 +16,6 @@ export function disruptionBudgetOf(object: KubeObject): DisruptionBudget {
     uid,
     resourceVersion,
     selector: spec?.selector ? selectorOf(spec.selector) : null,
-    disruptionsAllowed: status?.disruptionsAllowed ?? 0,
+    disruptionsAllowed: wholeNumber('status.disruptionsAllowed', status?.disruptionsAllowed),
   };
 }

@@ -15,9 +15,11 @@ import { notCheckpointableReason } from './checkpointable.ts';
 import { conditionOf, isConditionTrue, type WireCondition } from './conditions.ts';
 import { controllerOf, metadataOf } from './metadata.ts';
 import { nodeSelectorOf, tolerationsOf } from './node-constraints.ts';
+import { NO_POOL, type PartPool } from './part-pool.ts';
 import { podRequestsOf } from './pod-requests.ts';
 import { restoreShapeOf } from './restore-shape.ts';
 import { millisOf } from './time.ts';
+import { wholeNumber } from './typed.ts';
 import { wireOf } from './wire.ts';
 
 /**
@@ -29,8 +31,17 @@ const PARKED_MESSAGE =
 const COMPLETION_INDEX_ANNOTATION = 'batch.kubernetes.io/job-completion-index';
 const NO_GATES: readonly string[] = Object.freeze([]);
 
+/** {@link podOf} for who keeps very many: what they have alike is held once. */
+export function pooledPodOf(pool: PartPool): (object: KubeObject) => Pod {
+  return (object) => podWith(pool, object);
+}
+
 /** The domain value of a v1 Pod. */
 export function podOf(object: KubeObject): Pod {
+  return podWith(NO_POOL, object);
+}
+
+function podWith(pool: Pick<PartPool, keyof PartPool>, object: KubeObject): Pod {
   const raw = wireOf<V1Pod>(object);
   const { metadata } = object;
   const { spec, status } = raw;
@@ -41,19 +52,19 @@ export function podOf(object: KubeObject): Pod {
   const disrupted = conditionOf(conditions, 'DisruptionTarget');
   return {
     uid: uid as PodUid,
-    namespace,
+    namespace: pool.text(namespace),
     name,
     resourceVersion,
-    labels,
-    owner: controllerOf(object),
-    schedulerName: spec?.schedulerName ?? 'default-scheduler',
-    priority: spec?.priority ?? 0,
-    priorityClassName: spec?.priorityClassName ?? '',
+    labels: pool.labels(labels),
+    owner: pool.owner(controllerOf(object)),
+    schedulerName: pool.text(spec?.schedulerName ?? 'default-scheduler'),
+    priority: wholeNumber('spec.priority', spec?.priority),
+    priorityClassName: pool.text(spec?.priorityClassName ?? ''),
     preemptionPolicy: spec?.preemptionPolicy === 'Never' ? 'Never' : 'PreemptLowerPriority',
-    requests: podRequestsOf(raw),
-    nodeName: (spec?.nodeName || null) as NodeName | null,
+    requests: pool.requests(podRequestsOf(raw)),
+    nodeName: pool.text((spec?.nodeName || null) as NodeName | null),
     nominatedNodeName: (status?.nominatedNodeName || null) as NodeName | null,
-    phase: (status?.phase || 'Pending') as PodPhase,
+    phase: pool.text((status?.phase || 'Pending') as PodPhase),
     creationMs,
     startMs: millisOf(status?.startTime),
     deletionMs: millisOf(metadata.deletionTimestamp),
@@ -67,11 +78,11 @@ export function podOf(object: KubeObject): Pod {
     completionIndex: countOf(
       metadata.annotations?.[COMPLETION_INDEX_ANNOTATION] ?? labels[COMPLETION_INDEX_ANNOTATION],
     ),
-    runtimeClassName: spec?.runtimeClassName || null,
+    runtimeClassName: pool.text(spec?.runtimeClassName || null),
     notCheckpointable: notCheckpointableReason(spec) ?? obstacleOf(conditions),
     restoreShape: gates.includes(RESTORE_GATE) ? restoreShapeOf(object) : null,
     nodeSelector: nodeSelectorOf(spec),
-    tolerations: tolerationsOf(spec),
+    tolerations: pool.tolerations(tolerationsOf(spec)),
   };
 }
 

@@ -1,16 +1,22 @@
 import { parseDuration } from '../../domain/duration.ts';
 import type { Policy, PolicyFinding, PolicyStatus } from '../../domain/policy.ts';
 import { selectorOf } from '../../domain/selector.ts';
-import { POLICY_DEFAULTS, type ReprievePolicySpec, type ReprievePolicyStatus } from '../crd/reprieve-policy.ts';
+import {
+  POLICY_DEFAULTS,
+  reprievePolicy,
+  type ReprievePolicySpec,
+  type ReprievePolicyStatus,
+} from '../crd/reprieve-policy.ts';
 import type { KubeObject } from '../transport.ts';
 import { conditionOf, type WireCondition } from './conditions.ts';
 import { metadataOf } from './metadata.ts';
 import { millisOf } from './time.ts';
-import { type Wire, wireOf } from './wire.ts';
+import { typedOf } from './typed.ts';
+import type { Wire } from './wire.ts';
 
 /** The domain value of a ReprievePolicy. A server without the CRD's defaults (or a field it let through) changes nothing. */
 export function policyOf(object: KubeObject): Policy {
-  const { spec, status } = wireOf<{ spec: ReprievePolicySpec; status: ReprievePolicyStatus }>(object);
+  const { spec, status } = typedOf<{ spec: ReprievePolicySpec; status: ReprievePolicyStatus }>(object, reprievePolicy);
   const { name, uid, creationMs, resourceVersion } = metadataOf(object);
   const { preemption, restore } = POLICY_DEFAULTS;
   return {

@@ -3,6 +3,7 @@ import type { KubeObject } from '../transport.ts';
 import { checkpointOf } from './checkpoint.ts';
 import { disruptionBudgetOf } from './disruption-budget.ts';
 import { nodeOf } from './node.ts';
+import { podOf } from './pod.ts';
 import { policyOf } from './policy.ts';
 import { resourceListOf, resourcesOf } from './resource-list.ts';
 import { ticketOf } from './ticket.ts';
@@ -23,6 +24,55 @@ describe('objects that have metadata and nothing else', () => {
       expect(project(bare)).toMatchObject({ name: 'x', uid: 'u', resourceVersion: '1' });
     },
   );
+});
+
+describe('objects that an API server stored under another schema', () => {
+  const odd: Record<string, { project: (object: KubeObject) => unknown; given: object; want: RegExp }> = {
+    'a text for a list': {
+      project: policyOf,
+      given: { spec: { match: { priorityClassNames: 'low' } } },
+      want: /^spec\.match\.priorityClassNames is not of type array$/,
+    },
+    'a number for a text': {
+      project: policyOf,
+      given: { spec: { match: { podSelector: { matchLabels: { secret: 5 } } } } },
+      want: /^spec\.match\.podSelector\.matchLabels\.\* is not of type string$/,
+    },
+    'a list for an object': { project: ticketOf, given: { spec: [] }, want: /^spec is not of type object$/ },
+    'a null in a list': {
+      project: ticketOf,
+      given: { spec: { decision: { victims: [null] } } },
+      want: /^spec\.decision\.victims has an element that is null$/,
+    },
+    'a list for the number that orders victims': {
+      project: podOf,
+      given: { spec: { priority: [[5]] } },
+      want: /^spec\.priority is not of type integer$/,
+    },
+    'an object for the number that a budget allows': {
+      project: disruptionBudgetOf,
+      given: { status: { disruptionsAllowed: {} } },
+      want: /^status\.disruptionsAllowed is not of type integer$/,
+    },
+    'a text for a number': {
+      project: checkpointOf,
+      given: { status: { bytes: '5Gi' } },
+      want: /^status\.bytes is not of type integer$/,
+    },
+  };
+  for (const [sentence, { project, given, want }] of Object.entries(odd)) {
+    it(`are not read with ${sentence}`, () => {
+      expect(() => project({ metadata, ...given })).toThrow(want);
+    });
+  }
+
+  it('are read with members and words that are not known here', () => {
+    expect(
+      policyOf({ metadata, spec: { news: [1], preemption: { decision: 'Sometimes', maxDelay: null } } }),
+    ).toMatchObject({
+      preemption: { decision: 'Sometimes', maxDelayMs: 60_000 },
+    });
+  });
 });
 
 describe('policyOf', () => {

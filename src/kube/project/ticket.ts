@@ -2,21 +2,22 @@ import { parseDuration } from '../../domain/duration.ts';
 import type { NodeName, PodUid } from '../../domain/ids.ts';
 import type { LabelRequirement, LabelSelector } from '../../domain/selector.ts';
 import type { Decision, Ticket, VictimTerms } from '../../domain/ticket.ts';
-import type { ReprieveSpec, ReprieveStatus } from '../crd/reprieve.ts';
+import { reprieve, type ReprieveSpec, type ReprieveStatus } from '../crd/reprieve.ts';
 import { POLICY_DEFAULTS } from '../crd/reprieve-policy.ts';
 import type { KubeObject } from '../transport.ts';
 import { metadataOf } from './metadata.ts';
 import { tolerationsOf } from './node-constraints.ts';
 import { resourcesOf } from './resource-list.ts';
 import { millisOf } from './time.ts';
-import { type Wire, wireOf } from './wire.ts';
+import { typedOf } from './typed.ts';
+import type { Wire } from './wire.ts';
 
 /**
  * The domain value of a Reprieve. One without a status was created a moment ago, by a process that may have died before
  * it wrote one: nothing has happened yet, it is `Saving`.
  */
 export function ticketOf(object: KubeObject): Ticket {
-  const { spec, status } = wireOf<{ spec: ReprieveSpec; status: ReprieveStatus }>(object);
+  const { spec, status } = typedOf<{ spec: ReprieveSpec; status: ReprieveStatus }>(object, reprieve);
   const { namespace, name, uid, resourceVersion, creationMs } = metadataOf(object);
   return {
     namespace,

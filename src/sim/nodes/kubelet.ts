@@ -124,13 +124,12 @@ export class Kubelet {
       );
     }
     const kind = restore === null ? 'started' : restore.succeeded ? 'restored' : 'coldStarted';
-    container.run(restore?.succeeded ? restore.progressSeconds : 0);
+    const begunWith = restore?.succeeded ? restore.progressSeconds : 0;
+    container.run(begunWith);
     ledger.record(workEvent(kind, container, clock.now(), restore?.succeeded ? restore.bytes : undefined));
     this.resumed(container);
-    await this.#write(container, {
-      status: runningStatus(pod, api.timestamp(), podIpOf(pod)),
-      conditions,
-    });
+    const status = runningStatus(pod, api.timestamp(), podIpOf(pod));
+    await this.#write(container, { status, conditions }, begunWith);
   }
 
   async #complete(container: Container): Promise<void> {
@@ -193,8 +192,12 @@ export class Kubelet {
     if (newest.metadata.deletionTimestamp !== undefined) await this.#deleteObject(newest);
   }
 
-  #write(container: Container, patch: PodPatch): Promise<KubeObject | null> {
-    const annotations = { [PROGRESS_ANNOTATION]: String(rounded(container.progressSeconds)) };
+  #write(
+    container: Container,
+    patch: PodPatch,
+    progressSeconds = container.progressSeconds,
+  ): Promise<KubeObject | null> {
+    const annotations = { [PROGRESS_ANNOTATION]: String(rounded(progressSeconds)) };
     return container.writes.take(() => this.#options.api.patchPod(container.pod, { ...patch, annotations }));
   }
 

@@ -1,0 +1,6 @@
+/** One number that was measured. */
+export interface Figure {
+  readonly name: string;
+  readonly unit: 'us' | 'ms' | 's' | 'MiB' | 'bytes';
+  readonly value: number;
+}

@@ -1,0 +1,199 @@
+/**
+ * `npm run bench:report`: writes `results/README.md`, its plots, and what was measured beside each range, from the runs in
+ * `results/figures.json`. `npm run bench -- --record` adds a run there.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { format } from 'prettier';
+import { readHistory, spreadOf, type Run, type Spread } from './history.ts';
+import { plot, type Line } from './plot.ts';
+import { ratioOf, type Range } from './ranges.ts';
+
+const RESULTS = join(import.meta.dirname, 'results');
+const RANGES_FILE = join(import.meta.dirname, 'ranges.json');
+const EXTENDERS = ['reprieve', 'null Go', 'null node:http'] as const;
+const VERBS = ['preempt', 'preempt, nobody protected', 'filter', 'prioritize'] as const;
+
+const history = readHistory();
+
+function runsOf(scenario: string): readonly [Run, ...Run[]] {
+  const [first, ...others] = history[scenario] ?? [];
+  if (first === undefined) throw new Error(`no run of ${scenario} was recorded`);
+  return [first, ...others];
+}
+
+/** What the runs of a scenario say of one figure. */
+function spread(scenario: string, name: string): Spread {
+  const values = runsOf(scenario).map(({ figures }) => figures.find((figure) => figure.name === name)?.value);
+  if (values.includes(undefined)) throw new Error(`"${name}" of ${scenario} was not recorded`);
+  return spreadOf(values as number[]);
+}
+
+/** The numbers in the names of a scenario's figures, as 100 in "filter, 100 nodes: reprieve, p50". */
+function sizes(scenario: string, unit: 'nodes' | 'pods'): readonly number[] {
+  const names = runsOf(scenario)[0].figures.map(({ name }) => name);
+  const found = names.flatMap((name) => new RegExp(`, (\\d+) ${unit}\\b`).exec(name)?.[1] ?? []);
+  return [...new Set(found)].map(Number).sort((a, b) => a - b);
+}
+
+function shown({ runs, mean, spread: half }: Spread, scale = 1): string {
+  const digits = mean / scale >= 100 ? 0 : mean / scale >= 10 ? 1 : 2;
+  const shownMean = (mean / scale).toFixed(digits);
+  return runs === 1 ? shownMean : `${shownMean} ± ${(half / scale).toFixed(digits)}`;
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+  return [line(head), line(head.map((_, column) => (column === 0 ? '---' : '--:'))), ...rows.map(line)].join('\n');
+}
+
+function hotPathTable(): string {
+  const rows: string[][] = [];
+  for (const verb of VERBS) {
+    for (const nodes of sizes('hot-path', 'nodes')) {
+      const cells = EXTENDERS.flatMap((extender) =>
+        ['p50', 'p99'].map((which) =>
+          shown(spread('hot-path', `${verb}, ${nodes} nodes: ${extender}, ${which}`), 1000),
+        ),
+      );
+      rows.push([`${verb}, ${nodes.toLocaleString('en')} nodes`, ...cells]);
+    }
+  }
+  const head = EXTENDERS.flatMap((extender) => [`${extender} p50`, 'p99']);
+  return table(['milliseconds', ...head], rows);
+}
+
+function hotPathLines(verb: string, which: string): readonly Line[] {
+  return EXTENDERS.map((extender) => ({
+    name: extender,
+    points: sizes('hot-path', 'nodes').map((nodes) => [
+      nodes,
+      spread('hot-path', `${verb}, ${nodes} nodes: ${extender}, ${which}`).mean / 1000,
+    ]),
+  }));
+}
+
+const SYNC_ROWS: readonly (readonly [name: string, unit: string])[] = [
+  ['synced', 's'],
+  ['read and parsed only (reference)', 's'],
+  ['loop delay while syncing, p99', 'ms'],
+  ['loop delay while syncing, max', 'ms'],
+  ['loop delay after, p99', 'ms'],
+  ['loop delay after, max', 'ms'],
+  ['highest resident memory', 'MiB'],
+  ['resident memory after', 'MiB'],
+];
+
+function syncTable(): string {
+  const pods = sizes('sync', 'pods');
+  const rows = SYNC_ROWS.map(([name, unit]) => [
+    `${name}, ${unit}`,
+    ...pods.map((count) => shown(spread('sync', `${name}, ${count} pods`))),
+  ]);
+  return table(['', ...pods.map((count) => `${count.toLocaleString('en')} pods`)], rows);
+}
+
+function syncLines(...names: readonly string[]): readonly Line[] {
+  return names.map((name) => ({
+    name: name.replace(' (reference)', ''),
+    points: sizes('sync', 'pods').map((pods) => [pods, spread('sync', `${name}, ${pods} pods`).mean]),
+  }));
+}
+
+function decideTable(): string {
+  const names = [...new Set(runsOf('decide')[0].figures.map(({ name }) => name.replace(/, [^,]+$/, '')))];
+  const rows = names.map((name) => [
+    name,
+    ...['p50', 'p99'].map((which) => shown(spread('decide', `${name}, ${which}`))),
+  ]);
+  return table(['microseconds', 'p50', 'p99'], rows);
+}
+
+function origin(scenario: string): string {
+  const runs = runsOf(scenario);
+  const { date, machine } = runs.at(-1) as Run;
+  const what = runs.length === 1 ? 'One run' : `Mean of ${runs.length} runs ± half the distance of the extremes`;
+  return `${what}; ${machine}; ${date}; \`npm run bench -- ${scenario}\`.`;
+}
+
+const plots: Readonly<Record<string, string>> = {
+  'preempt.svg': plot({
+    title: 'preempt, all victims protected, p99',
+    xLabel: 'candidate nodes, 8 victims each',
+    yLabel: 'milliseconds',
+    lines: hotPathLines('preempt', 'p99'),
+  }),
+  'filter.svg': plot({
+    title: 'filter, p50',
+    xLabel: 'node names',
+    yLabel: 'milliseconds',
+    lines: hotPathLines('filter', 'p50'),
+  }),
+  'sync.svg': plot({
+    title: 'Time until the index is complete',
+    xLabel: 'pods (and 5,000 nodes)',
+    yLabel: 'seconds',
+    lines: syncLines('synced', 'read and parsed only (reference)'),
+  }),
+  'memory.svg': plot({
+    title: 'Resident memory of the whole process',
+    xLabel: 'pods (and 5,000 nodes)',
+    yLabel: 'MiB',
+    lines: syncLines('highest resident memory', 'resident memory after'),
+  }),
+};
+
+const page = `<!-- Generated by \`npm run bench:report\` from figures.json. Do not edit. -->
+
+# What the hot path costs
+
+## The verbs
+
+One kept-alive connection to each of three extenders, asked in turn, in one run: Reprieve; an extender in Go that decodes with
+kube-scheduler's own types and echoes; one on node:http that parses and echoes. The cluster has 5,000 nodes and 150,000 pods, of
+which 500 a second change meanwhile. Each is a process of its own; all share the machine with the API server and the caller.
+
+${hotPathTable()}
+
+${origin('hot-path')}
+
+![preempt](preempt.svg)
+![filter](filter.svg)
+
+## Following the cluster
+
+From the start of the reader until the index is complete, then ten seconds with 500 changes of pods a second. The reference reads and
+parses the same watch and does nothing else; it grows with the pods as Reprieve does.
+
+${syncTable()}
+
+${origin('sync')}
+
+![time](sync.svg)
+![memory](memory.svg)
+
+## The decision alone
+
+In one process, without HTTP: every pod is in the caches of the processor, which in a large cluster they are not.
+
+${decideTable()}
+
+${origin('decide')}
+`;
+
+const ranges = (JSON.parse(readFileSync(RANGES_FILE, 'utf8')) as readonly Range[]).map((range): Range => {
+  const runs = Object.values(history).find((all) => all[0]?.figures.some(({ name }) => name === range.figure)) ?? [];
+  const ratios = runs.map(
+    ({ figures }) => ratioOf(range, new Map(figures.map(({ name, value }) => [name, value]))) ?? 0,
+  );
+  if (ratios.length === 0) throw new Error(`"${range.figure}" was not recorded`);
+  const { mean, spread: half } = spreadOf(ratios);
+  const { date, machine } = runs.at(-1) as Run;
+  const measured = { mean: Number(mean.toFixed(2)), spread: Number(half.toFixed(2)), runs: runs.length, machine, date };
+  return { ...range, measured };
+});
+
+for (const [name, svg] of Object.entries(plots)) writeFileSync(join(RESULTS, name), svg);
+const style = { printWidth: 120, proseWrap: 'preserve' } as const;
+writeFileSync(join(RESULTS, 'README.md'), await format(page, { ...style, parser: 'markdown' }));
+writeFileSync(RANGES_FILE, await format(JSON.stringify(ranges, null, 2), { ...style, parser: 'json' }));
