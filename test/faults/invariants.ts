@@ -56,7 +56,7 @@ export const INVARIANTS = {
     const victim = deletionBegun(seen);
     if (victim === null || !victim.by.startsWith('reprieve')) return null;
     const ticket = ticketOfVictim(truth, victim.uid);
-    if (ticket === undefined || truth.world.clock.now() >= ticket.decision.deadlineMs - BEHIND_MS) return null;
+    if (ticket === undefined || nowOf(truth, victim.by) >= waitEndsMs(truth, ticket)) return null;
     for (const { uid, name, action, checkpoint } of ticket.decision.victims) {
       if (action !== 'checkpoint' || uid === victim.uid) continue;
       const pod = truth.world.api.list(RESOURCES.pods).find(({ metadata }) => metadata.uid === uid);
@@ -191,8 +191,13 @@ export const INVARIANTS = {
   'nobody is evicted for a preemptor that is gone': (truth, seen) => {
     const victim = deletionBegun(seen);
     if (victim === null || !victim.by.startsWith('reprieve')) return null;
-    const decision = ticketOfVictim(truth, victim.uid)?.decision;
-    if (decision === undefined) return null;
+    const ticket = ticketOfVictim(truth, victim.uid);
+    const decision = ticket?.decision;
+    const order = truth.world.api
+      .list(RESOURCES.podCheckpoints)
+      .find((raw) => raw.metadata.name === ticket?.checkpoint);
+    // What is left of an earlier decision, and is being undone, does not say for whom the victim goes.
+    if (decision === undefined || order === undefined || order.metadata.deletionTimestamp !== undefined) return null;
     const { uid, name } = decision.preemptor;
     const bound = truth.bound.get(uid);
     const sinceMs =
@@ -242,6 +247,22 @@ const NEXT_PHASES: Readonly<Record<TicketPhase, readonly TicketPhase[]>> = {
   ColdStarted: [],
   Abandoned: [],
 };
+
+/** A deadline is a time of day: whoever reads it has only its own clock, and the faults set that. */
+function nowOf({ world }: Truth, processName: string): number {
+  const replica = world.replicas.find((candidate) => candidate?.process.name === processName);
+  return (replica?.process ?? world).clock.now();
+}
+
+/** Until then all victims must be saved before one goes. A policy that allows less time by now ends the wait sooner. */
+function waitEndsMs(truth: Truth, { decision }: Ticket): number {
+  const planned = decision.victims.flatMap(({ terms }) => (terms === null ? [] : [terms.maxDelayMs]));
+  const present = truth
+    .policiesWithin(BEHIND_MS)
+    .flatMap((policies) => policies.map(({ preemption }) => preemption.maxDelayMs));
+  const sooner = Math.max(0, Math.min(...planned) - Math.min(...present, ...planned));
+  return decision.deadlineMs - sooner - BEHIND_MS;
+}
 
 function behindMs({ world }: Truth): number {
   return world.clock.now() - world.unwellMs < BEHIND_MS ? BEHIND_MS : WELL_BEHIND_MS;
