@@ -45,6 +45,7 @@ function decideSamples(nodes: number, victimsPerNode: number): readonly Sample[]
       view: index,
       book: new DecisionBook(),
       nowMs: 10_000_000,
+      steadyMs: 10_000_000,
       costs: DEFAULT_COST_MODEL,
       defaultMaxDelayMs: 60_000,
       isRefused: () => false,

@@ -79,6 +79,16 @@ describe('two open decisions about one preemptor', () => {
       .put('ticket', ...both);
     expect(kinds(w)).toEqual([]);
   });
+
+  it('says nothing of one whose checkpoint is gone: only its ticket is left to be removed', () => {
+    const w = new TestWorld()
+      .put('node', makeNode())
+      .put('pod', nominated, makePod({ name: 'a', nodeName: 'n1' }), makePod({ name: 'b', nodeName: 'n1' }))
+      .put('checkpoint', makeCheckpoint({ name: 'b-c', podUid: uidOf('b') }))
+      .put('ticket', ...both);
+    expect(kinds(w)).toEqual([]);
+    expect(w.commands()).toEqual(['DeleteTicket a']);
+  });
 });
 
 describe('two tickets that claim one pod', () => {

@@ -34,8 +34,9 @@ export function contradictionSteps(world: World, steps: Steps): void {
 function noteOverruled({ view, book }: World, ticket: Ticket, steps: Steps): void {
   const { id, preemptor } = ticket.decision;
   if (ticket.phase !== 'Saving' || !book.isOverruled(id)) return; // nothing is to be undone once the eviction has begun
-  // Its undoing was under way when the process that did it died.
-  if (ticket.deleting || checkpointOf(view, ticket)?.deleting) return;
+  // Its undoing was under way, or all but done, when the process that did it died.
+  const checkpoint = checkpointOf(view, ticket);
+  if (ticket.deleting || checkpoint === undefined || checkpoint.deleting) return;
   steps.contradictions.push({
     kind: 'TwoDecisions',
     object: ticket,

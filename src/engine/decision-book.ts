@@ -14,7 +14,7 @@ export class DecisionBook {
   readonly #byNode = new Map<NodeName, Set<Decision>>(); // node -> open decisions that use it
   readonly #closed = new Set<string>(); // ids of decisions that are over but may still have tickets in phase Saving
   readonly #overruled = new Set<string>(); // those of `#closed` that stood beside another one about the same preemptor
-  /** When the last victim of a decision was seen gone. */
+  /** When the last victim of a decision was seen gone, on the clock that nobody sets. */
   readonly #emptiedMs = new Map<string, number>(); // decision id -> time
 
   get(preemptor: PodUid): Decision | undefined {
@@ -80,8 +80,8 @@ export class DecisionBook {
     return this.#emptiedMs.get(decision.id);
   }
 
-  markEmptied(decision: Decision, nowMs: number): void {
-    if (!this.#emptiedMs.has(decision.id)) this.#emptiedMs.set(decision.id, nowMs);
+  markEmptied(decision: Decision, steadyMs: number): void {
+    if (!this.#emptiedMs.has(decision.id)) this.#emptiedMs.set(decision.id, steadyMs);
   }
 
   /**

@@ -98,14 +98,14 @@ function stepEmptied(world: World, decision: Decision, preemptor: Pod, steps: St
     steps.lookAgainAt(world.nowMs + bindGraceMs);
     return;
   }
-  const waitedMs = world.nowMs - emptiedMs;
+  const waitedMs = world.steadyMs - emptiedMs;
   if (waitedMs >= 12 * bindGraceMs) {
     steps.close(decision, 'NotBound', 'its victims are gone, and it was not bound: kube-scheduler may ask again');
   } else if (waitedMs >= bindGraceMs) {
     steps.do({ kind: 'Wake', pod: preemptor, node: decision.node });
     steps.lookAgainAt(world.nowMs + bindGraceMs);
   } else {
-    steps.lookAgainAt(emptiedMs + bindGraceMs);
+    steps.lookAgainAt(world.nowMs + Math.ceil(bindGraceMs - waitedMs));
   }
 }
 

@@ -84,6 +84,7 @@ export interface EngineParts {
   readonly reconciler: Reconciler;
   readonly executor: Executor;
   readonly nowMs: number;
+  readonly steadyMs: number;
   readonly settings: EngineSettings;
   readonly costs: CostModel;
   readonly onUnsynced: string;
@@ -92,8 +93,9 @@ export interface EngineParts {
 }
 
 export function describeEngine(parts: EngineParts): EngineState {
-  const { view, book, reconciler, executor, nowMs, settings, costs, onUnsynced, leads, mayAct } = parts;
+  const { view, book, reconciler, executor, steadyMs, nowMs, settings, costs, onUnsynced, leads, mayAct } = parts;
   const since = (ms: number): number => (nowMs - ms) / 1000;
+  const sinceSteady = (ms: number): number => (steadyMs - ms) / 1000;
   const podName = (uid: string): string => {
     const pod = view.pod(uid as Decision['preemptor']['uid']);
     return pod === undefined ? uid : nameOf(pod);
@@ -103,17 +105,21 @@ export function describeEngine(parts: EngineParts): EngineState {
     mayAct,
     decisions: [...book.all()].map((decision) => describeDecision(reconciler.world(), decision)),
     held: reconciler.wakes.held().map(({ preemptor, nodes, until, sinceMs }) => {
-      return { preemptor: podName(preemptor), nodes, until: UNTIL[until], age: since(sinceMs) };
+      return { preemptor: podName(preemptor), nodes, until: UNTIL[until], age: sinceSteady(sinceMs) };
     }),
     refused: reconciler.wakes.refused().map(({ preemptor, node, untilMs }) => {
-      return { preemptor: podName(preemptor), node, left: -since(untilMs) };
+      return { preemptor: podName(preemptor), node, left: -sinceSteady(untilMs) };
     }),
     tickets: describeTickets(view, settings, nowMs),
     frozen: [...frozenPods(view)].map(({ pod, checkpoint, cause, sinceMs }) => {
       return { pod: nameOf(pod), node: checkpoint.nodeName, checkpoint: checkpoint.name, cause, age: since(sinceMs) };
     }),
-    inFlight: executor.inFlight().map(({ key, kind, sinceMs }) => ({ about: key, command: kind, age: since(sinceMs) })),
-    resting: executor.resting().map(({ key, failures, untilMs }) => ({ about: key, failures, left: -since(untilMs) })),
+    inFlight: executor
+      .inFlight()
+      .map(({ key, kind, sinceMs }) => ({ about: key, command: kind, age: sinceSteady(sinceMs) })),
+    resting: executor
+      .resting()
+      .map(({ key, failures, untilMs }) => ({ about: key, failures, left: -sinceSteady(untilMs) })),
     settings,
     costs,
     onUnsynced,

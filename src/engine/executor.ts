@@ -55,7 +55,7 @@ export class Executor {
 
   /** Starts what may start. Commands earlier in the list win where two are about one object. */
   run(commands: readonly Command[]): void {
-    const nowMs = this.#clock.now();
+    const nowMs = this.#clock.monotonic();
     for (const command of commands) {
       if (this.#stopped || this.#inFlight.size >= this.#maxInFlight) return;
       const key = commandKey(command);
@@ -79,7 +79,7 @@ export class Executor {
 
   /** Objects that rest after a failure or a write in vain, for `/debug/state`. */
   resting(): readonly { readonly key: string; readonly failures: number; readonly untilMs: number }[] {
-    const nowMs = this.#clock.now();
+    const nowMs = this.#clock.monotonic();
     return [...this.#resting]
       .filter(([, { untilMs }]) => nowMs < untilMs)
       .map(([key, { failures, untilMs }]) => ({ key, failures, untilMs }));
@@ -109,7 +109,7 @@ export class Executor {
     if (this.#inFlight.size === 0) for (const resolve of this.#awaitingIdle.splice(0)) resolve();
     this.#rest(key, command, outcome);
     if (this.#stopped) return;
-    this.#events.emit('command:done', { command, outcome, error, tookMs: this.#clock.now() - startMs });
+    this.#events.emit('command:done', { command, outcome, error, tookMs: this.#clock.monotonic() - startMs });
     this.#onSettled();
   }
 
@@ -126,7 +126,7 @@ export class Executor {
     const lastMs = LONGEST_PAUSES_MS[command.kind] ?? LAST_RETRY_MS;
     const retryMs = failures === 0 ? 0 : Math.min(lastMs, FIRST_RETRY_MS * 2 ** (failures - 1));
     const pauseMs = Math.max(retryMs, isDone ? (PAUSES_MS[command.kind] ?? 0) : 0);
-    const pause: Pause = { untilMs: this.#clock.now() + pauseMs, failures, done: isDone ? signature : null };
+    const pause: Pause = { untilMs: this.#clock.monotonic() + pauseMs, failures, done: isDone ? signature : null };
     this.#resting.set(key, pause);
     if (pauseMs > 0) this.#after(pauseMs, () => this.#onSettled());
     // It outlives the pause, so that the next one is longer, but not for ever.

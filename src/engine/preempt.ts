@@ -15,6 +15,8 @@ export interface PreemptContext {
   readonly view: ClusterView;
   readonly book: DecisionBook;
   readonly nowMs: number;
+  /** Of a clock that nobody sets. */
+  readonly steadyMs: number;
   readonly costs: CostModel;
   readonly defaultMaxDelayMs: number;
   /** A node whose attempt for this preemptor failed a moment ago. */
@@ -77,7 +79,7 @@ export function preempt(request: PreemptRequest, context: PreemptContext): Preem
 
 /** The answer for a preemptor that has a decision; null when that decision is void. */
 function followUp(decision: Decision, context: PreemptContext): PreemptVerdict | null {
-  const { view, book, nowMs } = context;
+  const { view, book, steadyMs } = context;
   const terminating: PodUid[] = [];
   let remaining = 0;
   for (const { uid } of decision.victims) {
@@ -94,7 +96,7 @@ function followUp(decision: Decision, context: PreemptContext): PreemptVerdict |
     return { ...about, reason: 'Displacing', candidates: [candidate] };
   }
   const emptiedMs = book.emptiedAt(decision);
-  const isFresh = emptiedMs === undefined || nowMs - emptiedMs < EMPTIED_GRACE_MS;
+  const isFresh = emptiedMs === undefined || steadyMs - emptiedMs < EMPTIED_GRACE_MS;
   return isFresh ? { ...about, reason: 'StillSaving', candidates: [] } : null;
 }
 

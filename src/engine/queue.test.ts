@@ -27,7 +27,7 @@ it('looks for room once for pods that need the same, while there is none', () =>
   };
   const steps = new Steps();
   const settings = { ...DEFAULT_ENGINE_SETTINGS, maxGateMs: Number.MAX_SAFE_INTEGER };
-  const world = { view: index, book: new DecisionBook(), nowMs: 10_000, actingSinceMs: 0, settings };
+  const world = { view: index, book: new DecisionBook(), nowMs: 10_000, steadyMs: 10_000, actingSinceMs: 0, settings };
   admissionSteps({ ...world, seen: new Set(), preempted: new Set() }, steps);
   expect(steps.commands).toEqual([]);
   expect(looks).toBe(1);

@@ -13,6 +13,7 @@ import type { PlannedVictim } from '../domain/ticket.ts';
 import { ClusterIndex } from '../index/cluster-index.ts';
 import type { IndexedKind, IndexedKinds, IndexEvent } from '../index/types.ts';
 import type { ClusterWriter, WriteOutcome } from '../ports/cluster-writer.ts';
+import type { Clock } from '../ports/clock.ts';
 import { VirtualClock } from '../sim/virtual-clock.ts';
 import { DecisionBook } from './decision-book.ts';
 import { EngineEvents } from './engine-events.ts';
@@ -44,15 +45,21 @@ function setUp(answer: (call: number) => Promise<WriteOutcome> = () => Promise.r
       },
   });
   let leads = true;
+  let skewMs = 0;
+  const machine: Clock = {
+    now: () => clock.now() + skewMs,
+    monotonic: () => clock.monotonic(),
+    setTimer: (delayMs, run) => clock.setTimer(delayMs, run),
+  };
   const reconciler = new Reconciler({
     view: index,
     book,
-    clock,
+    clock: machine,
     events,
     settings: DEFAULT_ENGINE_SETTINGS,
     mayAct: () => leads,
   });
-  const executor = new Executor({ writer, clock, events, onSettled: () => reconciler.poke() });
+  const executor = new Executor({ writer, clock: machine, events, onSettled: () => reconciler.poke() });
   let version = 100;
   const put = <K extends IndexedKind>(kind: K, ...values: readonly IndexedKinds[K][]): void => {
     for (const value of values) {
@@ -64,7 +71,18 @@ function setUp(answer: (call: number) => Promise<WriteOutcome> = () => Promise.r
   put('node', makeNode());
   put('pod', high, pod);
   reconciler.start(executor);
-  return { clock, index, book, events, writes, reconciler, executor, put, lead: (is: boolean) => void (leads = is) };
+  return {
+    clock,
+    index,
+    book,
+    events,
+    writes,
+    reconciler,
+    executor,
+    put,
+    lead: (is: boolean) => void (leads = is),
+    setClock: (byMs: number) => void (skewMs += byMs),
+  };
 }
 
 describe('a preemptor that was turned away', () => {
@@ -174,6 +192,35 @@ describe('taking over', () => {
     expect(writes).toEqual([]);
     await clock.advance(1);
     expect(writes).toContain('setTicketPhase');
+  });
+});
+
+describe('a clock that is set back by an hour', () => {
+  const HOUR_MS = 3_600_000;
+
+  it('does not make it wait for watches that have long caught up', async () => {
+    const { clock, writes, put, setClock, index } = setUp();
+    await clock.advance(60_000);
+    setClock(-HOUR_MS);
+    const claim = { name: 'new', uid: uidOf('new') };
+    index.apply({ type: 'delete', kind: 'pod', uid: pod.uid, resourceVersion: '999' });
+    put('ticket', makeTicket({ claim, phase: 'Restoring', phaseMs: clock.now() }));
+    await clock.advance(1_000);
+    expect(writes).toContain('setTicketPhase');
+  });
+
+  it('lengthens neither the pause after a failure nor a refusal', async () => {
+    const { clock, writes, reconciler, setClock } = setUp((call) =>
+      call <= 3 ? Promise.reject(new Error('500')) : Promise.resolve('done'),
+    );
+    reconciler.wake(high.uid, n1);
+    reconciler.wakes.refuse(high.uid, n1, 60_000);
+    await clock.advance(100);
+    setClock(-HOUR_MS);
+    await clock.advance(10_000);
+    expect(writes.at(-1)).toBe('nominate null');
+    await clock.advance(50_000);
+    expect(reconciler.isRefused(high.uid, n1)).toBe(false);
   });
 });
 

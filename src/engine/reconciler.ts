@@ -33,7 +33,7 @@ export class Reconciler {
   /** Contradictions that were told of and still stand. */
   #told: ReadonlySet<string> = new Set(); // `${kind} ${uid of the ticket}`
   /** Null while this process may not act. */
-  #acting: { readonly sinceMs: number; readonly seen: Set<PodUid> } | null = null;
+  #acting: { readonly sinceSteadyMs: number; readonly seen: Set<PodUid> } | null = null;
   #unsubscribe: (() => void) | null = null;
   /** Continuing pods that were preempted before they were restored. A change and the next may come between two passes. */
   readonly #preempted = new Set<PodUid>();
@@ -113,8 +113,11 @@ export class Reconciler {
   world(): World {
     const { view, book, clock, settings } = this.#options;
     const nowMs = clock.now();
-    const { sinceMs, seen } = this.#acting ?? { sinceMs: nowMs, seen: new Set<PodUid>() };
-    return { view, book, nowMs, actingSinceMs: sinceMs, seen, preempted: this.#preempted, settings };
+    const steadyMs = clock.monotonic();
+    const { sinceSteadyMs, seen } = this.#acting ?? { sinceSteadyMs: steadyMs, seen: new Set<PodUid>() };
+    // Set back, the wall clock would make it a moment that is still to come.
+    const actingSinceMs = nowMs - (steadyMs - sinceSteadyMs);
+    return { view, book, nowMs, steadyMs, actingSinceMs, seen, preempted: this.#preempted, settings };
   }
 
   #run(): void {
@@ -124,18 +127,17 @@ export class Reconciler {
       this.#acting = null;
       return;
     }
-    const nowMs = clock.now();
-    this.#acting ??= { sinceMs: nowMs, seen: new Set() };
+    this.#acting ??= { sinceSteadyMs: clock.monotonic(), seen: new Set() };
     book.refresh(view);
     const world = this.world();
-    const { actingSinceMs } = world;
+    const { nowMs, steadyMs, actingSinceMs } = world;
     const { seen } = this.#acting;
     const steps = nextSteps(world);
     if (nowMs < actingSinceMs + WATCH_LAG_MS) this.#see(seen);
     else seen.clear();
     this.#tell(steps);
     this.#close(steps);
-    for (const decision of steps.emptied) book.markEmptied(decision, nowMs);
+    for (const decision of steps.emptied) book.markEmptied(decision, steadyMs);
     this.#wakes.holdParked();
     this.#wakes.addTo(steps);
     this.#executor.run(steps.commands);
@@ -175,14 +177,14 @@ export class Reconciler {
   }
 
   #close(steps: Steps): void {
-    const { view, book, clock, events, settings } = this.#options;
+    const { view, book, events, settings } = this.#options;
     for (const { decision, because, message } of steps.closed) {
       book.close(decision);
       events.emit('decision:closed', { decision, because, message });
       const preemptor = view.pod(decision.preemptor.uid);
       if (preemptor === undefined || preemptor.nodeName !== null || preemptor.deletionMs !== null) continue;
       if (because === 'CheckpointFailed' || because === 'DeadlineExceeded') {
-        this.#wakes.refuse(preemptor.uid, decision.node, clock.now() + settings.retryNodeAfterMs);
+        this.#wakes.refuse(preemptor.uid, decision.node, settings.retryNodeAfterMs);
       }
       // Whatever ended it, kube-scheduler waits for room that nobody makes, and reserves some that the pod does not get.
       this.#wakes.hold(preemptor.uid, [decision.node], 'now');

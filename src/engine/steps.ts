@@ -11,6 +11,8 @@ export interface World {
   readonly view: ClusterView;
   readonly book: DecisionBook;
   readonly nowMs: number;
+  /** Of a clock that nobody sets, for what is measured from a moment in this process. */
+  readonly steadyMs: number;
   /** When this process began to decide and write, after it did not. Until then another one may have. */
   readonly actingSinceMs: number;
   /** Pods of tickets and decisions that were in view since then; kept for as long as `seesAll` says no. */

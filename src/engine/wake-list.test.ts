@@ -101,13 +101,21 @@ describe('WakeList', () => {
   it('waits until the refusal of its only node ends, and says when to look again', async () => {
     const { list, steps, woken, clock } = setUp();
     const untilMs = clock.now() + 60_000;
-    list.refuse(high.uid, n1, untilMs);
+    list.refuse(high.uid, n1, 60_000);
     list.hold(high.uid, [n1], 'nodeFree');
     expect(steps()).toMatchObject({ commands: [], wakeAtMs: untilMs });
     expect(list.isRefused(high.uid, n1)).toBe(true);
     await clock.advance(60_000);
     expect(woken()).toEqual(['Wake']);
     expect(list.isRefused(high.uid, n1)).toBe(false);
+  });
+
+  it('looks again a millisecond later where less than that is left of a refusal', async () => {
+    const { list, steps, clock } = setUp();
+    list.refuse(high.uid, n1, 60_000 + 2 ** -12);
+    list.hold(high.uid, [n1], 'nodeFree');
+    await clock.advance(60_000);
+    expect(steps()).toMatchObject({ commands: [], wakeAtMs: clock.now() + 1 });
   });
 
   it('waits for a pod that the watch has not brought, but not for ever', async () => {

@@ -45,7 +45,7 @@ export class WakeList {
   /** `nodes` holds at least one. */
   hold(preemptor: PodUid, nodes: readonly NodeName[], until: Held['until']): void {
     this.#held.delete(preemptor);
-    this.#held.set(preemptor, { nodes, until, sinceMs: this.#clock.now() });
+    this.#held.set(preemptor, { nodes, until, sinceMs: this.#clock.monotonic() });
     if (this.#held.size <= MOST_HELD) return;
     const [oldest] = this.#held.keys();
     if (oldest !== undefined) this.#held.delete(oldest);
@@ -88,7 +88,7 @@ export class WakeList {
 
   /** Nodes that are not chosen for a preemptor now, for `/debug/state`. */
   refused(): readonly { readonly preemptor: string; readonly node: string; readonly untilMs: number }[] {
-    const nowMs = this.#clock.now();
+    const nowMs = this.#clock.monotonic();
     const current = [...this.#refused].filter(([, untilMs]) => nowMs < untilMs);
     return current.map(([key, untilMs]) => {
       const [preemptor = '', node = ''] = key.split('/');
@@ -96,9 +96,9 @@ export class WakeList {
     });
   }
 
-  /** An attempt on `node` failed: it is not to be repeated at once. */
-  refuse(preemptor: PodUid, node: NodeName, untilMs: number): void {
-    this.#refused.set(`${preemptor}/${node}`, untilMs);
+  /** An attempt on `node` failed: it is not to be repeated for that long. */
+  refuse(preemptor: PodUid, node: NodeName, forMs: number): void {
+    this.#refused.set(`${preemptor}/${node}`, this.#clock.monotonic() + forMs);
   }
 
   isRefused(preemptor: PodUid, node: NodeName): boolean {
@@ -114,7 +114,7 @@ export class WakeList {
 
   /** Adds the wakes that are due, and when to look again for those that are not. */
   addTo(steps: Steps): void {
-    const nowMs = this.#clock.now();
+    const nowMs = this.#clock.monotonic();
     for (const [key, untilMs] of this.#refused) if (nowMs >= untilMs) this.#refused.delete(key);
     for (const [uid, held] of this.#held) {
       const pod = this.#view.pod(uid);
@@ -139,12 +139,14 @@ export class WakeList {
     const on = this.#view.node(node);
     if (on === undefined) return true;
     const refusedUntilMs = this.#refusedUntilMs(pod.uid, node);
-    if (refusedUntilMs !== null) steps.lookAgainAt(refusedUntilMs);
+    // Whole milliseconds: what is less of one may be nothing beside the time of day.
+    if (refusedUntilMs !== null)
+      steps.lookAgainAt(this.#clock.now() + Math.ceil(refusedUntilMs - this.#clock.monotonic()));
     return refusedUntilMs === null && !this.#book.isTaken(node, pod) && whyUnfit(on.node, pod.tolerations) === null;
   }
 
   #refusedUntilMs(preemptor: PodUid, node: NodeName): number | null {
     const untilMs = this.#refused.get(`${preemptor}/${node}`);
-    return untilMs !== undefined && this.#clock.now() < untilMs ? untilMs : null;
+    return untilMs !== undefined && this.#clock.monotonic() < untilMs ? untilMs : null;
   }
 }

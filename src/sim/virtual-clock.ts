@@ -42,6 +42,11 @@ export class VirtualClock implements Clock {
     return this.#nowMs;
   }
 
+  /** How many timers are set; one that was cancelled counts until its time has come. */
+  get pending(): number {
+    return this.#heap.length;
+  }
+
   setTimer(delayMs: number, run: () => void): Timer {
     const pending: Pending = {
       atMs: this.#nowMs + Math.max(0, delayMs),

@@ -39,7 +39,16 @@ export class TestWorld {
   steps(): Steps {
     this.book.refresh(this.index);
     const { index, book, nowMs, actingSinceMs, seen, preempted } = this;
-    return nextSteps({ view: index, book, nowMs, actingSinceMs, seen, preempted, settings: DEFAULT_ENGINE_SETTINGS });
+    return nextSteps({
+      view: index,
+      book,
+      nowMs,
+      steadyMs: nowMs,
+      actingSinceMs,
+      seen,
+      preempted,
+      settings: DEFAULT_ENGINE_SETTINGS,
+    });
   }
 
   /** `kind subject` of each command, for comparing. */
@@ -95,6 +104,7 @@ export class TestWorld {
         view: this.index,
         book: this.book,
         nowMs: this.nowMs,
+        steadyMs: this.nowMs,
         costs: DEFAULT_COST_MODEL,
         defaultMaxDelayMs: 60_000,
         isRefused: () => false,

@@ -126,8 +126,9 @@ export class CheckpointOrders {
   /** Its status lags behind: the predecessor died between the deed and the report. */
   async #catchUp(order: Order): Promise<void> {
     const pod = this.#podOf(order);
-    if (pod === undefined || pod.state === 'ended') await this.#reportKilled(order);
-    else await order.report({}, [notHeld('Thawed', 'the pod went on after it was saved')]);
+    if (pod === undefined || pod.state === 'ended') return this.#reportKilled(order);
+    await this.#freezer.unmark(pod, order.checkpoint.metadata.name, order.life);
+    await order.report({}, [notHeld('Thawed', 'the pod went on after it was saved')]);
   }
 
   async #save(order: Order): Promise<void> {
@@ -256,7 +257,10 @@ export class CheckpointOrders {
     order.cancelled.abort(new Error('the checkpoint was undone'));
     await order.saving;
     const pod = this.#podOf(order);
-    return pod !== undefined && this.#isHeld(order) && this.#freezer.thaw(pod, order.life);
+    if (pod === undefined || pod.state === 'ended') return false;
+    if (this.#isHeld(order)) return this.#freezer.thaw(pod, order.life);
+    await this.#freezer.unmark(pod, order.checkpoint.metadata.name, order.life);
+    return false;
   }
 
   #podOf(order: Order): SavablePod | undefined {

@@ -1,5 +1,6 @@
 import { FROZEN_CONDITION } from '../../domain/labels.ts';
-import type { NodeApi } from '../node-api.ts';
+import { podOf } from '../../kube/project/pod.ts';
+import type { NodeApi, PodPatch } from '../node-api.ts';
 import type { SavablePod } from './savable-pod.ts';
 
 /** Keeps a pod and its Frozen mark in step: frozen before the mark is set, thawed after it is gone. */
@@ -25,6 +26,15 @@ export class Freezer {
     );
   }
 
+  /** Takes the mark of a checkpoint from a pod that runs: its node started it anew, so nobody has thawed it. */
+  async unmark(pod: SavablePod, checkpointName: string, life: AbortSignal): Promise<void> {
+    await this.#api.patchPodLocked(
+      pod.object,
+      (current) => (podOf(current).frozenBy === checkpointName ? THAWED : null),
+      life,
+    );
+  }
+
   /**
    * Lets a frozen pod go on. The mark goes first, by a write that fails when the pod changed: a deletion that was decided on
    * the mark and this write exclude each other. Returns false where the pod is being deleted: it stays frozen, to be killed.
@@ -34,7 +44,7 @@ export class Freezer {
       pod.object,
       (current) => {
         if (current.metadata.deletionTimestamp !== undefined || pod.state !== 'frozen') return null;
-        return { conditions: [{ type: FROZEN_CONDITION, status: 'False', reason: 'Thawed', message: '' }] };
+        return THAWED;
       },
       life,
     );
@@ -45,3 +55,7 @@ export class Freezer {
     return true;
   }
 }
+
+const THAWED: PodPatch = {
+  conditions: [{ type: FROZEN_CONDITION, status: 'False', reason: 'Thawed', message: '' }],
+};

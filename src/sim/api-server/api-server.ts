@@ -1,4 +1,4 @@
-import type { ResourceType } from '../../kube/resources.ts';
+import { RESOURCES, type ResourceType } from '../../kube/resources.ts';
 import {
   TransportError,
   type KubeRequest,
@@ -12,7 +12,7 @@ import { RequestHandler } from './request-handler.ts';
 import { NameGenerator } from './name-generator.ts';
 import { ObjectStore } from './object-store.ts';
 import { routeOf } from './route.ts';
-import type { ApiServerOptions, ServerHooks, ServerRequest } from './server-options.ts';
+import type { ApiServerOptions, ServerHooks, ServerRequest, ServerWrite } from './server-options.ts';
 import { methodNotAllowed, StatusError } from './status-error.ts';
 import { Watcher } from './watcher.ts';
 
@@ -39,12 +39,15 @@ export class ApiServer implements KubeTransport {
   readonly #store: ObjectStore;
   readonly #handler: RequestHandler;
   readonly #watchers = new Set<Watcher>();
+  /** The request whose write takes effect now. */
+  #served: ServerWrite['by'] = null;
 
   constructor(options: ApiServerOptions) {
     this.hooks = {
       ...(options.admitPod && { admitPod: options.admitPod }),
       ...(options.validate && { validate: options.validate }),
       ...(options.intercept && { intercept: options.intercept }),
+      ...(options.written && { written: options.written }),
     };
     this.#clock = options.clock;
     this.#latencyMs = options.latencyMs ?? 0;
@@ -53,6 +56,9 @@ export class ApiServer implements KubeTransport {
     const names = new NameGenerator(options.seed ?? 1);
     this.#handler = new RequestHandler({ clock: this.#clock, store: this.#store, names, hooks: this.hooks });
     this.#handler.bootstrap();
+    for (const kind of Object.values(RESOURCES)) {
+      this.#store.collection(kind).subscribe((event) => this.hooks.written?.({ ...event, kind, by: this.#served }));
+    }
   }
 
   request(request: KubeRequest): Promise<KubeResponse> {
@@ -99,9 +105,17 @@ export class ApiServer implements KubeTransport {
   async #request(request: KubeRequest, user: string): Promise<KubeResponse> {
     const intercepted = await this.#arrive({ ...request, user, isWatch: false });
     if (typeof intercepted === 'object' && intercepted !== null) return intercepted;
-    const response = await this.#answer(() => this.#handler.handle(request, user));
+    const response = await this.#answer(() => this.#serve(request, user));
     if (intercepted === 'reset-after') throw new TransportError(`${request.method} ${request.path}: connection reset`);
     request.signal?.throwIfAborted();
+    return response;
+  }
+
+  /** Whatever does not wait for the webhook takes effect within this call. */
+  #serve(request: KubeRequest, user: string): Promise<KubeResponse> {
+    this.#served = { ...request, user };
+    const response = this.#handler.handle(request, user);
+    this.#served = null;
     return response;
   }
 

@@ -2,6 +2,7 @@ import type { ResourceType } from '../../kube/resources.ts';
 import type { KubeObject, KubeRequest, KubeResponse } from '../../kube/transport.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { AdmissionReview } from './admission.ts';
+import type { StoreEvent } from './collection.ts';
 
 /** A request with the name of who sent it, as given to `ApiServer.transport(user)`. */
 export interface ServerRequest extends KubeRequest {
@@ -24,6 +25,15 @@ export interface ServerHooks {
   validate?: (type: ResourceType, object: KubeObject, old: KubeObject | null) => string | null;
   /** Consulted before a request is served. */
   intercept?: (request: ServerRequest) => Promise<Interception>;
+  /** Told of every write in the moment it takes effect, before anybody else learns of it. */
+  written?: (write: ServerWrite) => void;
+}
+
+/** One write, as it took effect. */
+export interface ServerWrite extends StoreEvent {
+  readonly kind: ResourceType;
+  /** The request that did it; null for a new pod, whose request waited for the webhook in between. */
+  readonly by: Omit<ServerRequest, 'isWatch'> | null;
 }
 
 export interface ApiServerOptions extends ServerHooks {

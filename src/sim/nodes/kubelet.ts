@@ -62,6 +62,14 @@ export class Kubelet {
     node.containers.delete(uid);
   }
 
+  /** A pod's process dies by itself, frozen or not: the kernel needed its memory. It is not started again. */
+  crash(podUid: string): void {
+    const container = this.#options.node.containers.get(podUid);
+    if (container === undefined || container.state === 'starting' || container.state === 'ended') return;
+    this.#kill(container);
+    void this.#end(container);
+  }
+
   /** The node is gone, or nobody follows it any more: its containers stay as they were seen last, and nothing waits for them. */
   halt(): void {
     for (const { uid, ended } of this.#options.node.containers.values()) {

@@ -19,6 +19,10 @@ export interface SimulatedNodesOptions {
   readonly nodes: readonly NodeSpec[];
   readonly ledger: WorkLedger;
   readonly faults?: NodeFaults;
+  /** Nodes that others simulate, to fetch states from; absent: all nodes are here. */
+  readonly peer?: (name: string) => SimulatedNode | undefined;
+  /** The connection of the agents; absent: that of the kubelets. */
+  readonly agentTransport?: KubeTransport;
 }
 
 /**
@@ -28,6 +32,7 @@ export interface SimulatedNodesOptions {
 export class SimulatedNodes {
   readonly #options: SimulatedNodesOptions;
   readonly #api: NodeApi;
+  readonly #agentApi: NodeApi;
   readonly #stopped = new AbortController();
   readonly #nodes = new Map<
     string,
@@ -41,6 +46,9 @@ export class SimulatedNodes {
     const { transport, clock } = options;
     this.#options = options;
     this.#api = new NodeApi(transport, clock, this.#stopped.signal);
+    this.#agentApi = options.agentTransport
+      ? new NodeApi(options.agentTransport, clock, this.#stopped.signal)
+      : this.#api;
     this.#pods = new Informer({ transport, clock, resource: RESOURCES.pods, fieldSelector: 'spec.nodeName!=' });
     this.#checkpoints = new Informer({ transport, clock, resource: RESOURCES.podCheckpoints });
     this.#pods.onChange((before, after) => this.#podChanged(before, after));
@@ -69,19 +77,19 @@ export class SimulatedNodes {
 
   /** Registers a node, or brings back one that died: its pods start anew, its disk is empty. */
   async addNode(spec: NodeSpec): Promise<void> {
-    const { clock, ledger, faults = {} } = this.#options;
+    const { clock, ledger, faults = {}, peer } = this.#options;
     const node = new SimulatedNode(spec);
     const agent: Agent = new Agent({
       node,
-      api: this.#api,
+      api: this.#agentApi,
       clock,
       ledger,
       faults,
       onFrozen: (container) => kubelet.frozen(container),
       onThawed: (container) => kubelet.resumed(container),
     });
-    const nodeNamed = (other: string): SimulatedNode | undefined => this.#nodes.get(other)?.node;
-    const restorer = new Restorer({ node, api: this.#api, clock, faults, nodeNamed });
+    const nodeNamed = (other: string): SimulatedNode | undefined => this.node(other) ?? peer?.(other);
+    const restorer = new Restorer({ node, api: this.#agentApi, clock, faults, nodeNamed });
     const kubelet = new Kubelet({
       node,
       agent,
@@ -123,6 +131,11 @@ export class SimulatedNodes {
     await this.#api.patchNode(name, readyStatus(ready, this.#api.timestamp()));
   }
 
+  /** The process of a pod dies by itself. */
+  crashPod(node: string, podUid: string): void {
+    this.#nodes.get(node)?.kubelet.crash(podUid);
+  }
+
   /** The agent process of a node dies; containers stay as they are. */
   crashAgent(name: string): void {
     this.#nodes.get(name)?.agent.crash();
@@ -131,6 +144,11 @@ export class SimulatedNodes {
   /** Resolves when it has found its way back into what stands frozen. */
   async restartAgent(name: string): Promise<void> {
     await this.#nodes.get(name)?.agent.restart(() => this.#checkpointsOf(name));
+  }
+
+  /** What a node really is, whatever its objects say: its containers and its disk. */
+  node(name: string): SimulatedNode | undefined {
+    return this.#nodes.get(name)?.node;
   }
 
   /** Seconds of work done by the container of a pod; 0 where none runs. */

@@ -1,3 +1,4 @@
+import { nodeSpec } from './node-spec.ts';
 import { describe, expect, it } from 'vitest';
 import { FROZEN_CONDITION } from '../../domain/labels.ts';
 import { RESOURCES } from '../../kube/resources.ts';
@@ -93,6 +94,31 @@ describe('no container stays frozen without a cause', () => {
     await world.clock.settle();
     expect(world.ledger.lost.discarded).toBe(4);
   });
+});
+
+it('takes the mark from a pod that its node started anew', async () => {
+  const world = await setUp();
+  const pod = await working(world, 'a');
+  await world.checkpoint(pod, 'c');
+  await world.clock.advance(3_000);
+  expect(condition(await world.get('a'), FROZEN_CONDITION)?.status).toBe('True');
+  world.nodes.removeNode('n1');
+  void world.nodes.addNode(nodeSpec('n1'));
+  await world.clock.advance(5_000);
+  expect(condition(await world.get('a'), FROZEN_CONDITION)?.status).toBe('False');
+  expect(condition(await world.getCheckpoint('c'), 'Frozen')).toMatchObject({ status: 'False', reason: 'Thawed' });
+});
+
+it('takes that mark also when the checkpoint goes', async () => {
+  const world = await setUp();
+  const pod = await working(world, 'a');
+  await world.checkpoint(pod, 'c');
+  await world.clock.advance(3_000);
+  world.nodes.removeNode('n1');
+  await world.client.delete(RESOURCES.podCheckpoints, 'default', 'c');
+  void world.nodes.addNode(nodeSpec('n1'));
+  await world.clock.advance(5_000);
+  expect(condition(await world.get('a'), FROZEN_CONDITION)?.status).toBe('False');
 });
 
 describe('the fence', () => {

@@ -6,6 +6,7 @@ export interface WorkEvent {
   readonly atMs: number;
   readonly namespace: string;
   readonly pod: string;
+  readonly podUid: string;
   readonly node: string;
   readonly progressSeconds: number;
   /** Size of the state, where one is saved or restored. */
@@ -19,6 +20,7 @@ export function workEvent(kind: WorkEvent['kind'], container: Container, atMs: n
     atMs,
     namespace: namespace ?? '',
     pod: name,
+    podUid: container.uid,
     node: container.nodeName,
     progressSeconds: container.progressSeconds,
     ...(bytes !== undefined && { bytes }),

@@ -1,0 +1,204 @@
+/** A deliberate defect: in `file` (below `src`), the only occurrence of `from` becomes `to`. */
+interface Defect {
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+/**
+ * Small mistakes that somebody could make. The plans must find each: one that they miss is a hole in them. Not here is what a
+ * second mechanism makes good, so that nothing is broken by it: a dump that failed is also undone by the deletion of its
+ * checkpoint, and a preemptor whose decision is off is also found among those that stand parked.
+ */
+export const DEFECTS: Readonly<Record<string, Defect>> = {
+  'evicts a pod at any version': {
+    file: 'kube/cluster-writer.ts',
+    from: 'frozenBy === null ? { uid } : { uid, resourceVersion }',
+    to: '{ uid }',
+  },
+  'does not look whether the pod still stands still': {
+    file: 'kube/cluster-writer.ts',
+    from: '    const { victim, frozenBy } = order;',
+    to: '    const { victim } = order;\n    const frozenBy = null as string | null;',
+  },
+  'takes a ready checkpoint for a frozen pod': {
+    file: 'engine/victim-state.ts',
+    from: "    return { kind: 'ready', pod, frozenBy: checkpoint.name };",
+    to: "    return { kind: 'ready', pod, frozenBy: null };",
+  },
+  'takes a frozen pod for a saved one': {
+    file: 'agent/orders/checkpoint-orders.ts',
+    from: '      const dump = await pod.dump(order.key, stop);',
+    to: "      if (keepFrozen) await this.#freezer.mark(pod, order.checkpoint.metadata.name, cancelled);\n      await this.#reportReady(order, pod, { startedMs, takenMs, saved: { containers: [], bytes: 0, manifestDigest: '' } });\n      const dump = await pod.dump(order.key, stop);",
+  },
+  'evicts whoever could not be saved': {
+    file: 'engine/decision-terms.ts',
+    from: "  if (onFailure === 'Refuse') return false;\n",
+    to: '',
+  },
+  'evicts before the last victim is saved': {
+    file: 'engine/displacement.ts',
+    from: '    steps.lookAgainAt(deadlineMs);\n    return;\n',
+    to: '    steps.lookAgainAt(deadlineMs);\n',
+  },
+  'saves without a ticket': {
+    file: 'engine/victim-state.ts',
+    from: '  if (ticket === undefined) return unfinished(createTicket(decision, victim, pod), pod, now);',
+    to: "  if (ticket === undefined) return unfinished(createCheckpoint(decision, victim, { name: 'none', uid: 'none' } as Ticket), pod, now);",
+  },
+  'passes every victim on': {
+    file: 'engine/preempt.ts',
+    from: "    case 'save': {\n",
+    to: "    case 'save': {\n      if (request.candidates.length > 1) return { verdict: verdictOf('NothingProtected', request.candidates), opened: null, closed: stale };\n",
+  },
+  'thaws first and takes the mark off then': {
+    file: 'agent/orders/freezer.ts',
+    from: '    const fenced = await this.#api.patchPodLocked(',
+    to: '    await pod.thaw();\n    const fenced = await this.#api.patchPodLocked(',
+  },
+  'thaws though the pod is being deleted': {
+    file: 'agent/orders/freezer.ts',
+    from: '    if (fenced === null || fenced.metadata.deletionTimestamp !== undefined) return false;\n',
+    to: '',
+  },
+  'forgets the deadline of an order': {
+    file: 'agent/orders/checkpoint-orders.ts',
+    from: '      else void unlessDead(order, this.#expire(order));',
+    to: '',
+  },
+  'keeps the finalizer': {
+    file: 'agent/orders/checkpoint-orders.ts',
+    from: '    await this.#options.api.removeFinalizer(order.checkpoint, AGENT_FINALIZER, order.life);\n',
+    to: '',
+  },
+  'leaves what a closed decision had frozen': {
+    file: 'engine/displacement.ts',
+    from: '  for (const ticket of world.view.tickets()) stepLeftover(world, ticket, steps);\n',
+    to: '',
+  },
+  'waits for the agent of a node that is gone': {
+    file: 'engine/displacement.ts',
+    from: "      if (view.node(checkpoint.nodeName) === undefined) steps.do({ kind: 'ReleaseCheckpoint', checkpoint });\n",
+    to: '',
+  },
+  'goes on for a preemptor that is gone': {
+    file: 'engine/displacement.ts',
+    from: '  if (preemptor === undefined || isTerminal(preemptor) || preemptor.deletionMs !== null) {',
+    to: '  if (preemptor !== undefined && isTerminal(preemptor)) {',
+  },
+  'goes on for a preemptor that is bound elsewhere': {
+    file: 'engine/displacement.ts',
+    from: "  if (preemptor.nodeName !== null) return { because: 'BoundElsewhere', message: `bound to ${preemptor.nodeName}` };\n",
+    to: '',
+  },
+  'wakes nobody whom a dead process turned away': {
+    file: 'engine/reconciler.ts',
+    from: '    this.#wakes.holdParked();\n',
+    to: '',
+  },
+  'restores beside the old pod': {
+    file: 'engine/queue.ts',
+    from: "  return ticket.phase !== 'Waiting' || view.pod(ticket.pod.uid) !== undefined || hasFormerClaimant(view, entry);",
+    to: '  return entry.pod.deletionMs !== null && ticket.attempts > 9 && view.pod(ticket.pod.uid) !== undefined && hasFormerClaimant(view, entry);',
+  },
+  'keeps a gate for ever': {
+    file: 'engine/queue.ts',
+    from: "    } else if (nowMs >= expiresMs) {\n      ungate(steps, entry, 'GateExpired');\n",
+    to: "    } else if (nowMs < 0) {\n      ungate(steps, entry, 'GateExpired');\n",
+  },
+  'keeps the gate of a pod without a ticket': {
+    file: 'engine/claims.ts',
+    from: "      steps.do({ kind: 'Ungate', pod, as: null, because: 'NoMatchingTicket' });",
+    to: '',
+  },
+  'keeps the gate of a pod whose ticket ended': {
+    file: 'engine/claims.ts',
+    from: "      steps.do({ kind: 'Ungate', pod, as: null, because: 'TicketEnded' });",
+    to: '',
+  },
+  'lets two pods have one ticket': {
+    file: 'engine/claims.ts',
+    from: '  return ticket.claim === null && !ticket.deleting && !isFinal(ticket.phase);',
+    to: '  return !ticket.deleting && !isFinal(ticket.phase);',
+  },
+  'gives a pod the ticket of another': {
+    file: 'engine/claims.ts',
+    from: "  if (pod.owner.kind === 'StatefulSet') return ticket.pod.name === pod.name;\n",
+    to: '',
+  },
+  'forgets a ticket whose claimant is gone': {
+    file: 'engine/return.ts',
+    from: "    else steps.do({ kind: 'Claim', ticket, pod: null });\n    return;\n  }\n  // Preempted",
+    to: '    return;\n  }\n  // Preempted',
+  },
+  'waits for ever for somebody who claims': {
+    file: 'engine/return.ts',
+    from: "    steps.move(ticket, 'Abandoned', 'NobodyClaimed', 'no pod came to continue it within maxWait');",
+    to: '',
+  },
+  'does not create a bare pod again': {
+    file: 'engine/return.ts',
+    from: "  if (other === undefined) steps.do({ kind: 'RecreatePod', ticket });\n  else if",
+    to: '  if (other === undefined) return;\n  if',
+  },
+  'abandons what was saved': {
+    file: 'engine/return.ts',
+    from: '  if (saved && isGone(world, ticket.pod.uid, steps))',
+    to: '  if (!saved && isGone(world, ticket.pod.uid, steps))',
+  },
+  'removes a ticket with its victim': {
+    file: 'engine/displacement.ts',
+    from: '  if (victim === undefined || victim.deletionMs !== null) return; // its eviction was on the way: the ticket stands',
+    to: "  if (victim === undefined || victim.deletionMs !== null) {\n    steps.do({ kind: 'DeleteTicket', ticket, because: 'over', whileStands: null });\n    return;\n  }",
+  },
+  'keeps the states of ended tickets': {
+    file: 'engine/return.ts',
+    from: "  if (checkpoint !== undefined && !checkpoint.deleting) steps.do({ kind: 'DeleteCheckpoint', checkpoint, undo: null });\n",
+    to: '',
+  },
+  'writes without being the leader': {
+    file: 'kube/fenced-transport.ts',
+    from: 'this.#leadership.term() !== null;',
+    to: 'true;',
+  },
+  'is not asked again when a request has waited': {
+    file: 'kube/fenced-transport.ts',
+    from: '    return this.#transport.request({ ...request, maySend });',
+    to: '    return this.#transport.request(request);',
+  },
+  'leads for as long as its timers say': {
+    file: 'kube/lease-elector.ts',
+    from: '    if (this.#term !== null && this.#sinceMs(this.#renewed) >= this.#options.renewDeadlineMs) {',
+    to: '    if (this.#term !== null && this.#sinceMs(this.#renewed) >= 1e12) {',
+  },
+  'takes a lease that another holds': {
+    file: 'kube/lease-elector.ts',
+    from: 'return Math.max(0, observed.sinceMs + observed.durationMs - this.#options.clock.monotonic());',
+    to: 'return Math.max(0, observed.sinceMs + observed.durationMs / 4 - this.#options.clock.monotonic());',
+  },
+  'acts before it has read the records again': {
+    file: 'app/reprieve.ts',
+    from: "    if (this.#leadership !== SOLE_LEADER) await this.reader.relist('ticket', 'checkpoint');\n",
+    to: '',
+  },
+  'remembers an earlier term': {
+    file: 'engine/engine.ts',
+    from: '      this.#book.clear();\n',
+    to: '',
+  },
+  'trusts its first look': {
+    file: 'engine/steps.ts',
+    from: 'export const WATCH_LAG_MS = 5_000;',
+    to: 'export const WATCH_LAG_MS = 0;',
+  },
+  'never lists again after a 410': {
+    file: 'kube/reflector.ts',
+    from: '      if (error.status === 410) {\n        this.#resourceVersion = null;\n',
+    to: '      if (error.status === 410) {\n',
+  },
+  'does not try again what failed': {
+    file: 'engine/executor.ts',
+    from: '    if (pauseMs > 0) this.#after(pauseMs, () => this.#onSettled());\n',
+    to: "    if (outcome === 'failed') return;\n",
+  },
+};

@@ -1,0 +1,471 @@
+import { RESOURCES } from '../../src/kube/resources.ts';
+import type { KubeObject } from '../../src/kube/transport.ts';
+import type { Machine } from './machine.ts';
+import type { PlannedFault } from './plan.ts';
+import type { Mishap, Process } from './process.ts';
+import type { World } from './world.ts';
+
+interface Fault {
+  readonly what: string;
+  readonly strike: (world: World, fault: PlannedFault) => void;
+}
+
+/** Everything that can go wrong, by name. Each ends by itself after `lengthMs`, and at the latest when the faults are over. */
+export const FAULTS = {
+  // Reprieve's own processes
+  'leader dies': {
+    what: 'SIGKILL; another process starts after a while',
+    strike: (world, { lengthMs }) => killReplica(world, world.leader()?.index, lengthMs),
+  },
+  'follower dies': {
+    what: 'the replica that does not lead',
+    strike: (world, { lengthMs }) => killReplica(world, world.follower()?.index, lengthMs),
+  },
+  'both replicas die': {
+    what: 'nobody answers and nobody writes',
+    strike: (world, { lengthMs, pick }) => {
+      killReplica(world, 0, lengthMs);
+      killReplica(world, 1, Math.round(lengthMs * (0.5 + pick)));
+    },
+  },
+  'leader dies at a request': {
+    what: 'right before or right after one of its next requests takes effect',
+    strike: (world, { lengthMs, calls, pick }) => {
+      const leader = world.leader();
+      leader?.replica.process.setTrap({
+        calls,
+        when: whenOf(pick),
+        run: () => killReplica(world, leader.index, lengthMs),
+      });
+    },
+  },
+  'leader stands still': {
+    what: 'and wakes up after its lease has run out',
+    strike: (world, { lengthMs }) => pause(world, world.leader()?.replica.process, 16_000 + lengthMs),
+  },
+  'leader stands still at a request': {
+    what: 'between two of its own steps, for longer than its lease',
+    strike: (world, { lengthMs, calls, pick }) => {
+      const process = world.leader()?.replica.process;
+      process?.setTrap({ calls, when: whenOf(pick), run: () => pause(world, process, 16_000 + lengthMs) });
+    },
+  },
+  'leader hesitates': {
+    what: 'it stands still for less than its lease',
+    strike: (world, { pick }) => pause(world, world.leader()?.replica.process, 500 + Math.round(pick * 8_000)),
+  },
+  'follower stands still': {
+    what: 'its index and its idea of the Lease grow old',
+    strike: (world, { lengthMs }) => pause(world, world.follower()?.replica.process, lengthMs),
+  },
+  'leader is cut off': {
+    what: 'no request and no event reaches it or comes from it',
+    strike: (world, { lengthMs }) => cut(world, world.leader()?.replica.process, lengthMs),
+  },
+  'both replicas are cut off': {
+    what: 'from the API server; kube-scheduler still reaches them',
+    strike: (world, { lengthMs }) => {
+      for (const replica of world.replicas) cut(world, replica?.process, lengthMs);
+    },
+  },
+  'clock of the leader jumps': {
+    what: 'by up to ten minutes, back or forth',
+    strike: (world, { pick }) => world.leader()?.replica.process.jumpClock(Math.round((pick - 0.5) * 1_200_000)),
+  },
+  'clock of the follower jumps': {
+    what: 'by up to a minute, back or forth',
+    strike: (world, { pick }) => world.follower()?.replica.process.jumpClock(Math.round((pick - 0.5) * 120_000)),
+  },
+  'webhook is away': {
+    what: 'replacements come past it',
+    strike: (world, { lengthMs }) => void (world.until.webhookAway = world.elapsedMs + lengthMs),
+  },
+
+  // kube-scheduler and the controllers
+  'scheduler dies': {
+    what: 'with its queue and its nominations',
+    strike: (world, { lengthMs }) => killScheduler(world, lengthMs),
+  },
+  'scheduler dies at a request': {
+    what: 'right before or after a binding, an eviction or a status',
+    strike: (world, { lengthMs, calls, pick }) =>
+      world.schedulerProcess?.setTrap({ calls, when: whenOf(pick), run: () => killScheduler(world, lengthMs) }),
+  },
+  'scheduler is cut off': {
+    what: 'its picture grows old, and it goes on asking',
+    strike: (world, { lengthMs }) => cut(world, world.schedulerProcess, lengthMs),
+  },
+  'scheduler asks the follower': {
+    what: 'its connection stayed where the leader was',
+    strike: (world, { lengthMs }) => void (world.until.staleEndpoint = world.elapsedMs + lengthMs),
+  },
+  'scheduler reaches nobody': {
+    what: 'every callback is refused',
+    strike: (world, { lengthMs }) => void (world.until.extenderAway = world.elapsedMs + lengthMs),
+  },
+  'answers to the scheduler are lost': {
+    what: 'the engine has decided, kube-scheduler does not know',
+    strike: (world, { lengthMs }) => void (world.until.answersLost = world.elapsedMs + lengthMs),
+  },
+  'controllers die': {
+    what: 'with what they expected',
+    strike: (world, { lengthMs }) => {
+      world.controllersProcess?.kill();
+      world.clock.setTimer(lengthMs, () => {
+        if (!world.controllersProcess?.isAlive) world.startControllers();
+      });
+    },
+  },
+
+  // nodes
+  'agent dies': {
+    what: 'dumps end unfinished, frozen pods stand still',
+    strike: (world, fault) => killAgent(world, machineOf(world, fault), fault.lengthMs),
+  },
+  'agent dies at a request': {
+    what: 'right before or right after a mark, a report or a finalizer',
+    strike: (world, fault) => {
+      const machine = machineOf(world, fault);
+      machine?.agent.setTrap({
+        calls: fault.calls,
+        when: whenOf(fault.pick * 7),
+        run: () => killAgent(world, machine, fault.lengthMs),
+      });
+    },
+  },
+  'agent is cut off': {
+    what: 'from the API server, alone',
+    strike: (world, fault) => cut(world, machineOf(world, fault)?.agent, fault.lengthMs),
+  },
+  'node is cut off': {
+    what: 'kubelet and agent hear and say nothing; what runs there runs on',
+    strike: (world, fault) => {
+      const machine = machineOf(world, fault);
+      cut(world, machine?.agent, fault.lengthMs);
+      cut(world, machine?.kubelet, fault.lengthMs);
+    },
+  },
+  'node stands still': {
+    what: 'a virtual machine that is suspended',
+    strike: (world, fault) => {
+      const machine = machineOf(world, fault);
+      pause(world, machine?.agent, fault.lengthMs);
+      pause(world, machine?.kubelet, fault.lengthMs);
+    },
+  },
+  'node dies': {
+    what: 'with its disk; it comes back empty',
+    strike: (world, fault) => {
+      const machine = machineOf(world, fault);
+      if (machine === null) return;
+      machine.kill();
+      void world.noticeDead(machine);
+      world.clock.setTimer(fault.lengthMs * 4, () => {
+        if (world.machines.get(machine.spec.name) === machine) world.boot(machine.spec);
+      });
+    },
+  },
+  'node is removed': {
+    what: 'its object goes, its pods are collected; one of that name may come later',
+    strike: (world, fault) => {
+      const machine = machineOf(world, fault);
+      if (machine === null || world.machines.size <= 1) return;
+      void world.removeNode(machine.spec.name);
+      if (fault.pick < 0.5) return;
+      world.clock.setTimer(30_000 + fault.lengthMs, () => {
+        if (!world.machines.has(machine.spec.name)) world.boot(machine.spec);
+      });
+    },
+  },
+  'node is cordoned': {
+    what: 'and uncordoned later',
+    strike: (world, fault) => cordon(world, machineOf(world, fault), fault.lengthMs),
+  },
+  'node is drained': {
+    what: 'cordoned, and its pods evicted over the eviction API',
+    strike: (world, fault) => {
+      const machine = machineOf(world, fault);
+      cordon(world, machine, fault.lengthMs);
+      for (const pod of machine === null ? [] : world.podsOn(machine.spec.name)) evict(world, pod);
+    },
+  },
+  'dumps fail': {
+    what: 'CRIU says no, or the disk is full',
+    strike: (world, { calls }) => nodeFault(world, 'dumpFails', calls),
+  },
+  'dumps hang': { what: 'until somebody ends them', strike: (world) => nodeFault(world, 'dumpHangs', 1) },
+  'restores fail': { what: 'CRIU says no', strike: (world) => nodeFault(world, 'restoreFails', 1) },
+  'saved states are lost': {
+    what: 'files on the disk of a node are gone or do not match their digests',
+    strike: (world, fault) => {
+      const store = machineOf(world, fault)?.state?.store;
+      for (const reference of store?.references() ?? []) store?.remove(reference);
+    },
+  },
+
+  'a slow eviction meets a thaw': {
+    what: 'a checkpoint is deleted while the requests of the leader take seconds',
+    strike: (world, { pick }) =>
+      world.next('saved', () => {
+        if (world.isQuiet) return;
+        const untilMs = world.elapsedMs + 15_000;
+        world.leader()?.replica.process.harass(
+          () => ({ kind: 'slow', ms: 1_500 }),
+          () => world.isQuiet || world.elapsedMs >= untilMs,
+        );
+        world.clock.setTimer(Math.round(pick * (5_000 + world.plan.lagMs)), () => {
+          for (const { metadata } of world.api.list(RESOURCES.podCheckpoints)) {
+            void world.tryTo(() => world.admin.delete(RESOURCES.podCheckpoints, 'default', metadata.name));
+          }
+        });
+      }),
+  },
+
+  // the API server and the way to it
+  'requests are lost': {
+    what: 'one in three never arrives',
+    strike: (world, fault) => harass(world, fault, { kind: 'lost' }),
+  },
+  'answers are lost': {
+    what: 'one in three takes effect and seems to have failed',
+    strike: (world, fault) => harass(world, fault, { kind: 'answer-lost' }),
+  },
+  'requests are refused': {
+    what: 'one in three gets a 429, 500, 503 or 504',
+    strike: (world, fault) => {
+      const code = [429, 500, 503, 504][fault.calls % 4] as number;
+      harass(world, fault, { kind: 'refused', status: code, reason: REASONS[code] as string });
+    },
+  },
+  'requests are slow': {
+    what: 'one in three takes seconds; some take effect after their sender gave up',
+    strike: (world, fault) => harass(world, fault, { kind: 'slow', ms: fault.calls * 2_000 }),
+  },
+  'watches break': {
+    what: 'all of one process, or of all',
+    strike: (world, fault) => {
+      if (fault.pick < 0.5) world.api.closeWatches();
+      else for (const process of hit(world, fault)) process.breakWatches();
+    },
+  },
+  'history is compacted': {
+    what: 'watches break, and get a 410: everything is listed again',
+    strike: (world) => {
+      world.api.compact();
+      world.api.closeWatches();
+    },
+  },
+
+  // other people
+  'a pod is deleted': {
+    what: 'one of the batch pods, by hand',
+    strike: (world, fault) => remove(world, batchPod(world, fault)),
+  },
+  'a pod is deleted by force': {
+    what: 'its object goes at once, whatever still runs',
+    strike: (world, fault) => remove(world, batchPod(world, fault), 0),
+  },
+  'a pod is evicted': {
+    what: 'over the eviction API',
+    strike: (world, fault) => {
+      const pod = batchPod(world, fault);
+      if (pod !== null) evict(world, pod);
+    },
+  },
+  'a pod crashes': {
+    what: 'its process ends with an error, frozen or not',
+    strike: (world, fault) => {
+      const pod = pickPod(world, fault, ({ metadata, spec }) => !isServing(metadata.name) && isBound(spec));
+      if (pod === null) return;
+      world.say(`  hits ${pod.metadata.name}`);
+      const { nodeName = '' } = pod['spec'] as { readonly nodeName?: string };
+      world.machines.get(nodeName)?.nodes.crashPod(nodeName, pod.metadata.uid ?? '');
+    },
+  },
+  'a preemptor leaves': {
+    what: 'it is deleted while room is being made for it',
+    strike: (world, fault) =>
+      remove(
+        world,
+        pickPod(world, fault, ({ metadata, spec }) => isServing(metadata.name) && !isBound(spec)),
+      ),
+  },
+  'a victim is deleted': {
+    what: 'one that is being saved or displaced',
+    strike: (world, fault) => remove(world, victimPod(world, fault)),
+  },
+  'a checkpoint is deleted': {
+    what: 'by hand',
+    strike: (world, fault) => {
+      const checkpoint = pickOne(world.api.list(RESOURCES.podCheckpoints), fault.pick);
+      if (checkpoint === null) return;
+      void world.tryTo(() => world.admin.delete(RESOURCES.podCheckpoints, 'default', checkpoint.metadata.name));
+    },
+  },
+  'a policy changes': {
+    what: 'to another decision, another delay, another word on failures',
+    strike: (world, { pick, calls }) => {
+      const preemption = {
+        decision: ['Always', 'Adaptive', 'Never'][calls % 3],
+        maxDelay: pick < 0.5 ? '2s' : '40s',
+        onFailure: pick % 0.2 < 0.1 ? 'Evict' : 'Refuse',
+      };
+      void world.tryTo(() =>
+        world.admin.patch(RESOURCES.reprievePolicies, null, 'batch', { spec: { preemption } }, { type: 'merge' }),
+      );
+    },
+  },
+  'policies are deleted': {
+    what: 'nobody is protected any more',
+    strike: (world) => {
+      for (const { metadata } of world.api.list(RESOURCES.reprievePolicies)) {
+        void world.tryTo(() => world.admin.delete(RESOURCES.reprievePolicies, null, metadata.name));
+      }
+    },
+  },
+} as const satisfies Record<string, Fault>;
+
+export type FaultName = keyof typeof FAULTS;
+
+const REASONS: Readonly<Record<number, string>> = {
+  429: 'TooManyRequests',
+  500: 'InternalError',
+  503: 'ServiceUnavailable',
+  504: 'Timeout',
+};
+
+function whenOf(pick: number): 'before' | 'after' {
+  return Math.floor(pick * 1000) % 2 === 0 ? 'before' : 'after';
+}
+
+function killReplica(world: World, index: number | undefined, lengthMs: number): void {
+  const replica = index === undefined ? null : (world.replicas[index] ?? null);
+  if (index === undefined || replica === null || !replica.process.isAlive) return;
+  world.say(`${replica.process.name} dies`);
+  replica.process.kill();
+  world.clock.setTimer(lengthMs, () => {
+    if (!world.replicas[index]?.process.isAlive) world.startReplica(index);
+  });
+}
+
+function killScheduler(world: World, lengthMs: number): void {
+  world.schedulerProcess?.kill();
+  world.clock.setTimer(lengthMs, () => {
+    if (!world.schedulerProcess?.isAlive) world.startScheduler();
+  });
+}
+
+function killAgent(world: World, machine: Machine | null, lengthMs: number): void {
+  if (machine === null) return;
+  world.say(`agent of ${machine.spec.name} dies`);
+  machine.crashAgent();
+  world.clock.setTimer(lengthMs, () => {
+    if (machine.isUp) void machine.restartAgent();
+  });
+}
+
+function pause(world: World, process: Process | null | undefined, lengthMs: number): void {
+  if (!process) return;
+  world.say(`${process.name} stands still`);
+  process.pause();
+  world.clock.setTimer(lengthMs, () => process.resume());
+}
+
+function cut(world: World, process: Process | null | undefined, lengthMs: number): void {
+  if (!process) return;
+  world.say(`${process.name} is cut off`);
+  process.setCut(true);
+  world.clock.setTimer(lengthMs, () => process.isCut && process.setCut(false));
+}
+
+function cordon(world: World, machine: Machine | null, lengthMs: number): void {
+  if (machine === null) return;
+  const say = (unschedulable: boolean): void =>
+    void world.tryTo(() =>
+      world.admin.patch(RESOURCES.nodes, null, machine.spec.name, { spec: { unschedulable } }, { type: 'merge' }),
+    );
+  say(true);
+  world.clock.setTimer(lengthMs, () => say(false));
+}
+
+function nodeFault(world: World, kind: keyof World['nodeFaults'], count: number): void {
+  world.nodeFaults[kind] += count;
+}
+
+/** One process, or all. */
+function hit(world: World, { pick }: PlannedFault): readonly Process[] {
+  const all = [
+    ...world.replicas.map((replica) => replica?.process),
+    world.schedulerProcess,
+    world.controllersProcess,
+    ...[...world.machines.values()].flatMap(({ agent, kubelet }) => [agent, kubelet]),
+  ].filter((process) => process?.isAlive === true) as Process[];
+  if (pick < 0.3) return all;
+  if (pick < 0.6)
+    return world.leader() === null ? [] : [(world.leader() as { replica: { process: Process } }).replica.process];
+  return [all[Math.floor(pick * 997) % all.length] as Process];
+}
+
+function harass(world: World, fault: PlannedFault, mishap: Mishap): void {
+  const random = world.random.fork(`${fault.fault} ${fault.pick}`);
+  const untilMs = world.elapsedMs + fault.lengthMs;
+  for (const process of hit(world, fault)) {
+    world.say(`  hits ${process.name}`);
+    process.harass(
+      () => (random.next() < 1 / 3 ? mishap : null),
+      () => world.isQuiet || world.elapsedMs >= untilMs,
+    );
+  }
+}
+
+function machineOf(world: World, { pick, at }: PlannedFault): Machine | null {
+  const machines = [...world.machines.values()].filter(({ isUp }) => isUp);
+  // What waits for a state most likely means the node where that happens.
+  const busy = machines.filter(({ state }) =>
+    [...(state?.containers.values() ?? [])].some((c) => c.state === 'frozen'),
+  );
+  return pickOne('state' in at && busy.length > 0 && pick < 0.8 ? busy : machines, (pick * 3) % 1);
+}
+
+function remove(world: World, pod: KubeObject | null, gracePeriodSeconds?: number): void {
+  if (pod === null) return;
+  world.say(`  hits ${pod.metadata.name}`);
+  const options = gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds };
+  void world.tryTo(() => world.admin.delete(RESOURCES.pods, 'default', pod.metadata.name, options));
+}
+
+function evict(world: World, { metadata: { name } }: KubeObject): void {
+  world.say(`  hits ${name}`);
+  void world.outside.request({
+    method: 'POST',
+    path: `/api/v1/namespaces/default/pods/${name}/eviction`,
+    body: { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name, namespace: 'default' } },
+  });
+}
+
+function batchPod(world: World, fault: PlannedFault): KubeObject | null {
+  return pickPod(world, fault, ({ metadata }) => !isServing(metadata.name));
+}
+
+function victimPod(world: World, fault: PlannedFault): KubeObject | null {
+  const victims = new Set(
+    world.api.list(RESOURCES.reprieves).map((ticket) => (ticket['spec'] as { pod: { uid: string } }).pod.uid),
+  );
+  return pickPod(world, fault, ({ metadata }) => victims.has(metadata.uid ?? ''));
+}
+
+function pickPod(world: World, { pick }: PlannedFault, wanted: (pod: KubeObject) => boolean): KubeObject | null {
+  return pickOne(world.api.list(RESOURCES.pods).filter(wanted), pick);
+}
+
+function isServing(name: string): boolean {
+  return name.startsWith('high-');
+}
+
+function isBound(spec: unknown): boolean {
+  return (spec as { nodeName?: string }).nodeName !== undefined;
+}
+
+function pickOne<T>(list: readonly T[], pick: number): T | null {
+  return list[Math.floor(pick * list.length)] ?? null;
+}

@@ -1,0 +1,32 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { drawPlan, type Plan } from './plan.ts';
+import { play } from './play.ts';
+
+/** Plans that once broke an invariant, made small; `npm run test:faults -- --replay FILE` tells one. */
+const REGRESSIONS = join(import.meta.dirname, 'regressions');
+
+/** Drawn anew whenever the plans change; `npm run test:faults` plays thousands. */
+const SEEDS = 24;
+
+describe('everything that can go wrong', () => {
+  it(`breaks no invariant in ${SEEDS} plans`, async () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const { violation } = await play(drawPlan(seed));
+      expect(violation, `npm run test:faults -- --replay ${seed}`).toBeNull();
+    }
+  });
+
+  it.each(readdirSync(REGRESSIONS))('breaks nothing any more in %s', async (file) => {
+    const plan = JSON.parse(readFileSync(join(REGRESSIONS, file), 'utf8')) as Plan;
+    expect((await play(plan)).violation).toBeNull();
+  });
+
+  it('happens the same again for the same seed', async () => {
+    const tellings = [[], []] as [string[], string[]];
+    for (const lines of tellings) await play(drawPlan(27), (line) => lines.push(line));
+    expect(tellings[0].length).toBeGreaterThan(100);
+    expect(tellings[1]).toEqual(tellings[0]);
+  });
+});

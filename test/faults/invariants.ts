@@ -1,0 +1,357 @@
+import { RESTORE_GATE, TICKET_ANNOTATION } from '../../src/domain/labels.ts';
+import { protectionOf, rulingPolicy } from '../../src/domain/protection.ts';
+import { isTerminal } from '../../src/domain/pod.ts';
+import { isFinal, type Ticket, type TicketPhase } from '../../src/domain/ticket.ts';
+import { checkpointOf } from '../../src/kube/project/checkpoint.ts';
+import { nodeOf } from '../../src/kube/project/node.ts';
+import { podOf } from '../../src/kube/project/pod.ts';
+import { ticketOf } from '../../src/kube/project/ticket.ts';
+import { RESOURCES } from '../../src/kube/resources.ts';
+import type { KubeObject, KubeRequest } from '../../src/kube/transport.ts';
+import type { ServerWrite } from '../../src/sim/api-server/server-options.ts';
+import type { WorkEvent } from '../../src/sim/nodes/work-ledger.ts';
+import type { Truth } from './truth.ts';
+
+/** One thing that happened, to be judged. */
+export type Seen =
+  | { readonly kind: 'write'; readonly write: ServerWrite }
+  | { readonly kind: 'work'; readonly event: WorkEvent }
+  | { readonly kind: 'sent'; readonly process: string; readonly request: KubeRequest }
+  | {
+      readonly kind: 'answer';
+      readonly verb: string;
+      readonly body: string;
+      readonly answer: { readonly status: number; readonly body: string };
+    }
+  | { readonly kind: 'second' };
+
+type Invariant = (truth: Truth, seen: Seen) => string | null;
+
+/** What Reprieve and kube-scheduler may not know yet: their watches lag, and a request may be slow on its way. */
+const BEHIND_MS = 50_000;
+/** The same while nothing stands against their requests. */
+const WELL_BEHIND_MS = 10_000;
+/** How long an agent that is well may take to let go of a pod, beyond its deadline. */
+const THAW_MS = 15_000;
+
+/** Design 7, as checks over what is true in the API server and on the nodes. Each returns how it was broken, or null. */
+export const INVARIANTS = {
+  'a victim is evicted saved, or as its policy allows': (truth, seen) => {
+    const victim = deletionBegun(seen);
+    if (victim === null || !victim.by.startsWith('reprieve')) return null;
+    const ticket = ticketOfVictim(truth, victim.uid);
+    const planned = ticket?.decision.victims.find(({ uid }) => uid === victim.uid);
+    if (ticket === undefined || planned === undefined) return demandsSaving(truth, victim.object);
+    if (planned.action === 'reuse') return null;
+    if (isSavedAndStill(truth, victim.object, ticket)) return null;
+    if (planned.onFailure === 'Refuse') return `${victim.name} was to be spared, and was deleted unsaved`;
+    const isRefused = truth.policiesWithin(behindMs(truth)).every((policies) => {
+      const policy = rulingPolicy(podOf(victim.object), policies, {});
+      return policy?.preemption.onFailure === 'Refuse' && policy.preemption.decision !== 'Never';
+    });
+    return isRefused ? `${victim.name} was deleted unsaved though its policy refuses that` : null;
+  },
+
+  'nobody goes before all are saved': (truth, seen) => {
+    const victim = deletionBegun(seen);
+    if (victim === null || !victim.by.startsWith('reprieve')) return null;
+    const ticket = ticketOfVictim(truth, victim.uid);
+    if (ticket === undefined || nowOf(truth, victim.by) >= waitEndsMs(truth, ticket)) return null;
+    for (const { uid, name, action, checkpoint } of ticket.decision.victims) {
+      if (action !== 'checkpoint' || uid === victim.uid) continue;
+      const pod = truth.world.api.list(RESOURCES.pods).find(({ metadata }) => metadata.uid === uid);
+      const raw = truth.world.api.list(RESOURCES.podCheckpoints).find(({ metadata }) => metadata.name === checkpoint);
+      const order = raw === undefined ? null : checkpointOf(raw);
+      if (pod === undefined || pod.metadata.deletionTimestamp !== undefined || isTerminal(podOf(pod))) continue;
+      if (order !== null && (order.ready || order.failure !== null || order.deleting)) continue;
+      return `${victim.name} was deleted while ${name} beside it was not saved`;
+    }
+    return null;
+  },
+
+  'kube-scheduler evicts nobody that is to be saved': (truth, seen) => {
+    const victim = deletionBegun(seen);
+    if (victim === null || !victim.by.startsWith('scheduler')) return null;
+    return demandsSaving(truth, victim.object);
+  },
+
+  'the ticket is durable before the delete': (truth, seen) => {
+    const victim = deletionBegun(seen);
+    if (victim === null || !victim.by.startsWith('reprieve') || podOf(victim.object).frozenBy === null) return null;
+    const ticket = ticketOfVictim(truth, victim.uid);
+    if (ticket === undefined) {
+      // One that was to go unsaved may stand frozen by somebody else's order.
+      return isHeldForEviction(truth, victim.object)
+        ? `${victim.name} was deleted frozen, and no ticket names it`
+        : null;
+    }
+    if (isFinal(ticket.phase) || ticket.deleting)
+      return `${victim.name} was deleted, and its ticket is ${ticket.deleting ? 'going' : ticket.phase}`;
+    truth.committed.set(victim.uid, { atMs: truth.world.elapsedMs });
+    return null;
+  },
+
+  'what is committed never goes on': (truth, seen) => {
+    if (seen.kind !== 'work') return null;
+    const { kind, podUid, pod, progressSeconds } = seen.event;
+    if (!truth.committed.has(podUid)) return null;
+    if (kind === 'thawed') return `${pod} went on after it was deleted frozen`;
+    const saved = truth.savedProgress.get(podUid);
+    if (kind !== 'killed' || saved === undefined || Math.abs(saved - progressSeconds) < 0.001) return null;
+    return `${pod} was killed at ${progressSeconds} s of work, saved at ${saved} s`;
+  },
+
+  'a saved process continues once': (truth, seen) => {
+    if (seen.kind !== 'work' || seen.event.kind !== 'restored') return null;
+    const { podUid, pod, progressSeconds } = seen.event;
+    const object = truth.world.api.list(RESOURCES.pods).find(({ metadata }) => metadata.uid === podUid);
+    const name = object?.metadata.annotations?.[TICKET_ANNOTATION];
+    const ticket = tickets(truth).find((candidate) => candidate.name === name);
+    if (object === undefined || ticket === undefined) return null; // deleted in this very moment
+    const victim = ticket.pod.uid;
+    if (exists(truth, victim)) return `${pod} continues ${ticket.pod.name}, whose object still exists`;
+    const runs = containers(truth).find((container) => container.uid === victim);
+    if (runs !== undefined && ['running', 'frozen'].includes(runs.state) && truth.committed.has(victim)) {
+      return `${pod} continues ${ticket.pod.name}, whose container is ${runs.state} on ${runs.nodeName}`;
+    }
+    const others = truth.continuedBy.get(victim) ?? [];
+    const twin = containers(truth).find(
+      ({ uid, state }) => uid !== podUid && others.includes(uid) && state === 'running' && exists(truth, uid),
+    );
+    truth.continuedBy.set(victim, [...others, podUid]);
+    if (twin !== undefined) return `${pod} and ${twin.pod.metadata.name} both continue ${ticket.pod.name}`;
+    const saved = truth.savedProgress.get(victim);
+    const isReuse = ticket.decision.victims.some(({ uid, action }) => uid === victim && action === 'reuse');
+    if (!isReuse && saved !== undefined && Math.abs(saved - progressSeconds) > 0.001) {
+      return `${pod} continues at ${progressSeconds} s, its predecessor was saved at ${saved} s`;
+    }
+    const owner = podOf(object).owner?.uid ?? null;
+    if (owner !== (ticket.owner?.uid ?? null)) return `${pod} of another owner continues ${ticket.pod.name}`;
+    if (object.metadata.namespace !== ticket.namespace)
+      return `${pod} of another namespace continues ${ticket.pod.name}`;
+    return null;
+  },
+
+  'nobody is let go before the old pod is gone': (truth, seen) => {
+    if (seen.kind !== 'write' || seen.write.kind !== RESOURCES.pods || seen.write.type !== 'MODIFIED') return null;
+    const { object, previous } = seen.write;
+    if (!isGated(previous) || isGated(object)) return null;
+    const name = object.metadata.annotations?.[TICKET_ANNOTATION];
+    const ticket = tickets(truth).find((candidate) => candidate.name === name);
+    if (ticket === undefined || !exists(truth, ticket.pod.uid)) return null;
+    return `${object.metadata.name} was let go for ${ticket.pod.name}, whose object still exists`;
+  },
+
+  'tickets move along their phases': (_, seen) => {
+    if (seen.kind !== 'write' || seen.write.kind !== RESOURCES.reprieves || seen.write.type !== 'MODIFIED') return null;
+    const before = ticketOf(seen.write.previous as KubeObject).phase;
+    const { phase, name } = ticketOf(seen.write.object);
+    return before === phase || NEXT_PHASES[before].includes(phase) ? null : `${name} went from ${before} to ${phase}`;
+  },
+
+  'a ticket stays until its end': (truth, seen) => {
+    if (seen.kind !== 'write' || seen.write.kind !== RESOURCES.reprieves || seen.write.type !== 'DELETED') return null;
+    const { phase, pod, name } = ticketOf(seen.write.object);
+    if (isFinal(phase) || !truth.committed.has(pod.uid)) return null;
+    return `${name} was removed in phase ${phase}, and its pod was evicted`;
+  },
+
+  'one ticket claims a pod': (truth, seen) => {
+    if (seen.kind !== 'write' || seen.write.kind !== RESOURCES.reprieves || seen.write.type === 'DELETED') return null;
+    const { claim, name, phase } = ticketOf(seen.write.object);
+    if (claim === null || isFinal(phase)) return null;
+    const rival = tickets(truth).find(
+      (other) => other.claim?.uid === claim.uid && other.name !== name && !isFinal(other.phase) && !other.deleting,
+    );
+    return rival === undefined ? null : `${name} and ${rival.name} both claim ${claim.name}`;
+  },
+
+  'records never contradict each other': (_, seen) => {
+    if (seen.kind !== 'write' || seen.write.kind !== RESOURCES.events) return null;
+    const event = seen.write.object as unknown as {
+      readonly reason?: string;
+      readonly message?: string;
+      readonly involvedObject?: { readonly name?: string };
+    };
+    // A leader may lose its term after it opened a decision and before it began to undo the one before: its successor tells of
+    // both, and undoes the older.
+    if (event.message?.startsWith('another decision about')) return null;
+    return event.reason === 'RecordsConflict' ? `${event.involvedObject?.name ?? ''}: ${event.message ?? ''}` : null;
+  },
+
+  'only the leader writes': (truth, seen) => {
+    if (seen.kind !== 'sent' || !seen.process.startsWith('reprieve') || seen.request.method === 'GET') return null;
+    if (seen.request.path.includes('/leases')) return null;
+    const [lease] = truth.world.api.list(RESOURCES.leases);
+    const { holderIdentity } = (lease?.['spec'] ?? {}) as { readonly holderIdentity?: string };
+    if (holderIdentity === seen.process) return null;
+    return `${seen.process} sent ${seen.request.method} ${seen.request.path} while ${holderIdentity ?? 'nobody'} leads`;
+  },
+
+  'nobody is evicted for a preemptor that is gone': (truth, seen) => {
+    const victim = deletionBegun(seen);
+    if (victim === null || !victim.by.startsWith('reprieve')) return null;
+    const ticket = ticketOfVictim(truth, victim.uid);
+    const decision = ticket?.decision;
+    const order = truth.world.api
+      .list(RESOURCES.podCheckpoints)
+      .find((raw) => raw.metadata.name === ticket?.checkpoint);
+    // What is left of an earlier decision, and is being undone, does not say for whom the victim goes.
+    if (decision === undefined || order === undefined || order.metadata.deletionTimestamp !== undefined) return null;
+    const { uid, name } = decision.preemptor;
+    const bound = truth.bound.get(uid);
+    const sinceMs =
+      truth.goneMs.get(uid) ?? (bound !== undefined && bound.node !== decision.node ? bound.atMs : Infinity);
+    if (truth.world.elapsedMs - sinceMs < behindMs(truth)) return null;
+    return sinceMs === Infinity
+      ? null
+      : `${victim.name} was deleted for ${name}, which has been gone or bound elsewhere since ${sinceMs} ms`;
+  },
+
+  'nobody stands still beyond the deadline': (truth, seen) => {
+    if (seen.kind !== 'second') return null;
+    const nowMs = truth.world.clock.now();
+    for (const machine of truth.world.machines.values()) {
+      if (!machine.hasBeenWell(THAW_MS)) continue;
+      for (const { state, stateSeconds, frozenBy, pod } of machine.state?.containers.values() ?? []) {
+        if (state !== 'frozen' || stateSeconds * 1000 < THAW_MS) continue;
+        const uid = frozenBy?.split('_')[2];
+        const raw = truth.world.api.list(RESOURCES.podCheckpoints).find(({ metadata }) => metadata.uid === uid);
+        const orderGoneMs = truth.world.startMs + (truth.goneMs.get(uid ?? '') ?? 0);
+        const deadlineMs = raw === undefined ? orderGoneMs : (checkpointOf(raw).deadlineMs ?? Infinity);
+        if (nowMs > deadlineMs + THAW_MS) {
+          return `${pod.metadata.name} has stood frozen for ${stateSeconds} s, ${raw === undefined ? 'and its order is gone' : 'past its deadline'}`;
+        }
+      }
+    }
+    return null;
+  },
+
+  'kube-scheduler gets a valid answer': (_, seen) => {
+    if (seen.kind !== 'answer') return null;
+    const { verb, body, answer } = seen;
+    if (answer.status !== 200) return `${verb}: ${answer.status} ${answer.body}`;
+    const parsed: unknown = JSON.parse(answer.body);
+    if (parsed === null) return `${verb}: null`;
+    return verb === 'preempt' ? invalidPreemption(body, parsed) : null;
+  },
+} as const satisfies Record<string, Invariant>;
+
+const NEXT_PHASES: Readonly<Record<TicketPhase, readonly TicketPhase[]>> = {
+  Saving: ['Displacing', 'Waiting', 'Abandoned'],
+  Displacing: ['Waiting', 'Abandoned', 'ColdStarted'],
+  Waiting: ['Admitted', 'Restoring', 'Restored', 'ColdStarted', 'Abandoned'],
+  Admitted: ['Restoring', 'Restored', 'Waiting', 'ColdStarted', 'Abandoned'],
+  Restoring: ['Restored', 'Waiting', 'ColdStarted', 'Abandoned'],
+  Restored: [],
+  ColdStarted: [],
+  Abandoned: [],
+};
+
+/** A deadline is a time of day: whoever reads it has only its own clock, and the faults set that. */
+function nowOf({ world }: Truth, processName: string): number {
+  const replica = world.replicas.find((candidate) => candidate?.process.name === processName);
+  return (replica?.process ?? world).clock.now();
+}
+
+/** Until then all victims must be saved before one goes. A policy that allows less time by now ends the wait sooner. */
+function waitEndsMs(truth: Truth, { decision }: Ticket): number {
+  const planned = decision.victims.flatMap(({ terms }) => (terms === null ? [] : [terms.maxDelayMs]));
+  const present = truth
+    .policiesWithin(BEHIND_MS)
+    .flatMap((policies) => policies.map(({ preemption }) => preemption.maxDelayMs));
+  const sooner = Math.max(0, Math.min(...planned) - Math.min(...present, ...planned));
+  return decision.deadlineMs - sooner - BEHIND_MS;
+}
+
+function behindMs({ world }: Truth): number {
+  return world.clock.now() - world.unwellMs < BEHIND_MS ? BEHIND_MS : WELL_BEHIND_MS;
+}
+
+/** The moment in which a pod begins to be deleted, and who did it. */
+function deletionBegun(
+  seen: Seen,
+): { readonly by: string; readonly uid: string; readonly name: string; readonly object: KubeObject } | null {
+  if (seen.kind !== 'write' || seen.write.kind !== RESOURCES.pods) return null;
+  const { object, previous, by, type } = seen.write;
+  if (previous === null || previous.metadata.deletionTimestamp !== undefined || by === null) return null;
+  if (type !== 'DELETED' && object.metadata.deletionTimestamp === undefined) return null;
+  return { by: by.user, uid: previous.metadata.uid ?? '', name: previous.metadata.name, object: previous };
+}
+
+function tickets(truth: Truth): readonly Ticket[] {
+  return truth.world.api.list(RESOURCES.reprieves).map(ticketOf);
+}
+
+function ticketOfVictim(truth: Truth, uid: string): Ticket | undefined {
+  return tickets(truth).find(({ pod }) => pod.uid === uid);
+}
+
+function exists(truth: Truth, podUid: string): boolean {
+  return truth.world.api.list(RESOURCES.pods).some(({ metadata }) => metadata.uid === podUid);
+}
+
+function containers(truth: Truth) {
+  return [...truth.world.machines.values()].flatMap(({ state }) => [...(state?.containers.values() ?? [])]);
+}
+
+function isGated(pod: KubeObject | null): boolean {
+  const spec = pod?.['spec'] as { readonly schedulingGates?: readonly { readonly name: string }[] } | undefined;
+  return spec?.schedulingGates?.some(({ name }) => name === RESTORE_GATE) ?? false;
+}
+
+function isHeldForEviction(truth: Truth, pod: KubeObject): boolean {
+  const name = podOf(pod).frozenBy;
+  const raw = truth.world.api.list(RESOURCES.podCheckpoints).find(({ metadata }) => metadata.name === name);
+  return raw !== undefined && checkpointOf(raw).keepFrozen;
+}
+
+/** Its state is complete on a disk, it carries the mark, and its container stands still. */
+function isSavedAndStill(truth: Truth, pod: KubeObject, ticket: Ticket): boolean {
+  if (podOf(pod).frozenBy !== ticket.checkpoint) return false;
+  const raw = truth.world.api
+    .list(RESOURCES.podCheckpoints)
+    .find(({ metadata }) => metadata.name === ticket.checkpoint);
+  if (raw === undefined || !checkpointOf(raw).ready) return false;
+  const machine = truth.world.machines.get(podOf(pod).nodeName ?? '');
+  const container = machine?.state?.containers.get(pod.metadata.uid ?? '');
+  // A machine that is dead or was started again runs nothing of it: the state is all there is.
+  return container === undefined || container.state !== 'running' || container.frozenBy !== null;
+}
+
+/** Why a pod must not be evicted unsaved: its policy has demanded that it be saved for as long as anybody may lag behind. */
+function demandsSaving(truth: Truth, object: KubeObject): string | null {
+  const pod = podOf(object);
+  const raw = truth.world.api.list(RESOURCES.nodes).find(({ metadata }) => metadata.name === pod.nodeName);
+  const versions = truth.policiesWithin(behindMs(truth));
+  if (
+    pod.startMs === null ||
+    truth.world.clock.now() - pod.startMs < behindMs(truth) ||
+    raw === undefined ||
+    versions.length === 0
+  )
+    return null;
+  const isDemanded = versions.every((policies) => {
+    const protection = protectionOf({ ...pod, deletionMs: null }, nodeOf(raw), policies, {});
+    return (
+      protection.protected &&
+      protection.policy.preemption.decision === 'Always' &&
+      protection.policy.preemption.onFailure === 'Refuse'
+    );
+  });
+  return isDemanded ? `${pod.name} was evicted unsaved though its policy says Always and Refuse` : null;
+}
+
+function invalidPreemption(body: string, parsed: unknown): string | null {
+  const asked = (JSON.parse(body) as { NodeNameToMetaVictims: Record<string, { Pods: { UID: string }[] }> })
+    .NodeNameToMetaVictims;
+  const answer = (parsed as { NodeNameToMetaVictims?: Record<string, { Pods: { UID: string }[] | null } | null> })
+    .NodeNameToMetaVictims;
+  for (const [node, victims] of Object.entries(answer ?? {})) {
+    if (!victims?.Pods || victims.Pods.length === 0) return `an empty list of victims for ${node}`;
+    if (victims.Pods.some((pod) => !pod?.UID)) return `a victim without a UID on ${node}`;
+    if (new Set(victims.Pods.map(({ UID }) => UID)).size !== victims.Pods.length) return `a victim twice on ${node}`;
+    void asked;
+  }
+  return null;
+}

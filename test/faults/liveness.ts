@@ -1,0 +1,110 @@
+import { RESTORE_GATE } from '../../src/domain/labels.ts';
+import { fits, subtractResources, type Resources } from '../../src/domain/resources.ts';
+import { isTerminal, type Pod } from '../../src/domain/pod.ts';
+import { isFinal, type Ticket } from '../../src/domain/ticket.ts';
+import { whyUnfit } from '../../src/domain/toleration.ts';
+import { checkpointOf } from '../../src/kube/project/checkpoint.ts';
+import { policyOf } from '../../src/kube/project/policy.ts';
+import { comparePolicies, rulingPolicy } from '../../src/domain/protection.ts';
+import { nodeOf } from '../../src/kube/project/node.ts';
+import { podOf } from '../../src/kube/project/pod.ts';
+import { ticketOf } from '../../src/kube/project/ticket.ts';
+import { RESOURCES } from '../../src/kube/resources.ts';
+import { matchesRequired } from '../../src/sim/scheduler/node-affinity.ts';
+import { podInfoOf } from '../../src/sim/scheduler/pod-info.ts';
+import type { World } from './world.ts';
+
+/** What is still unfinished, once nothing goes wrong any more; empty when the cluster has come to rest. */
+export function unsettled(world: World): readonly string[] {
+  const pods = world.api.list(RESOURCES.pods).map(podOf);
+  const byUid = new Map<string, Pod>(pods.map((pod) => [pod.uid, pod]));
+  const tickets = world.api.list(RESOURCES.reprieves).map(ticketOf);
+  const checkpoints = world.api.list(RESOURCES.podCheckpoints).map(checkpointOf);
+  const problems: string[] = [];
+
+  for (const { state } of world.machines.values()) {
+    for (const container of state?.containers.values() ?? []) {
+      if (container.state === 'frozen' && !isTriedAgain(container.uid, tickets, byUid))
+        problems.push(`${container.pod.metadata.name} stands frozen`);
+    }
+  }
+  for (const { phase, name, claim, decision, pod } of tickets) {
+    if (isFinal(phase) || isTriedAgain(pod.uid, tickets, byUid)) continue;
+    const claimant = claim === null ? undefined : byUid.get(claim.uid);
+    const preemptor = byUid.get(decision.preemptor.uid);
+    // Its pod waits for room, which kube-scheduler or we will give it; whether there is some is asked below.
+    if ((phase === 'Waiting' || phase === 'Admitted') && claimant?.nodeName === null) continue;
+    problems.push(
+      `ticket ${name} is ${phase}, claimed by ${claimant?.name ?? 'nobody'}, preemptor ${preemptor?.nodeName ?? 'not bound'}`,
+    );
+  }
+  for (const checkpoint of checkpoints) {
+    const isNamed = tickets.some((ticket) => ticket.checkpoint === checkpoint.name && !isFinal(ticket.phase));
+    if (isTriedAgain(checkpoint.podUid, tickets, byUid)) continue;
+    if (checkpoint.deleting) problems.push(`checkpoint ${checkpoint.name} is going`);
+    else if (checkpoint.keepFrozen && !isNamed) problems.push(`checkpoint ${checkpoint.name} is nobody's`);
+  }
+  for (const pod of pods) {
+    if (pod.deletionMs !== null) problems.push(`pod ${pod.name} is going`);
+    else if (
+      pod.gates.includes(RESTORE_GATE) &&
+      !tickets.some(({ claim, phase }) => claim?.uid === pod.uid && !isFinal(phase))
+    ) {
+      problems.push(`pod ${pod.name} is gated for nothing`);
+    } else if (
+      pod.gates.includes(RESTORE_GATE) &&
+      world.clock.now() - pod.creationMs > (world.plan.settings.maxGateMs ?? 0) + 60_000
+    ) {
+      problems.push(`pod ${pod.name} has been gated for too long`);
+    } else if (pod.nodeName === null && !isTerminal(pod)) {
+      const node = roomFor(world, pod, pods);
+      if (node !== null) problems.push(`pod ${pod.name} waits though ${node} has room for it`);
+    }
+    if (pod.frozenBy !== null && !isTerminal(pod) && !isTriedAgain(pod.uid, tickets, byUid))
+      problems.push(`pod ${pod.name} carries the mark of a frozen one`);
+  }
+  const leading = world.replicas.filter((replica) => replica?.reprieve.leads);
+  if (leading.length !== 1) problems.push(`${leading.length} replicas lead`);
+  return problems;
+}
+
+/** A node that could take the pod as things are, or without the less important pods on it that may be evicted. */
+function roomFor(world: World, pod: Pod, pods: readonly Pod[]): string | null {
+  const object = world.api.list(RESOURCES.pods).find(({ metadata }) => metadata.uid === pod.uid);
+  if (object === undefined) return null;
+  for (const raw of world.api.list(RESOURCES.nodes)) {
+    const node = nodeOf(raw);
+    if (whyUnfit(node, pod.tolerations) !== null) continue;
+    if (!matchesRequired(podInfoOf(object), raw)) continue;
+    let free: Resources = node.allocatable;
+    for (const other of pods) {
+      const stands = other.nodeName === node.name && !isTerminal(other);
+      const mayStay = other.priority >= pod.priority || isSpared(world, other);
+      const isReserved =
+        other.nodeName === null &&
+        other.nominatedNodeName === node.name &&
+        other.priority >= pod.priority &&
+        other !== pod;
+      if ((stands && mayStay) || isReserved) free = subtractResources(free, other.requests);
+    }
+    if (fits(pod.requests, free)) return `${node.name} (or would, without less important ones)`;
+  }
+  return null;
+}
+
+/**
+ * It is saved once more for a preemptor that still waits: where a policy allows less time than saving takes, and refuses to
+ * go without, that goes on for as long as the preemptor waits.
+ */
+function isTriedAgain(victim: string, tickets: readonly Ticket[], byUid: ReadonlyMap<string, Pod>): boolean {
+  const ticket = tickets.find(({ pod }) => pod.uid === victim);
+  const preemptor = byUid.get(ticket?.decision.preemptor.uid ?? '');
+  const isRefused = ticket?.decision.victims.some(({ onFailure }) => onFailure === 'Refuse') ?? false;
+  return ticket?.phase === 'Saving' && preemptor?.nodeName === null && isRefused;
+}
+
+/** Its policy refuses to let it go unsaved, and saving it may take longer than the policy has anybody wait. */
+function isSpared(world: World, pod: Pod): boolean {
+  const policies = world.api.list(RESOURCES.reprievePolicies).map(policyOf).sort(comparePolicies);
+  return rulingPolicy(pod, policies, {})?.preemption.onFailure === 'Refuse';
+}

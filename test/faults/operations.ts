@@ -1,0 +1,173 @@
+import type { RESOURCES } from '../../src/kube/resources.ts';
+import type { NodeSpec } from '../../src/sim/nodes/node-spec.ts';
+import type { Random } from '../../src/sim/random.ts';
+
+type Kind = keyof typeof RESOURCES;
+
+/** What users do to the cluster, as plain data. */
+export type Operation =
+  | { readonly verb: 'create'; readonly kind: Kind; readonly object: NamedObject }
+  | { readonly verb: 'delete'; readonly kind: Kind; readonly name: string }
+  | { readonly verb: 'patch'; readonly kind: Kind; readonly name: string; readonly patch: object };
+
+interface NamedObject {
+  readonly metadata: { readonly name: string; readonly [field: string]: unknown };
+  readonly spec?: object;
+  readonly [field: string]: unknown;
+}
+
+type Timed = Operation & { readonly atMs: number };
+
+const SECOND = 1000;
+
+/** Batch work that fills the nodes, more important pods that come for the room and leave, and policies that change meanwhile. */
+export function drawOperations(random: Random, nodes: readonly NodeSpec[]): readonly Timed[] {
+  return [
+    create(0, 'priorityClasses', { metadata: { name: 'batch' }, value: 10 }),
+    create(0, 'priorityClasses', { metadata: { name: 'serving' }, value: 1000 }),
+    create(0, 'priorityClasses', { metadata: { name: 'urgent' }, value: 2000 }),
+    ...policies(random),
+    ...batch(random, nodes.length),
+    ...serving(random, nodes.length),
+    ...(random.next() < 0.3 ? [budget(random)] : []),
+  ];
+}
+
+function policies(random: Random): readonly Timed[] {
+  const timed: Timed[] = [create(0, 'reprievePolicies', { metadata: { name: 'batch' }, spec: policy(random) })];
+  if (random.next() < 0.3) {
+    const match = { podSelector: { matchLabels: { tier: 'special' } } };
+    const spec = { ...policy(random), match, precedence: 5 };
+    timed.push(create(0, 'reprievePolicies', { metadata: { name: 'special' }, spec }));
+  }
+  for (let changes = random.integer(0, 2); changes > 0; changes--) {
+    const atMs = random.integer(30, 230) * SECOND;
+    const { preemption, restore } = policy(random);
+    timed.push(
+      random.next() < 0.2
+        ? { atMs, verb: 'delete', kind: 'reprievePolicies', name: 'batch' }
+        : { atMs, verb: 'patch', kind: 'reprievePolicies', name: 'batch', patch: { spec: { preemption, restore } } },
+    );
+  }
+  return timed;
+}
+
+function policy(random: Random): { match: object; preemption: object; restore: object } {
+  return {
+    match: { priorityClassNames: ['batch'] },
+    preemption: {
+      decision: random.pick(['Always', 'Always', 'Always', 'Adaptive', 'Never']),
+      maxDelay: `${random.pick([3, 15, 40])}s`,
+      onFailure: random.pick(['Evict', 'Refuse']),
+      freshFor: random.pick(['0s', '0s', '90s']),
+    },
+    restore: {
+      nodes: random.pick(['Any', 'Any', 'Same']),
+      attempts: random.integer(1, 3),
+      onFailure: random.pick(['ColdStart', 'Hold']),
+      maxWait: `${random.pick([60, 120, 240])}s`,
+    },
+  };
+}
+
+function batch(random: Random, nodes: number): readonly Timed[] {
+  const soon = (): number => random.integer(0, 12) * SECOND;
+  return Array.from({ length: random.integer(nodes + 1, 3 * nodes) }, (_, index): Timed => {
+    const template = worker(random, `batch-${index}`);
+    switch (random.integer(1, 5)) {
+      case 1:
+        return create(soon(), 'jobs', job(`train-${index}`, random, template));
+      case 2:
+        return create(soon(), 'statefulSets', replicated(`notebook-${index}`, random.integer(1, 2), template));
+      case 3:
+        return create(soon(), 'deployments', replicated(`crawler-${index}`, random.integer(1, 3), template));
+      default:
+        return create(soon(), 'pods', {
+          metadata: { ...template.metadata, name: `bare-${index}`, namespace: 'default' },
+          spec: template.spec,
+        });
+    }
+  });
+}
+
+function serving(random: Random, nodes: number): readonly Timed[] {
+  return Array.from({ length: random.integer(3, nodes + 5) }, (_, index): readonly Timed[] => {
+    const name = `high-${index}`;
+    const fromMs = random.integer(20, 200) * SECOND;
+    const untilMs = fromMs + random.integer(3, 90) * SECOND;
+    const spec = podSpec(random.pick(['serving', 'serving', 'urgent']), random.pick(['2', '4', '6', '8']));
+    const isDeployment = random.next() < 0.3;
+    const metadata = { annotations: { [TERMINATION]: '2' } };
+    const kind = isDeployment ? 'deployments' : 'pods';
+    const object = isDeployment
+      ? replicated(name, random.integer(1, 3), { metadata, spec })
+      : { metadata: { ...metadata, name, namespace: 'default' }, spec };
+    const comes = create(fromMs, kind, object);
+    return random.next() < 0.2 ? [comes] : [comes, { atMs: untilMs, verb: 'delete', kind, name }];
+  }).flat();
+}
+
+function budget(random: Random): Timed {
+  const selector = { matchLabels: { app: `batch-${random.integer(0, 4)}` } };
+  return create(random.integer(0, 60) * SECOND, 'podDisruptionBudgets', {
+    metadata: { name: 'budget', namespace: 'default' },
+    spec: { minAvailable: 1, selector },
+  });
+}
+
+const TERMINATION = 'sim.reprieve.dev/termination-seconds';
+
+interface Template {
+  readonly metadata: { readonly annotations: object; readonly labels?: Readonly<Record<string, string>> };
+  readonly spec: object;
+}
+
+export function worker(random: Random, app: string): Template {
+  const annotations: Record<string, string> = {
+    'sim.reprieve.dev/memory': `${random.pick([64, 512, 2048])}Mi`,
+    [TERMINATION]: random.pick(['1', '30']),
+  };
+  if (random.next() < 0.4) annotations['sim.reprieve.dev/work-seconds'] = String(random.integer(20, 400));
+  const labels = { app, tier: random.next() < 0.3 ? 'special' : 'common' };
+  return { metadata: { annotations, labels }, spec: podSpec('batch', random.pick(['2', '3', '5', '7'])) };
+}
+
+export function podSpec(priorityClassName: string, cpu: string): object {
+  return {
+    priorityClassName,
+    terminationGracePeriodSeconds: 30,
+    containers: [{ name: 'main', image: 'registry.example/worker:1', resources: { requests: { cpu, memory: '1Gi' } } }],
+  };
+}
+
+export function job(name: string, random: Random, template: Template): NamedObject {
+  const isIndexed = random.next() < 0.4;
+  return {
+    metadata: { name, namespace: 'default' },
+    spec: {
+      backoffLimit: 3,
+      ...(isIndexed && { completionMode: 'Indexed', completions: 2, parallelism: 2 }),
+      podFailurePolicy: {
+        rules: [{ action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget', status: 'True' }] }],
+      },
+      template: { ...template, spec: { ...template.spec, restartPolicy: 'Never' } },
+    },
+  };
+}
+
+export function replicated(name: string, replicas: number, { metadata, spec }: Template): NamedObject {
+  const labels = { app: name, ...metadata.labels };
+  return {
+    metadata: { name, namespace: 'default' },
+    spec: {
+      replicas,
+      serviceName: name,
+      selector: { matchLabels: { app: labels.app } },
+      template: { metadata: { ...metadata, labels }, spec },
+    },
+  };
+}
+
+function create(atMs: number, kind: Kind, object: NamedObject): Timed {
+  return { atMs, verb: 'create', kind, object };
+}

@@ -1,0 +1,363 @@
+import type { ApiServer } from '../../src/sim/api-server/api-server.ts';
+import type { Random } from '../../src/sim/random.ts';
+import {
+  NotSentError,
+  TransportError,
+  type KubeRequest,
+  type KubeResponse,
+  type KubeTransport,
+  type KubeWatch,
+  type WatchEvent,
+} from '../../src/kube/transport.ts';
+import { sleep, type Clock, type Timer } from '../../src/ports/clock.ts';
+
+/** No answer within this is an error, though the request may still take effect (as `HttpTransport`). */
+const REQUEST_TIMEOUT_MS = 10_000;
+/** How long a refused request is under way when the network is cut. */
+const CUT_OFF_MS = 3_000;
+
+/** Nothing fails in no time: whoever tries again at once would stop the clock. */
+const FAILURE_MS = 20;
+
+/** What happens to one request on its way. */
+export type Mishap =
+  | { readonly kind: 'lost' }
+  | { readonly kind: 'answer-lost' }
+  | { readonly kind: 'refused'; readonly status: number; readonly reason: string }
+  | { readonly kind: 'slow'; readonly ms: number };
+
+export interface ProcessOptions {
+  /** Unique among all processes that ever run; the user of its requests. */
+  readonly name: string;
+  readonly clock: Clock;
+  readonly api: ApiServer;
+  readonly random: Random;
+  /** Of each request. */
+  readonly latencyMs: number;
+  /** How far its watch of a path is behind. Each has its own pace, so kinds are seen in another order than they were written. */
+  readonly lagMs: (path: string) => number;
+  /** Told of each request when it goes onto the wire; false: it never gets there. */
+  readonly onSend: (request: KubeRequest) => boolean;
+}
+
+/**
+ * One operating-system process as the world treats it: it can be killed between any two of its steps, stand still and go
+ * on, be cut off from the API server, or have its requests lost, refused or delayed. What runs inside uses its `clock` and
+ * its `transport` and nothing else, so a dead one does nothing more: its timers do not fire, its promises do not settle.
+ *
+ * Watches lag, break and have to start over, each for itself. Single events are not dropped or swapped within a stream: neither
+ * etcd nor the API server ever does that, and Reprieve relies on it.
+ */
+export class Process {
+  readonly name: string;
+  readonly clock: Clock;
+  readonly transport: KubeTransport;
+  readonly #options: ProcessOptions;
+  #dead = false;
+  #skewMs = 0;
+  /** Settles when it goes on; null while it runs. */
+  #standstill: PromiseWithResolvers<void> | null = null;
+  #heldTimers: (() => void)[] = [];
+  #isCut = false;
+  readonly #watches = new Set<DeliveredWatch>();
+  #mishaps: { readonly draw: () => Mishap | null; readonly isOver: () => boolean }[] = [];
+  #trap: { calls: number; readonly when: 'before' | 'after'; readonly run: () => void } | null = null;
+
+  constructor(options: ProcessOptions) {
+    this.#options = options;
+    this.name = options.name;
+    this.clock = {
+      now: () => options.clock.now() + this.#skewMs,
+      monotonic: () => options.clock.monotonic(),
+      setTimer: (delayMs, run) => this.#setTimer(delayMs, run),
+    };
+    this.transport = { request: (request) => this.#request(request), watch: (request) => this.#watch(request) };
+  }
+
+  get isAlive(): boolean {
+    return !this.#dead;
+  }
+
+  /** Alive, not standing still, connected, and nothing stands against its requests. */
+  get isWell(): boolean {
+    return !this.#dead && this.#standstill === null && !this.#isCut && this.#mishaps.every(({ isOver }) => isOver());
+  }
+
+  get isPaused(): boolean {
+    return this.#standstill !== null;
+  }
+
+  get isCut(): boolean {
+    return this.#isCut;
+  }
+
+  /** SIGKILL, or the power. */
+  kill(): void {
+    this.#dead = true;
+    this.#heldTimers = [];
+    for (const watch of this.#watches) watch.abandon();
+    this.#watches.clear();
+  }
+
+  /** SIGSTOP, a long collection of garbage, a machine that swaps. Timers that come due wait, and so do answers. */
+  pause(): void {
+    this.#standstill ??= Promise.withResolvers();
+  }
+
+  resume(): void {
+    this.#standstill?.resolve();
+    this.#standstill = null;
+    for (const run of this.#heldTimers.splice(0)) this.#options.clock.setTimer(0, () => this.#fire(run));
+  }
+
+  /** Resolves as soon as it runs; never where it is dead. */
+  async running(): Promise<void> {
+    while (this.#standstill !== null) await this.#standstill.promise;
+    if (this.#dead) await new Promise(() => undefined);
+  }
+
+  /** Somebody sets its wall clock. */
+  jumpClock(ms: number): void {
+    this.#skewMs += ms;
+  }
+
+  /** Its clock is right again. */
+  setClock(): void {
+    this.#skewMs = 0;
+  }
+
+  /** Cuts it off from the API server, or ends that. Streams break when the cut ends: until then nobody knows. */
+  setCut(isCut: boolean): void {
+    this.#isCut = isCut;
+    if (!isCut) this.breakWatches();
+  }
+
+  breakWatches(): void {
+    for (const watch of this.#watches) watch.break();
+  }
+
+  /** Each request, and each watch that is opened, meets what `draw` says, until it is over. */
+  harass(draw: () => Mishap | null, isOver: () => boolean): void {
+    this.#mishaps.push({ draw, isOver });
+  }
+
+  /** Runs something before, or right after, its request number `calls` from now takes effect; null takes that back. */
+  setTrap(trap: { readonly calls: number; readonly when: 'before' | 'after'; readonly run: () => void } | null): void {
+    this.#trap = trap && { ...trap };
+  }
+
+  #setTimer(delayMs: number, run: () => void): Timer {
+    let cancelled = false;
+    const timer = this.#options.clock.setTimer(delayMs, () => {
+      if (!cancelled) this.#fire(() => void (!cancelled && run()));
+    });
+    return {
+      cancel: () => {
+        cancelled = true;
+        timer.cancel();
+      },
+    };
+  }
+
+  #fire(run: () => void): void {
+    if (this.#dead) return;
+    if (this.#standstill !== null) this.#heldTimers.push(run);
+    else run();
+  }
+
+  async #request(request: KubeRequest): Promise<KubeResponse> {
+    const { api, name, onSend, latencyMs, clock } = this.#options;
+    await this.running();
+    const isSprung = this.#isSprung();
+    if (isSprung === 'before') {
+      this.#spring();
+      await this.running();
+    }
+    const mishap = await this.#depart(request);
+    if (mishap?.kind === 'refused') return refusal(mishap.status, mishap.reason);
+    if (request.maySend?.() === false) throw new NotSentError(`${request.method} ${request.path}: held back`);
+    if (!onSend(request)) await new Promise(() => undefined);
+    const connection = api.transport(name);
+    const { signal: _, ...sent } = request; // on the wire it cannot be called back
+    const delayMs = latencyMs + (mishap?.kind === 'slow' ? mishap.ms : 0);
+    // It takes effect whatever becomes of the process meanwhile.
+    const answer = delayMs > 0 ? sleep(clock, delayMs).then(() => connection.request(sent)) : connection.request(sent);
+    if (delayMs > REQUEST_TIMEOUT_MS) {
+      answer.catch(() => undefined);
+      await sleep(clock, REQUEST_TIMEOUT_MS, request.signal);
+      await this.running();
+      throw new TransportError(`${request.method} ${request.path}: no answer in time`);
+    }
+    let response: KubeResponse;
+    try {
+      response = await answer;
+    } catch (error) {
+      await this.running();
+      throw error;
+    }
+    if (isSprung === 'after') this.#spring();
+    await this.running();
+    request.signal?.throwIfAborted();
+    if (mishap?.kind === 'answer-lost' || this.#isCut) {
+      throw new TransportError(`${request.method} ${request.path}: the answer was lost`);
+    }
+    return response;
+  }
+
+  /** What stands between the process and the wire. */
+  async #depart(request: KubeRequest): Promise<Mishap | null> {
+    const { clock } = this.#options;
+    if (this.#isCut) {
+      await sleep(clock, CUT_OFF_MS, request.signal);
+      await this.running();
+      throw new TransportError(`${request.method} ${request.path}: no route to host`);
+    }
+    const mishap = this.#draw();
+    if (mishap?.kind === 'lost' || mishap?.kind === 'refused') await sleep(clock, FAILURE_MS, request.signal);
+    if (mishap?.kind === 'lost') throw new TransportError(`${request.method} ${request.path}: connection reset`);
+    return mishap;
+  }
+
+  #draw(): Mishap | null {
+    this.#mishaps = this.#mishaps.filter(({ isOver }) => !isOver());
+    for (const { draw } of this.#mishaps) {
+      const mishap = draw();
+      if (mishap !== null) return mishap;
+    }
+    return null;
+  }
+
+  #isSprung(): 'before' | 'after' | null {
+    const trap = this.#trap;
+    return trap !== null && --trap.calls <= 0 ? trap.when : null;
+  }
+
+  #spring(): void {
+    const trap = this.#trap;
+    this.#trap = null;
+    trap?.run();
+  }
+
+  async #watch(request: KubeRequest): Promise<KubeWatch> {
+    const { api, name, clock, lagMs } = this.#options;
+    await this.running();
+    const mishap = await this.#depart(request);
+    if (!this.#options.onSend(request)) await new Promise(() => undefined);
+    if (mishap?.kind === 'refused') return { ...refusal(mishap.status, mishap.reason), events: nothing() };
+    const opened = await api.transport(name).watch(request);
+    await this.running();
+    if (opened.status !== 200) return opened;
+    const delivered: DeliveredWatch = new DeliveredWatch({
+      source: opened.events,
+      clock,
+      lagMs: lagMs(request.path),
+      running: () => this.running(),
+      isStalled: () => this.#isCut,
+      onEnd: () => this.#watches.delete(delivered),
+      signal: request.signal,
+    });
+    this.#watches.add(delivered);
+    return { ...opened, events: delivered.events() };
+  }
+}
+
+async function* nothing(): AsyncGenerator<never> {}
+
+function refusal(code: number, reason: string): KubeResponse {
+  const body = { kind: 'Status', status: 'Failure', code, reason, message: `injected ${reason}` };
+  return { status: code, headers: code === 429 ? { 'retry-after': '1' } : {}, body };
+}
+
+interface DeliveredWatchOptions {
+  readonly source: AsyncIterable<WatchEvent>;
+  readonly clock: Clock;
+  readonly lagMs: number;
+  readonly running: () => Promise<void>;
+  readonly isStalled: () => boolean;
+  readonly onEnd: () => void;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** A watch that is behind by a fixed time, and can break. */
+class DeliveredWatch {
+  readonly #options: DeliveredWatchOptions;
+  readonly #arrived: { readonly event: WatchEvent; readonly readyMs: number }[] = [];
+  #end: { readonly error: unknown } | null = null;
+  #wake: (() => void) | null = null;
+  readonly #iterator: AsyncIterator<WatchEvent>;
+
+  constructor(options: DeliveredWatchOptions) {
+    this.#options = options;
+    this.#iterator = options.source[Symbol.asyncIterator]();
+    void this.#pump();
+  }
+
+  break(): void {
+    this.#finish(new TransportError('the stream broke'));
+    this.#arrived.length = 0;
+    void this.#iterator.return?.();
+  }
+
+  /** Its reader is dead: nobody asks any more. */
+  abandon(): void {
+    void this.#iterator.return?.();
+  }
+
+  async *events(): AsyncGenerator<WatchEvent> {
+    const { clock, running, isStalled, onEnd, signal } = this.#options;
+    try {
+      for (;;) {
+        await running();
+        signal?.throwIfAborted();
+        const next = this.#arrived[0];
+        if (next === undefined || isStalled()) {
+          if (this.#end !== null && !isStalled()) {
+            if (this.#end.error !== null) throw this.#end.error;
+            return;
+          }
+          await new Promise<void>((resolve) => (this.#wake = resolve));
+          continue;
+        }
+        const leftMs = next.readyMs - clock.now();
+        if (leftMs > 0) {
+          await new Promise<void>((resolve) => {
+            const timer = clock.setTimer(leftMs, resolve);
+            this.#wake = () => {
+              if (this.#end?.error) {
+                timer.cancel();
+                resolve();
+              }
+            };
+          });
+          if (this.#end?.error) this.#arrived.length = 0;
+          continue;
+        }
+        this.#arrived.shift();
+        yield next.event;
+      }
+    } finally {
+      onEnd();
+      void this.#iterator.return?.();
+    }
+  }
+
+  async #pump(): Promise<void> {
+    const { clock, lagMs } = this.#options;
+    try {
+      for (;;) {
+        const { done, value } = await this.#iterator.next();
+        if (done) break;
+        this.#arrived.push({ event: value, readyMs: clock.now() + lagMs });
+        this.#wake?.();
+      }
+      this.#finish(null);
+    } catch (error) {
+      this.#finish(error);
+    }
+  }
+
+  #finish(error: unknown): void {
+    this.#end ??= { error };
+    this.#wake?.();
+  }
+}
