@@ -28,9 +28,7 @@ export type Mishap =
 
 /** What happens to one event of a watch on its way. `again` brings the last few once more, as after a stream that went back. */
 export type StreamMishap =
-  | { readonly kind: 'lost' }
-  | { readonly kind: 'again' }
-  | { readonly kind: 'late'; readonly ms: number };
+  { readonly kind: 'lost' } | { readonly kind: 'again' } | { readonly kind: 'late'; readonly ms: number };
 
 /** Something that goes wrong for a while. */
 interface Trouble<Subject, What> {

@@ -54,8 +54,7 @@ const number = (name: 'seeds' | 'from' | 'workers' | 'seconds' | 'soak', least =
   wholeNumber(USAGE, name, values[name] ?? '', least);
 
 if (values.soak !== undefined) process.exitCode = (await soak(number('soak'), values.svg)) ? 0 : 1;
-else if (values.defects)
-  process.exitCode = (await runDefects(number('seeds'), number('workers'), values.only)) ? 0 : 1;
+else if (values.defects) process.exitCode = (await runDefects(number('seeds'), number('workers'), values.only)) ? 0 : 1;
 else if (values.replay !== undefined) await replay(values.replay);
 else await playMany();
 
