@@ -110,6 +110,30 @@ describe('WakeList', () => {
     expect(list.isRefused(high.uid, n1)).toBe(false);
   });
 
+  it('refuses a node twice as long each time it fails again, up to sixteen times', async () => {
+    const { clock, list, steps } = setUp();
+    for (const minutes of [1, 2, 4, 8, 16, 16]) {
+      list.refuse(high.uid, n1, 60_000);
+      await clock.advance(minutes * 60_000 - 1);
+      steps();
+      expect(list.isRefused(high.uid, n1)).toBe(true);
+      await clock.advance(1);
+      steps();
+      expect(list.isRefused(high.uid, n1)).toBe(false);
+    }
+  });
+
+  it('forgets what failed once the preemptor is bound', async () => {
+    const { clock, list, put, steps } = setUp();
+    list.refuse(high.uid, n1, 60_000);
+    put('pod', { ...high, nodeName: n2 });
+    await clock.advance(60_000);
+    steps();
+    list.refuse(high.uid, n1, 60_000);
+    await clock.advance(60_000);
+    expect(list.isRefused(high.uid, n1)).toBe(false);
+  });
+
   it('looks again a millisecond later where less than that is left of a refusal', async () => {
     const { list, steps, clock } = setUp();
     list.refuse(high.uid, n1, 60_000 + 2 ** -12);

@@ -16,8 +16,19 @@ interface Held {
   readonly sinceMs: number;
 }
 
+/** A node that is not chosen for a preemptor for a while. */
+interface Refusal {
+  readonly preemptor: PodUid;
+  readonly node: NodeName;
+  readonly untilMs: number;
+  /** Attempts in a row that failed. */
+  readonly failures: number;
+}
+
 /** A held preemptor that the watch never brought is not waited for. */
 const FORGET_MS = 600_000;
+/** Attempts that fail one after the other are this many times as far apart in the end: their victims stand still for each. */
+const LONGEST_REFUSAL_FACTOR = 16;
 /** A process that never may act does not remember more than this; the oldest go first. */
 const MOST_HELD = 10_000;
 
@@ -31,7 +42,7 @@ export class WakeList {
   readonly #book: DecisionBook;
   readonly #clock: Clock;
   readonly #held = new Map<PodUid, Held>(); // preemptor -> how to wake it, oldest first
-  readonly #refused = new Map<string, number>(); // `${preemptor}/${node}` -> until; attempts that failed
+  readonly #refused = new Map<string, Refusal>(); // `${preemptor}/${node}` -> attempts that failed, as long as it is pending
   /** Answered with victims, and not written to since: what the pod says of itself is from before. */
   readonly #released = new Map<PodUid, string>(); // preemptor -> its resourceVersion then
   readonly #meant = new WeakMap<Command, Held>(); // wake -> the entry it is for: a later one needs a wake of its own
@@ -89,16 +100,17 @@ export class WakeList {
   /** Nodes that are not chosen for a preemptor now, for `/debug/state`. */
   refused(): readonly { readonly preemptor: string; readonly node: string; readonly untilMs: number }[] {
     const nowMs = this.#clock.monotonic();
-    const current = [...this.#refused].filter(([, untilMs]) => nowMs < untilMs);
-    return current.map(([key, untilMs]) => {
-      const [preemptor = '', node = ''] = key.split('/');
-      return { preemptor, node, untilMs };
-    });
+    return [...this.#refused.values()]
+      .filter(({ untilMs }) => nowMs < untilMs)
+      .map(({ preemptor, node, untilMs }) => ({ preemptor, node, untilMs }));
   }
 
-  /** An attempt on `node` failed: it is not to be repeated for that long. */
+  /** An attempt on `node` failed: it is not to be repeated for that long; twice as long each time it fails again. */
   refuse(preemptor: PodUid, node: NodeName, forMs: number): void {
-    this.#refused.set(`${preemptor}/${node}`, this.#clock.monotonic() + forMs);
+    const key = `${preemptor}/${node}`;
+    const failures = (this.#refused.get(key)?.failures ?? 0) + 1;
+    const factor = Math.min(2 ** (failures - 1), LONGEST_REFUSAL_FACTOR);
+    this.#refused.set(key, { preemptor, node, untilMs: this.#clock.monotonic() + forMs * factor, failures });
   }
 
   isRefused(preemptor: PodUid, node: NodeName): boolean {
@@ -115,7 +127,11 @@ export class WakeList {
   /** Adds the wakes that are due, and when to look again for those that are not. */
   addTo(steps: Steps): void {
     const nowMs = this.#clock.monotonic();
-    for (const [key, untilMs] of this.#refused) if (nowMs >= untilMs) this.#refused.delete(key);
+    for (const [key, { preemptor, untilMs }] of this.#refused) {
+      const pod = this.#view.pod(preemptor);
+      const isPending = pod !== undefined && pod.nodeName === null && pod.deletionMs === null;
+      if (nowMs >= untilMs && !isPending) this.#refused.delete(key);
+    }
     for (const [uid, held] of this.#held) {
       const pod = this.#view.pod(uid);
       // Not seen yet: `preempt` may have been answered before the watch brought the pod.
@@ -146,7 +162,7 @@ export class WakeList {
   }
 
   #refusedUntilMs(preemptor: PodUid, node: NodeName): number | null {
-    const untilMs = this.#refused.get(`${preemptor}/${node}`);
+    const untilMs = this.#refused.get(`${preemptor}/${node}`)?.untilMs;
     return untilMs !== undefined && this.#clock.monotonic() < untilMs ? untilMs : null;
   }
 }

@@ -2,7 +2,7 @@ import { RESOURCES } from '../../src/kube/resources.ts';
 import type { KubeObject } from '../../src/kube/transport.ts';
 import type { Machine } from './machine.ts';
 import type { PlannedFault } from './plan.ts';
-import type { Mishap, Process } from './process.ts';
+import type { Mishap, Process, StreamMishap } from './process.ts';
 import type { World } from './world.ts';
 
 interface Fault {
@@ -75,6 +75,10 @@ export const FAULTS = {
   'clock of the follower jumps': {
     what: 'by up to a minute, back or forth',
     strike: (world, { pick }) => world.follower()?.replica.process.jumpClock(Math.round((pick - 0.5) * 120_000)),
+  },
+  'clock of an agent jumps': {
+    what: 'by up to two minutes, back or forth',
+    strike: (world, fault) => machineOf(world, fault)?.agent.jumpClock(Math.round((fault.pick - 0.5) * 240_000)),
   },
   'webhook is away': {
     what: 'replacements come past it',
@@ -193,6 +197,13 @@ export const FAULTS = {
     what: 'CRIU says no, or the disk is full',
     strike: (world, { calls }) => nodeFault(world, 'dumpFails', calls),
   },
+  'a disk is slow': {
+    what: 'saving and reading take twenty times as long',
+    strike: (world, fault) => {
+      const name = machineOf(world, fault)?.spec.name;
+      if (name !== undefined) world.slowDisks.set(name, world.elapsedMs + fault.lengthMs);
+    },
+  },
   'dumps hang': { what: 'until somebody ends them', strike: (world) => nodeFault(world, 'dumpHangs', 1) },
   'restores fail': { what: 'CRIU says no', strike: (world) => nodeFault(world, 'restoreFails', 1) },
   'saved states are lost': {
@@ -256,7 +267,76 @@ export const FAULTS = {
     },
   },
 
+  'events arrive again': {
+    what: 'one in three comes with the few before it once more, as after a stream that went back',
+    strike: (world, fault) => garble(world, hit(world, fault), fault, () => ({ kind: 'again' })),
+  },
+  'events come late': {
+    what: 'some by up to twenty seconds, and all behind them, while requests are answered as ever',
+    strike: (world, fault) => {
+      const random = world.random.fork(`late ${fault.pick}`);
+      garble(world, hit(world, fault), fault, () => ({ kind: 'late', ms: random.integer(1, 20) * 1000 }));
+    },
+  },
+  'events are lost': {
+    what: 'one in three never comes, until Reprieve lists everything again',
+    strike: (world, fault) => {
+      const lengthMs = Math.min(fault.lengthMs, 30_000);
+      for (const replica of world.replicas) {
+        if (!replica?.process.isAlive) continue;
+        garble(world, [replica.process], { ...fault, lengthMs }, () => ({ kind: 'lost' }));
+        world.clock.setTimer(lengthMs, () => replica.process.expireWatches());
+      }
+    },
+  },
+
   // other people
+  'a quota is exhausted': {
+    what: 'nobody may create pods any more, for a while',
+    strike: (world, { lengthMs }) => {
+      const untilMs = world.elapsedMs + lengthMs;
+      const isOver = (): boolean => world.isQuiet || world.elapsedMs >= untilMs;
+      for (const process of [...world.replicas.map((replica) => replica?.process), world.controllersProcess])
+        process?.harass(
+          ({ method, path }) =>
+            method === 'POST' && path.endsWith('/pods') ? { kind: 'refused', status: 403, reason: 'Forbidden' } : null,
+          isOver,
+        );
+    },
+  },
+  'a budget changes': {
+    what: 'one comes, demands more or less, or goes',
+    strike: (world, { pick, calls }) => {
+      const name = 'changing';
+      const stands = world.api.list(RESOURCES.podDisruptionBudgets).some(({ metadata }) => metadata.name === name);
+      const minAvailable = calls % 3;
+      void world.tryTo(() => {
+        if (stands && pick < 0.4) return world.admin.delete(RESOURCES.podDisruptionBudgets, 'default', name);
+        if (stands)
+          return world.admin.patch(
+            RESOURCES.podDisruptionBudgets,
+            'default',
+            name,
+            { spec: { minAvailable } },
+            { type: 'merge' },
+          );
+        return world.admin.create(RESOURCES.podDisruptionBudgets, 'default', {
+          metadata: { name, namespace: 'default' },
+          spec: { minAvailable, selector: { matchLabels: { tier: pick < 0.5 ? 'special' : 'common' } } },
+        });
+      });
+    },
+  },
+  'priorities change': {
+    what: 'new batch pods are more important than those before, or than what comes for their room',
+    strike: (world, { pick }) => {
+      const value = [10, 500, 1500][Math.floor(pick * 3)];
+      void world.tryTo(async () => {
+        await world.admin.delete(RESOURCES.priorityClasses, null, 'batch');
+        return world.admin.create(RESOURCES.priorityClasses, null, { metadata: { name: 'batch' }, value });
+      });
+    },
+  },
   'a pod is deleted': {
     what: 'one of the batch pods, by hand',
     strike: (world, fault) => remove(world, batchPod(world, fault)),
@@ -413,6 +493,24 @@ function harass(world: World, fault: PlannedFault, mishap: Mishap): void {
     world.say(`  hits ${process.name}`);
     process.harass(
       () => (random.next() < 1 / 3 ? mishap : null),
+      () => world.isQuiet || world.elapsedMs >= untilMs,
+    );
+  }
+}
+
+/** One in three events of their watches. */
+function garble(
+  world: World,
+  processes: readonly Process[],
+  { fault, pick, lengthMs }: PlannedFault,
+  mishap: () => StreamMishap,
+): void {
+  const random = world.random.fork(`${fault} ${pick}`);
+  const untilMs = world.elapsedMs + lengthMs;
+  for (const process of processes) {
+    world.say(`  hits ${process.name}`);
+    process.garble(
+      () => (random.next() < 1 / 3 ? mishap() : null),
       () => world.isQuiet || world.elapsedMs >= untilMs,
     );
   }

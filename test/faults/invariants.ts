@@ -42,8 +42,9 @@ export const INVARIANTS = {
     const ticket = ticketOfVictim(truth, victim.uid);
     const planned = ticket?.decision.victims.find(({ uid }) => uid === victim.uid);
     if (ticket === undefined || planned === undefined) return demandsSaving(truth, victim.object);
-    if (planned.action === 'reuse') return null;
     if (isSavedAndStill(truth, victim.object, ticket)) return null;
+    if (isBeingUndone(truth, ticket)) return demandsSaving(truth, victim.object);
+    if (planned.action === 'reuse') return null;
     if (planned.onFailure === 'Refuse') return `${victim.name} was to be spared, and was deleted unsaved`;
     const isRefused = truth.policiesWithin(behindMs(truth)).every((policies) => {
       const policy = rulingPolicy(podOf(victim.object), policies, {});
@@ -60,7 +61,7 @@ export const INVARIANTS = {
     for (const { uid, name, action, checkpoint } of ticket.decision.victims) {
       if (action !== 'checkpoint' || uid === victim.uid) continue;
       const pod = truth.world.api.list(RESOURCES.pods).find(({ metadata }) => metadata.uid === uid);
-      const raw = truth.world.api.list(RESOURCES.podCheckpoints).find(({ metadata }) => metadata.name === checkpoint);
+      const raw = checkpointNamed(truth, checkpoint);
       const order = raw === undefined ? null : checkpointOf(raw);
       if (pod === undefined || pod.metadata.deletionTimestamp !== undefined || isTerminal(podOf(pod))) continue;
       if (order !== null && (order.ready || order.failure !== null || order.deleting)) continue;
@@ -192,12 +193,9 @@ export const INVARIANTS = {
     const victim = deletionBegun(seen);
     if (victim === null || !victim.by.startsWith('reprieve')) return null;
     const ticket = ticketOfVictim(truth, victim.uid);
-    const decision = ticket?.decision;
-    const order = truth.world.api
-      .list(RESOURCES.podCheckpoints)
-      .find((raw) => raw.metadata.name === ticket?.checkpoint);
-    // What is left of an earlier decision, and is being undone, does not say for whom the victim goes.
-    if (decision === undefined || order === undefined || order.metadata.deletionTimestamp !== undefined) return null;
+    if (ticket === undefined || checkpointNamed(truth, ticket.checkpoint) === undefined) return null;
+    if (isBeingUndone(truth, ticket)) return null;
+    const { decision } = ticket;
     const { uid, name } = decision.preemptor;
     const bound = truth.bound.get(uid);
     const sinceMs =
@@ -287,6 +285,15 @@ function ticketOfVictim(truth: Truth, uid: string): Ticket | undefined {
   return tickets(truth).find(({ pod }) => pod.uid === uid);
 }
 
+function checkpointNamed(truth: Truth, name: string | null): KubeObject | undefined {
+  return truth.world.api.list(RESOURCES.podCheckpoints).find(({ metadata }) => metadata.name === name);
+}
+
+/** What is left of an earlier decision does not say for whom, or on what terms, its victim goes now. */
+function isBeingUndone(truth: Truth, { checkpoint }: Ticket): boolean {
+  return checkpointNamed(truth, checkpoint)?.metadata.deletionTimestamp !== undefined;
+}
+
 function exists(truth: Truth, podUid: string): boolean {
   return truth.world.api.list(RESOURCES.pods).some(({ metadata }) => metadata.uid === podUid);
 }
@@ -301,17 +308,14 @@ function isGated(pod: KubeObject | null): boolean {
 }
 
 function isHeldForEviction(truth: Truth, pod: KubeObject): boolean {
-  const name = podOf(pod).frozenBy;
-  const raw = truth.world.api.list(RESOURCES.podCheckpoints).find(({ metadata }) => metadata.name === name);
+  const raw = checkpointNamed(truth, podOf(pod).frozenBy);
   return raw !== undefined && checkpointOf(raw).keepFrozen;
 }
 
 /** Its state is complete on a disk, it carries the mark, and its container stands still. */
 function isSavedAndStill(truth: Truth, pod: KubeObject, ticket: Ticket): boolean {
   if (podOf(pod).frozenBy !== ticket.checkpoint) return false;
-  const raw = truth.world.api
-    .list(RESOURCES.podCheckpoints)
-    .find(({ metadata }) => metadata.name === ticket.checkpoint);
+  const raw = checkpointNamed(truth, ticket.checkpoint);
   if (raw === undefined || !checkpointOf(raw).ready) return false;
   const machine = truth.world.machines.get(podOf(pod).nodeName ?? '');
   const container = machine?.state?.containers.get(pod.metadata.uid ?? '');

@@ -68,7 +68,10 @@ export function unsettled(world: World): readonly string[] {
   return problems;
 }
 
-/** A node that could take the pod as things are, or without the less important pods on it that may be evicted. */
+/**
+ * A node that could take the pod as things are, or without those less important pods that kube-scheduler would offer as victims,
+ * where each of them may be evicted.
+ */
 function roomFor(world: World, pod: Pod, pods: readonly Pod[]): string | null {
   const object = world.api.list(RESOURCES.pods).find(({ metadata }) => metadata.uid === pod.uid);
   if (object === undefined) return null;
@@ -76,20 +79,34 @@ function roomFor(world: World, pod: Pod, pods: readonly Pod[]): string | null {
     const node = nodeOf(raw);
     if (whyUnfit(node, pod.tolerations) !== null) continue;
     if (!matchesRequired(podInfoOf(object), raw)) continue;
+    const standing = pods.filter((other) => other.nodeName === node.name && !isTerminal(other));
     let free: Resources = node.allocatable;
+    for (const other of standing) if (other.priority >= pod.priority) free = subtractResources(free, other.requests);
     for (const other of pods) {
-      const stands = other.nodeName === node.name && !isTerminal(other);
-      const mayStay = other.priority >= pod.priority || isSpared(world, other);
-      const isReserved =
-        other.nodeName === null &&
-        other.nominatedNodeName === node.name &&
-        other.priority >= pod.priority &&
-        other !== pod;
-      if ((stands && mayStay) || isReserved) free = subtractResources(free, other.requests);
+      const isReserved = other.nodeName === null && other.nominatedNodeName === node.name && other !== pod;
+      if (isReserved && other.priority >= pod.priority) free = subtractResources(free, other.requests);
     }
-    if (fits(pod.requests, free)) return `${node.name} (or would, without less important ones)`;
+    if (!fits(pod.requests, free)) continue;
+    const lesser = standing.filter(({ priority }) => priority < pod.priority);
+    // Which of them it tries to spare first depends on budgets as well.
+    const hasBudgets = world.api.list(RESOURCES.podDisruptionBudgets).length > 0;
+    const victims = hasBudgets ? lesser : victimsAmong(lesser, subtractResources(free, pod.requests));
+    if (victims.every((victim) => !isSpared(world, victim)))
+      return `${node.name} (or would, without less important ones)`;
   }
   return null;
+}
+
+/** Those that do not fit beside the preemptor, the most important and oldest ones taken back first (`SelectVictimsOnNode`). */
+function victimsAmong(lesser: readonly Pod[], room: Resources): readonly Pod[] {
+  let free = room;
+  return lesser
+    .toSorted((a, b) => b.priority - a.priority || (a.startMs ?? Infinity) - (b.startMs ?? Infinity))
+    .filter(({ requests }) => {
+      if (!fits(requests, free)) return true;
+      free = subtractResources(free, requests);
+      return false;
+    });
 }
 
 /**

@@ -26,6 +26,16 @@ export type Mishap =
   | { readonly kind: 'refused'; readonly status: number; readonly reason: string }
   | { readonly kind: 'slow'; readonly ms: number };
 
+/** What happens to one event of a watch on its way. `again` brings the last few once more, as after a stream that went back. */
+export type StreamMishap =
+  { readonly kind: 'lost' } | { readonly kind: 'again' } | { readonly kind: 'late'; readonly ms: number };
+
+/** Something that goes wrong for a while. */
+interface Trouble<Subject, What> {
+  readonly draw: (subject: Subject) => What | null;
+  readonly isOver: () => boolean;
+}
+
 export interface ProcessOptions {
   /** Unique among all processes that ever run; the user of its requests. */
   readonly name: string;
@@ -45,8 +55,9 @@ export interface ProcessOptions {
  * on, be cut off from the API server, or have its requests lost, refused or delayed. What runs inside uses its `clock` and
  * its `transport` and nothing else, so a dead one does nothing more: its timers do not fire, its promises do not settle.
  *
- * Watches lag, break and have to start over, each for itself. Single events are not dropped or swapped within a stream: neither
- * etcd nor the API server ever does that, and Reprieve relies on it.
+ * Watches lag, break and have to start over, each for itself, so that kinds are seen in another order than they were written.
+ * Within a stream events may be repeated, come late, or be missing until the next listing; none overtakes another, which no API
+ * server lets happen.
  */
 export class Process {
   readonly name: string;
@@ -60,7 +71,9 @@ export class Process {
   #heldTimers: (() => void)[] = [];
   #isCut = false;
   readonly #watches = new Set<DeliveredWatch>();
-  #mishaps: { readonly draw: () => Mishap | null; readonly isOver: () => boolean }[] = [];
+  #mishaps: Trouble<KubeRequest, Mishap>[] = [];
+  #streamMishaps: Trouble<WatchEvent, StreamMishap>[] = [];
+  #hasLostEvents = false;
   #trap: { calls: number; readonly when: 'before' | 'after'; readonly run: () => void } | null = null;
 
   constructor(options: ProcessOptions) {
@@ -80,7 +93,8 @@ export class Process {
 
   /** Alive, not standing still, connected, and nothing stands against its requests. */
   get isWell(): boolean {
-    return !this.#dead && this.#standstill === null && !this.#isCut && this.#mishaps.every(({ isOver }) => isOver());
+    const isTroubled = [...this.#mishaps, ...this.#streamMishaps].some(({ isOver }) => !isOver());
+    return !this.#dead && this.#standstill === null && !this.#isCut && !isTroubled && !this.#hasLostEvents;
   }
 
   get isPaused(): boolean {
@@ -137,8 +151,20 @@ export class Process {
   }
 
   /** Each request, and each watch that is opened, meets what `draw` says, until it is over. */
-  harass(draw: () => Mishap | null, isOver: () => boolean): void {
+  harass(draw: (request: KubeRequest) => Mishap | null, isOver: () => boolean): void {
     this.#mishaps.push({ draw, isOver });
+  }
+
+  /** Each event of its watches meets what `draw` says, until it is over. What was lost stays so until {@link expireWatches}. */
+  garble(draw: (event: WatchEvent) => StreamMishap | null, isOver: () => boolean): void {
+    this.#streamMishaps.push({ draw, isOver });
+  }
+
+  /** Watches that have lost something end with a 410: everything is listed again. */
+  expireWatches(): void {
+    if (!this.#hasLostEvents) return;
+    this.#hasLostEvents = false;
+    for (const watch of this.#watches) watch.expire();
   }
 
   /** Runs something before, or right after, its request number `calls` from now takes effect; null takes that back. */
@@ -212,19 +238,22 @@ export class Process {
       await this.running();
       throw new TransportError(`${request.method} ${request.path}: no route to host`);
     }
-    const mishap = this.#draw();
+    const mishap = this.#draw(request);
     if (mishap?.kind === 'lost' || mishap?.kind === 'refused') await sleep(clock, FAILURE_MS, request.signal);
     if (mishap?.kind === 'lost') throw new TransportError(`${request.method} ${request.path}: connection reset`);
     return mishap;
   }
 
-  #draw(): Mishap | null {
+  #draw(request: KubeRequest): Mishap | null {
     this.#mishaps = this.#mishaps.filter(({ isOver }) => !isOver());
-    for (const { draw } of this.#mishaps) {
-      const mishap = draw();
-      if (mishap !== null) return mishap;
-    }
-    return null;
+    return drawn(this.#mishaps, request);
+  }
+
+  #drawForEvent(event: WatchEvent): StreamMishap | null {
+    this.#streamMishaps = this.#streamMishaps.filter(({ isOver }) => !isOver());
+    const mishap = drawn(this.#streamMishaps, event);
+    if (mishap?.kind === 'lost') this.#hasLostEvents = true;
+    return mishap;
   }
 
   #isSprung(): 'before' | 'after' | null {
@@ -253,12 +282,22 @@ export class Process {
       lagMs: lagMs(request.path),
       running: () => this.running(),
       isStalled: () => this.#isCut,
+      isListing: request.query?.['sendInitialEvents'] === 'true',
+      draw: (event) => this.#drawForEvent(event),
       onEnd: () => this.#watches.delete(delivered),
       signal: request.signal,
     });
     this.#watches.add(delivered);
     return { ...opened, events: delivered.events() };
   }
+}
+
+function drawn<Subject, What>(troubles: readonly Trouble<Subject, What>[], subject: Subject): What | null {
+  for (const { draw } of troubles) {
+    const what = draw(subject);
+    if (what !== null) return what;
+  }
+  return null;
 }
 
 async function* nothing(): AsyncGenerator<never> {}
@@ -274,13 +313,28 @@ interface DeliveredWatchOptions {
   readonly lagMs: number;
   readonly running: () => Promise<void>;
   readonly isStalled: () => boolean;
+  /** It begins with all there is, of which nothing is missing. */
+  readonly isListing: boolean;
+  readonly draw: (event: WatchEvent) => StreamMishap | null;
   readonly onEnd: () => void;
   readonly signal: AbortSignal | undefined;
 }
 
+const CHANGES: ReadonlySet<string> = new Set(['ADDED', 'MODIFIED', 'DELETED']);
+
+const EXPIRED = {
+  type: 'ERROR',
+  object: { kind: 'Status', metadata: {}, status: 'Failure', code: 410, reason: 'Expired', message: 'too old' },
+} as unknown as WatchEvent;
+
+/** How many events a stream that goes back repeats. */
+const REPEATED = 5;
+
 /** A watch that is behind by a fixed time, and can break. */
 class DeliveredWatch {
   readonly #options: DeliveredWatchOptions;
+  #recent: WatchEvent[] = []; // the last few, oldest first
+  #isListing: boolean;
   readonly #arrived: { readonly event: WatchEvent; readonly readyMs: number }[] = [];
   #end: { readonly error: unknown } | null = null;
   #wake: (() => void) | null = null;
@@ -288,6 +342,7 @@ class DeliveredWatch {
 
   constructor(options: DeliveredWatchOptions) {
     this.#options = options;
+    this.#isListing = options.isListing;
     this.#iterator = options.source[Symbol.asyncIterator]();
     void this.#pump();
   }
@@ -296,6 +351,13 @@ class DeliveredWatch {
     this.#finish(new TransportError('the stream broke'));
     this.#arrived.length = 0;
     void this.#iterator.return?.();
+  }
+
+  /** What it goes on from is too old. */
+  expire(): void {
+    this.#arrived.length = 0;
+    this.#arrived.push({ event: EXPIRED, readyMs: this.#options.clock.now() });
+    this.#wake?.();
   }
 
   /** Its reader is dead: nobody asks any more. */
@@ -341,14 +403,25 @@ class DeliveredWatch {
     }
   }
 
+  #arrive(event: WatchEvent): void {
+    const { clock, lagMs, draw } = this.#options;
+    const isChange = CHANGES.has(event.type) && !this.#isListing;
+    if (event.type === 'BOOKMARK') this.#isListing = false; // the first one ends a listing
+    const mishap = isChange ? draw(event) : null;
+    if (mishap?.kind === 'lost') return;
+    if (isChange) this.#recent = [...this.#recent.slice(1 - REPEATED), event];
+    const readyMs = clock.now() + lagMs + (mishap?.kind === 'late' ? mishap.ms : 0);
+    const events = mishap?.kind === 'again' ? [event, ...this.#recent] : [event];
+    for (const arrived of events) this.#arrived.push({ event: arrived, readyMs });
+    this.#wake?.();
+  }
+
   async #pump(): Promise<void> {
-    const { clock, lagMs } = this.#options;
     try {
       for (;;) {
         const { done, value } = await this.#iterator.next();
         if (done) break;
-        this.#arrived.push({ event: value, readyMs: clock.now() + lagMs });
-        this.#wake?.();
+        this.#arrive(value);
       }
       this.#finish(null);
     } catch (error) {

@@ -40,7 +40,7 @@ export async function runDefects(seeds: number, workers: number, only: string): 
 async function tryDefect(name: string, seeds: number): Promise<string | null> {
   const folder = mkdtempSync(join(tmpdir(), 'reprieve-defect-'));
   try {
-    for (const part of ['src', 'test/faults', 'package.json'])
+    for (const part of ['src', 'test/faults', 'test/support', 'package.json'])
       cpSync(join(ROOT, part), join(folder, part), { recursive: true });
     symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
     applyDefect(folder, name);

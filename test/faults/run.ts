@@ -2,12 +2,12 @@
  * `npm run test:faults -- --seeds N --from S`: plays that many plans, on all cores. One that breaks an invariant is made as
  * small as it can be, told line by line, and the command that plays it again is printed.
  */
-import { parseArgs } from 'node:util';
 import { availableParallelism } from 'node:os';
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { readFileSync } from 'node:fs';
+import { argumentsOf, wholeNumber } from '../support/arguments.ts';
 import { Coverage } from './coverage.ts';
 import { coverageReport } from './coverage-report.ts';
 import { runDefects } from './run-defects.ts';
@@ -16,40 +16,45 @@ import { play, type Outcome } from './play.ts';
 import { soak } from './soak.ts';
 import { shrink } from './shrink.ts';
 
-/** A seed takes a tenth of a second. */
-const OVERDUE_MS = 60_000;
+/** A seed takes a tenth of a second. Counted in steps: a machine that stood still for a minute has only missed one. */
+const OVERDUE = { stepMs: 2_000, steps: 30 };
 
-const { values } = parseArgs({
-  allowNegative: true,
-  options: {
+const USAGE = `npm run test:faults -- [options]: random clusters in which everything fails, on virtual time
+
+  --seeds N        how many plans (500); --from S  the first (1)
+  --seconds N      ends after so many seconds, however many were played
+  --workers N      processes (2, at most one a core)
+  --coverage       tells which faults met which states
+  --first          ends with the first plan that fails
+  --no-shrink      does not make smaller what fails
+  --replay WHAT    plays one seed, or a file with a plan, and tells every line; --plan prints the plan instead
+  --defects        looks whether --seeds plans find each deliberate defect; --only TEXT  those whose name holds it
+  --soak DAYS      one cluster for so many virtual days; --svg FILE  draws what it measured`;
+
+const values = argumentsOf(
+  USAGE,
+  {
     seeds: { type: 'string', default: '500' },
     from: { type: 'string', default: '1' },
-    /** Ends after so many seconds, however many seeds were played. */
     seconds: { type: 'string' },
     workers: { type: 'string', default: String(Math.min(2, availableParallelism())) },
-    /** Plays one seed, or one file with a plan, and tells everything. */
     replay: { type: 'string' },
-    /** Prints the plan in place of its story. */
     plan: { type: 'boolean', default: false },
-    /** Makes what fails smaller before it is told. */
     shrink: { type: 'boolean', default: true },
     coverage: { type: 'boolean', default: false },
-    /** Ends with the first seed that fails. */
     first: { type: 'boolean', default: false },
-    /** Looks whether the plans find deliberate defects. */
     defects: { type: 'boolean', default: false },
-    /** Runs one cluster for so many virtual days. */
-    soak: { type: 'string' },
-    /** Where the soak draws its lines. */
-    svg: { type: 'string' },
-    /** Only the defects whose name holds this. */
     only: { type: 'string', default: '' },
+    soak: { type: 'string' },
+    svg: { type: 'string' },
   },
-});
+  { allowNegative: true },
+);
+const number = (name: 'seeds' | 'from' | 'workers' | 'seconds' | 'soak', least = 1): number =>
+  wholeNumber(USAGE, name, values[name] ?? '', least);
 
-if (values.soak !== undefined) process.exitCode = (await soak(Number(values.soak), values.svg)) ? 0 : 1;
-else if (values.defects)
-  process.exitCode = (await runDefects(Number(values.seeds), Number(values.workers), values.only)) ? 0 : 1;
+if (values.soak !== undefined) process.exitCode = (await soak(number('soak'), values.svg)) ? 0 : 1;
+else if (values.defects) process.exitCode = (await runDefects(number('seeds'), number('workers'), values.only)) ? 0 : 1;
 else if (values.replay !== undefined) await replay(values.replay);
 else await playMany();
 
@@ -64,10 +69,11 @@ async function replay(what: string): Promise<void> {
 }
 
 async function playMany(): Promise<void> {
-  const from = Number(values.from);
-  const count = Number(values.seeds);
+  const from = number('from', 0);
+  const count = number('seeds');
+  const workers = number('workers');
   const startedMs = performance.now();
-  const endMs = values.seconds === undefined ? Infinity : startedMs + Number(values.seconds) * 1000;
+  const endMs = values.seconds === undefined ? Infinity : startedMs + number('seconds') * 1000;
   const coverage = new Coverage();
   const failures: { readonly seed: number; readonly invariant: string; readonly message: string }[] = [];
   let next = from;
@@ -82,10 +88,13 @@ async function playMany(): Promise<void> {
       const { signal } = settled;
       const answered = Promise.race([once(worker, 'message', { signal }), once(worker, 'exit', { signal })]);
       worker.send(seed);
-      const overdue = setTimeout(() => worker.kill('SIGKILL'), OVERDUE_MS);
+      let steps = 0;
+      const overdue = setInterval(() => {
+        if (++steps >= OVERDUE.steps) worker.kill('SIGKILL');
+      }, OVERDUE.stepMs);
       const [answer] = (await answered) as [Outcome | number | null];
       settled.abort();
-      clearTimeout(overdue);
+      clearInterval(overdue);
       return typeof answer === 'object' ? answer : null;
     };
     while (!isOver()) {
@@ -96,7 +105,7 @@ async function playMany(): Promise<void> {
         failures.push({
           seed,
           invariant: 'every run comes to its end',
-          message: `no end after ${OVERDUE_MS / 1000} s`,
+          message: `no end after ${(OVERDUE.stepMs * OVERDUE.steps) / 1000} s`,
         });
         worker = start();
         continue;
@@ -107,7 +116,7 @@ async function playMany(): Promise<void> {
     }
     worker.kill();
   };
-  await Promise.all(Array.from({ length: Number(values.workers) }, work));
+  await Promise.all(Array.from({ length: workers }, work));
   const seconds = (performance.now() - startedMs) / 1000;
 
   if (values.coverage) console.log(coverageReport(coverage));

@@ -4,7 +4,7 @@ import { KubeClient } from '../../src/kube/client.ts';
 import { isNotFound } from '../../src/kube/api-error.ts';
 import { pathOf, RESOURCES } from '../../src/kube/resources.ts';
 import type { KubeObject, KubeTransport } from '../../src/kube/transport.ts';
-import { sleep } from '../../src/ports/clock.ts';
+import { sleep, type Clock } from '../../src/ports/clock.ts';
 import type { AdmissionReview } from '../../src/sim/api-server/admission.ts';
 import { ApiServer } from '../../src/sim/api-server/api-server.ts';
 import { ClusterInformers } from '../../src/sim/controllers/cluster-informers.ts';
@@ -33,9 +33,14 @@ const SETTLE_MS = 1_500 * SECOND;
 const LOOK_EVERY_MS = 10 * SECOND;
 /** `httpTimeout` of kube-scheduler's extender. */
 const EXTENDER_TIMEOUT_MS = 5 * SECOND;
+/** `timeoutSeconds` of the webhook. */
+const WEBHOOK_TIMEOUT_MS = 2 * SECOND;
 const NOTICED_DEAD_MS = 40 * SECOND;
 /** Kubernetes waits five minutes; less here, so that it happens within a run. */
 const EVICTED_MS = 90 * SECOND;
+
+/** How many times longer everything takes on a slow disk. */
+const SLOW_DISK = 20;
 
 /** In one virtual second, of all processes together. */
 const MOST_REQUESTS = 10_000;
@@ -67,7 +72,9 @@ export class World {
   controllersProcess: Process | null = null;
   /** What goes wrong beside processes, until a time. */
   readonly until = { staleEndpoint: 0, webhookAway: 0, extenderAway: 0, answersLost: 0 };
-  readonly nodeFaults = { dumpFails: 0, dumpHangs: 0, restoreFails: 0, slowDisk: 0 };
+  readonly nodeFaults = { dumpFails: 0, dumpHangs: 0, restoreFails: 0 };
+  /** Until when the disk of a node is slow. */
+  readonly slowDisks = new Map<string, number>();
   /** Written line by line where somebody listens. */
   readonly tell: ((line: string) => void) | null;
   #waitingSteps: Step[] = [];
@@ -356,6 +363,7 @@ export class World {
       return true;
     };
     return {
+      slowness: () => (!this.isQuiet && this.elapsedMs < (this.slowDisks.get(name) ?? 0) ? SLOW_DISK : 1),
       dumpFails: () => (counted('dumpFails') ? 'disk full' : null),
       dumpHangs: () => counted('dumpHangs'),
       restoreFails: () => (counted('restoreFails') ? 'criu says no' : null),
@@ -448,12 +456,9 @@ export class World {
       await caller.running();
       throw new Error('connection refused');
     }
+    // Never, where the process stands still or dies before it has answered.
     const answered = target.process.running().then(() => handleExtender(target.reprieve.engine, verb, body));
-    if (target.process.isPaused) {
-      await sleep(caller.clock, EXTENDER_TIMEOUT_MS);
-      if (target.process.isPaused) throw new Error('timeout awaiting response headers');
-    }
-    const answer = await answered;
+    const answer = await within(caller.clock, EXTENDER_TIMEOUT_MS, answered);
     this.truth.answered(verb, body, answer);
     await caller.running();
     if (this.elapsedMs < this.until.answersLost) throw new Error('connection reset');
@@ -466,12 +471,8 @@ export class World {
     const [first, second] = living;
     const replica = second && this.random.next() < 0.5 ? second : first;
     if (!replica) throw new Error('connection refused');
-    const timeout = sleep(this.clock, 10 * SECOND).then(() => {
-      throw new Error('the webhook timed out');
-    });
     const answer = handleAdmission(replica.reprieve.engine, JSON.stringify(review));
-    timeout.catch(() => undefined);
-    const { body } = await Promise.race([answer, timeout]);
+    const { body } = await within(this.clock, WEBHOOK_TIMEOUT_MS, answer);
     return JSON.parse(body) as AdmissionReview;
   }
 
@@ -485,9 +486,21 @@ export class World {
   }
 }
 
+/** What comes within that time; an error where nothing does. */
+async function within<T>(clock: Clock, ms: number, answer: Promise<T>): Promise<T> {
+  const over = Promise.withResolvers<never>();
+  const timer = clock.setTimer(ms, () => over.reject(new Error('no answer in time')));
+  try {
+    return await Promise.race([answer, over.promise]);
+  } finally {
+    timer.cancel();
+  }
+}
+
 function mendProcess(process: Process): void {
   process.setTrap(null);
   process.setClock();
   process.resume();
   process.setCut(false);
+  process.expireWatches();
 }

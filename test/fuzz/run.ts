@@ -7,7 +7,7 @@
  */
 import { fork } from 'node:child_process';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { argumentsOf, wholeNumber } from '../support/arguments.ts';
 import { fuzzConnections } from './connections.ts';
 import { BLOCK, type Failure } from './fuzz.ts';
 import type { Order, Progress } from './worker.ts';
@@ -20,18 +20,23 @@ const MAX_SHOWN = 2000;
 /** What connections are tried with: kube-scheduler's, many times over, and bodies of about 100 MB. */
 const CONNECTIONS = { crowd: 1000, maxBodyBytes: 64 * 2 ** 20, requestMs: 2000 };
 
-const { values } = parseArgs({
-  options: {
-    bodies: { type: 'string', default: '100000' },
-    seed: { type: 'string', default: '1' },
-    from: { type: 'string', default: '0' },
-    seconds: { type: 'string', default: '3600' },
-    workers: { type: 'string', default: '2' },
-    connections: { type: 'string', default: '1000' },
-  },
+const USAGE = `npm run test:fuzz -- [options]: input from outside that is nearly right, and connections that misbehave
+
+  --bodies N       how many (100000); --seed S  of which kind (1); --from BLOCK  the first block of ${BLOCK} (0)
+  --seconds N      ends after so many seconds (3600)
+  --connections N  how many that misbehave (1000; 0: none)
+  --workers N      processes for the bodies (2)`;
+
+const values = argumentsOf(USAGE, {
+  bodies: { type: 'string', default: '100000' },
+  seed: { type: 'string', default: '1' },
+  from: { type: 'string', default: '0' },
+  seconds: { type: 'string', default: '3600' },
+  workers: { type: 'string', default: '2' },
+  connections: { type: 'string', default: '1000' },
 });
 const { bodies, seed, from, seconds, workers, connections } = Object.fromEntries(
-  Object.entries(values).map(([name, value]) => [name, Number(value)]),
+  Object.entries(values).map(([name, value]) => [name, wholeNumber(USAGE, name, value)]),
 ) as Record<keyof typeof values, number>;
 const to = from + Math.ceil(bodies / BLOCK);
 const startMs = performance.now();

@@ -26,6 +26,8 @@ export class Container {
   readonly ended = new AbortController();
   /** 0 once its work was done; what ends it later does not change that. */
   exitCode: 0 | 137 = 137;
+  /** Its end was written to its pod's status. */
+  isEndTold = false;
   /** The kubelet's status writes, in order: one that is tried again must not overtake the next. */
   readonly writes = new Turns();
   readonly #clock: Clock;

@@ -51,6 +51,8 @@ export class Kubelet {
     const wasDeleting = container.pod.metadata.deletionTimestamp !== undefined;
     container.pod = pod;
     if (pod.metadata.deletionTimestamp !== undefined && !wasDeleting) void this.#terminate(container);
+    // As the status manager: a report that took effect late, after its sender gave up and told more, is put right.
+    else if (container.isEndTold && !isEnded(pod)) void this.#end(container);
   }
 
   podRemoved(pod: KubeObject): void {
@@ -187,6 +189,7 @@ export class Kubelet {
       status: endedStatus(pod, exitCode, api.timestamp()),
       conditions: readiness(false),
     });
+    container.isEndTold = true;
     // As kubelet: the object goes when its end is recorded, and only where somebody asked for it.
     const newest = ended ?? container.pod;
     if (newest.metadata.deletionTimestamp !== undefined) await this.#deleteObject(newest);

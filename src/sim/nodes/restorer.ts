@@ -73,11 +73,8 @@ export class Restorer {
     }
     const failure = faults.restoreFails?.(container.pod) ?? null;
     const fetchMs = holder === node ? 0 : (state.bytes / node.spec.networkBytesPerSecond) * 1000;
-    await sleep(
-      clock,
-      fetchMs + (state.bytes / node.spec.restoreBytesPerSecond) * 1000 + RESTORE_OVERHEAD_MS,
-      container.ended.signal,
-    );
+    const readMs = (state.bytes / node.spec.restoreBytesPerSecond) * 1000 * (faults.slowness?.() ?? 1);
+    await sleep(clock, fetchMs + readMs + RESTORE_OVERHEAD_MS, container.ended.signal);
     if (failure !== null) return refused('RestoreFailed', failure);
     if (nodeNamed(holderName)?.store.get(reference) !== state) {
       return refused('CheckpointMissing', `node ${holderName} lost it while it was read`);

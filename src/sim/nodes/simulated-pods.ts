@@ -14,6 +14,8 @@ export interface NodeFaults {
   readonly dumpFails?: (pod: KubeObject) => string | null;
   readonly dumpHangs?: (pod: KubeObject) => boolean;
   readonly restoreFails?: (pod: KubeObject) => string | null;
+  /** How many times longer the disk takes than the node's spec says; absent: 1. */
+  readonly slowness?: () => number;
 }
 
 export interface SimulatedPodsOptions {
@@ -149,7 +151,7 @@ class SimulatedPod implements SavablePod {
   async #write(bytes: number, stop: AbortSignal): Promise<string | null> {
     const { node, clock, faults } = this.#options;
     if (faults.dumpHangs?.(this.object)) await sleep(clock, LONGEST_TIMER_MS, stop);
-    await sleep(clock, (bytes / node.spec.dumpBytesPerSecond) * 1000, stop);
+    await sleep(clock, (bytes / node.spec.dumpBytesPerSecond) * 1000 * (faults.slowness?.() ?? 1), stop);
     return faults.dumpFails?.(this.object) ?? null;
   }
 }
