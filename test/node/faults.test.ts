@@ -133,7 +133,7 @@ for (const [what, strike] of Object.entries(VICTIMS_OF_FAULTS)) {
   });
 }
 
-describe('SIGKILL on the node that restores', () => {
+describe('SIGKILL while another node restores', () => {
   const moments: Readonly<Record<string, (victim: Victim, node: string) => Promise<unknown>>> = {
     'when the pod has its node': (victim) =>
       bed.history.until(
@@ -144,8 +144,10 @@ describe('SIGKILL on the node that restores', () => {
     'in the middle of the fetch': (_, node) => appears(node, '/var/lib/reprieve/fetched', isNotEmpty),
     'when the wrapper asks': (_, node) => appears(node, '/run/reprieve/requests', isNotEmpty),
   };
-  const strikes: Readonly<Record<string, (node: string) => Promise<unknown>>> = {
+  const strikes: Readonly<Record<string, (node: string, victim: Victim) => Promise<unknown>>> = {
     'the agent': (node) => revived(bed.agent(node)),
+    'the agent that holds the state': (_, victim) => revived(bed.agent(victim.node)),
+    Reprieve: async () => revived(await bed.served.leader()),
     containerd: (node) => restarted(node, 'containerd'),
     'the kubelet': (node) => restarted(node, 'kubelet'),
   };
@@ -155,7 +157,7 @@ describe('SIGKILL on the node that restores', () => {
       const other = bed.nodes.find(({ name }) => name !== victim.node)?.name as string;
       const displaced = displace(bed, victim);
       await comes(victim, other);
-      await (strikes[what] as (typeof strikes)[string])(other);
+      await (strikes[what] as (typeof strikes)[string])(other, victim);
       await displaced;
       expect(await aftermath(victim)).toEqual(UNHARMED);
     });
