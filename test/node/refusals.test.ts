@@ -328,7 +328,7 @@ describe('a state that is not the one that was saved', () => {
     const { object: ticket } = await ticketIn(bed, 'Waiting', saved);
     const record = JSON.parse(JSON.stringify(ticket['spec'])) as ForgedSpec;
     const pod = { ...record.pod, name: 'stolen', uid: randomUUID() };
-    const [victim] = record.decision.victims.filter(({ uid }) => uid === saved);
+    const victim = record.decision.victims.find(({ uid }) => uid === saved);
     const victims = [{ ...victim, name: pod.name, uid: pod.uid, namespace: 'elsewhere', checkpoint: 'stolen' }];
     const spec = { ...record, pod, checkpoint: 'stolen', decision: { ...record.decision, id: 'forged', victims } };
     const location = { node: 'node1', reference: STOLEN };

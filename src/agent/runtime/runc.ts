@@ -111,11 +111,10 @@ export class Runc {
    */
   async pauseTogether(ids: readonly string[]): Promise<void> {
     if (ids.some((id) => this.glance(id) === null)) await this.list();
-    const folders = ids.map((id) => freezerOf(this.#listed.get(id)));
-    for (const folder of folders) if (folder !== null) beginFreeze(folder);
-    const isKnown = !folders.includes(null);
-    for (let leftMs = FREEZE_WITHIN_MS; isKnown && leftMs > 0; leftMs -= FREEZE_LOOK_MS) {
-      if (folders.every((folder) => folder !== null && isFrozen(folder) === true)) return;
+    const folders = ids.map((id) => freezerOf(this.#listed.get(id))).filter((folder) => folder !== null);
+    for (const folder of folders) beginFreeze(folder);
+    for (let leftMs = FREEZE_WITHIN_MS; folders.length === ids.length && leftMs > 0; leftMs -= FREEZE_LOOK_MS) {
+      if (folders.every((folder) => isFrozen(folder) === true)) return;
       await sleep(FREEZE_LOOK_MS);
     }
     const pauses = await Promise.allSettled(ids.map((id) => this.pause(id)));

@@ -57,7 +57,7 @@ export interface DumpReport {
 }
 
 /** What it took, in milliseconds, one after the other. */
-export interface DumpTimings {
+interface DumpTimings {
   /** Of `write`, the runtime's checkpoints: criu. */
   readonly criu: number;
   /** Until all is written: memory, archives, and the digests of what is large. */
