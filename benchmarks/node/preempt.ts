@@ -43,10 +43,13 @@ export interface Restored {
   /** Finding, fetching and verifying the state. */
   readonly stage: number;
   /** Sandbox, network and the container up to its runtime: what any pod takes. */
-  readonly sandbox: number;
-  /** The wrapper's question, the agent's check, the files put in place. */
+  readonly create: number;
+  /** The agent's answer: checks, and the files put in place. */
   readonly apply: number;
+  /** The runtime's restore, with the way of the answer to the wrapper. */
   readonly runc: number;
+  /** Both: what is done in place of starting the program. */
+  readonly proper: number;
   /** From the container's being there until the pod says so. */
   readonly report: number;
 }
@@ -63,30 +66,49 @@ export async function restored(bed: NodeBed, victim: Victim): Promise<Restored &
     (pod) => isIt(pod) && condition(pod, RESTORED_CONDITION) === 'True',
   );
   const node = bed.node(again.node);
-  const [container = ''] = bed.pod(again.name).containers;
-  const time = async (path: string, which: 'mtimeMs' | 'birthtimeMs' = 'mtimeMs'): Promise<number> =>
-    (await stat(node.path(path)))[which];
-  const staged = await stagedMs(bed, again.node, again.name, bound.seenMs);
-  const created = await time(`/run/containerd/io.containerd.runtime.v2.task/k8s.io/${container}`, 'birthtimeMs');
-  const begun = await time(`/run/reprieve/restored/${container}`);
-  const done = await time(`/run/reprieve/pods/${again.uid}/main.result`);
+  const staged = await saidMs(bed, again.node, 'staged', (line) => line['pod'] === again.name, bound.seenMs);
+  const answered = await saidMs(
+    bed,
+    again.node,
+    'ready to be restored',
+    (line) => line['podUid'] === again.uid,
+    bound.seenMs,
+  );
+  const asked = answered.at - Number(answered.line['ms']);
+  const done = (await stat(node.path(`/run/reprieve/pods/${again.uid}/main.result`))).mtimeMs;
   return {
     node: again.node,
     total: said.seenMs - bound.seenMs,
-    stage: staged - bound.seenMs,
-    sandbox: created - staged,
-    apply: begun - created,
-    runc: done - begun,
+    stage: staged.at - bound.seenMs,
+    create: asked - staged.at,
+    apply: answered.at - asked,
+    runc: done - answered.at,
+    proper: done - asked,
     report: said.seenMs - done,
   };
 }
 
-/** When the agent of a node said that the state for a pod is there and verified. */
-async function stagedMs(bed: NodeBed, node: string, pod: string, afterMs: number): Promise<number> {
-  const lines = (await bed.agent(node).log()).split('\n').filter((line) => line.includes('"msg":"staged"'));
-  const said = lines.map((line) => JSON.parse(line) as { readonly time: number | string; readonly pod: string });
-  const found = said.findLast((line) => line.pod === pod);
-  const ms = found === undefined ? NaN : new Date(found.time).getTime();
-  if (!(ms >= afterMs - 1000)) throw new Error(`the agent of ${node} has staged nothing for ${pod}`);
-  return ms;
+type Line = Readonly<Record<string, unknown>>;
+
+/** When the agent of a node said something last, and with what. */
+async function saidMs(
+  bed: NodeBed,
+  node: string,
+  message: string,
+  isIt: (line: Line) => boolean,
+  afterMs: number,
+): Promise<{ readonly at: number; readonly line: Line }> {
+  const lines = (await bed.agent(node).log()).split('\n').filter((line) => line.includes(`"msg":"${message}"`));
+  const line = lines.map((text) => JSON.parse(text) as Line).findLast(isIt);
+  const at = line === undefined ? NaN : new Date(String(line['time'])).getTime();
+  if (line === undefined || !(at >= afterMs - 1000)) throw new Error(`the agent of ${node} has not said: ${message}`);
+  return { at, line };
+}
+
+/** Milliseconds from a pod's being bound until its containers run, as one watcher saw it. */
+export async function startedIn(bed: NodeBed, name: string): Promise<number> {
+  const isIt = (pod: KubeObject): boolean => nameOf(pod) === name;
+  const bound = await bed.history.until('Pod', 'bound', (pod) => isIt(pod) && nodeOf(pod) !== undefined);
+  const runs = await bed.history.until('Pod', 'runs', (pod) => isIt(pod) && isRunning(pod));
+  return runs.seenMs - bound.seenMs;
 }

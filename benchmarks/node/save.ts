@@ -6,10 +6,14 @@ import type { NodeBed, RunningPod } from '../../test/node/bed/bed.ts';
 import { condition, field } from '../../test/cluster/story/history.ts';
 import { BY_HAND, layersOf, RUNC, shell, timed } from './by-hand.ts';
 
-/** A saved pod, as its PodCheckpoint tells. */
+/** A pod saved by the agent, milliseconds. */
 export interface Saved {
   readonly freeze: number;
+  /** The runtime's checkpoint alone, beside which archives are packed and memory is hashed. */
+  readonly criu: number;
+  /** From its being frozen until all is on the disk and verified. */
   readonly dump: number;
+  /** From the order until it is told, with the thaw. */
   readonly total: number;
 }
 
@@ -29,11 +33,25 @@ export async function saveByAgent(bed: NodeBed, pod: RunningPod, name: string): 
   const at = (key: string): number => Date.parse(String(field(object, 'status', key)));
   await bed.cluster.kubectl('delete', 'podcheckpoint', name, '--wait');
   const [started, taken, completed] = [at('startedAt'), at('takenAt'), at('completedAt')];
-  return { freeze: taken - started, dump: completed - taken, total: completed - started };
+  const { prepare, criu, write, sync, finish } = await timings(bed, pod.node.name, name);
+  const dump = prepare + write + sync + finish;
+  return { freeze: taken - started, criu, dump, total: completed - started };
 }
 
+/** What the agent of a node said of the save of a PodCheckpoint in namespace `default`. */
+async function timings(bed: NodeBed, node: string, checkpoint: string): Promise<Readonly<Record<Part, number>>> {
+  const lines = (await bed.agent(node).log()).split('\n').filter((line) => line.includes('"msg":"saved"'));
+  const said = lines
+    .map((line) => JSON.parse(line) as { readonly reference: string; readonly ms: Readonly<Record<Part, number>> })
+    .find(({ reference }) => reference.startsWith(`default_${checkpoint}_`));
+  if (said === undefined) throw new Error(`the agent of ${node} has not said that it saved ${checkpoint}`);
+  return said.ms;
+}
+
+type Part = 'prepare' | 'criu' | 'write' | 'sync' | 'finish';
+
 /** The least that saving can take: runc's checkpoint of the frozen container, and every file of it synced. Leaves the images and a copy of the changed files. */
-export async function saveByRunc(pod: RunningPod): Promise<{ readonly dump: number }> {
+export async function saveByRunc(pod: RunningPod): Promise<{ readonly criu: number; readonly dump: number }> {
   const { node } = pod;
   const [id = ''] = pod.containers;
   await shell(node, `rm -rf ${BY_HAND}; mkdir -p -m 700 ${BY_HAND}/images ${BY_HAND}/work ${BY_HAND}/upper`);
@@ -41,12 +59,10 @@ export async function saveByRunc(pod: RunningPod): Promise<{ readonly dump: numb
   await shell(node, `${RUNC} pause ${id}`);
   try {
     const paths = `--image-path ${BY_HAND}/images --work-path ${BY_HAND}/work`;
-    const dump = await timed(
-      node,
-      `${RUNC} checkpoint --leave-running ${paths} ${id} && cd ${BY_HAND}/images && sync ./* .`,
-    );
+    const criu = await timed(node, `${RUNC} checkpoint --leave-running ${paths} ${id}`);
+    const sync = await timed(node, `cd ${BY_HAND}/images && sync ./* .`);
     await shell(node, `cp -a ${upper}/. ${BY_HAND}/upper/`); // as they are while the processes stand still
-    return { dump };
+    return { criu, dump: criu + sync };
   } finally {
     await shell(node, `${RUNC} resume ${id}`);
   }

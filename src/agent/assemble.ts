@@ -40,7 +40,7 @@ export async function assembleAgent(options: AssembleOptions): Promise<NodeAgent
   let facts: NodeFacts | null = null;
   const compatibility = (): string | null => facts && compatibilityOf(facts);
   const stamps = new FileStamps();
-  const dumps = new DumpDesk({ settings, runc, run, clock, stamps, compatibility });
+  const dumps = new DumpDesk({ settings, runc, run, clock, log, stamps, compatibility });
   const processes = new RuntimeProcesses({
     index: new ContainerIndex({ bundles, runc, clock }),
     runc,

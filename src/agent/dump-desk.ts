@@ -1,4 +1,5 @@
 import type { AgentConfiguration } from '../config/configuration.ts';
+import type { Log } from '../observe/log.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Dump } from './orders/savable-pod.ts';
 import type { DumpRequest } from './pods/pod-processes.ts';
@@ -22,6 +23,7 @@ export interface DumpDeskOptions {
   readonly runc: Runc;
   readonly run: RunCommand;
   readonly clock: Clock;
+  readonly log: Log;
   /** Told of the files that were written and hashed here. */
   readonly stamps: FileStamps;
   /** Class of this node; null: not known. */
@@ -47,7 +49,7 @@ export class DumpDesk {
     containers: readonly RuntimeContainer[],
     stop: AbortSignal,
   ): Promise<Dump> {
-    const { runc, run, clock, compatibility, stamps, settings } = this.#options;
+    const { runc, run, clock, log, compatibility, stamps, settings } = this.#options;
     const { stateDir, kubeletDir } = settings;
     const startedMs = clock.monotonic();
     const layout = SavedPodLayout.of(stateDir, key);
@@ -71,6 +73,7 @@ export class DumpDesk {
       const message = `saving it takes about ${seconds.toFixed(0)} s, and its liveness probes allow ${longestFreezeMs / 1000} s`;
       return { failure: { reason: 'ProbesEnd', message } };
     }
+    const preparedMs = clock.monotonic();
     const dumping = dumpPod({
       containers,
       layout,
@@ -83,6 +86,7 @@ export class DumpDesk {
       takenAt: new Date(clock.now()),
       compatibility: compatibility(),
       images: () => this.#imagesOf(containers),
+      clock,
       signal: stop,
     });
     const report = await dumping.catch((error: unknown) => error as Error);
@@ -98,6 +102,8 @@ export class DumpDesk {
     }
     await stamps.remember(layout, report.manifest);
     this.#measured(report.bytes, (clock.monotonic() - startedMs) / 1000);
+    const ms = { prepare: preparedMs - startedMs, ...report.timings };
+    log.info({ pod: pod.name, namespace: pod.namespace, reference: key, bytes: report.bytes, ms }, 'saved');
     const images = new Map(report.manifest.containers.map(({ name, image }) => [name, image]));
     const saved = report.containers.map(({ name, bytes }) => ({
       name,

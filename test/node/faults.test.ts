@@ -1,15 +1,18 @@
-import { access, readdir } from 'node:fs/promises';
+import { access, readdir, readFile, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { FROZEN_CONDITION } from '../../src/domain/labels.ts';
+import type { KubeObject } from '../../src/kube/transport.ts';
 import { condition } from '../cluster/story/history.ts';
 import { ordered, phaseOf, victimUidOf } from '../cluster/story/seen.ts';
 import { QUICK_LEASE } from '../cluster/story/lab.ts';
 import { policy } from '../cluster/story/workloads.ts';
 import { NodeBed } from './bed/bed.ts';
-import { clear, displace, restoredFrom, victimOf, type Victim } from './bed/displace.ts';
+import { clear, displace, restoredFrom, versionsOf, victimOf, type Victim } from './bed/displace.ts';
+import { HeldWay } from './bed/held-way.ts';
 import { hogPast } from './bed/hog.ts';
-import { keeper } from './bed/keeper.ts';
+import { keeper, type KeeperShape } from './bed/keeper.ts';
+import { KUBERNETES_FOLDER } from './bed/node-files.ts';
 
 /** What must hold whatever dies, at whatever moment (design 7). Each test ends with nothing frozen and nothing lost. */
 let bed: NodeBed;
@@ -39,9 +42,9 @@ async function frozen(nodeName: string): Promise<readonly string[]> {
 let count = 0;
 
 /** A bare keeper under a name that was never used before: the history knows all that ever were. */
-async function running(mebibytes: number): Promise<Victim & { readonly count: number }> {
+async function running(mebibytes: number, shape: KeeperShape = {}): Promise<Victim & { readonly count: number }> {
   const name = `keeper-${++count}`;
-  await bed.cluster.applyObjects(keeper(name, 'bare', { mebibytes }));
+  await bed.cluster.applyObjects(keeper(name, 'bare', { mebibytes, ...shape }));
   const victim = await victimOf(bed, name);
   const answer = await hogPast(victim.ip, 10);
   return { ...victim, count: answer.count };
@@ -130,7 +133,7 @@ for (const [what, strike] of Object.entries(VICTIMS_OF_FAULTS)) {
   });
 }
 
-describe('SIGKILL on the node that restores', () => {
+describe('SIGKILL while another node restores', () => {
   const moments: Readonly<Record<string, (victim: Victim, node: string) => Promise<unknown>>> = {
     'when the pod has its node': (victim) =>
       bed.history.until(
@@ -141,8 +144,10 @@ describe('SIGKILL on the node that restores', () => {
     'in the middle of the fetch': (_, node) => appears(node, '/var/lib/reprieve/fetched', isNotEmpty),
     'when the wrapper asks': (_, node) => appears(node, '/run/reprieve/requests', isNotEmpty),
   };
-  const strikes: Readonly<Record<string, (node: string) => Promise<unknown>>> = {
+  const strikes: Readonly<Record<string, (node: string, victim: Victim) => Promise<unknown>>> = {
     'the agent': (node) => revived(bed.agent(node)),
+    'the agent that holds the state': (_, victim) => revived(bed.agent(victim.node)),
+    Reprieve: async () => revived(await bed.served.leader()),
     containerd: (node) => restarted(node, 'containerd'),
     'the kubelet': (node) => restarted(node, 'kubelet'),
   };
@@ -152,9 +157,59 @@ describe('SIGKILL on the node that restores', () => {
       const other = bed.nodes.find(({ name }) => name !== victim.node)?.name as string;
       const displaced = displace(bed, victim);
       await comes(victim, other);
-      await (strikes[what] as (typeof strikes)[string])(other);
+      await (strikes[what] as (typeof strikes)[string])(other, victim);
       await displaced;
       expect(await aftermath(victim)).toEqual(UNHARMED);
     });
   }
 });
+
+describe('a kubelet that learns late of a deletion', () => {
+  const config = `${KUBERNETES_FOLDER}/kubelet.kubeconfig`;
+
+  /** From its next start on, the kubelet of a node talks to the API server of that URL. */
+  async function redirect(nodeName: string, url: string): Promise<void> {
+    const path = bed.node(nodeName).path(config);
+    const kubeconfig = await readFile(path, 'utf8');
+    await writeFile(path, kubeconfig.replace(/"server":"[^"]*"/, `"server":"${url}"`));
+    await restarted(nodeName, 'kubelet');
+  }
+
+  it('starts no saved container again, nor lets the preemptor wait for the grace period', async () => {
+    // Longer than this test may take: if anything of the pod were given its grace period, the preemptor would not run.
+    const victim = await running(64, { graceSeconds: 600 });
+    const { url } = bed.cluster;
+    await using way = await HeldWay.to(url);
+    try {
+      await redirect(victim.node, `https://${new URL(url).hostname}:${way.port}`);
+      const displaced = displace(bed, victim);
+      await ordered(bed, victim.uid);
+      way.hold();
+      await MOMENTS['when the pod is being deleted']?.(victim);
+      await sleep(4_000); // it looks at its containers each second, and starts anew what it finds dead
+      expect(await frozen(victim.node)).toHaveLength(1);
+      way.letGo();
+      await displaced;
+    } finally {
+      await redirect(victim.node, url);
+    }
+    expect(await aftermath(victim)).toEqual(UNHARMED);
+    const began = versionsOf(bed, victim.uid).flatMap(({ object }) => containersOf(object));
+    expect([...new Set(began)]).toHaveLength(1);
+  });
+});
+
+/** Which containers a pod said to run or have run. */
+function containersOf({ status }: KubeObject): readonly string[] {
+  const { containerStatuses = [] } = (status ?? {}) as PodStatus;
+  return containerStatuses.flatMap(({ containerID, lastState }) =>
+    [containerID, lastState?.terminated?.containerID].filter((id) => id !== undefined),
+  );
+}
+
+interface PodStatus {
+  readonly containerStatuses?: readonly {
+    readonly containerID?: string;
+    readonly lastState?: { readonly terminated?: { readonly containerID?: string } };
+  }[];
+}

@@ -1,9 +1,12 @@
-import { readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { cp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PEER_ANNOTATION, RESTORED_CONDITION, RUNTIME_CLASS, TICKET_ANNOTATION } from '../../src/domain/labels.ts';
-import { decodeManifest, encodeManifest, listFiles } from '../../src/agent/state/manifest.ts';
+import { makeArchive } from '../../src/agent/state/make-archive.ts';
+import { decodeManifest, encodeManifest, listFiles, manifestDigest } from '../../src/agent/state/manifest.ts';
+import type { KubeObject } from '../../src/kube/transport.ts';
 import { Pki, type Certificate } from '../cluster/control-plane/pki.ts';
 import { condition, field } from '../cluster/story/history.ts';
 import { conditionIn, eventsAbout, phaseOf, ticketIn, victimUidOf } from '../cluster/story/seen.ts';
@@ -15,9 +18,8 @@ import { IMAGES } from './bed/images.ts';
 import { preemptor } from './bed/keeper.ts';
 
 /**
- * Who is refused what. All victims are displaced at once and wait for room, their states on the disk of node1. What is wrong
- * with archives inside of a state (links that lead out of it) no digest would let pass: see src/agent/state/archive.test.ts.
- * Rights that differ cannot be claimed with: see src/agent/restore/check.test.ts.
+ * Who is refused what. All victims are displaced at once and wait for room, their states on the disk of node1. More tricks of
+ * archives are in src/agent/state/archive.test.ts. Rights that differ cannot be claimed with: see src/agent/restore/check.test.ts.
  */
 const PAGES = 'containers/main/images/pages-1.img';
 const ROOTFS = 'containers/main/rootfs.tar';
@@ -41,12 +43,33 @@ async function changeByte(path: string): Promise<void> {
 /** Another file, and a manifest that agrees with it. */
 async function forge(folder: string): Promise<void> {
   await changeByte(join(folder, ROOTFS));
+  await vouchFor(folder);
+}
+
+/** A file by way of a link that leads out of the container, and everybody vouches for it: the manifest and the API server. */
+async function leadOut(folder: string): Promise<void> {
+  const members = [
+    { name: 'out', type: 'symlink', target: OUTSIDE },
+    { name: 'out/planted', content: 'here' },
+  ] as const;
+  await writeFile(join(folder, ROOTFS), makeArchive(members));
+  const status = { manifestDigest: await vouchFor(folder) };
+  const [, name = ''] = basename(folder).split('_');
+  await bed.cluster.kubectl(...STATUS_OF, 'podcheckpoint', name, '--patch', JSON.stringify({ status }));
+}
+
+/** Writes a manifest that agrees with the files; gives its digest. */
+async function vouchFor(folder: string): Promise<string> {
   const path = join(folder, 'manifest.json');
   const manifest = decodeManifest(await readFile(path, 'utf8'));
   if (manifest === null) throw new Error(`no manifest in ${folder}`);
-  await writeFile(path, encodeManifest({ ...manifest, files: await listFiles(folder) }));
+  const encoded = encodeManifest({ ...manifest, files: await listFiles(folder) });
+  await writeFile(path, encoded);
+  return manifestDigest(encoded);
 }
 
+const OUTSIDE = '/var/lib';
+const STATUS_OF = ['patch', '--subresource=status', '--type=merge'];
 const mismatch = { reason: 'DigestMismatch' } as const;
 const CASES: readonly Case[] = [
   { name: 'near-changed', tamper: (at) => changeByte(join(at, PAGES)), ...mismatch, message: `${PAGES} was changed` },
@@ -64,12 +87,15 @@ const CASES: readonly Case[] = [
     message: 'volumes/extra.tar is not in the manifest',
   },
   { name: 'near-forged', tamper: forge, ...mismatch, message: 'digest is not that of the PodCheckpoint' },
+  { name: 'near-leading-out', tamper: leadOut, reason: 'RestoreFailed', message: 'out/planted' },
   { name: 'far-changed', tamper: (at) => changeByte(join(at, PAGES)), ...mismatch, message: `${PAGES} was changed` },
   { name: 'far-missing', tamper: (at) => rm(join(at, ROOTFS)), ...mismatch, message: `${ROOTFS} is missing` },
   { name: 'far-forged', tamper: forge, ...mismatch, message: 'not the one that was verified' },
   { name: 'far-image', tamper: async () => {}, reason: 'ImagesDiffer', message: 'main was saved with image sha256:' },
 ];
 const UNTOUCHED = 'far-untouched';
+/** Where a copy of that one lies. */
+const STOLEN = 'default_stolen_0';
 const MOVING_TAG = 'images.reprieve.test/moving:1';
 const CTR = ['ctr', '--namespace', 'k8s.io'];
 
@@ -88,7 +114,7 @@ beforeAll(async () => {
   const pods = names.map((name) =>
     hog(name, {
       mebibytes: 4,
-      cpu: '180m',
+      cpu: '165m',
       ...(name.startsWith('near') ? { node: 'node1' } : { prefers: 'node2' }),
       ...(name === 'far-image' && { image: MOVING_TAG }),
     }),
@@ -252,6 +278,7 @@ describe('a pod that was given the ticket of another by hand', () => {
 
 describe('a state that is not the one that was saved', () => {
   beforeAll(async () => {
+    await cp(folderOf(UNTOUCHED), join(folderOf(UNTOUCHED), '..', STOLEN), { recursive: true });
     for (const { name, tamper } of CASES) await tamper(folderOf(name));
     await bed.cluster.kubectl('uncordon', 'node2');
     // Only node2 has room as long as the preemptor is there.
@@ -280,10 +307,51 @@ describe('a state that is not the one that was saved', () => {
     expect(bed.pod(name).restarts).toBe(0);
   });
 
+  it('plants nothing outside of its container', async () => {
+    expect(await readdir(bed.node('node1').path(OUTSIDE))).not.toContain('planted');
+  });
+
   it('leaves the others as they were', async () => {
     const again = await restoredFrom(bed, victimCalled(UNTOUCHED));
     await hogPast(again.ip, 5);
     expect(await marked(again.name)).toBe(true);
+  });
+
+  it('is refused in another namespace, to which somebody forged the records', async () => {
+    const { uid: saved } = victimCalled(UNTOUCHED);
+    const isOf = (object: KubeObject): boolean => victimUidOf(object) === saved;
+    const { object: checkpoint } = await bed.history.until(
+      'PodCheckpoint',
+      'the saved one',
+      (object) => isOf(object) && condition(object, 'Ready') === 'True',
+    );
+    const { object: ticket } = await ticketIn(bed, 'Waiting', saved);
+    const record = JSON.parse(JSON.stringify(ticket['spec'])) as ForgedSpec;
+    const pod = { ...record.pod, name: 'stolen', uid: randomUUID() };
+    const victim = record.decision.victims.find(({ uid }) => uid === saved);
+    const victims = [{ ...victim, name: pod.name, uid: pod.uid, namespace: 'elsewhere', checkpoint: 'stolen' }];
+    const spec = { ...record, pod, checkpoint: 'stolen', decision: { ...record.decision, id: 'forged', victims } };
+    const location = { node: 'node1', reference: STOLEN };
+    const of = { name: 'stolen', namespace: 'elsewhere' };
+
+    await bed.cluster.kubectl('create', 'namespace', 'elsewhere');
+    await bed.cluster.kubectl('wait', '--for=create', 'serviceaccount/default', '-n', 'elsewhere', '--timeout=30s');
+    await forgeRecord('PodCheckpoint', of, {
+      spec: { pod: { name: pod.name, uid: pod.uid }, nodeName: 'nowhere', reason: 'Manual', keepFrozen: false },
+      status: { ...(checkpoint['status'] as object), location },
+    });
+    await forgeRecord('Reprieve', of, { spec, status: ticket['status'] as object });
+
+    const { object: refused } = await ticketIn(bed, 'ColdStarted', pod.uid);
+    const said = conditionIn(refused, 'Restored');
+    expect(said).toMatchObject({ status: 'False', reason: 'OwnerDiffers' });
+    expect(said?.message).toContain('saved in namespace default');
+    await bed.cluster.kubectl('wait', '--for=condition=Ready', 'pod/stolen', '-n', 'elsewhere', '--timeout=60s');
+    expect((await bed.cluster.kubectl('exec', '-n', 'elsewhere', 'stolen', '--', 'ls', '/')).split('\n')).not.toContain(
+      'mark',
+    );
+    await bed.cluster.kubectl('delete', 'namespace', 'elsewhere', '--wait=false');
+    await bed.cluster.kubectl('delete', 'pod', 'stolen', '-n', 'elsewhere', '--force', '--grace-period=0');
   });
 
   it('leaves nothing behind that was fetched and refused', async () => {
@@ -291,6 +359,23 @@ describe('a state that is not the one that was saved', () => {
     await expect.poll(() => readdir(bed.node('node2').path('/var/lib/reprieve/fetched'))).toEqual([]);
   });
 });
+
+interface ForgedSpec {
+  readonly pod: object;
+  readonly decision: { readonly victims: readonly { readonly uid: string }[] };
+}
+
+/** A record of ours, with the status that its writer wants it to have. */
+async function forgeRecord(
+  kind: 'PodCheckpoint' | 'Reprieve',
+  metadata: { readonly name: string; readonly namespace: string },
+  { spec, status }: { readonly spec: object; readonly status: object },
+): Promise<void> {
+  await bed.cluster.applyObjects({ apiVersion: 'reprieve.dev/v1alpha1', kind, metadata, spec });
+  const { name, namespace } = metadata;
+  const patch = JSON.stringify({ status });
+  await bed.cluster.kubectl(...STATUS_OF, `${kind.toLowerCase()}s`, name, '-n', namespace, '--patch', patch);
+}
 
 /** Waits until the pod that continues a victim has its node. */
 async function placed(victimUid: string): Promise<void> {

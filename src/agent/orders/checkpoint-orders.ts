@@ -126,6 +126,7 @@ export class CheckpointOrders {
   /** Its status lags behind: the predecessor died between the deed and the report. */
   async #catchUp(order: Order): Promise<void> {
     const pod = this.#podOf(order);
+    if (pod?.frozenBy === order.key) return; // its kill is under way, and is told then
     if (pod === undefined || pod.state === 'ended') return this.#reportKilled(order);
     await this.#freezer.unmark(pod, order.checkpoint.metadata.name, order.life);
     await order.report({}, [notHeld('Thawed', 'the pod went on after it was saved')]);
@@ -183,11 +184,12 @@ export class CheckpointOrders {
       startedAt: timestampOf(startedMs),
       completedAt: timestampOf(clock.now()),
     };
-    const stands = this.#isHeld(order)
-      ? held('the pod stands still')
-      : pod.state === 'ended'
-        ? POD_KILLED
-        : notHeld('Thawed', 'the pod went on after it was saved');
+    const stands =
+      pod.frozenBy === order.key
+        ? held('the pod stands still')
+        : pod.state === 'ended'
+          ? POD_KILLED
+          : notHeld('Thawed', 'the pod went on after it was saved');
     const ready: ConditionOf<'PodCheckpoint'> = {
       type: 'Ready',
       status: 'True',

@@ -27,11 +27,11 @@ export interface SavablePod {
   /** The newest version of its object. */
   readonly object: KubeObject;
   readonly state: 'starting' | 'running' | 'frozen' | 'terminating' | 'ended';
-  /** Key of the order that froze it; null while it is not frozen, or somebody else froze it. */
+  /** Key of the order by which it stands frozen, until it goes on or is dead: for a moment, one that `ended` has. Null: of none. */
   readonly frozenBy: string | null;
   /** How long it may stand still before a liveness probe has it killed; null: for as long as it takes. */
   readonly longestFreezeMs: number | null;
-  /** Aborted when its processes have ended. */
+  /** Aborted when its processes have ended, or will without ever going on. */
   readonly ended: AbortSignal;
   /** Stops all its processes, all or none. Rejects with the reason of `stop`. */
   freeze(key: string, stop: AbortSignal): Promise<SaveFailure | null>;

@@ -1,7 +1,9 @@
 import { messageOf } from '../../domain/message-of.ts';
 import type { Dump, SavablePod, SaveFailure } from '../orders/savable-pod.ts';
 import type { KubeObject } from '../../kube/transport.ts';
+import { sleep, type Clock } from '../../ports/clock.ts';
 import { Turns } from '../turns.ts';
+import { deletionNotice, generationOf } from './deletion-notice.ts';
 import { longestFreezeMs } from './probes.ts';
 import type { HoldRecords } from './hold-record.ts';
 import type { PodContainer, PodIdentity, PodProcesses } from './pod-processes.ts';
@@ -19,6 +21,9 @@ export interface NodePodOptions {
   readonly records: HoldRecords;
   /** The disk takes so many dumps at a time. */
   readonly disk: Turns;
+  readonly clock: Clock;
+  /** Ends with the agent: what waits then is left to the next one. */
+  readonly life: AbortSignal;
   /** The processes that an order held are dead. */
   readonly onKilled: (key: string) => void;
 }
@@ -28,6 +33,8 @@ export class NodePod implements SavablePod {
   object: KubeObject;
   readonly #options: NodePodOptions;
   readonly #ended = new AbortController();
+  readonly #mayKill = new AbortController(); // nobody would start again what is killed
+  #deletedAt: number | null = null; // generation of the object when its deletion was seen first
   readonly #turns = new Turns(); // pausing, resuming and killing one pod never overlap
   #hold: Hold | null;
 
@@ -67,7 +74,9 @@ export class NodePod implements SavablePod {
   }
 
   async thaw(): Promise<void> {
-    await this.#turns.take(() => this.#release());
+    await this.#turns.take(async () => {
+      if (!this.#ended.signal.aborted) await this.#release();
+    });
   }
 
   async dump(key: string, stop: AbortSignal): Promise<Dump> {
@@ -79,19 +88,21 @@ export class NodePod implements SavablePod {
   }
 
   /**
-   * The pod is being deleted, or its object is gone. What is saved ends at once, without ever going on; what is not goes on,
-   * for whoever deleted it meant it to end in its own way.
+   * The pod is being deleted. What is saved is killed, without ever going on, once the kubelet knows of the deletion: before, it
+   * would find a dead container of a pod that is to run, start it anew, and give that one its whole grace period. What is not
+   * saved goes on, for whoever deleted it meant it to end in its own way. To be called at each change of the object.
    */
-  async end(): Promise<void> {
-    if (this.#hold === null || this.#ended.signal.aborted) return;
-    const { key, containers, saved } = this.#hold;
-    this.#ended.abort(new Error('the pod is being deleted'));
-    await this.#turns.take(async () => {
-      if (saved) for (const id of containers) await this.#options.processes.kill(id);
-      else await this.#release();
-    });
-    this.#hold = null;
-    this.#options.onKilled(key);
+  async deleted(): Promise<void> {
+    this.#deletedAt ??= generationOf(this.object);
+    const { isSeen, waitMs } = deletionNotice(this.object, this.#deletedAt);
+    if (isSeen) this.#mayKill.abort();
+    await this.#end(waitMs);
+  }
+
+  /** Its object is gone: as {@link deleted}, at once. */
+  async gone(): Promise<void> {
+    this.#mayKill.abort();
+    await this.#end(0);
   }
 
   /** Whether the frozen processes are still there: the kernel and the kubelet can end them as well. */
@@ -103,6 +114,25 @@ export class NodePod implements SavablePod {
     if (this.#hold !== hold || hold.containers.every(isThere)) return;
     this.#hold = null;
     this.#options.onKilled(hold.key);
+  }
+
+  async #end(waitMs: number): Promise<void> {
+    if (this.#hold === null || this.#ended.signal.aborted) return;
+    const { clock, life, onKilled, processes } = this.#options;
+    const { key, saved } = this.#hold;
+    this.#ended.abort(new Error('the pod is being deleted'));
+    const mayKill = this.#mayKill.signal;
+    if (saved && !mayKill.aborted) {
+      await sleep(clock, waitMs, AbortSignal.any([mayKill, life])).catch(() => undefined);
+      if (life.aborted && !mayKill.aborted) return;
+    }
+    await this.#turns.take(async () => {
+      if (this.#hold === null) return; // it went on, or somebody else ended it, while this waited
+      if (saved) for (const id of this.#hold.containers) await processes.kill(id);
+      else await this.#release();
+      this.#hold = null;
+      onKilled(key);
+    });
   }
 
   get #identity(): PodIdentity {

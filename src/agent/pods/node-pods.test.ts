@@ -14,17 +14,29 @@ const UID = 'u1' as PodUid;
 const NEVER = new AbortController().signal;
 const SAVED: Dump = { failure: null, saved: { containers: [], bytes: 1, manifestDigest: 'sha256:0' } };
 
-function podObject(parts: { deleting?: boolean; phase?: string; containers?: string[] } = {}): KubeObject {
-  const { deleting = false, phase = 'Running', containers = ['main'] } = parts;
+interface PodParts {
+  readonly deleting?: boolean;
+  readonly phase?: string;
+  readonly containers?: readonly string[];
+  /** A deletion adds one, as at the API server; null: nobody counts. */
+  readonly generation?: number | null;
+  /** By the kubelet. */
+  readonly observed?: number;
+}
+
+function podObject(parts: PodParts = {}): KubeObject {
+  const { deleting = false, phase = 'Running', containers = ['main'], generation = deleting ? 2 : 1 } = parts;
+  const { observed = 1 } = parts;
   return {
     metadata: {
       name: 'a',
       namespace: 'default',
       uid: UID,
+      ...(generation !== null && { generation }),
       ...(deleting && { deletionTimestamp: '2026-01-01T00:00:00Z' }),
     },
     spec: { containers: containers.map((name) => ({ name })) },
-    status: { phase },
+    status: { phase, ...(generation !== null && { observedGeneration: observed }) },
   };
 }
 
@@ -141,12 +153,96 @@ describe('the end of a pod that stands frozen', () => {
     const pod = pods.find(UID);
     await pod?.freeze(KEY, NEVER);
     await pod?.dump(KEY, NEVER);
-    pods.changed(podObject(), podObject({ deleting: true }));
-    pods.changed(podObject(), podObject({ deleting: true })); // seen twice
+    pods.changed(podObject(), podObject({ deleting: true, observed: 2 }));
+    pods.changed(podObject(), podObject({ deleting: true, observed: 2 })); // seen twice
     await settle();
     expect(processes.done).toEqual(['pause i1', 'dump', 'kill i1']);
     expect(killed).toEqual([KEY]);
     expect(pod?.state).toBe('ended');
+  });
+
+  describe('waits for the kubelet, which would start anew what dies before it knows of the deletion', () => {
+    const NOT_YET = ['pause i1', 'dump'];
+    const DEAD = [...NOT_YET, 'kill i1'];
+    let pods: NodePods;
+    beforeEach(async () => {
+      pods = await start();
+      await pods.find(UID)?.freeze(KEY, NEVER);
+      await pods.find(UID)?.dump(KEY, NEVER);
+    });
+    afterEach(() => pods.stop());
+
+    async function seen(parts: PodParts): Promise<void> {
+      pods.changed(podObject(), podObject({ deleting: true, ...parts }));
+      await settle();
+    }
+
+    it('and is a kill as soon as that says so', async () => {
+      await seen({});
+      expect(processes.done).toEqual(NOT_YET);
+      expect(pods.find(UID)?.state).toBe('ended'); // nobody may thaw it any more
+      await seen({ observed: 2 });
+      expect(processes.done).toEqual(DEAD);
+    });
+
+    it('for what it says of the deletion, not of a later change', async () => {
+      await seen({});
+      await seen({ generation: 3, observed: 2 });
+      expect(processes.done).toEqual(DEAD);
+    });
+
+    it('which may be dead: after 30 s the pod is', async () => {
+      await seen({});
+      await clock.advance(29_000);
+      await settle();
+      expect(processes.done).toEqual(NOT_YET);
+      await clock.advance(2_000);
+      await settle();
+      expect(processes.done).toEqual(DEAD);
+    });
+
+    it.each<[string, PodParts]>([
+      ['says nothing of what it sees', { observed: 0 }],
+      ['cannot say it, since nobody counts', { generation: null }],
+    ])('for a second where that %s', async (_, parts) => {
+      await seen(parts);
+      expect(processes.done).toEqual(NOT_YET);
+      await clock.advance(1_000);
+      await settle();
+      expect(processes.done).toEqual(DEAD);
+    });
+
+    it('no longer where the object is gone', async () => {
+      await seen({});
+      pods.changed(podObject({ deleting: true }), null);
+      await settle();
+      expect(processes.done).toEqual(DEAD);
+    });
+
+    it('standing still all the while, whoever asks for it to go on', async () => {
+      await seen({});
+      await pods.find(UID)?.thaw();
+      expect(processes.done).toEqual(NOT_YET);
+    });
+
+    it('and longer than this agent lives: the next one ends it', async () => {
+      await writeFile(join(folder, KEY, 'manifest.json'), '{}');
+      await seen({});
+      pods.stop();
+      await settle();
+      expect(processes.done).toEqual(NOT_YET);
+      pods = await start([podObject({ deleting: true, observed: 2 })]);
+      await settle();
+      expect(processes.done).toEqual(DEAD);
+    });
+
+    it('before its state goes as well, where nobody wants that any more', async () => {
+      await seen({});
+      await pods.forget(KEY);
+      expect(await readdir(folder)).toEqual([KEY]);
+      await seen({ observed: 2 });
+      expect(await readdir(folder)).toEqual([]);
+    });
   });
 
   it('is its own where it is not: it goes on, and ends as whoever deleted it meant', async () => {
@@ -180,7 +276,8 @@ describe('a later process', () => {
   }
 
   it.each([
-    ['kills what is saved and was deleted meanwhile', true, [podObject({ deleting: true })], ['kill i1']],
+    ['kills what is saved and was deleted meanwhile', true, [podObject({ deleting: true, observed: 2 })], ['kill i1']],
+    ['waits as the one before it, for the kubelet', true, [podObject({ deleting: true })], []],
     ['lets go what is not saved and was deleted meanwhile', false, [podObject({ deleting: true })], ['resume i1']],
     ['kills what is saved and is gone', true, [], ['kill i1']],
     ['leaves to its orders what stands frozen for one', true, [podObject()], []],

@@ -32,13 +32,22 @@ export class NodePods implements SavablePods {
   readonly #records: HoldRecords;
   readonly #pods = new Map<string, NodePod>(); // uid -> pod
   readonly #references = new Set<string>();
+  readonly #unwanted = new Set<string>(); // references to forget when what stands frozen for them is dead
+  readonly #life = new AbortController();
   #timer: Timer | null = null;
 
   constructor(options: NodePodsOptions) {
-    const { processes, maxConcurrentDumps, onKilled } = options;
+    const { processes, maxConcurrentDumps, clock } = options;
     this.#options = options;
     this.#records = new HoldRecords(options.folder);
-    this.#podOptions = { processes, records: this.#records, disk: new Turns(maxConcurrentDumps), onKilled };
+    this.#podOptions = {
+      processes,
+      records: this.#records,
+      disk: new Turns(maxConcurrentDumps),
+      clock,
+      life: this.#life.signal,
+      onKilled: (key) => this.#killed(key),
+    };
   }
 
   /** Finds what an earlier process left frozen. To be called once, before the first pod is made known. */
@@ -59,7 +68,7 @@ export class NodePods implements SavablePods {
     for (const [uid, pod] of this.#pods) {
       if (uids.has(uid)) continue;
       this.#pods.delete(uid);
-      await pod.end();
+      await pod.gone();
     }
   }
 
@@ -75,11 +84,14 @@ export class NodePods implements SavablePods {
     } else {
       pod.object = after;
     }
-    if (after === null || after.metadata.deletionTimestamp !== undefined) pod?.end().catch(this.#options.onError);
+    if (after === null) pod?.gone().catch(this.#options.onError);
+    else if (after.metadata.deletionTimestamp !== undefined) pod?.deleted().catch(this.#options.onError);
   }
 
+  /** Ends nothing: what stands frozen stays so. */
   stop(): void {
     this.#timer?.cancel();
+    this.#life.abort(new Error('the agent stops'));
   }
 
   find(uid: PodUid): SavablePod | undefined {
@@ -102,9 +114,19 @@ export class NodePods implements SavablePods {
 
   async forget(reference: string): Promise<void> {
     // What stands frozen must stay known: a later agent finds it by this record only.
-    for (const pod of this.#pods.values()) if (pod.frozenBy === reference) return;
+    for (const pod of this.#pods.values()) {
+      if (pod.frozenBy !== reference) continue;
+      this.#unwanted.add(reference);
+      return;
+    }
     this.#references.delete(reference);
     await this.#records.remove(reference);
+  }
+
+  #killed(key: string): void {
+    const { onKilled, onError } = this.#options;
+    if (this.#unwanted.delete(key)) this.forget(key).catch(onError);
+    onKilled(key);
   }
 
   /** What of a record is still frozen. A pod that is so in part died between two pauses or two resumes: it goes on. */

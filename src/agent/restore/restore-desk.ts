@@ -151,7 +151,9 @@ export class RestoreDesk {
     const { manifest, checkpoint, madeOn } = staging.state;
     const outcomes = await this.#outcomes(podUid, manifest);
     if (outcomes.some(({ outcome }) => outcome === null)) return;
-    await this.#letGo(podUid);
+    // One that is alone was told to wait for no other.
+    if (outcomes.length > 1) await this.#letGo(podUid);
+    else this.#wait(podUid, false);
     const cold = outcomes.filter(({ outcome }) => outcome !== 'restored').map(({ name }) => name);
     if (cold.length === 0) {
       const message = `continues checkpoint ${checkpoint} from ${madeOn}`;
@@ -206,7 +208,8 @@ export class RestoreDesk {
   }
 
   async #answerContainer(restoration: Restoration, request: RestoreRequest, state: StagedState): Promise<Answer> {
-    const { hands, log } = this.#options;
+    const { hands, log, clock } = this.#options;
+    const startedMs = clock.monotonic();
     const { attempt } = request;
     const containerName = request.container ?? '';
     // Init containers run anew: Kubernetes demands of them that they can. What they wrote is replaced by what was saved.
@@ -230,6 +233,8 @@ export class RestoreDesk {
       const { imagePath, workPath } = await hands.apply(request, state, withShared);
       const others = runBeside(containerName, this.#options.pod(restoration.podUid));
       const held = outcomes.some(({ name, outcome }) => outcome === null && others.includes(name));
+      const ms = clock.monotonic() - startedMs;
+      log.info({ container: containerName, podUid: restoration.podUid, attempt, ms }, 'ready to be restored');
       return { kind: 'restore', imagePath, workPath, held };
     } catch (error) {
       return cold({ reason: 'RestoreFailed', message: messageOf(error) });

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { beginFreeze, cgroupOf, memoryBytesOf, processesOf } from './cgroup.ts';
+import { beginFreeze, cgroupOf, isFrozen, memoryBytesOf, processesOf, thaw } from './cgroup.ts';
 
 let folder: string;
 beforeEach(async () => {
@@ -44,19 +44,38 @@ describe('processesOf', () => {
   });
 });
 
-describe('beginFreeze', () => {
+describe('beginFreeze and thaw', () => {
   it.each([
     ['version 1', 1, 'freezer.state', 'THAWED', 'FROZEN'],
     ['version 2', 2, 'cgroup.freeze', '0', '1'],
-  ] as const)('freezes a cgroup of %s', async (_, version, file, before, after) => {
-    await write(file, before);
+  ] as const)('of a cgroup of %s', async (_, version, file, thawed, frozen) => {
+    await write(file, thawed);
     beginFreeze({ path: folder, version });
-    expect((await readFile(join(folder, file), 'utf8')).slice(0, after.length)).toBe(after);
+    expect(await readFile(join(folder, file), 'utf8')).toBe(frozen);
+    thaw({ path: folder, version });
+    expect(await readFile(join(folder, file), 'utf8')).toBe(thawed);
   });
 
   it('makes nothing where the cgroup is gone', async () => {
     beginFreeze({ path: folder, version: 2 });
+    thaw({ path: folder, version: 1 });
     expect(await readdir(folder)).toEqual([]);
+  });
+});
+
+describe('isFrozen', () => {
+  it.each([
+    [1, { 'freezer.state': 'FROZEN\n' }, true],
+    [1, { 'freezer.state': 'THAWED\n' }, false],
+    [1, { 'freezer.state': 'FREEZING\n' }, null],
+    [2, { 'cgroup.freeze': '1\n', 'cgroup.events': 'populated 1\nfrozen 1\n' }, true],
+    [2, { 'cgroup.freeze': '1\n', 'cgroup.events': 'populated 1\nfrozen 0\n' }, null],
+    [2, { 'cgroup.freeze': '0\n', 'cgroup.events': 'populated 1\nfrozen 1\n' }, false], // what is above it is
+    [2, {}, null],
+    [1, {}, null],
+  ] as const)('version %i with %j: %s', async (version, files, want) => {
+    for (const [name, text] of Object.entries(files)) await write(name, text);
+    expect(isFrozen({ path: folder, version })).toBe(want);
   });
 });
 

@@ -38,12 +38,25 @@ export function processesOf(folder: string): number[] {
 
 /** Begins to freeze what is in a cgroup and below it, without waiting until it stands still. A cgroup that is gone is fine. */
 export function beginFreeze({ path, version }: CgroupFolder): void {
-  try {
-    if (version === 1) writeFileSync(join(path, 'freezer.state'), 'FROZEN', { flag: 'r+' });
-    else writeFileSync(join(path, 'cgroup.freeze'), '1', { flag: 'r+' });
-  } catch (error) {
-    if (!isGone(error)) throw error;
+  if (version === 1) write(join(path, 'freezer.state'), 'FROZEN');
+  else write(join(path, 'cgroup.freeze'), '1');
+}
+
+/** Lets it go on. A cgroup that is gone is fine. */
+export function thaw({ path, version }: CgroupFolder): void {
+  if (version === 1) write(join(path, 'freezer.state'), 'THAWED');
+  else write(join(path, 'cgroup.freeze'), '0');
+}
+
+/** Whether what is in a cgroup stands still; null while it is on its way there, and where the cgroup is gone. */
+export function isFrozen({ path, version }: CgroupFolder): boolean | null {
+  if (version === 1) {
+    const [state] = linesOf(join(path, 'freezer.state'));
+    return state === 'FROZEN' ? true : state === 'THAWED' ? false : null;
   }
+  const [wanted] = linesOf(join(path, 'cgroup.freeze'));
+  if (wanted === '0') return false;
+  return wanted === '1' && linesOf(join(path, 'cgroup.events')).includes('frozen 1') ? true : null;
 }
 
 /**
@@ -57,6 +70,14 @@ export function memoryBytesOf({ path, version }: CgroupFolder): number | null {
   const keys = version === 1 ? ['total_rss', 'total_shmem', 'total_swap'] : ['anon', 'shmem'];
   const [swap = '0'] = version === 1 ? [] : linesOf(join(path, 'memory.swap.current'));
   return keys.reduce((total, key) => total + Number(stat.get(key) ?? 0), Number(swap));
+}
+
+function write(file: string, text: string): void {
+  try {
+    writeFileSync(file, text, { flag: 'r+' });
+  } catch (error) {
+    if (!isGone(error)) throw error;
+  }
 }
 
 function linesOf(file: string): string[] {

@@ -10,16 +10,21 @@ let bundles: string;
 let listed: ListedContainer[];
 let lists: number;
 let nowMs: number;
+let glances: Map<string, ListedContainer>;
 let index: ContainerIndex;
 
 beforeEach(async () => {
   bundles = await mkdtemp(join(tmpdir(), 'bundles-'));
-  [listed, lists, nowMs] = [[], 0, 1000];
+  [listed, lists, nowMs, glances] = [[], 0, 1000, new Map()];
   const list = (): Promise<ListedContainer[]> => {
     lists += 1;
     return Promise.resolve(listed);
   };
-  index = new ContainerIndex({ bundles, runc: { list }, clock: { ...systemClock, monotonic: () => nowMs } });
+  index = new ContainerIndex({
+    bundles,
+    runc: { list, glance: (id) => glances.get(id) ?? null },
+    clock: { ...systemClock, monotonic: () => nowMs },
+  });
 });
 afterEach(() => rm(bundles, { recursive: true, force: true }));
 
@@ -122,6 +127,21 @@ describe('ContainerIndex', () => {
     expect(await index.identity('c1')).toBeUndefined();
     await rm(bundles, { recursive: true });
     expect(await index.podContainers('u1')).toEqual([]);
+  });
+
+  it('asks runc only where the kernel cannot tell', async () => {
+    await bundle('sb', containerd('', 'u1'));
+    await bundle('c1', containerd('web', 'u1'));
+    runs('sb', 'c1');
+    for (const one of listed) glances.set(one.id, { ...one, status: 'paused' });
+    expect((await index.podContainers('u1')).map(({ id, status }) => [id, status])).toEqual([
+      ['sb', 'paused'],
+      ['c1', 'paused'],
+    ]);
+    expect(lists).toBe(0);
+    glances.delete('c1');
+    expect((await index.podContainers('u1')).map(({ status }) => status)).toEqual(['running', 'running']);
+    expect(lists).toBe(1);
   });
 
   it('asks runc once for all who are content with what it said a while ago', async () => {

@@ -27,7 +27,7 @@ export interface RuntimeContainer extends ContainerIdentity {
 export interface ContainerIndexOptions {
   /** The runtime's folder of bundles, one folder named by the id for each container. */
   readonly bundles: string;
-  readonly runc: Pick<Runc, 'list'>;
+  readonly runc: Pick<Runc, 'list' | 'glance'>;
   readonly clock: Clock;
 }
 
@@ -42,7 +42,7 @@ interface Listing {
  */
 export class ContainerIndex {
   readonly #bundles: string;
-  readonly #runc: Pick<Runc, 'list'>;
+  readonly #runc: Pick<Runc, 'list' | 'glance'>;
   readonly #clock: Clock;
   #listing: Listing | null = null;
   #identities: ReadonlyMap<string, ContainerIdentity | null> = new Map(); // container id -> null: of no pod
@@ -54,13 +54,15 @@ export class ContainerIndex {
   }
 
   /**
-   * The containers of a pod that exist, its sandbox first, then by name and id. Processes and statuses may be as they were up
-   * to `maxAgeMs` ago: one question to runc, some 30 ms of processor time, serves all who look at about the same time.
+   * The containers of a pod that exist, its sandbox first, then by name and id. Where the kernel cannot tell, processes and
+   * statuses may be as they were up to `maxAgeMs` ago: one question to runc serves all who look at about the same time.
    */
   async podContainers(podUid: string, maxAgeMs = 0): Promise<readonly RuntimeContainer[]> {
     const identities = (await this.#known()).filter((identity) => identity.podUid === podUid);
     if (identities.length === 0) return [];
-    const listed = new Map((await this.#list(maxAgeMs)).map((container) => [container.id, container]));
+    const glances = identities.map(({ id }) => this.#runc.glance(id));
+    const all = glances.includes(null) ? await this.#list(maxAgeMs) : (glances as readonly ListedContainer[]);
+    const listed = new Map(all.map((container) => [container.id, container]));
     return identities
       .flatMap((identity) => {
         const found = listed.get(identity.id);

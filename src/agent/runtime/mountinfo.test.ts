@@ -95,6 +95,12 @@ describe('resolveLayers', () => {
     expect(await resolveLayers(found as OverlayMount)).toEqual(names.map((name) => join(folder, name)));
   });
 
+  it('takes no upper folder for the layer below it', async () => {
+    await made('snapshots/1/fs', 'fs');
+    const found = overlay(`rw,lowerdir=fs,upperdir=${folder}/snapshots/1/fs,workdir=${folder}/snapshots/1/work`);
+    expect(await resolveLayers(found as OverlayMount)).toEqual([join(folder, 'fs')]);
+  });
+
   it('takes absolute ones as they are', async () => {
     await made('a', 'u');
     const found = overlay(`rw,lowerdir=${folder}/a,upperdir=${folder}/u,workdir=${folder}/w`);

@@ -88,7 +88,8 @@ export function overlayAt(mounts: readonly Mount[], mountPoint: string): Overlay
 export async function resolveLayers({ lowerdirs, upperdir }: OverlayMount): Promise<readonly string[] | null> {
   for (let base = dirname(upperdir); ; base = dirname(base)) {
     const layers = lowerdirs.map((layer) => resolve(base, layer));
-    if ((await Promise.all(layers.map(isFolder))).every(Boolean)) return layers;
+    const isBase = !layers.includes(upperdir) && (await Promise.all(layers.map(isFolder))).every(Boolean);
+    if (isBase) return layers;
     if (base === dirname(base)) return null;
   }
 }

@@ -2,6 +2,7 @@ import { appendFile, mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, write
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { systemClock } from '../../ports/clock.ts';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { runCommand } from '../runtime/command.ts';
 import type { RuntimeContainer } from '../runtime/containers.ts';
@@ -52,6 +53,7 @@ function options(
   return {
     containers: [container('web'), container('log')],
     layout,
+    clock: systemClock,
     runc: { checkpoint },
     run: runCommand,
     mounts: parseMountinfo(overlays.join('')),

@@ -1,5 +1,6 @@
 import { chmod, readdir } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
+import type { Clock } from '../../ports/clock.ts';
 import type { RunCommand } from '../runtime/command.ts';
 import type { RuntimeContainer } from '../runtime/containers.ts';
 import { overlayAt, type Mount } from '../runtime/mountinfo.ts';
@@ -8,7 +9,17 @@ import { securityContextOf } from '../runtime/security-context.ts';
 import { pack } from './archive.ts';
 import type { FileDigest } from './digest.ts';
 import type { SavedPodLayout } from './layout.ts';
-import { compareListing, listFiles, syncPath, twoAtATime, writeManifest, type Manifest } from './manifest.ts';
+import {
+  compareListing,
+  digestFiles,
+  findFiles,
+  syncPath,
+  twoAtATime,
+  writeManifest,
+  type FoundFile,
+  type Manifest,
+  type ManifestFile,
+} from './manifest.ts';
 import { PageDigests } from './page-digests.ts';
 import type { StateFolder } from './pod-folders.ts';
 import { together } from './together.ts';
@@ -30,6 +41,7 @@ export interface DumpOptions {
   readonly compatibility: string | null;
   /** Container -> digest of its image's configuration; asked of the runtime while criu works. */
   readonly images: () => Promise<ReadonlyMap<string, string>>;
+  readonly clock: Clock;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -41,6 +53,19 @@ export interface DumpReport {
   readonly bytes: number;
   /** Volumes and shared memory are the pod's, and belong to none. */
   readonly containers: readonly { readonly name: string; readonly bytes: number }[];
+  readonly timings: DumpTimings;
+}
+
+/** What it took, in milliseconds, one after the other. */
+interface DumpTimings {
+  /** Of `write`, the runtime's checkpoints: criu. */
+  readonly criu: number;
+  /** Until all is written: memory, archives, and the digests of what is large. */
+  readonly write: number;
+  /** Until it is on the disk, with the digests of the rest. */
+  readonly sync: number;
+  /** The look at what is there, and the manifest. */
+  readonly finish: number;
 }
 
 /**
@@ -49,13 +74,15 @@ export interface DumpReport {
  * frozen as they were, and what is in the folder is worth nothing.
  */
 export async function dumpPod(options: DumpOptions): Promise<DumpReport> {
-  const { containers, layout, volumes, shm, run, signal } = options;
+  const { containers, layout, volumes, shm, run, clock, signal } = options;
+  const startedMs = clock.monotonic();
+  let criu = 0;
   await layout.create(containers.map(({ name }) => name));
   const images = new Map<string, string>();
   const known = new Map<string, FileDigest>(); // path below the folder -> digest
   await together(signal, [
     async (signal) => {
-      for (const container of containers) await dumpContainer(container, options, known, signal);
+      for (const container of containers) criu += await dumpContainer(container, options, known, signal);
     },
     async (signal) => {
       for (const { name, path } of volumes) await pack(path, layout.volume(name), { run, signal });
@@ -66,7 +93,14 @@ export async function dumpPod(options: DumpOptions): Promise<DumpReport> {
       for (const { name } of containers) images.set(name, imageOf(name, known));
     },
   ]);
-  const files = await listFiles(layout.folder, known, signal);
+  const writtenMs = clock.monotonic();
+  const found = await findFiles(layout.folder);
+  let files: readonly ManifestFile[] = [];
+  await together(signal, [
+    () => syncFiles(layout.folder, found),
+    async (signal) => void (files = await digestFiles(layout.folder, found, known, signal)),
+  ]);
+  const syncedMs = clock.monotonic();
   const manifest: Manifest = {
     version: 1,
     pod: options.pod,
@@ -79,19 +113,25 @@ export async function dumpPod(options: DumpOptions): Promise<DumpReport> {
       mounts: (spec.mounts ?? []).map(({ destination }) => destination).sort(),
     })),
     volumes: volumes.map(({ name }) => name).sort(),
-    files,
+    files: [...files],
   };
-  await syncFiles(layout.folder, files);
   const refusal = await compareListing(layout.folder, manifest);
   signal?.throwIfAborted();
   if (refusal !== null) throw new Error(`what was written is not what is there: ${refusal.message}`);
   const bytesBelow = (folder: string): number =>
     sum(files.filter(({ path }) => path.startsWith(`${folder}/`)).map(({ bytes }) => bytes));
+  const manifestDigest = await writeManifest(layout.manifest, manifest);
   return {
     manifest,
-    manifestDigest: await writeManifest(layout.manifest, manifest),
+    manifestDigest,
     bytes: sum(files.map(({ bytes }) => bytes)),
     containers: containers.map(({ name }) => ({ name, bytes: bytesBelow(`containers/${name}`) })),
+    timings: {
+      criu,
+      write: writtenMs - startedMs,
+      sync: syncedMs - writtenMs,
+      finish: clock.monotonic() - syncedMs,
+    },
   };
 }
 
@@ -102,21 +142,29 @@ function imageOf(container: string, images: ReadonlyMap<string, string>): string
   return image;
 }
 
-/** Memory and root filesystem at the same time: the processes stand still, so both are of one moment. */
+/**
+ * Memory and root filesystem at the same time: the processes stand still, so both are of one moment. Gives the milliseconds
+ * that the runtime took.
+ */
 async function dumpContainer(
   { id, name, bundle }: RuntimeContainer,
-  { layout, runc, run, mounts }: DumpOptions,
+  { layout, runc, run, mounts, clock }: DumpOptions,
   known: Map<string, FileDigest>,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<number> {
   const paths = layout.container(name);
   const overlay = overlayAt(mounts, join(bundle, 'rootfs'));
   if (overlay === undefined)
     throw new Error(`the root filesystem of container ${name} is no overlay that it can write to`);
   const pages = new PageDigests(paths.images);
+  const startedMs = clock.monotonic();
+  let criu = 0;
   try {
     await together(signal, [
-      (signal) => runc.checkpoint(id, { isFrozen: true, imagePath: paths.images, workPath: paths.work, signal }),
+      async (signal) => {
+        await runc.checkpoint(id, { isFrozen: true, imagePath: paths.images, workPath: paths.work, signal });
+        criu = clock.monotonic() - startedMs;
+      },
       (signal) => pack(overlay.upperdir, paths.rootfs, { run, signal }),
     ]);
     for (const [file, digest] of await pages.finish()) {
@@ -127,13 +175,14 @@ async function dumpContainer(
     throw error;
   }
   for (const file of await readdir(paths.images)) await chmod(join(paths.images, file), 0o600);
+  return criu;
 }
 
 /**
  * Each file and folder by itself: a sync of the whole file system would also wait for what other pods wrote. Folders up to
  * the one that holds the saved pod.
  */
-async function syncFiles(folder: string, files: Manifest['files']): Promise<void> {
+async function syncFiles(folder: string, files: readonly FoundFile[]): Promise<void> {
   const paths = files.map(({ path }) => join(folder, path));
   const largestFirst = [...files.keys()].sort((a, b) => (files[b]?.bytes ?? 0) - (files[a]?.bytes ?? 0));
   await twoAtATime(largestFirst, (at) => syncPath(paths[at] as string));

@@ -71,22 +71,39 @@ const SCHEMA = z.strictObject({
 export type Manifest = z.infer<typeof SCHEMA>;
 export type ManifestFile = Manifest['files'][number];
 
+/** A file as its folder has it. */
+export type FoundFile = Pick<ManifestFile, 'path' | 'bytes'>;
+
+/** The files below a folder. Throws where it holds anything else than folders and ordinary files. */
+export async function findFiles(folder: string): Promise<readonly FoundFile[]> {
+  const found = await walk(folder);
+  if (found.odd !== undefined) throw new Error(`${found.odd} is neither a file nor a folder`);
+  return found.files;
+}
+
 /**
- * The files below a folder with their digests, two at a time (hashing is the event loop's, reading is not). Digests that are
- * known already (path -> digest) are taken where the size still agrees. Throws where the folder holds anything else than
- * folders and ordinary files.
+ * Their digests, two at a time (hashing is the event loop's, reading is not). Digests that are known already (path -> digest)
+ * are taken where the size still agrees.
  */
-export async function listFiles(
+export function digestFiles(
   folder: string,
+  files: readonly FoundFile[],
   known: ReadonlyMap<string, FileDigest> = new Map(),
   signal?: AbortSignal,
 ): Promise<ManifestFile[]> {
-  const found = await walk(folder);
-  if (found.odd !== undefined) throw new Error(`${found.odd} is neither a file nor a folder`);
-  return twoAtATime(found.files, async ({ path, bytes }) => {
+  return twoAtATime(files, async ({ path, bytes }) => {
     const digest = known.get(path);
     return { path, ...(digest?.bytes === bytes ? digest : await digestFile(join(folder, path), signal)) };
   });
+}
+
+/** Both. */
+export async function listFiles(
+  folder: string,
+  known?: ReadonlyMap<string, FileDigest>,
+  signal?: AbortSignal,
+): Promise<ManifestFile[]> {
+  return digestFiles(folder, await findFiles(folder), known, signal);
 }
 
 /**
@@ -205,7 +222,7 @@ export async function twoAtATime<T, R>(items: readonly T[], work: (item: T) => P
 }
 
 interface Found {
-  readonly files: readonly { readonly path: string; readonly bytes: number }[];
+  readonly files: readonly FoundFile[];
   /** The first that is neither file nor folder (a symlink, a device). */
   readonly odd: string | undefined;
 }

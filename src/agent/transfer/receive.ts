@@ -27,6 +27,10 @@ export async function receive(
 ): Promise<FileDigest | null> {
   const hash = createHash('sha256');
   const file = await open(path, from > 0 ? 'r+' : 'w', 0o600);
+  // Sent to the disk as it arrives, and not waited for: a state that was lost is fetched again. But when the root filesystem of
+  // a container is taken down, to be given its files, all that is dirty on the disk is waited for.
+  let syncing: Promise<void> | null = null;
+  const synced = (): void => void (syncing = null);
   try {
     const bufferBytes = Math.min(BUFFER_BYTES, Math.max(LEAST_BUFFER_BYTES, wanted - from));
     let [filling, spare] = [Buffer.allocUnsafe(bufferBytes), Buffer.allocUnsafe(bufferBytes)];
@@ -37,6 +41,7 @@ export async function receive(
       const piece = filling.subarray(0, filled);
       writing = writeAll(file, piece, bytes);
       writing.catch(() => {}); // awaited before the next piece, or at the end
+      if (bufferBytes === BUFFER_BYTES) syncing ??= file.datasync().then(synced, synced);
       hash.update(piece);
       bytes += filled;
       [filling, spare, filled] = [spare, filling, 0];
@@ -57,7 +62,12 @@ export async function receive(
     }
     return from > 0 ? null : { bytes, sha256: hash.digest('hex') };
   } finally {
-    await file.close();
+    if (syncing === null) await file.close();
+    else
+      void syncing
+        .then(() => file.datasync())
+        .finally(() => file.close())
+        .catch(() => {}); // nobody waits for it
   }
 }
 

@@ -82,7 +82,7 @@ class SimulatedPod implements SavablePod {
   }
 
   get frozenBy(): string | null {
-    return this.#container.frozenBy;
+    return this.state === 'frozen' ? this.#container.frozenBy : null;
   }
 
   /** Simulated kubelets probe nothing. */

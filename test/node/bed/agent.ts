@@ -12,12 +12,16 @@ const ACCOUNT_FOLDER = '/run/secrets/kubernetes.io/serviceaccount'; // /var/run 
 const CONFIG_FOLDER = '/etc/reprieve';
 const NAME = 'agent';
 /**
- * How the agent is to run on any node: with a small heap for what is new, one helper thread of V8, and compiled modules kept in a
- * folder that only root can write, so that from its second start on the compiler for TypeScript is not even loaded.
+ * How the agent is to run on any node: with a small heap for what is new, one helper thread of V8, buffers that go back to the
+ * kernel when they are freed, and compiled modules kept in a folder that only root can write, so that from its second start on the
+ * compiler for TypeScript is not even loaded.
  */
 const LITTLE_MEMORY = {
   NODE_OPTIONS: '--max-semi-space-size=2 --v8-pool-size=1',
   NODE_COMPILE_CACHE: '/var/lib/reprieve/compiled',
+  MALLOC_ARENA_MAX: '1',
+  MALLOC_MMAP_THRESHOLD_: '131072',
+  MALLOC_TRIM_THRESHOLD_: '131072',
 };
 
 /** `reprieve agent` on one node, with the rights of deploy/rbac-agent.yaml and the token of its service account, as in a pod. */

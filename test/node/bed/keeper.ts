@@ -8,6 +8,7 @@ export interface KeeperShape {
   /** Holds a lock on a file, which makes its dump fail. */
   readonly locks?: boolean;
   readonly node?: string;
+  readonly graceSeconds?: number;
 }
 
 /**
@@ -31,12 +32,14 @@ export const SHOW = [
 ].join('\n');
 
 /** A workload with a state in every place where there can be one: memory, root filesystem, volumes, shared memory, a socket. */
-export function keeper(name: string, owner: Owner, { mebibytes = 64, node, locks = false }: KeeperShape = {}): object {
+export function keeper(name: string, owner: Owner, shape: KeeperShape = {}): object {
+  const { mebibytes = 64, node, locks = false, graceSeconds = 30 } = shape;
   const probe = { tcpSocket: { port: HOG_PORT }, periodSeconds: 1, failureThreshold: 30 };
   const spec = {
     restartPolicy: owner === 'Job' ? 'Never' : 'Always',
     priorityClassName: 'batch',
     automountServiceAccountToken: false,
+    terminationGracePeriodSeconds: graceSeconds,
     ...(node !== undefined && {
       affinity: {
         nodeAffinity: {
