@@ -32,7 +32,7 @@ export interface PreemptionArgs {
   /** Its UIDs are for the time of the call: they may be slices of the body. */
   readonly request: PreemptRequest;
   /** The candidates as they came, to be given back unread; null where they came in another form. */
-  readonly text: string | null;
+  readonly bytes: Buffer | null;
 }
 
 export function readPreemptionArgs(raw: string | Buffer): PreemptionArgs {
@@ -50,7 +50,7 @@ function readVictimsUnparsed(raw: Buffer): PreemptionArgs | null {
     victims: uids as readonly PodUid[],
     numPdbViolations,
   }));
-  return { request: { preemptor, candidates }, text: victims.text };
+  return { request: { preemptor, candidates }, bytes: victims.bytes };
 }
 
 function readWhole(raw: string | Buffer): PreemptionArgs {
@@ -60,7 +60,7 @@ function readWhole(raw: string | Buffer): PreemptionArgs {
   const candidates = args.NodeNameToMetaVictims
     ? candidatesOf(args.NodeNameToMetaVictims, (pod) => pod.UID)
     : candidatesOf(args.NodeNameToVictims ?? {}, (pod) => pod.metadata.uid);
-  return { request: { preemptor, candidates }, text: null };
+  return { request: { preemptor, candidates }, bytes: null };
 }
 
 interface Victims<P> {
