@@ -102,7 +102,7 @@ export class SchedulerBed implements AsyncDisposable {
 
   async #cpuOf(extenderPid: number | null): Promise<readonly number[]> {
     const pids = [extenderPid, this.cluster.pidOf('scheduler'), this.cluster.pidOf('apiserver')];
-    return Promise.all(pids.map((pid) => (pid === null ? 0 : cpuMs(pid))));
+    return Promise.all(pids.map(async (pid) => (pid === null ? 0 : cpuMs(pid))));
   }
 
   /** Removes the pods of all bursts, and puts back who was displaced by them. */
