@@ -3,6 +3,7 @@ import type { NodeName, PodUid } from '../../domain/ids.ts';
 import type { PreemptCandidate, PreemptRequest } from '../../engine/callbacks.ts';
 import { readVictims, splitBody } from './go-body.ts';
 import { absent, readBody } from './json-body.ts';
+import { podOfHead } from './pod-head.ts';
 import { podSchema, readPod } from './pod-schema.ts';
 
 const uid = z.string().min(1);
@@ -25,7 +26,6 @@ const preemptionArgs = z.object({
   NodeNameToMetaVictims: absent(z.record(z.string().min(1), metaVictims)),
 });
 
-const podAlone = z.object({ Pod: podSchema });
 const VICTIMS_MARKER = Buffer.from(',"NodeNameToVictims":null,"NodeNameToMetaVictims":{');
 
 export interface PreemptionArgs {
@@ -44,7 +44,7 @@ function readVictimsUnparsed(raw: Buffer): PreemptionArgs | null {
   const split = splitBody(raw, VICTIMS_MARKER);
   const victims = split && readVictims(raw, split.start);
   if (split === null || victims === null) return null;
-  const preemptor = readPod('Pod', readBody(podAlone, split.head).Pod);
+  const preemptor = podOfHead(split.head);
   const candidates = victims.nodes.map(({ node, uids, numPdbViolations }): PreemptCandidate => ({
     node: node as NodeName,
     victims: uids as readonly PodUid[],
