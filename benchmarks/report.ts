@@ -266,11 +266,12 @@ goes on, and what counts is the time until the last one is bound. Everything, th
 extender computes is not only waited for, it is taken from the others. Each way has kube-scheduler and extender to itself, started
 anew and warmed up; the ways take turns.
 
-What "null Go, preempt only" loses, kube-scheduler loses by itself: that extender is never asked about plain pods. With any
-entry under \`extenders\` kube-scheduler does without the batching of like pods (1.35 and later), and for each entry without a
-prioritizeVerb it makes and adds up a score of 0 for each of the 500 nodes that it found. A prioritizeVerb that answers with those
-nodes alone that it prefers, as Reprieve does, spares it the latter. Whole nodes (\`nodeCacheCapable: false\`) are there to show
-why not.
+What "null Go, preempt only" loses, kube-scheduler loses by itself: that extender is never asked about plain pods. For each entry
+under \`extenders\` that has no prioritizeVerb, kube-scheduler makes a score of 0 for each of the 500 nodes that it found, and
+adds them up, pod after pod: a millisecond of its 4 to 5. (It also does without the batching of like pods then, 1.35 and later; with
+OpportunisticBatching off the difference is the same.) Reprieve's prioritize answers with those nodes alone that it prefers, which
+spares kube-scheduler that part of the other entry. What Reprieve adds to it is following the pods: one change for each that is
+bound. Whole nodes (\`nodeCacheCapable: false\`) are there to show why not.
 
 ${schedulerTable('plain')}
 
