@@ -47,7 +47,7 @@ const RUNS: Readonly<Record<keyof Scenarios, () => Promise<readonly Figure[]>>> 
   sync: () => sync(scenarios.sync, log),
   scheduler: () => scheduler(scenarios.scheduler, log),
 };
-/** Needs a real control plane, and ten minutes. */
+/** Needs a real control plane, and longer than all the others. */
 const ONLY_BY_NAME: keyof Scenarios = 'scheduler';
 
 const isCheck = process.argv.includes('--check');
