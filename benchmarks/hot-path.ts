@@ -53,11 +53,12 @@ export async function hotPath(scenario: HotPathScenario, log: (line: string) => 
         log(`asking about ${nodes} nodes, ${isProtected ? 'all victims' : 'nobody'} protected`);
         const victims = await api.ask('victims', { nodes, perNode: scenario.victimsPerNode });
         const samples: Sample[] = [];
-        for (const [verb, request] of requestsOf(nodes, victims, isProtected)) {
+        for (const [verb, requests] of requestsOf(nodes, victims, isProtected)) {
           for (const [extender, client] of Object.entries(clients)) {
+            let asked = 0;
             samples.push({
               name: nameOf(verb, nodes, extender),
-              run: async () => void (await client.call(request)),
+              run: async () => void (await client.call(requests[asked++ % requests.length] as Buffer)),
             });
           }
         }
@@ -75,28 +76,26 @@ function nameOf(verb: string, nodes: number, extender: string): string {
   return `${verb}, ${nodes} nodes: ${extender}`;
 }
 
+/** What is asked in turn: never twice about one pod by one verb, but `prioritize` about the pod of the `filter` before it, as kube-scheduler does. */
 function requestsOf(
   nodes: number,
   victims: Readonly<Record<string, readonly string[]>>,
   isProtected: boolean,
-): readonly (readonly [verb: string, request: Buffer])[] {
-  const pod = preemptor('5b6f7f60-0000-4000-8000-000000000000');
+): readonly (readonly [verb: string, requests: readonly Buffer[]])[] {
   const NodeNames = Array.from({ length: nodes }, (_, number) => nodeName(number));
-  const args = JSON.stringify({ Pod: pod, Nodes: null, NodeNames });
-  const preempt = JSON.stringify({
-    Pod: pod,
-    NodeNameToVictims: null,
-    NodeNameToMetaVictims: Object.fromEntries(
-      Object.entries(victims).map(([name, uids]) => [
-        name,
-        { Pods: uids.map((UID) => ({ UID })), NumPDBViolations: 0 },
-      ]),
-    ),
-  });
-  if (!isProtected) return [['preempt, nobody protected', Client.request('/v1/preempt', preempt)]];
+  const NodeNameToMetaVictims = Object.fromEntries(
+    Object.entries(victims).map(([name, uids]) => [name, { Pods: uids.map((UID) => ({ UID })), NumPDBViolations: 0 }]),
+  );
+  const asked = (verb: string, pods: readonly string[], about: object): readonly Buffer[] =>
+    pods.map((uid) => Client.request(`/v1/${verb}`, JSON.stringify({ Pod: preemptor(uid), ...about })));
+  const preempt = asked('preempt', PREEMPTORS, { NodeNameToVictims: null, NodeNameToMetaVictims });
+  if (!isProtected) return [['preempt, nobody protected', preempt]];
   return [
-    ['preempt', Client.request('/v1/preempt', preempt)],
-    ['filter', Client.request('/v1/filter', args)],
-    ['prioritize', Client.request('/v1/prioritize', args)],
+    ['preempt', preempt],
+    ['filter', asked('filter', PENDING, { Nodes: null, NodeNames })],
+    ['prioritize', asked('prioritize', PENDING, { Nodes: null, NodeNames })],
   ];
 }
+
+const PREEMPTORS = ['5b6f7f60-0000-4000-8000-000000000000', '5b6f7f60-0000-4000-8000-000000000001'];
+const PENDING = ['5b6f7f60-0000-4000-8000-000000000002', '5b6f7f60-0000-4000-8000-000000000003'];

@@ -3,8 +3,12 @@ import type { Figure } from './figures.ts';
 /** What a figure may be, as a ratio to a reference of the same run. */
 export interface Range {
   readonly figure: string;
-  readonly reference: string;
-  readonly maxRatio: number;
+  /** Absent where the figure is such a ratio itself. */
+  readonly reference?: string;
+  /** Of what should be small. */
+  readonly maxRatio?: number;
+  /** Of what should be large. */
+  readonly minRatio?: number;
   /** What was measured when the range was set: mean and half the distance of the extremes. */
   readonly measured: {
     readonly mean: number;
@@ -27,12 +31,13 @@ export function checkRanges(
   for (const range of ranges) {
     const ratio = ratioOf(range, values);
     if (ratio === null) continue;
-    const isGood = ratio <= range.maxRatio;
+    const { maxRatio = Infinity, minRatio = 0 } = range;
+    const isGood = ratio >= minRatio && ratio <= maxRatio;
     if (isGood) passed++;
     else failed++;
-    log(
-      `${isGood ? 'ok    ' : 'FAILED'}  ${range.figure}: ${ratio.toFixed(2)} times "${range.reference}", at most ${range.maxRatio}`,
-    );
+    const bound = range.minRatio === undefined ? `at most ${maxRatio}` : `at least ${minRatio}`;
+    const times = range.reference === undefined ? '' : ` times "${range.reference}"`;
+    log(`${isGood ? 'ok    ' : 'FAILED'}  ${range.figure}: ${ratio.toFixed(2)}${times}, ${bound}`);
   }
   log(`bench:check: ${passed} passed, ${failed} failed`);
   return failed === 0 && passed > 0;
@@ -44,6 +49,7 @@ export function ratioOf(
   values: ReadonlyMap<string, number>,
 ): number | null {
   const value = values.get(figure);
+  if (reference === undefined) return value ?? null;
   const base = values.get(reference);
   if (value === undefined && base === undefined) return null;
   if (value === undefined || base === undefined)

@@ -12,12 +12,14 @@ import { HISTORY_FILE, readHistory, withRun } from './history.ts';
 import { hotPath, type HotPathScenario } from './hot-path.ts';
 import type { Measured } from './measure.ts';
 import { checkRanges, type Range } from './ranges.ts';
+import { scheduler, type SchedulerScenario } from './scheduler/scenario.ts';
 import { sync, type SyncScenario } from './sync.ts';
 
 interface Scenarios {
   readonly decide: DecideScenario;
   readonly 'hot-path': HotPathScenario;
   readonly sync: SyncScenario;
+  readonly scheduler: SchedulerScenario;
 }
 
 function readJson(name: string): unknown {
@@ -43,7 +45,10 @@ const RUNS: Readonly<Record<keyof Scenarios, () => Promise<readonly Figure[]>>> 
   decide: async () => figuresOf(await decide(scenarios.decide)),
   'hot-path': async () => figuresOf(await hotPath(scenarios['hot-path'], log)),
   sync: () => sync(scenarios.sync, log),
+  scheduler: () => scheduler(scenarios.scheduler, log),
 };
+/** Needs a real control plane, and longer than all the others. */
+const ONLY_BY_NAME: keyof Scenarios = 'scheduler';
 
 const isCheck = process.argv.includes('--check');
 const isRecorded = process.argv.includes('--record');
@@ -54,7 +59,7 @@ if (unknown !== undefined) throw new Error(`no scenario "${unknown}"; there are 
 
 const figures: Figure[] = [];
 for (const name of names) {
-  if (wanted.length > 0 && !wanted.includes(name)) continue;
+  if (wanted.length > 0 ? !wanted.includes(name) : name === ONLY_BY_NAME) continue;
   log(`scenario ${name}`);
   const measured = await RUNS[name]();
   for (const { name: what, value, unit } of measured)

@@ -16,13 +16,14 @@ const TICK_MS = 20;
 
 const server = new ApiServer({ clock: systemClock, bookmarkEveryMs: 1000 });
 const client = new KubeClient(server);
-const startTime = `${new Date().toISOString().slice(0, 19)}Z`;
+const startMs = Date.now();
 let size: population.Population = { nodes: 0, pods: 0 };
 let churn: NodeJS.Timeout | null = null;
 
 const handlers = {
   /** Port of the API server that has so many nodes and pods. */
   fill: async (wanted: population.Population): Promise<number> => {
+    size = wanted;
     for (const [name, value] of Object.entries(population.PRIORITY_CLASSES))
       await client.create(RESOURCES.priorityClasses, null, { metadata: { name }, value });
     for (const name of population.namespaceNames())
@@ -35,9 +36,8 @@ const handlers = {
       const pod = population.podObject(number, wanted.nodes) as Named;
       const { namespace, name } = pod.metadata;
       await client.create(RESOURCES.pods, namespace, pod);
-      await setStatus(RESOURCES.pods, namespace, name, population.podStatus(startTime));
+      await setStatus(RESOURCES.pods, namespace, name, population.podStatus(startTimeOf(number)));
     }
-    size = wanted;
     return listen();
   },
   setPolicy: async (decision: 'Adaptive' | 'Never' | null): Promise<void> => {
@@ -46,16 +46,19 @@ const handlers = {
     }
     if (decision !== null) await client.create(RESOURCES.reprievePolicies, null, population.policyObject(decision));
   },
-  /** UIDs of so many pods of each of the first nodes. */
+  /** UIDs of so many pods of each of the first nodes, in kube-scheduler's order of victims: all are of one priority, the oldest first. */
   victims: ({ nodes, perNode }: { readonly nodes: number; readonly perNode: number }): Record<string, string[]> => {
-    const byNode: Record<string, string[]> = {};
+    const byNode: Record<string, { uid: string; startTime: string }[]> = {};
     for (let node = 0; node < nodes; node++) byNode[population.nodeName(node)] = [];
     for (const pod of server.list(RESOURCES.pods)) {
       const { nodeName } = pod['spec'] as { readonly nodeName: string };
-      const uids = byNode[nodeName];
-      if (uids !== undefined && uids.length < perNode) uids.push(pod.metadata.uid);
+      const { startTime } = pod['status'] as { readonly startTime: string };
+      const victims = byNode[nodeName];
+      if (victims !== undefined && victims.length < perNode) victims.push({ uid: pod.metadata.uid, startTime });
     }
-    return byNode;
+    const uidsOf = (victims: readonly { uid: string; startTime: string }[]): string[] =>
+      victims.toSorted((a, b) => a.startTime.localeCompare(b.startTime)).map(({ uid }) => uid);
+    return Object.fromEntries(Object.entries(byNode).map(([name, victims]) => [name, uidsOf(victims)]));
   },
   /** So many changes of pods a second from now on; 0: none. */
   stream: (perSecond: number): void => {
@@ -74,6 +77,11 @@ async function setStatus(type: ResourceType, namespace: string | null, name: str
   await client.patch(type, namespace, name, { status }, { type: 'merge', subresource: 'status' });
 }
 
+/** Pods of one node have started one after the other. */
+function startTimeOf(number: number): string {
+  return population.startTimeOf(number, size.nodes, startMs);
+}
+
 let changed = 0;
 
 /** What kubelets do most: they say that a pod is ready, or is not. */
@@ -82,7 +90,7 @@ async function changePods(count: number): Promise<void> {
     changed++;
     const number = (changed * 7907) % size.pods;
     const { namespace, name } = (population.podObject(number, size.nodes) as Named).metadata;
-    await setStatus(RESOURCES.pods, namespace, name, population.podStatus(startTime, changed));
+    await setStatus(RESOURCES.pods, namespace, name, population.podStatus(startTimeOf(number), changed));
   }
 }
 

@@ -126,6 +126,12 @@ function container(app: string): object {
   };
 }
 
+/** Within the last five minutes, so that saving is not worth its while where the disk is slow; pods of one node one after the other. */
+export function startTimeOf(number: number, nodes: number, nowMs: number): string {
+  const ageSeconds = (number * 7 + Math.floor(number / nodes) * 37) % 300;
+  return `${new Date(nowMs - ageSeconds * 1000).toISOString().slice(0, 19)}Z`;
+}
+
 /** The status of a pod that runs; `turn` makes one differ from the last. */
 export function podStatus(startTime: string, turn = 0): object {
   const conditions = ['PodReadyToStartContainers', 'Initialized', 'Ready', 'ContainersReady', 'PodScheduled'].map(

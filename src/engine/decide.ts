@@ -94,11 +94,14 @@ function offerOf(on: NodeSnapshot, candidate: PreemptCandidate): Offer {
   for (const uid of candidate.victims) {
     const place = sheet.placeOf(uid);
     if (place < 0) continue;
-    isInOrder &&= last < 0 || sheet.compareForAnswer(last, place) < 0;
+    if (isInOrder && last >= 0) {
+      const order = sheet.compareImportance(last, place);
+      isInOrder = order < 0 || (order === 0 && !places.includes(place));
+    }
     places.push(place);
     last = place;
   }
-  // kube-scheduler sends them in this order, each once.
+  // So kube-scheduler sends them, each once; who is as important as the next stands there as it likes.
   if (isInOrder) return { on, candidate, places, isAsSent: places.length === candidate.victims.length };
   const sorted = [...new Set(places)].sort((a, b) => sheet.compareForAnswer(a, b));
   return { on, candidate, places: sorted, isAsSent: false };

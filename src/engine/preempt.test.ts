@@ -133,4 +133,26 @@ describe('preempt', () => {
     const w = world().put('pod', mid);
     expect(w.preempt(high, { n1: [low, mid] }).verdict.candidates[0]?.victims).toEqual([mid.uid, low.uid]);
   });
+
+  it('gives back as they came, each once, those of one priority that started in the same second', () => {
+    const twin = makePod({ ...low, name: 'twin', uid: 'uid-0-twin' });
+    const w = world().put('pod', twin);
+    for (const [sent, answered] of [
+      [
+        [low, twin],
+        [low, twin],
+      ],
+      [
+        [twin, low],
+        [twin, low],
+      ],
+      [
+        [low, twin, low],
+        [twin, low],
+      ],
+    ] as const) {
+      const [candidate] = w.preempt(high, { n1: sent }).verdict.candidates;
+      expect(candidate?.victims).toEqual(answered.map(({ uid }) => uid));
+    }
+  });
 });

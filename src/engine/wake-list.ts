@@ -74,8 +74,8 @@ export class WakeList {
     for (const [uid, version] of this.#released) {
       if (this.#view.pod(uid)?.resourceVersion !== version) this.#released.delete(uid);
     }
-    for (const pod of this.#view.pendingPods()) {
-      if (!pod.preemptionDeferred || this.#book.get(pod.uid) !== undefined) continue;
+    for (const pod of this.#view.parkedPods()) {
+      if (this.#book.get(pod.uid) !== undefined) continue;
       if (this.has(pod.uid) || this.#released.has(pod.uid)) continue;
       this.hold(pod.uid, [any.node.name], 'now');
     }

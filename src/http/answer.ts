@@ -4,6 +4,8 @@ import { AppError, statusOf } from '../observe/error-codes.ts';
 export interface Answer {
   readonly status: number;
   readonly body: string;
+  /** The same, where it was there as bytes already: of a long body the text is not made. */
+  readonly bytes?: Buffer;
   readonly contentType: string;
   /** Names, ids and counts for the one log line about this call; never contents. */
   readonly fields: Readonly<Record<string, unknown>>;
@@ -13,8 +15,16 @@ export interface Answer {
 
 const JSON_TYPE = 'application/json';
 
-export function jsonAnswer(body: string, fields: Answer['fields'] = {}): Answer {
-  return { status: 200, body, contentType: JSON_TYPE, fields, error: null };
+export function jsonAnswer(body: string | Buffer, fields: Answer['fields'] = {}): Answer {
+  const about = { status: 200, contentType: JSON_TYPE, fields, error: null };
+  if (typeof body === 'string') return { ...about, body };
+  return {
+    ...about,
+    bytes: body,
+    get body() {
+      return body.toString('utf8');
+    },
+  };
 }
 
 /** `{"code", "message"}`. Anything but an `AppError` with an HTTP status is our own fault and says nothing to the caller but that. */

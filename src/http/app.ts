@@ -189,10 +189,11 @@ function textAnswer(body: string, contentType = 'text/plain; charset=utf-8'): An
 }
 
 /** Head and body in one write with a length: a chunked answer that is not read to its end costs Go's client the connection. */
-function send(response: ServerResponse, { status, body, contentType }: Answer): void {
+function send(response: ServerResponse, answer: Answer): void {
   if (response.destroyed) return;
-  response.statusCode = status;
-  response.setHeader('Content-Type', contentType);
+  const body = answer.bytes ?? answer.body;
+  response.statusCode = answer.status;
+  response.setHeader('Content-Type', answer.contentType);
   response.setHeader('Content-Length', Buffer.byteLength(body));
   // The rest of a body that nobody reads would otherwise be taken for the next request.
   if (!isRead(response.req)) response.setHeader('Connection', 'close');

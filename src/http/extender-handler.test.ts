@@ -27,6 +27,32 @@ function call(verb: ExtenderVerb, body: unknown, overrides: Partial<ExtenderCall
   return { ...answer, json: JSON.parse(answer.body) as unknown };
 }
 
+describe('a pod that two calls in a row are about', () => {
+  const bodyOf = (spec: object): Buffer =>
+    Buffer.from(`{"Pod":${JSON.stringify({ ...POD, spec })},"Nodes":null,"NodeNames":["n1"]}`);
+
+  it('is the same to both where they say the same of it, and another one where they do not', () => {
+    const priorities: number[] = [];
+    const callbacks = makeCallbacks({
+      filter: ({ pod }) => {
+        priorities.push(pod.priority);
+        return { refused: new Map() };
+      },
+      prioritize: ({ pod }) => {
+        priorities.push(pod.priority);
+        return { scores: new Map() };
+      },
+    });
+    for (const priority of [1, 2, 3]) {
+      expect(handleExtender(callbacks, 'filter', bodyOf({ priority })).status).toBe(200);
+      expect(handleExtender(callbacks, 'prioritize', bodyOf({ priority })).status).toBe(200);
+    }
+    expect(priorities).toEqual([1, 1, 2, 2, 3, 3]);
+    expect(handleExtender(callbacks, 'prioritize', bodyOf({ priority: 'high' })).status).toBe(400);
+    expect(handleExtender(callbacks, 'prioritize', bodyOf({ priority: 'high' })).status).toBe(400);
+  });
+});
+
 describe('filter', () => {
   const refuseN2 = { filter: () => ({ refused: new Map([[node('n2'), 'reserved']]) }) };
 

@@ -35,6 +35,7 @@ const podVersion = fc.record({
   startMs: fc.option(fc.integer({ min: 0, max: 3 })),
   phase: fc.constantFrom('Pending', 'Running', 'Succeeded', 'Failed') as fc.Arbitrary<Pod['phase']>,
   gates: fc.constantFrom([], [RESTORE_GATE]),
+  preemptionDeferred: fc.boolean(),
   cpuMilli: fc.integer({ min: 0, max: 2000 }),
   gpus: fc.option(fc.integer({ min: 1, max: 2 })),
 });
@@ -217,6 +218,7 @@ function answers(view: ClusterView): object {
     }),
     pending: byUid(view.pendingPods()),
     gated: byUid(view.gatedPods()),
+    parked: byUid(view.parkedPods()),
     nodes: byName(view).map((on) => ({ ...on, generation: 0 })),
     node: NODES.map((name) => view.node(name as NodeName)?.node),
     tickets: byUid(view.tickets()),

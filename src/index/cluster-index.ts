@@ -2,7 +2,7 @@
  * The cluster in memory, as far as decisions read it.
  *
  *     watch events ─┐                    ┌─ tables      uid, name -> newest version; tombstones
- *                   ├─> apply(event) ────┼─ PodIndex    pending, gated
+ *                   ├─> apply(event) ────┼─ PodIndex    pending, gated, parked
  *     own writes ───┘        │           │    └─ NodeEntry  pods in eviction order, nominated, free
  *                            │           │         └─ VictimSheet  the same pods in flat arrays, for `preempt`
  *                            │           └─ records     tickets and checkpoints by victim, owner, pod, node
@@ -181,6 +181,7 @@ export class ClusterIndex implements ClusterView {
       podsByName: this.#tables.pod.freezeNames(),
       pending: this.#pods.freezePending(),
       gated: this.#pods.freezeGated(),
+      parked: this.#pods.freezeParked(),
       nodes: this.#pods.freezeNodes(),
       namespaces: this.#tables.namespace.freezeNames(),
       policies: this.#policies,
@@ -208,6 +209,10 @@ export class ClusterIndex implements ClusterView {
 
   gatedPods(): Iterable<Pod> {
     return this.#pods.gated();
+  }
+
+  parkedPods(): Iterable<Pod> {
+    return this.#pods.parked();
   }
 
   node(name: NodeName): NodeSnapshot | undefined {

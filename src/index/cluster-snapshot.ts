@@ -21,6 +21,7 @@ interface FrozenCluster {
   readonly podsByName: FrozenMap<ObjectKey, Pod>;
   readonly pending: FrozenMap<string, Pod>;
   readonly gated: FrozenMap<string, Pod>;
+  readonly parked: FrozenMap<string, Pod>;
   readonly nodes: FrozenMap<NodeName, NodeSnapshot>;
   readonly namespaces: FrozenMap<string, Namespace>;
   readonly policies: readonly Policy[];
@@ -132,6 +133,10 @@ export class ClusterSnapshot implements ClusterView {
 
   gatedPods(): Iterable<Pod> {
     return this.#frozen.gated.values();
+  }
+
+  parkedPods(): Iterable<Pod> {
+    return this.#frozen.parked.values();
   }
 
   node(name: NodeName): NodeSnapshot | undefined {

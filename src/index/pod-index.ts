@@ -6,10 +6,11 @@ import { FreezableMap, Views, type FrozenMap } from './frozen-map.ts';
 import { NodeEntry } from './node-entry.ts';
 import type { NodeSnapshot } from './types.ts';
 
-/** Pods by where they are: pending, gated, on a node, nominated to one. Follows changes that the object tables let through. */
+/** Pods by where they are: pending, gated, parked, on a node, nominated to one. Follows changes that the object tables let through. */
 export class PodIndex {
   readonly #pending = new FreezableMap<string, Pod>(); // uid -> pod without a node
   readonly #gated = new FreezableMap<string, Pod>(); // uid -> pending pod behind our gate
+  readonly #parked = new FreezableMap<string, Pod>(); // uid -> pending pod whose preemption was put off
   readonly #entries = new Map<NodeName, NodeEntry>(); // node -> what stands on it
   readonly #nodeViews = new Views<NodeName, NodeSnapshot>({
     get: (name) => this.node(name),
@@ -22,6 +23,10 @@ export class PodIndex {
 
   gated(): Iterable<Pod> {
     return this.#gated.values();
+  }
+
+  parked(): Iterable<Pod> {
+    return this.#parked.values();
   }
 
   node(name: NodeName): NodeSnapshot | undefined {
@@ -41,6 +46,10 @@ export class PodIndex {
 
   freezeGated(): FrozenMap<string, Pod> {
     return this.#gated.freeze();
+  }
+
+  freezeParked(): FrozenMap<string, Pod> {
+    return this.#parked.freeze();
   }
 
   freezeNodes(): FrozenMap<NodeName, NodeSnapshot> {
@@ -66,6 +75,7 @@ export class PodIndex {
     } else if (pod.nodeName === null && !isTerminal(pod)) {
       this.#pending.set(pod.uid, pod);
       if (pod.gates.includes(RESTORE_GATE)) this.#gated.set(pod.uid, pod);
+      if (pod.preemptionDeferred) this.#parked.set(pod.uid, pod);
       if (pod.nominatedNodeName !== null) this.#entryOf(pod.nominatedNodeName).addNominated(pod, generation);
     }
   }
@@ -77,7 +87,8 @@ export class PodIndex {
       this.#dropIfEmpty(node);
     } else if (pod.nodeName === null && !isTerminal(pod)) {
       this.#pending.delete(pod.uid);
-      this.#gated.delete(pod.uid);
+      if (pod.gates.includes(RESTORE_GATE)) this.#gated.delete(pod.uid);
+      if (pod.preemptionDeferred) this.#parked.delete(pod.uid);
       if (pod.nominatedNodeName !== null) {
         this.#entryOf(pod.nominatedNodeName).removeNominated(pod, generation);
         this.#dropIfEmpty(pod.nominatedNodeName);

@@ -77,6 +77,8 @@ export interface ClusterView {
   pendingPods(): Iterable<Pod>;
   /** Pending pods that carry the gate `reprieve.dev/restore`. */
   gatedPods(): Iterable<Pod>;
+  /** Pending pods that kube-scheduler does not try again by itself, because their preemption was put off. */
+  parkedPods(): Iterable<Pod>;
 
   node(name: NodeName): NodeSnapshot | undefined;
   nodes(): Iterable<NodeSnapshot>;

@@ -48,7 +48,12 @@ export class VictimSheet {
 
   /** The order of `byDescendingPriority`, without a look at the pods: places are in eviction order, which breaks ties alike. */
   compareForAnswer(a: number, b: number): number {
-    return this.priority(b) - this.priority(a) || this.#startOrNever(a) - this.#startOrNever(b) || a - b;
+    return this.compareImportance(a, b) || a - b;
+  }
+
+  /** The part of it that kube-scheduler has too: 0 for pods of one priority that started in the same second. */
+  compareImportance(a: number, b: number): number {
+    return this.priority(b) - this.priority(a) || this.#startOrNever(a) - this.#startOrNever(b);
   }
 
   pod(place: number): Pod {

@@ -3,6 +3,7 @@ import type { NodeName } from '../../domain/ids.ts';
 import type { FilterRequest } from '../../engine/callbacks.ts';
 import { namesIn, readNames, splitBody, type NameList } from './go-body.ts';
 import { absent, readBody } from './json-body.ts';
+import { podOfHead } from './pod-head.ts';
 import { podSchema, readPod } from './pod-schema.ts';
 import { withoutNulls } from './without-nulls.ts';
 
@@ -16,7 +17,6 @@ const extenderArgs = z.object({
   /** `nodeCacheCapable: true`: names. */
   NodeNames: absent(z.array(z.string().min(1))),
 });
-const podAlone = z.object({ Pod: podSchema });
 const NAMES_MARKER = Buffer.from(',"Nodes":null,"NodeNames":[');
 
 export interface ExtenderArgs {
@@ -37,7 +37,7 @@ function readNamesUnparsed(raw: Buffer): ExtenderArgs | null {
   const split = splitBody(raw, NAMES_MARKER);
   const names = split && readNames(raw, split.start);
   if (split === null || names === null) return null;
-  const pod = readPod('Pod', readBody(podAlone, split.head).Pod);
+  const pod = podOfHead(split.head);
   let nodeNames: readonly NodeName[] | null = null; // made when somebody asks
   const request = {
     pod,

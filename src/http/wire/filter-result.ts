@@ -3,12 +3,13 @@ import type { FilterVerdict } from '../../engine/callbacks.ts';
 import type { ExtenderArgs } from './extender-args.ts';
 
 export interface FilterResult {
-  readonly body: string;
+  readonly body: string | Buffer;
   /** Nodes of the request that are refused. */
   readonly refused: number;
 }
 
-const NOBODY_FAILED = '"FailedNodes":{},"FailedAndUnresolvableNodes":{},"Error":""}';
+const BEFORE = Buffer.from('{"NodeNames":[');
+const NOBODY_FAILED = Buffer.from('],"FailedNodes":{},"FailedAndUnresolvableNodes":{},"Error":""}');
 
 /**
  * Answer to `filter`: `ExtenderFilterResult`. Refused nodes stand in `FailedAndUnresolvableNodes`, so that
@@ -17,7 +18,7 @@ const NOBODY_FAILED = '"FailedNodes":{},"FailedAndUnresolvableNodes":{},"Error":
  */
 export function filterResult({ request, names, nodes }: ExtenderArgs, { refused }: FilterVerdict): FilterResult {
   if (refused.size === 0 && names !== null)
-    return { body: `{"NodeNames":[${names.text}],${NOBODY_FAILED}`, refused: 0 };
+    return { body: Buffer.concat([BEFORE, names.bytes, NOBODY_FAILED]), refused: 0 };
   const isAllowed = (name: NodeName): boolean => !refused.has(name);
   const failed = new Map<NodeName, string>();
   if (refused.size > 0) {

@@ -21,9 +21,9 @@ export function splitBody(raw: Buffer, marker: Buffer): SplitBody | null {
   return end < 0 ? null : { head: `${raw.toString('utf8', 0, end)}}`, start: end + marker.length };
 }
 
-/** The elements of a list of names, quoted and with commas between, as they came. */
+/** The elements of a list of names, quoted and with commas between, as they came: a view of the body, plain ASCII. */
 export interface NameList {
-  readonly text: string;
+  readonly bytes: Buffer;
   readonly count: number;
 }
 
@@ -43,11 +43,11 @@ export function readNames(raw: Buffer, start: number): NameList | null {
     count++;
     at = close + 1;
   }
-  return { text: raw.toString('latin1', start, end), count };
+  return { bytes: raw.subarray(start, end), count };
 }
 
-export function namesIn({ text, count }: NameList): readonly string[] {
-  return count === 0 ? [] : text.slice(1, -1).split('","');
+export function namesIn({ bytes, count }: NameList): readonly string[] {
+  return count === 0 ? [] : bytes.toString('latin1', 1, bytes.length - 1).split('","');
 }
 
 /** The victims of one node, by UID. */
@@ -57,10 +57,10 @@ interface NodeVictims {
   readonly numPdbViolations: number;
 }
 
-/** All that stands in the map, and as it came, without the braces around it. */
+/** All that stands in the map, and as it came, without the braces around it: a view of the body, plain ASCII. */
 export interface VictimMap {
   readonly nodes: readonly NodeVictims[];
-  readonly text: string;
+  readonly bytes: Buffer;
 }
 
 const PODS = Buffer.from(':{"Pods":[');
@@ -109,7 +109,7 @@ export function readVictims(raw: Buffer, start: number): VictimMap | null {
     nodes.push({ node, uids, numPdbViolations: Number(raw.toString('latin1', at, close)) });
     at = close + 1;
   }
-  return at === end ? { nodes, text } : null;
+  return at === end ? { nodes, bytes: raw.subarray(start, end) } : null;
 }
 
 /** Whatever has no more is a safe integer. */

@@ -3,6 +3,7 @@ import type { NodeName, PodUid } from '../../domain/ids.ts';
 import type { PreemptCandidate, PreemptRequest } from '../../engine/callbacks.ts';
 import { readVictims, splitBody } from './go-body.ts';
 import { absent, readBody } from './json-body.ts';
+import { podOfHead } from './pod-head.ts';
 import { podSchema, readPod } from './pod-schema.ts';
 
 const uid = z.string().min(1);
@@ -25,14 +26,13 @@ const preemptionArgs = z.object({
   NodeNameToMetaVictims: absent(z.record(z.string().min(1), metaVictims)),
 });
 
-const podAlone = z.object({ Pod: podSchema });
 const VICTIMS_MARKER = Buffer.from(',"NodeNameToVictims":null,"NodeNameToMetaVictims":{');
 
 export interface PreemptionArgs {
   /** Its UIDs are for the time of the call: they may be slices of the body. */
   readonly request: PreemptRequest;
   /** The candidates as they came, to be given back unread; null where they came in another form. */
-  readonly text: string | null;
+  readonly bytes: Buffer | null;
 }
 
 export function readPreemptionArgs(raw: string | Buffer): PreemptionArgs {
@@ -44,13 +44,13 @@ function readVictimsUnparsed(raw: Buffer): PreemptionArgs | null {
   const split = splitBody(raw, VICTIMS_MARKER);
   const victims = split && readVictims(raw, split.start);
   if (split === null || victims === null) return null;
-  const preemptor = readPod('Pod', readBody(podAlone, split.head).Pod);
+  const preemptor = podOfHead(split.head);
   const candidates = victims.nodes.map(({ node, uids, numPdbViolations }): PreemptCandidate => ({
     node: node as NodeName,
     victims: uids as readonly PodUid[],
     numPdbViolations,
   }));
-  return { request: { preemptor, candidates }, text: victims.text };
+  return { request: { preemptor, candidates }, bytes: victims.bytes };
 }
 
 function readWhole(raw: string | Buffer): PreemptionArgs {
@@ -60,7 +60,7 @@ function readWhole(raw: string | Buffer): PreemptionArgs {
   const candidates = args.NodeNameToMetaVictims
     ? candidatesOf(args.NodeNameToMetaVictims, (pod) => pod.UID)
     : candidatesOf(args.NodeNameToVictims ?? {}, (pod) => pod.metadata.uid);
-  return { request: { preemptor, candidates }, text: null };
+  return { request: { preemptor, candidates }, bytes: null };
 }
 
 interface Victims<P> {

@@ -8,8 +8,8 @@ import type { PreemptionArgs } from './preemption-args.ts';
  * The last guard before the wire: a null in here makes kube-scheduler panic and exit, and an empty victim list fails
  * the whole call (both tried, test/fixtures/wire/README.md). So a candidate that is not whole is left out, whoever made it.
  */
-export function preemptionResult(verdict: PreemptVerdict, args: PreemptionArgs): string {
-  if (args.text !== null && givesBack(verdict, args)) return `{"NodeNameToMetaVictims":{${args.text}}}`;
+export function preemptionResult(verdict: PreemptVerdict, args: PreemptionArgs): string | Buffer {
+  if (args.bytes !== null && givesBack(verdict, args)) return Buffer.concat([BEFORE, args.bytes, AFTER]);
   let entries = '';
   for (const candidate of verdict.candidates) {
     const entry = entryOf(candidate);
@@ -17,6 +17,9 @@ export function preemptionResult(verdict: PreemptVerdict, args: PreemptionArgs):
   }
   return entries === '' ? '{}' : `{"NodeNameToMetaVictims":{${entries}}}`;
 }
+
+const BEFORE = Buffer.from('{"NodeNameToMetaVictims":{');
+const AFTER = Buffer.from('}}');
 
 /** The very candidates of the request, none of them empty: what came says it already. */
 function givesBack({ candidates }: PreemptVerdict, { request }: PreemptionArgs): boolean {

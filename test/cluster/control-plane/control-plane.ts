@@ -30,7 +30,9 @@ export interface ControlPlaneOptions {
   readonly dir?: string;
   /** Added to the usual ones; the last of a name counts. */
   readonly apiServerFlags?: readonly string[];
-  readonly controllerManagerFlags?: readonly string[];
+  readonly schedulerFlags?: readonly string[];
+  /** Null: there is no controller manager, so that nobody makes service accounts, or judges nodes that send no heartbeats. */
+  readonly controllerManagerFlags?: readonly string[] | null;
 }
 
 /** The user that the API server is towards kubelets, which ask whether it has the role `system:kubelet-api-admin`. */
@@ -107,7 +109,11 @@ export class ControlPlane implements AsyncDisposable {
     try {
       await controlPlane.#launch('etcd');
       await controlPlane.startApiServer();
-      await Promise.all([controlPlane.#launch('controller-manager'), controlPlane.startScheduler()]);
+      const isManaged = options.controllerManagerFlags !== null;
+      await Promise.all([
+        isManaged ? controlPlane.#launch('controller-manager') : Promise.resolve(),
+        controlPlane.startScheduler(),
+      ]);
       return controlPlane;
     } catch (error) {
       await controlPlane.stop();
@@ -151,6 +157,12 @@ export class ControlPlane implements AsyncDisposable {
     return [...this.#daemons.values()].filter(({ isRunning }) => isRunning).map(({ pid }) => pid);
   }
 
+  /** Id of one of them; null where it does not run. */
+  pidOf(program: Program): number | null {
+    const daemon = this.#daemons.get(program);
+    return daemon?.isRunning ? daemon.pid : null;
+  }
+
   /** Starts the scheduler, with another configuration where one is given; a restart keeps the last one. */
   async startScheduler(source = this.#schedulerConfig): Promise<void> {
     this.#schedulerConfig = source;
@@ -172,6 +184,11 @@ export class ControlPlane implements AsyncDisposable {
   }
 
   /** Starts the API server, with other flags of {@link ControlPlaneOptions} where some are given; a restart keeps the last ones. */
+  /** SIGSTOP or SIGCONT: what is to be scheduled piles up meanwhile. */
+  signalScheduler(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    this.#daemons.get('scheduler')?.signal(signal);
+  }
+
   /** Starts the scheduler again where it has ended by itself, as a kubelet does. */
   async reviveScheduler(): Promise<void> {
     if (!this.#daemons.get('scheduler')?.isRunning) await this.#launch('scheduler');
@@ -277,7 +294,7 @@ export class ControlPlane implements AsyncDisposable {
       },
       scheduler: {
         command: this.#binaries.scheduler,
-        args: schedulerFlags(this.#site, this.#schedulerConfigPath),
+        args: [...schedulerFlags(this.#site, this.#schedulerConfigPath), ...(this.#options.schedulerFlags ?? [])],
         isReady: () => answersOk(`https://127.0.0.1:${ports.scheduler}/readyz`),
       },
     };
