@@ -264,7 +264,8 @@ queue of pods for which there is room. Preempting: a queue of pods of high prior
 displaced; nobody is protected, so that an extender has nothing to add. All pods of a burst are there before kube-scheduler
 goes on, and what counts is the time until the last one is bound. Everything, the API server first of all, shares two cores: what an
 extender computes is not only waited for, it is taken from the others. Each way has kube-scheduler and extender to itself, started
-anew and warmed up; the ways take turns.
+anew and warmed up; the ways take turns. What is shown are medians of the rounds. The machine is up to twice as fast in one minute
+as in another, so a ratio is that of two ways in the same round, and not of the medians beside it.
 
 What "null Go, preempt only" loses, kube-scheduler loses by itself: that extender is never asked about plain pods. For each entry
 under \`extenders\` that has no prioritizeVerb, kube-scheduler makes a score of 0 for each of the 500 nodes that it found, and

@@ -6,15 +6,19 @@ export function argumentsOf<T extends ParseArgsOptionsConfig>(
   options: T,
   config: Omit<ParseArgsConfig, 'options' | 'args'> = {},
 ): ReturnType<typeof parseArgs<{ options: T }>>['values'] {
+  let isHelp: boolean | undefined;
   try {
     const asked = parseArgs({ ...config, options: { ...options, help: { type: 'boolean', short: 'h' } } });
-    if (!(asked.values as { readonly help?: boolean }).help) return parseArgs({ ...config, options }).values;
-    console.log(usage);
-    process.exit(0);
+    isHelp = (asked.values as { readonly help?: boolean }).help;
   } catch (error) {
     if (!(error as NodeJS.ErrnoException).code?.startsWith('ERR_PARSE_ARGS')) throw error;
     return refuse(usage, (error as Error).message);
   }
+  if (isHelp) {
+    console.log(usage);
+    process.exit(0);
+  }
+  return parseArgs({ ...config, options }).values;
 }
 
 /** A whole number of at least `least`; anything else ends the process with the usage. */
