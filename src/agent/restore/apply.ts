@@ -97,8 +97,9 @@ async function withoutRootfs(
 
 /**
  * The options of a mount fit into one page, and up to 128 layers must: they are given relative to the folder that all of them
- * share with the upper one, as runtimes do, so that whoever reads the mount finds them again (`resolveLayers`). mount(8) of util-linux 2.39 and later passes each option on by itself, which the kernel cuts at 256 bytes, unless
- * it is told to do it in the old way.
+ * share with the upper one, as runtimes do, so that whoever reads the mount finds them again (`resolveLayers`). mount(8) of
+ * util-linux 2.39 and later passes each option on by itself, which the kernel cuts at 256 bytes, unless it is told to do it in
+ * the old way.
  */
 async function mountOverlay(overlay: OverlayMount, layers: readonly string[], run: RunCommand): Promise<void> {
   const base = commonFolder([...layers, overlay.upperdir]);
