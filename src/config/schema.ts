@@ -194,7 +194,7 @@ const saving = z.strictObject({
   ),
   retryNodeAfter: duration(
     DEFAULT_ENGINE_SETTINGS.retryNodeAfterMs,
-    'A node where saving failed is not chosen again for the same preemptor for this long, twice as long each time, up to 16 times.',
+    'A node where saving failed is not chosen again for the same preemptor for this long. Twice as long each time, up to 16 times, while one of its victims stands there under a policy that refuses to let it go unsaved.',
   ),
   bindGrace: duration(
     DEFAULT_ENGINE_SETTINGS.bindGraceMs,

@@ -34,9 +34,14 @@ export function deadlineOf(view: ClusterView, decision: Decision): number {
 /** Whether a victim that could not be saved may be evicted all the same: rule 1. */
 export function mayGoUnsaved(view: ClusterView, pod: Pod, { onFailure }: PlannedVictim): boolean {
   if (onFailure === 'Refuse') return false;
+  return !refusesUnsaved(view, pod);
+}
+
+/** Whether the policy of a pod, as it is now, refuses to let it go unsaved. */
+export function refusesUnsaved(view: ClusterView, pod: Pod): boolean {
   const policy = presentPolicy(view, pod);
   // One that says Never has no failures to refuse: its pods are evicted unsaved anyway.
-  return policy?.preemption.onFailure !== 'Refuse' || policy.preemption.decision === 'Never';
+  return policy?.preemption.onFailure === 'Refuse' && policy.preemption.decision !== 'Never';
 }
 
 /** The policy that now demands that a victim be saved which was to go unsaved: rule 3. Null: none does. */

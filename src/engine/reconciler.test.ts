@@ -175,6 +175,24 @@ describe('a closed decision', () => {
     await clock.advance(60_000);
     expect(writes).toContain('nominate null');
   });
+
+  it('refuses its node for longer where it fails again, while the victim that could not be saved stands there', async () => {
+    const { clock, put, book, index, reconciler } = setUp();
+    put('policy', makePolicy({ preemption: { ...makePolicy().preemption, onFailure: 'Refuse' } }));
+    put('ticket', makeTicket({ phase: 'Saving', decision: refusing }));
+    put('checkpoint', { ...checkpoint, failure: { reason: 'DumpFailed', message: 'disk full' } });
+    book.open(refusing);
+    await clock.advance(1_000);
+    expect(reconciler.isRefused(high.uid, n1)).toBe(true);
+    await clock.advance(60_000);
+    expect(reconciler.isRefused(high.uid, n1)).toBe(false);
+    book.open(refusing);
+    put('pod', high);
+    await clock.advance(61_000);
+    expect(reconciler.isRefused(high.uid, n1)).toBe(true);
+    index.apply({ type: 'delete', kind: 'pod', uid: pod.uid, resourceVersion: '999' });
+    expect(reconciler.isRefused(high.uid, n1)).toBe(false);
+  });
 });
 
 describe('taking over', () => {
@@ -214,7 +232,7 @@ describe('a clock that is set back by an hour', () => {
       call <= 3 ? Promise.reject(new Error('500')) : Promise.resolve('done'),
     );
     reconciler.wake(high.uid, n1);
-    reconciler.wakes.refuse(high.uid, n1, 60_000);
+    reconciler.wakes.refuse(high.uid, n1, 60_000, []);
     await clock.advance(100);
     setClock(-HOUR_MS);
     await clock.advance(10_000);

@@ -184,7 +184,8 @@ export class Reconciler {
       const preemptor = view.pod(decision.preemptor.uid);
       if (preemptor === undefined || preemptor.nodeName !== null || preemptor.deletionMs !== null) continue;
       if (because === 'CheckpointFailed' || because === 'DeadlineExceeded') {
-        this.#wakes.refuse(preemptor.uid, decision.node, settings.retryNodeAfterMs);
+        const saved = decision.victims.filter(({ action }) => action !== 'evict').map(({ uid }) => uid);
+        this.#wakes.refuse(preemptor.uid, decision.node, settings.retryNodeAfterMs, saved);
       }
       // Whatever ended it, kube-scheduler waits for room that nobody makes, and reserves some that the pod does not get.
       this.#wakes.hold(preemptor.uid, [decision.node], 'now');

@@ -55,7 +55,10 @@ export interface EngineSettings {
   readonly claimGraceMs: number;
   /** A preemptor whose victims are gone is expected to be bound within this; then it is woken. */
   readonly bindGraceMs: number;
-  /** A node whose attempt failed is not chosen for the same preemptor for this long, then twice as long each time. */
+  /**
+   * A node whose attempt failed is not chosen for the same preemptor for this long; twice as long each time, while a victim
+   * stands there that may not go unsaved.
+   */
   readonly retryNodeAfterMs: number;
   /** `maxDelay` where no policy states one. */
   readonly defaultMaxDelayMs: number;

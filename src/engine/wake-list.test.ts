@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { makeDecision, makeNode, makePod } from '../../test/support/builders.ts';
+import { makeDecision, makeNode, makePod, makePolicy } from '../../test/support/builders.ts';
 import type { NodeName, PodUid } from '../domain/ids.ts';
 import { ClusterIndex } from '../index/cluster-index.ts';
 import type { IndexedKind, IndexedKinds, IndexEvent } from '../index/types.ts';
@@ -101,7 +101,7 @@ describe('WakeList', () => {
   it('waits until the refusal of its only node ends, and says when to look again', async () => {
     const { list, steps, woken, clock } = setUp();
     const untilMs = clock.now() + 60_000;
-    list.refuse(high.uid, n1, 60_000);
+    list.refuse(high.uid, n1, 60_000, []);
     list.hold(high.uid, [n1], 'nodeFree');
     expect(steps()).toMatchObject({ commands: [], wakeAtMs: untilMs });
     expect(list.isRefused(high.uid, n1)).toBe(true);
@@ -110,33 +110,108 @@ describe('WakeList', () => {
     expect(list.isRefused(high.uid, n1)).toBe(false);
   });
 
-  it('refuses a node twice as long each time it fails again, up to sixteen times', async () => {
-    const { clock, list, steps } = setUp();
-    for (const minutes of [1, 2, 4, 8, 16, 16]) {
-      list.refuse(high.uid, n1, 60_000);
-      await clock.advance(minutes * 60_000 - 1);
-      steps();
-      expect(list.isRefused(high.uid, n1)).toBe(true);
-      await clock.advance(1);
-      steps();
-      expect(list.isRefused(high.uid, n1)).toBe(false);
+  describe('a node that failed several times', () => {
+    const victim = makePod({ name: 'low', nodeName: 'n1' });
+    const refusing = makePolicy({ preemption: { ...makePolicy().preemption, onFailure: 'Refuse' } });
+
+    function setUpFailing() {
+      const world = setUp();
+      world.put('pod', victim);
+      world.put('policy', refusing);
+      const fail = (): void => world.list.refuse(high.uid, n1, 60_000, [victim.uid]);
+      return { ...world, fail };
     }
+
+    it('is refused twice as long each time, up to sixteen times', async () => {
+      const { clock, list, steps, fail } = setUpFailing();
+      for (const minutes of [1, 2, 4, 8, 16, 16]) {
+        fail();
+        await clock.advance(minutes * 60_000 - 1);
+        steps();
+        expect(list.isRefused(high.uid, n1)).toBe(true);
+        expect(list.refused()).toHaveLength(1);
+        await clock.advance(1);
+        steps();
+        expect(list.isRefused(high.uid, n1)).toBe(false);
+        expect(list.refused()).toEqual([]);
+      }
+    });
+
+    it('is looked at again after the first part of the time, then at its end', async () => {
+      const { clock, list, steps, fail } = setUpFailing();
+      fail();
+      fail();
+      list.hold(high.uid, [n1], 'nodeFree');
+      expect(steps()).toMatchObject({ commands: [], wakeAtMs: clock.now() + 60_000 });
+      await clock.advance(60_000);
+      expect(steps()).toMatchObject({ commands: [], wakeAtMs: clock.now() + 60_000 });
+    });
+
+    const ended: Record<string, (world: ReturnType<typeof setUp>) => void> = {
+      'has left': ({ index }) => index.apply({ type: 'delete', kind: 'pod', uid: victim.uid, resourceVersion: '99' }),
+      'is leaving': ({ put }) => put('pod', { ...victim, deletionMs: 1 }),
+      'has ended': ({ put }) => put('pod', { ...victim, phase: 'Succeeded' }),
+      'may be evicted unsaved now': ({ put }) =>
+        put('policy', makePolicy({ preemption: { ...refusing.preemption, onFailure: 'Evict' } })),
+      'is not to be saved any more': ({ put }) =>
+        put('policy', makePolicy({ preemption: { ...refusing.preemption, decision: 'Never' } })),
+    };
+    for (const [sentence, end] of Object.entries(ended)) {
+      it(`is refused no longer than the first time once its victim ${sentence}`, async () => {
+        const world = setUpFailing();
+        const { clock, list, woken, fail } = world;
+        for (let failures = 0; failures < 3; failures++) fail();
+        list.hold(high.uid, [n1], 'nodeFree');
+        end(world);
+        await clock.advance(59_999);
+        expect(list.isRefused(high.uid, n1)).toBe(true);
+        await clock.advance(1);
+        expect(list.isRefused(high.uid, n1)).toBe(false);
+        expect(list.refused()).toEqual([]);
+        expect(woken()).toEqual(['Wake']);
+      });
+
+      it(`is free at once where that comes later: its victim ${sentence}`, async () => {
+        const world = setUpFailing();
+        for (let failures = 0; failures < 3; failures++) world.fail();
+        await world.clock.advance(90_000);
+        expect(world.list.isRefused(high.uid, n1)).toBe(true);
+        end(world);
+        expect(world.list.isRefused(high.uid, n1)).toBe(false);
+      });
+    }
+
+    it('is forgotten with the node', async () => {
+      const { clock, index, list, put, steps, fail } = setUpFailing();
+      fail();
+      fail();
+      index.apply({ type: 'delete', kind: 'node', uid: makeNode().uid, resourceVersion: '99' });
+      steps();
+      put('node', makeNode());
+      expect(list.isRefused(high.uid, n1)).toBe(false);
+      fail();
+      await clock.advance(60_000);
+      expect(list.isRefused(high.uid, n1)).toBe(false);
+    });
   });
 
   it('forgets what failed once the preemptor is bound', async () => {
     const { clock, list, put, steps } = setUp();
-    list.refuse(high.uid, n1, 60_000);
+    const victim = makePod({ name: 'low', nodeName: 'n1' });
+    put('pod', victim);
+    put('policy', makePolicy({ preemption: { ...makePolicy().preemption, onFailure: 'Refuse' } }));
+    list.refuse(high.uid, n1, 60_000, [victim.uid]);
     put('pod', { ...high, nodeName: n2 });
     await clock.advance(60_000);
     steps();
-    list.refuse(high.uid, n1, 60_000);
+    list.refuse(high.uid, n1, 60_000, [victim.uid]);
     await clock.advance(60_000);
     expect(list.isRefused(high.uid, n1)).toBe(false);
   });
 
   it('looks again a millisecond later where less than that is left of a refusal', async () => {
     const { list, steps, clock } = setUp();
-    list.refuse(high.uid, n1, 60_000 + 2 ** -12);
+    list.refuse(high.uid, n1, 60_000 + 2 ** -12, []);
     list.hold(high.uid, [n1], 'nodeFree');
     await clock.advance(60_000);
     expect(steps()).toMatchObject({ commands: [], wakeAtMs: clock.now() + 1 });

@@ -1,10 +1,11 @@
 import type { NodeName, PodUid } from '../domain/ids.ts';
-import type { Pod } from '../domain/pod.ts';
+import { standsOn, type Pod } from '../domain/pod.ts';
 import { whyUnfit } from '../domain/toleration.ts';
 import type { ClusterView } from '../index/types.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Command } from './commands.ts';
 import type { DecisionBook } from './decision-book.ts';
+import { refusesUnsaved } from './decision-terms.ts';
 import type { Steps } from './steps.ts';
 
 /** A preemptor that was turned away: kube-scheduler will not ask again by itself before its flush, after five minutes. */
@@ -16,10 +17,15 @@ interface Held {
   readonly sinceMs: number;
 }
 
-/** A node that is not chosen for a preemptor for a while. */
+/** A node that is not chosen for a preemptor for a while: first in any case, then for as long as the cause of it stands. */
 interface Refusal {
   readonly preemptor: PodUid;
   readonly node: NodeName;
+  /** Of the attempt that failed last: those that were to be saved. */
+  readonly victims: readonly PodUid[];
+  /** Until then in any case. */
+  readonly firmUntilMs: number;
+  /** Until then at the latest; never before `firmUntilMs`. */
   readonly untilMs: number;
   /** Attempts in a row that failed. */
   readonly failures: number;
@@ -99,18 +105,23 @@ export class WakeList {
 
   /** Nodes that are not chosen for a preemptor now, for `/debug/state`. */
   refused(): readonly { readonly preemptor: string; readonly node: string; readonly untilMs: number }[] {
-    const nowMs = this.#clock.monotonic();
-    return [...this.#refused.values()]
-      .filter(({ untilMs }) => nowMs < untilMs)
-      .map(({ preemptor, node, untilMs }) => ({ preemptor, node, untilMs }));
+    return [...this.#refused.values()].flatMap(({ preemptor, node }) => {
+      const untilMs = this.#refusedUntilMs(preemptor, node);
+      return untilMs === null ? [] : [{ preemptor, node, untilMs }];
+    });
   }
 
-  /** An attempt on `node` failed: it is not to be repeated for that long; twice as long each time it fails again. */
-  refuse(preemptor: PodUid, node: NodeName, forMs: number): void {
+  /**
+   * An attempt on `node` to save `victims` failed: it is not to be repeated for that long; twice as long each time it fails
+   * again, where one of `victims` still stands there and may not go unsaved. Once none does, there is nothing left to fail.
+   */
+  refuse(preemptor: PodUid, node: NodeName, forMs: number, victims: readonly PodUid[]): void {
     const key = `${preemptor}/${node}`;
     const failures = (this.#refused.get(key)?.failures ?? 0) + 1;
     const factor = Math.min(2 ** (failures - 1), LONGEST_REFUSAL_FACTOR);
-    this.#refused.set(key, { preemptor, node, untilMs: this.#clock.monotonic() + forMs * factor, failures });
+    const nowMs = this.#clock.monotonic();
+    const [firmUntilMs, untilMs] = [nowMs + forMs, nowMs + forMs * factor];
+    this.#refused.set(key, { preemptor, node, victims, firmUntilMs, untilMs, failures });
   }
 
   isRefused(preemptor: PodUid, node: NodeName): boolean {
@@ -127,10 +138,11 @@ export class WakeList {
   /** Adds the wakes that are due, and when to look again for those that are not. */
   addTo(steps: Steps): void {
     const nowMs = this.#clock.monotonic();
-    for (const [key, { preemptor, untilMs }] of this.#refused) {
+    for (const [key, { preemptor, node, untilMs }] of this.#refused) {
       const pod = this.#view.pod(preemptor);
       const isPending = pod !== undefined && pod.nodeName === null && pod.deletionMs === null;
-      if (nowMs >= untilMs && !isPending) this.#refused.delete(key);
+      const isOver = nowMs >= untilMs && !isPending;
+      if (isOver || this.#view.node(node) === undefined) this.#refused.delete(key);
     }
     for (const [uid, held] of this.#held) {
       const pod = this.#view.pod(uid);
@@ -161,8 +173,18 @@ export class WakeList {
     return refusedUntilMs === null && !this.#book.isTaken(node, pod) && whyUnfit(on.node, pod.tolerations) === null;
   }
 
+  /** When to look again; null where the node is not refused. A change of the cause is seen by the pass that it brings about. */
   #refusedUntilMs(preemptor: PodUid, node: NodeName): number | null {
-    const untilMs = this.#refused.get(`${preemptor}/${node}`)?.untilMs;
-    return untilMs !== undefined && this.#clock.monotonic() < untilMs ? untilMs : null;
+    const refusal = this.#refused.get(`${preemptor}/${node}`);
+    const nowMs = this.#clock.monotonic();
+    if (refusal === undefined || nowMs >= refusal.untilMs) return null;
+    if (nowMs < refusal.firmUntilMs) return refusal.firmUntilMs;
+    return refusal.victims.some((victim) => this.#isInTheWay(victim, node)) ? refusal.untilMs : null;
+  }
+
+  /** It stands there, and may not go unsaved. */
+  #isInTheWay(victim: PodUid, node: NodeName): boolean {
+    const pod = this.#view.pod(victim);
+    return standsOn(pod, node) && pod.deletionMs === null && refusesUnsaved(this.#view, pod);
   }
 }

@@ -36,6 +36,11 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
     from: "  if (onFailure === 'Refuse') return false;\n",
     to: '',
   },
+  'evicts whom it has just let go on': {
+    file: 'engine/displacement.ts',
+    from: '    return; // the ticket stays until the node has let the pod go on: a witness that something is still frozen\n',
+    to: "    const order = { victim: { ...victim }, frozenBy: null, preemptor: ticket.decision.preemptor };\n    const allowed = mayGoUnsaved(view, victim, { ...planned, onFailure: 'Evict' });\n    if (checkpoint.deleting && victim.frozenBy === null && allowed) steps.do({ kind: 'Evict', order, victim: planned, decision: ticket.decision, unsaved: because });\n    return;\n",
+  },
   'evicts before the last victim is saved': {
     file: 'engine/displacement.ts',
     from: '    steps.lookAgainAt(deadlineMs);\n    return;\n',

@@ -1,7 +1,7 @@
 import { RESTORE_GATE, TICKET_ANNOTATION } from '../../src/domain/labels.ts';
 import { protectionOf, rulingPolicy } from '../../src/domain/protection.ts';
 import { isTerminal } from '../../src/domain/pod.ts';
-import { isFinal, type Ticket, type TicketPhase } from '../../src/domain/ticket.ts';
+import { isFinal, type PlannedVictim, type Ticket, type TicketPhase } from '../../src/domain/ticket.ts';
 import { checkpointOf } from '../../src/kube/project/checkpoint.ts';
 import { nodeOf } from '../../src/kube/project/node.ts';
 import { podOf } from '../../src/kube/project/pod.ts';
@@ -43,14 +43,13 @@ export const INVARIANTS = {
     const planned = ticket?.decision.victims.find(({ uid }) => uid === victim.uid);
     if (ticket === undefined || planned === undefined) return demandsSaving(truth, victim.object);
     if (isSavedAndStill(truth, victim.object, ticket)) return null;
-    if (isBeingUndone(truth, ticket)) return demandsSaving(truth, victim.object);
-    if (planned.action === 'reuse') return null;
-    if (planned.onFailure === 'Refuse') return `${victim.name} was to be spared, and was deleted unsaved`;
-    const isRefused = truth.policiesWithin(behindMs(truth)).every((policies) => {
-      const policy = rulingPolicy(podOf(victim.object), policies, {});
-      return policy?.preemption.onFailure === 'Refuse' && policy.preemption.decision !== 'Never';
-    });
-    return isRefused ? `${victim.name} was deleted unsaved though its policy refuses that` : null;
+    // What is left of a decision that is over does not say on what terms its victim goes now; the one it goes for does.
+    const others = isBeingUndone(truth, ticket) ? otherPlans(truth, victim, ticket) : [];
+    if (others.length > 0) {
+      const broken = others.map((plan) => whyNotUnsaved(truth, victim.object, plan));
+      return broken.includes(null) ? null : (broken[0] as string);
+    }
+    return planned.action === 'reuse' ? null : whyNotUnsaved(truth, victim.object, planned);
   },
 
   'nobody goes before all are saved': (truth, seen) => {
@@ -292,6 +291,31 @@ function checkpointNamed(truth: Truth, name: string | null): KubeObject | undefi
 /** What is left of an earlier decision does not say for whom, or on what terms, its victim goes now. */
 function isBeingUndone(truth: Truth, { checkpoint }: Ticket): boolean {
   return checkpointNamed(truth, checkpoint)?.metadata.deletionTimestamp !== undefined;
+}
+
+/** What other decisions than that of its ticket, for which this process may evict it, have planned for a victim. */
+function otherPlans(
+  truth: Truth,
+  { by, uid }: { readonly by: string; readonly uid: string },
+  { decision: own }: Ticket,
+): readonly PlannedVictim[] {
+  // Those of earlier leaders are known by their tickets alone.
+  const adopted = tickets(truth).filter(({ phase }) => !isFinal(phase));
+  return [...truth.decisionsOf(by, behindMs(truth)), ...adopted.map(({ decision }) => decision)]
+    .filter(({ id }) => id !== own.id)
+    .flatMap(({ victims }) => victims.filter((victim) => victim.uid === uid));
+}
+
+/** Why a victim must not be deleted unsaved that was planned for like this. */
+function whyNotUnsaved(truth: Truth, object: KubeObject, { action, onFailure }: PlannedVictim): string | null {
+  if (action === 'evict') return demandsSaving(truth, object);
+  const pod = podOf(object);
+  if (onFailure === 'Refuse') return `${pod.name} was to be spared, and was deleted unsaved`;
+  const isRefused = truth.policiesWithin(behindMs(truth)).every((policies) => {
+    const policy = rulingPolicy(pod, policies, {});
+    return policy?.preemption.onFailure === 'Refuse' && policy.preemption.decision !== 'Never';
+  });
+  return isRefused ? `${pod.name} was deleted unsaved though its policy refuses that` : null;
 }
 
 function exists(truth: Truth, podUid: string): boolean {

@@ -88,9 +88,10 @@ function roomFor(world: World, pod: Pod, pods: readonly Pod[]): string | null {
     }
     if (!fits(pod.requests, free)) continue;
     const lesser = standing.filter(({ priority }) => priority < pod.priority);
-    // Which of them it tries to spare first depends on budgets as well.
+    // Which of them it tries to spare first depends on budgets as well; with room for all, nobody is to go.
     const hasBudgets = world.api.list(RESOURCES.podDisruptionBudgets).length > 0;
-    const victims = hasBudgets ? lesser : victimsAmong(lesser, subtractResources(free, pod.requests));
+    const needed = victimsAmong(lesser, subtractResources(free, pod.requests));
+    const victims = hasBudgets && needed.length > 0 ? lesser : needed;
     if (victims.every((victim) => !isSpared(world, victim)))
       return `${node.name} (or would, without less important ones)`;
   }

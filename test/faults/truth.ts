@@ -2,6 +2,7 @@ import type { KubeRequest } from '../../src/kube/transport.ts';
 import type { ServerWrite } from '../../src/sim/api-server/server-options.ts';
 import type { WorkEvent } from '../../src/sim/nodes/work-ledger.ts';
 import type { Policy } from '../../src/domain/policy.ts';
+import type { Decision } from '../../src/domain/ticket.ts';
 import { comparePolicies } from '../../src/domain/protection.ts';
 import { policyOf } from '../../src/kube/project/policy.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
@@ -24,8 +25,27 @@ export class Truth {
   /** When an object left the API server. */
   readonly goneMs = new Map<string, number>(); // uid -> time
 
+  /** What each process decided. A request for one that is over may still be on its way. */
+  #decisions: readonly { readonly by: string; readonly decision: Decision; readonly overMs: number }[] = [];
+
   constructor(world: World) {
     this.world = world;
+  }
+
+  decided(by: string, decision: Decision): void {
+    this.#decisions = [...this.#decisions, { by, decision, overMs: Infinity }];
+  }
+
+  closed(by: string, decision: Decision): void {
+    this.#decisions = this.#decisions.map((made) =>
+      made.by === by && made.decision.id === decision.id ? { ...made, overMs: this.world.elapsedMs } : made,
+    );
+  }
+
+  /** Decisions of that process that were open within the last `ms`. */
+  decisionsOf(by: string, ms: number): readonly Decision[] {
+    const sinceMs = this.world.elapsedMs - ms;
+    return this.#decisions.filter((made) => made.by === by && made.overMs >= sinceMs).map(({ decision }) => decision);
   }
 
   written(write: ServerWrite): void {
@@ -66,6 +86,7 @@ export class Truth {
   /** What a run of days need not remember. */
   forget(): void {
     for (const map of [this.savedProgress, this.committed, this.continuedBy, this.goneMs, this.bound]) map.clear();
+    this.#decisions = this.#decisions.filter(({ overMs }) => overMs === Infinity);
   }
 
   /** All versions of the policies that stood within the last `ms`, the present one included. */

@@ -221,11 +221,13 @@ export class World {
         `${process.name} decides for ${decision.preemptor.name}: ${decision.victims.map((v) => `${v.action} ${v.name}`).join(', ')} on ${decision.node}`,
       );
       this.states.decided(decision.id);
+      this.truth.decided(process.name, decision);
     });
     replica.reprieve.engine.events.on('decision:closed', ({ decision, because, message }) => {
       if (!process.isAlive) return;
       this.say(`${process.name} closes the decision for ${decision.preemptor.name}: ${because}, ${message}`);
       this.states.move(`decision ${decision.id}`, null);
+      this.truth.closed(process.name, decision);
     });
     replica.start();
   }
