@@ -19,6 +19,9 @@ import { shrink } from './shrink.ts';
 /** A seed takes a tenth of a second. Counted in steps: a machine that stood still for a minute has only missed one. */
 const OVERDUE = { stepMs: 2_000, steps: 30 };
 
+/** Then another one goes on: signals that nobody aborts, of processes that were killed, are never collected. */
+const SEEDS_PER_WORKER = 250;
+
 const USAGE = `npm run test:faults -- [options]: random clusters in which everything fails, on virtual time
 
   --seeds N        how many plans (500); --from S  the first (1)
@@ -97,7 +100,12 @@ async function playMany(): Promise<void> {
       clearInterval(overdue);
       return typeof answer === 'object' ? answer : null;
     };
-    while (!isOver()) {
+    for (let since = 0; !isOver(); since++) {
+      if (since === SEEDS_PER_WORKER) {
+        since = 0;
+        worker.kill();
+        worker = start();
+      }
       const seed = next++;
       const outcome = await ask(seed);
       played++;

@@ -208,20 +208,26 @@ export class CheckpointOrders {
   /** From now on its probes fail. */
   #standsStill(order: Order, pod: SavablePod): void {
     order.deadline?.cancel();
-    if (pod.longestFreezeMs !== null) order.probesEndMs = this.#options.clock.now() + pod.longestFreezeMs;
+    if (pod.longestFreezeMs !== null) order.probesEndMs = this.#options.clock.monotonic() + pod.longestFreezeMs;
     this.#armDeadline(order);
   }
 
   /** At the deadline nobody may be left to ask: a pod that is not being deleted goes on, saved or not. */
   #armDeadline(order: Order): void {
-    const { clock } = this.#options;
-    const deadlineMs = Math.min(order.value.deadlineMs ?? Infinity, order.probesEndMs ?? Infinity);
-    if (deadlineMs === Infinity || (order.isDone && !this.#isHeld(order))) return;
-    const delayMs = Math.min(deadlineMs - clock.now(), LONGEST_TIMER_MS);
-    order.deadline = clock.setTimer(delayMs, () => {
-      if (clock.now() < deadlineMs) this.#armDeadline(order);
+    const leftMs = this.#leftMs(order);
+    if (leftMs === Infinity || (order.isDone && !this.#isHeld(order))) return;
+    // Whole milliseconds: what is less of one may be nothing beside the time of day.
+    order.deadline = this.#options.clock.setTimer(Math.min(Math.ceil(leftMs), LONGEST_TIMER_MS), () => {
+      if (this.#leftMs(order) > 0) this.#armDeadline(order);
       else void unlessDead(order, this.#expire(order));
     });
+  }
+
+  /** The deadline is a time of day, written on another machine; how long probes let a pod stand still is none. */
+  #leftMs({ value, probesEndMs }: Order): number {
+    const { clock } = this.#options;
+    const untilDeadlineMs = (value.deadlineMs ?? Infinity) - clock.now();
+    return Math.min(untilDeadlineMs, (probesEndMs ?? Infinity) - clock.monotonic());
   }
 
   async #expire(order: Order): Promise<void> {

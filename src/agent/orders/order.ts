@@ -23,7 +23,7 @@ export class Order {
   /** Settles when nothing of the save is under way any more; never rejects. */
   saving: Promise<void> = Promise.resolve();
   deadline: Timer | null = null;
-  /** When a liveness probe would have the frozen pod killed; null: never, or it is not frozen. */
+  /** When a liveness probe would have the frozen pod killed, on the clock that nobody sets; null: never, or it is not frozen. */
   probesEndMs: number | null = null;
   /** Its object is being deleted, and this agent has seen that. */
   removing = false;

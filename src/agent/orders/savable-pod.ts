@@ -31,7 +31,7 @@ export interface SavablePod {
   readonly frozenBy: string | null;
   /** How long it may stand still before a liveness probe has it killed; null: for as long as it takes. */
   readonly longestFreezeMs: number | null;
-  /** Aborted when its processes have ended, or will without ever going on. */
+  /** Aborted when its processes have ended, or are about to: it is being deleted, and nothing is to be saved or held any more. */
   readonly ended: AbortSignal;
   /** Stops all its processes, all or none. Rejects with the reason of `stop`. */
   freeze(key: string, stop: AbortSignal): Promise<SaveFailure | null>;

@@ -35,6 +35,7 @@ export class NodePod implements SavablePod {
   readonly #ended = new AbortController();
   readonly #mayKill = new AbortController(); // nobody would start again what is killed
   #deletedAt: number | null = null; // generation of the object when its deletion was seen first
+  #isEnding = false; // a kill, or a wait for one, is under way
   readonly #turns = new Turns(); // pausing, resuming and killing one pod never overlap
   #hold: Hold | null;
 
@@ -81,8 +82,10 @@ export class NodePod implements SavablePod {
 
   async dump(key: string, stop: AbortSignal): Promise<Dump> {
     const { disk, processes } = this.#options;
-    const request = { pod: this.#identity, key, longestFreezeMs: this.longestFreezeMs };
-    const dump = await disk.take(() => processes.dump(request, stop), stop);
+    const dump = await disk.take(() => {
+      const containers = this.#hold?.containers ?? [];
+      return processes.dump({ pod: this.#identity, key, containers, longestFreezeMs: this.longestFreezeMs }, stop);
+    }, stop);
     if (dump.failure === null && this.#hold !== null) this.#hold.saved = true;
     return dump;
   }
@@ -105,21 +108,33 @@ export class NodePod implements SavablePod {
     await this.#end(0);
   }
 
-  /** Whether the frozen processes are still there: the kernel and the kubelet can end them as well. */
+  /**
+   * Whether any of the frozen processes is still there: the kernel and the kubelet can end them as well. As long as one is, it is
+   * held for whoever lets it go on or kills it. A kill that failed is tried again.
+   */
   async lookAfter(): Promise<void> {
     const hold = this.#hold;
     if (hold === null) return;
+    if (this.#ended.signal.aborted) await this.#end(0);
     const present = await this.#options.processes.containers(this.#identity.uid);
     const isThere = (id: string): boolean => present.some((one) => one.id === id && one.status !== 'other');
-    if (this.#hold !== hold || hold.containers.every(isThere)) return;
+    if (this.#hold !== hold || hold.containers.some(isThere)) return;
     this.#hold = null;
     this.#options.onKilled(hold.key);
   }
 
   async #end(waitMs: number): Promise<void> {
-    if (this.#hold === null || this.#ended.signal.aborted) return;
-    const { clock, life, onKilled, processes } = this.#options;
-    const { key, saved } = this.#hold;
+    if (this.#hold === null || this.#isEnding) return;
+    this.#isEnding = true;
+    try {
+      await this.#endHeld(this.#hold, waitMs);
+    } finally {
+      this.#isEnding = false;
+    }
+  }
+
+  async #endHeld({ key, saved }: Hold, waitMs: number): Promise<void> {
+    const { clock, life, onKilled } = this.#options;
     this.#ended.abort(new Error('the pod is being deleted'));
     const mayKill = this.#mayKill.signal;
     if (saved && !mayKill.aborted) {
@@ -128,11 +143,22 @@ export class NodePod implements SavablePod {
     }
     await this.#turns.take(async () => {
       if (this.#hold === null) return; // it went on, or somebody else ended it, while this waited
-      if (saved) for (const id of this.#hold.containers) await processes.kill(id);
+      if (saved) await this.#kill(this.#hold.containers);
       else await this.#release();
       this.#hold = null;
       onKilled(key);
     });
+  }
+
+  /** All of them, also where one cannot be. */
+  async #kill(containers: readonly string[]): Promise<void> {
+    const kills = await Promise.allSettled(containers.map((id) => this.#options.processes.kill(id)));
+    for (const kill of kills) if (kill.status === 'rejected') throw kill.reason;
+  }
+
+  /** Its deletion is on its way, or over. What is not frozen by then ends as whoever deleted it meant. */
+  get #isGoing(): boolean {
+    return this.#deletedAt !== null || this.#mayKill.signal.aborted;
   }
 
   get #identity(): PodIdentity {
@@ -144,6 +170,8 @@ export class NodePod implements SavablePod {
     const { processes, records } = this.#options;
     const { name, uid } = this.#identity;
     const running = await processes.containers(uid);
+    const going: SaveFailure = { reason: 'NotRunning', message: `pod ${name} is being deleted` };
+    if (this.#isGoing) return going;
     const missing = missingContainer(this.object, running);
     if (missing !== null) return { reason: 'NotRunning', message: `container ${missing} of pod ${name} does not run` };
     const obstacle = await processes.obstacle(uid);
@@ -158,11 +186,13 @@ export class NodePod implements SavablePod {
     this.#hold = { key, containers, saved: false };
     try {
       await processes.pause(containers);
-      return null;
     } catch (error) {
       await this.#release();
       return { reason: 'DumpFailed', message: `it could not be frozen: ${messageOf(error)}` };
     }
+    if (!this.#isGoing) return null;
+    await this.#release();
+    return going;
   }
 
   async #release(): Promise<void> {

@@ -45,6 +45,7 @@ class FakeProcesses implements PodProcesses {
   readonly done: string[] = [];
   all: PodContainer[] = [{ id: 'i1', name: 'main', status: 'running' }];
   unpausable = '';
+  unkillable: string | null = null;
   dumped: Dump = SAVED;
   dumpOfBefore: Promise<void> = Promise.resolve();
 
@@ -70,6 +71,7 @@ class FakeProcesses implements PodProcesses {
     return Promise.resolve();
   }
   kill(id: string): Promise<void> {
+    if (id === this.unkillable) return Promise.reject(new Error('cannot fork'));
     this.done.push(`kill ${id}`);
     this.all = this.all.filter((one) => one.id !== id);
     return Promise.resolve();
@@ -333,5 +335,98 @@ describe('states on the disk', () => {
     await pods.find(UID)?.freeze(KEY, NEVER);
     await pods.forget(KEY);
     expect(await readdir(folder)).toEqual([KEY]);
+  });
+});
+
+describe('a pod of several containers', () => {
+  const two = (parts: PodParts = {}): KubeObject => podObject({ containers: ['main', 'side'], ...parts });
+  let pods: NodePods;
+  beforeEach(async () => {
+    processes.all.push({ id: 'i2', name: 'side', status: 'running' });
+    pods = await start([two()]);
+  });
+  afterEach(() => pods.stop());
+
+  async function passes(ms: number): Promise<void> {
+    await clock.advance(ms);
+    await settle();
+  }
+
+  async function isSaved(): Promise<void> {
+    await pods.find(UID)?.freeze(KEY, NEVER);
+    await pods.find(UID)?.dump(KEY, NEVER);
+  }
+
+  async function seen(parts: PodParts): Promise<void> {
+    pods.changed(two(), two({ deleting: true, ...parts }));
+    await settle();
+  }
+
+  it('is held as long as one of them stands frozen, and goes on when it is let go', async () => {
+    await pods.find(UID)?.freeze(KEY, NEVER);
+    processes.all = processes.all.filter(({ id }) => id !== 'i1');
+    await passes(2_000);
+    expect(killed).toEqual([]);
+    expect(pods.find(UID)?.frozenBy).toBe(KEY);
+    await pods.find(UID)?.thaw();
+    expect(processes.all).toEqual([{ id: 'i2', name: 'side', status: 'running' }]);
+  });
+
+  it('is dead when the last of them is', async () => {
+    await pods.find(UID)?.freeze(KEY, NEVER);
+    processes.all = [];
+    await passes(2_000);
+    expect(killed).toEqual([KEY]);
+  });
+
+  it('ends as a whole where one dies while the kill waits for the kubelet', async () => {
+    await isSaved();
+    await seen({});
+    processes.all = processes.all.filter(({ id }) => id !== 'i1');
+    await passes(2_000);
+    expect(killed).toEqual([]);
+    await seen({ observed: 2 });
+    expect(processes.all).toEqual([]);
+    expect(killed).toEqual([KEY]);
+  });
+
+  it('never goes on where the agent died between two kills', async () => {
+    await isSaved();
+    await writeFile(join(folder, KEY, 'manifest.json'), '{}');
+    pods.stop();
+    processes.all = processes.all.filter(({ id }) => id !== 'i1');
+    processes.done.length = 0;
+    pods = await start([two({ deleting: true, observed: 2 })]);
+    await settle();
+    expect(processes.done).toEqual(['kill i2']);
+  });
+
+  it('goes on where the agent died between two resumes, saved or not', async () => {
+    await isSaved();
+    await writeFile(join(folder, KEY, 'manifest.json'), '{}');
+    pods.stop();
+    await processes.resume('i1');
+    pods = await start([two()]);
+    expect(processes.all.map(({ status }) => status)).toEqual(['running', 'running']);
+    expect(pods.find(UID)?.state).toBe('running');
+  });
+
+  it('is not frozen where its deletion is seen meanwhile', async () => {
+    const freezing = pods.find(UID)?.freeze(KEY, NEVER);
+    await seen({ observed: 2 });
+    expect(await freezing).toMatchObject({ reason: 'NotRunning' });
+    expect(processes.all.map(({ status }) => status)).toEqual(['running', 'running']);
+  });
+
+  it('is killed again where one could not be, and the other at once', async () => {
+    await isSaved();
+    processes.unkillable = 'i1';
+    await seen({ observed: 2 });
+    expect(errors.splice(0)).toHaveLength(1);
+    expect(processes.all.map(({ id }) => id)).toEqual(['i1']);
+    processes.unkillable = null;
+    await passes(2_000);
+    expect(processes.all).toEqual([]);
+    expect(killed).toEqual([KEY]);
   });
 });

@@ -129,22 +129,26 @@ export class NodePods implements SavablePods {
     onKilled(key);
   }
 
-  /** What of a record is still frozen. A pod that is so in part died between two pauses or two resumes: it goes on. */
+  /**
+   * What of a record is still frozen. Where the rest runs, the agent died between two pauses or two resumes: all goes on. Where the
+   * rest is dead, it died between two kills, if the state is whole: what is left must not go on.
+   */
   async #foundHold(key: string, podUid: string, containers: readonly string[]): Promise<Hold | null> {
     const { processes, folder, manifestFile } = this.#options;
     await processes.undisturbed(containers);
     const present = await processes.containers(podUid);
     const paused = present.filter(({ id, status }) => containers.includes(id) && status === 'paused');
     if (paused.length === 0) return null;
-    if (paused.length < containers.length) {
-      for (const { id } of paused) await processes.resume(id);
-      return null;
-    }
+    const runs = present.some(({ id, status }) => containers.includes(id) && status === 'running');
     const saved = await access(join(folder, key, manifestFile)).then(
       () => true,
       () => false,
     );
-    return { key, containers, saved };
+    if (runs || (paused.length < containers.length && !saved)) {
+      for (const { id } of paused) await processes.resume(id);
+      return null;
+    }
+    return { key, containers: paused.map(({ id }) => id), saved };
   }
 
   #lookSoon(): void {

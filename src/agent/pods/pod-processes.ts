@@ -17,6 +17,8 @@ export interface DumpRequest {
   readonly pod: PodIdentity;
   /** Of the order. */
   readonly key: string;
+  /** Ids of all that were frozen: without one of them, the state is not that of the pod. */
+  readonly containers: readonly string[];
   /** A dump that would take longer is not begun; null: it may take as long as it does. */
   readonly longestFreezeMs: number | null;
 }

@@ -8,6 +8,7 @@ import { DumpError, type Runc } from '../runtime/runc.ts';
 import { RuntimeProcesses } from './runtime-processes.ts';
 
 const POD = { namespace: 'shop', name: 'web-0', uid: 'u1' };
+const REQUEST = { pod: POD, key: 'key', containers: ['c1'], longestFreezeMs: null };
 const SAID = 'container web: it has the unix socket /run/s connected to a process of another container';
 
 let proc: string;
@@ -57,6 +58,17 @@ function makeProcesses(failing?: unknown): RuntimeProcesses {
   });
 }
 
+describe('a dump', () => {
+  it('is none of a pod of which one container died while it stood frozen', async () => {
+    await holds();
+    status = 'paused';
+    const request = { ...REQUEST, containers: [...REQUEST.containers, 'dead'] };
+    const { failure } = await makeProcesses().dump(request, new AbortController().signal);
+    expect(failure).toEqual({ reason: 'DumpFailed', message: 'container dead ended while it stood frozen' });
+    expect(dumps).toBe(0);
+  });
+});
+
 describe('a dump that fails', () => {
   const errno = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
   it.each([
@@ -68,8 +80,7 @@ describe('a dump that fails', () => {
   ])('because %s is told apart', async (_, error, reason) => {
     await holds();
     status = 'paused';
-    const request = { pod: POD, key: 'key', longestFreezeMs: null };
-    const { failure } = await makeProcesses(error).dump(request, new AbortController().signal);
+    const { failure } = await makeProcesses(error).dump(REQUEST, new AbortController().signal);
     expect(failure).toMatchObject({ reason });
   });
 });
@@ -101,14 +112,11 @@ describe('a socket that leads out of its container', () => {
     await holds(11);
     expect(await processes.obstacle('u1')).toBeNull();
     status = 'paused';
-    const { failure } = await processes.dump(
-      { pod: POD, key: 'key', longestFreezeMs: null },
-      new AbortController().signal,
-    );
+    const { failure } = await processes.dump(REQUEST, new AbortController().signal);
     expect(failure).toEqual({ reason: 'NotCheckpointable', message: expect.stringContaining(SAID) as string });
     expect(dumps).toBe(0);
     await holds();
-    await processes.dump({ pod: POD, key: 'key', longestFreezeMs: null }, new AbortController().signal);
+    await processes.dump(REQUEST, new AbortController().signal);
     expect(dumps).toBe(1);
   });
 });

@@ -77,6 +77,10 @@ export class RuntimeProcesses implements PodProcesses {
 
   async dump(request: DumpRequest, stop: AbortSignal): Promise<Dump> {
     const containers = (await this.#containersOf(request.pod.uid)).filter(({ status }) => status === 'paused');
+    const lost = request.containers.find((id) => !containers.some((container) => container.id === id));
+    if (lost !== undefined) {
+      return { failure: { reason: 'DumpFailed', message: `container ${lost} ended while it stood frozen` } };
+    }
     try {
       for (const container of containers) {
         // Only now, with all of them frozen: a connection of a moment ago is none of now.

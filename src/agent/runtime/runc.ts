@@ -101,7 +101,7 @@ export class Runc {
 
   /** Freezes all processes of the container; nothing happens if they are frozen already. */
   async pause(id: string): Promise<void> {
-    await this.#towards('paused', id, ['pause', id]);
+    await this.#towards(['paused'], id, ['pause', id]);
   }
 
   /**
@@ -131,14 +131,14 @@ export class Runc {
     for (const pid of await this.pids(id)) send(pid, 'SIGCONT');
   }
 
-  /** Lets a frozen container go on; nothing happens if it runs. */
+  /** Lets a frozen container go on; nothing happens if it runs, or is dead. */
   async resume(id: string): Promise<void> {
     if (this.glance(id)?.status === 'paused') {
       const folder = freezerOf(this.#listed.get(id));
       if (folder !== null) thaw(folder);
       if (folder !== null && isFrozen(folder) === false) return;
     }
-    await this.#towards('running', id, ['resume', id]);
+    await this.#towards(['running', 'stopped', undefined], id, ['resume', id]);
   }
 
   /**
@@ -198,11 +198,12 @@ export class Runc {
     }
   }
 
-  async #towards(goal: ContainerStatus, id: string, args: readonly string[]): Promise<void> {
+  /** Whatever runc says, all is well where the container is in one of `goals` then; undefined: the runtime knows it no more. */
+  async #towards(goals: readonly (ContainerStatus | undefined)[], id: string, args: readonly string[]): Promise<void> {
     try {
       await this.#on(args);
     } catch (error) {
-      if ((await this.#find(id))?.status !== goal) throw error;
+      if (!goals.includes((await this.#find(id))?.status)) throw error;
     }
   }
 

@@ -1,11 +1,14 @@
 import { createHash } from 'node:crypto';
 import { open, type FileHandle } from 'node:fs/promises';
 import type { FileDigest } from '../state/digest.ts';
+import { Turns } from '../turns.ts';
 
 /** Records of TLS have 16 KiB: each by itself would cost a call of the system and one of the hash. */
 const BUFFER_BYTES = 1024 * 1024;
 /** Most files of an image are of a few kilobytes. */
 const LEAST_BUFFER_BYTES = 16 * 1024;
+/** One at a time: each takes one of libuv's four threads for as long as a slow disk takes, and all other files wait for those. */
+const SYNCS = new Turns();
 
 export interface ReceiveOptions {
   /** What the file has already; the rest of it is received. */
@@ -41,7 +44,7 @@ export async function receive(
       const piece = filling.subarray(0, filled);
       writing = writeAll(file, piece, bytes);
       writing.catch(() => {}); // awaited before the next piece, or at the end
-      if (bufferBytes === BUFFER_BYTES) syncing ??= file.datasync().then(synced, synced);
+      if (bufferBytes === BUFFER_BYTES) syncing ??= SYNCS.take(() => file.datasync()).then(synced, synced);
       hash.update(piece);
       bytes += filled;
       [filling, spare, filled] = [spare, filling, 0];
@@ -65,7 +68,7 @@ export async function receive(
     if (syncing === null) await file.close();
     else
       void syncing
-        .then(() => file.datasync())
+        .then(() => SYNCS.take(() => file.datasync()))
         .finally(() => file.close())
         .catch(() => {}); // nobody waits for it
   }

@@ -183,7 +183,6 @@ export class ControlPlane implements AsyncDisposable {
     await this.startScheduler();
   }
 
-  /** Starts the API server, with other flags of {@link ControlPlaneOptions} where some are given; a restart keeps the last ones. */
   /** SIGSTOP or SIGCONT: what is to be scheduled piles up meanwhile. */
   signalScheduler(signal: 'SIGSTOP' | 'SIGCONT'): void {
     this.#daemons.get('scheduler')?.signal(signal);
@@ -194,6 +193,7 @@ export class ControlPlane implements AsyncDisposable {
     if (!this.#daemons.get('scheduler')?.isRunning) await this.#launch('scheduler');
   }
 
+  /** Starts the API server, with other flags of {@link ControlPlaneOptions} where some are given; a restart keeps the last ones. */
   async startApiServer(flags = this.#apiServerFlags): Promise<void> {
     this.#apiServerFlags = flags;
     await this.#launch('apiserver');
