@@ -1,7 +1,13 @@
 import { RESTORE_GATE, TICKET_ANNOTATION } from '../../src/domain/labels.ts';
 import { protectionOf, rulingPolicy } from '../../src/domain/protection.ts';
 import { isTerminal } from '../../src/domain/pod.ts';
-import { isFinal, type PlannedVictim, type Ticket, type TicketPhase } from '../../src/domain/ticket.ts';
+import {
+  isBeforeEviction,
+  isFinal,
+  type PlannedVictim,
+  type Ticket,
+  type TicketPhase,
+} from '../../src/domain/ticket.ts';
 import { checkpointOf } from '../../src/kube/project/checkpoint.ts';
 import { nodeOf } from '../../src/kube/project/node.ts';
 import { podOf } from '../../src/kube/project/pod.ts';
@@ -220,6 +226,23 @@ export const INVARIANTS = {
           return `${pod.metadata.name} has stood frozen for ${stateSeconds} s, ${raw === undefined ? 'and its order is gone' : 'past its deadline'}`;
         }
       }
+    }
+    return null;
+  },
+
+  'nobody waits for a process that no longer leads': (truth, seen) => {
+    if (seen.kind !== 'second') return null;
+    const latestMs = truth.world.clock.now() - BEHIND_MS;
+    if (Math.max(truth.world.unwellMs, truth.leadingSinceMs) > latestMs) return null;
+    for (const object of truth.world.api.list(RESOURCES.pods)) {
+      const waiting = truth.waitingFor.get(object.metadata.uid ?? '');
+      if (waiting === undefined || waiting.by === truth.holder || waiting.sinceMs > latestMs) continue;
+      const pod = podOf(object);
+      if (!pod.preemptionDeferred || pod.nodeName !== null || pod.deletionMs !== null || isTerminal(pod)) continue;
+      const isMadeRoomFor = tickets(truth).some(
+        ({ phase, decision }) => isBeforeEviction(phase) && decision.preemptor.uid === pod.uid,
+      );
+      if (!isMadeRoomFor) return `${pod.name} was told to wait by ${waiting.by}, and ${truth.holder ?? 'nobody'} leads`;
     }
     return null;
   },

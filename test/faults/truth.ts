@@ -22,6 +22,11 @@ export class Truth {
   readonly policies: { readonly fromMs: number; readonly list: readonly Policy[] }[] = [];
   /** When and where a pod was bound. */
   readonly bound = new Map<string, { readonly node: string; readonly atMs: number }>(); // pod uid
+  /** Which process of Reprieve told a preemptor to wait, or wrote to it last since. */
+  readonly waitingFor = new Map<string, { readonly by: string; readonly sinceMs: number }>(); // preemptor uid -> process
+  /** Since when the present holder of the Lease has it, on the clock of the world. */
+  leadingSinceMs = 0;
+  #holder: string | null = null;
   /** When an object left the API server. */
   readonly goneMs = new Map<string, number>(); // uid -> time
 
@@ -55,6 +60,18 @@ export class Truth {
       const list = this.world.api.list(RESOURCES.reprievePolicies).map(policyOf).sort(comparePolicies);
       this.policies.push({ fromMs: this.world.elapsedMs, list });
     }
+    if (kind === RESOURCES.leases) {
+      const { holderIdentity } = object['spec'] as { readonly holderIdentity?: string };
+      if (holderIdentity !== this.#holder) this.leadingSinceMs = this.world.clock.now();
+      this.#holder = holderIdentity ?? null;
+    }
+    if (kind === RESOURCES.pods && this.waitingFor.has(object.metadata.uid ?? '')) {
+      if (type === 'DELETED') this.waitingFor.delete(object.metadata.uid ?? '');
+      else if (write.by?.user.startsWith('reprieve')) {
+        const since = { by: write.by.user, sinceMs: this.world.clock.now() };
+        this.waitingFor.set(object.metadata.uid ?? '', since);
+      }
+    }
     const { nodeName } = (object['spec'] ?? {}) as { readonly nodeName?: string };
     if (kind === RESOURCES.pods && nodeName !== undefined && !this.bound.has(object.metadata.uid ?? '')) {
       this.bound.set(object.metadata.uid ?? '', { node: nodeName, atMs: this.world.elapsedMs });
@@ -74,8 +91,14 @@ export class Truth {
     this.#check({ kind: 'sent', process, request });
   }
 
-  answered(verb: string, body: string, answer: { readonly status: number; readonly body: string }): void {
-    if (verb === 'preempt') this.world.say(`preempt answered: ${answer.body.slice(0, 300)}`);
+  answered(by: string, verb: string, body: string, answer: { readonly status: number; readonly body: string }): void {
+    if (verb === 'preempt') {
+      this.world.say(`preempt answered: ${answer.body.slice(0, 300)}`);
+      const { uid } = (JSON.parse(body) as { readonly Pod: { readonly metadata: { readonly uid: string } } }).Pod
+        .metadata;
+      if (answer.body === '{}') this.waitingFor.set(uid, { by, sinceMs: this.world.clock.now() });
+      else this.waitingFor.delete(uid);
+    }
     this.#check({ kind: 'answer', verb, body, answer });
   }
 
@@ -85,8 +108,14 @@ export class Truth {
 
   /** What a run of days need not remember. */
   forget(): void {
-    for (const map of [this.savedProgress, this.committed, this.continuedBy, this.goneMs, this.bound]) map.clear();
+    for (const map of [this.savedProgress, this.committed, this.continuedBy, this.goneMs, this.bound, this.waitingFor])
+      map.clear();
     this.#decisions = this.#decisions.filter(({ overMs }) => overMs === Infinity);
+  }
+
+  /** Who holds the Lease. */
+  get holder(): string | null {
+    return this.#holder;
   }
 
   /** All versions of the policies that stood within the last `ms`, the present one included. */

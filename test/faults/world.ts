@@ -461,7 +461,7 @@ export class World {
     // Never, where the process stands still or dies before it has answered.
     const answered = target.process.running().then(() => handleExtender(target.reprieve.engine, verb, body));
     const answer = await within(caller.clock, EXTENDER_TIMEOUT_MS, answered);
-    this.truth.answered(verb, body, answer);
+    this.truth.answered(target.process.name, verb, body, answer);
     await caller.running();
     if (this.elapsedMs < this.until.answersLost) throw new Error('connection reset');
     return answer;
