@@ -6,6 +6,7 @@ import type { KubeObject } from '../transport.ts';
 import { isConditionTrue } from './conditions.ts';
 import { metadataOf } from './metadata.ts';
 import { resourcesOf } from './resource-list.ts';
+import { text } from './typed.ts';
 import { wireOf } from './wire.ts';
 
 /** The domain value of a v1 Node. */
@@ -23,9 +24,9 @@ export function nodeOf(object: KubeObject): Node {
     unschedulable: spec?.unschedulable ?? false,
     ready: isConditionTrue(status?.conditions, 'Ready'),
     taints: (spec?.taints ?? []).map((taint) => ({
-      key: taint.key ?? '',
-      value: taint.value ?? '',
-      effect: (taint.effect ?? 'NoSchedule') as Taint['effect'],
+      key: text('spec.taints[].key', taint.key),
+      value: text('spec.taints[].value', taint.value),
+      effect: (text('spec.taints[].effect', taint.effect) || 'NoSchedule') as Taint['effect'],
     })),
     canCheckpoint: labels[CHECKPOINT_LABEL] === 'true',
     compatibility: labels[COMPATIBILITY_LABEL] || null,

@@ -49,6 +49,11 @@ describe('objects that an API server stored under another schema', () => {
       given: { spec: { priority: [[5]] } },
       want: /^spec\.priority is not of type integer$/,
     },
+    'a list for the effect of a taint': {
+      project: nodeOf,
+      given: { spec: { taints: [{ key: 'a', value: 'b', effect: [[]] }] } },
+      want: /^spec\.taints\[\]\.effect is not of type string$/,
+    },
     'an object for the number that a budget allows': {
       project: disruptionBudgetOf,
       given: { status: { disruptionsAllowed: {} } },

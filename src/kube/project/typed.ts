@@ -37,6 +37,13 @@ export function wholeNumber(field: string, value: unknown): number {
   return value as number;
 }
 
+/** A text that messages hold; '' where it is absent. What is none, a deeply nested list say, would throw only there. */
+export function text(field: string, value: unknown): string {
+  if (value === undefined || value === null) return '';
+  if (typeof value !== 'string') throw new TypeMismatch(`${field} is not of type string`);
+  return value;
+}
+
 function checkTypes(field: string, value: unknown, schema: JsonSchema): void {
   if (value === undefined || value === null) return;
   const { type, properties, additionalProperties, items } = schema as Keywords;
