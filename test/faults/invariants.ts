@@ -135,7 +135,21 @@ export const INVARIANTS = {
     if (owner !== (ticket.owner?.uid ?? null)) return `${pod} of another owner continues ${ticket.pod.name}`;
     if (object.metadata.namespace !== ticket.namespace)
       return `${pod} of another namespace continues ${ticket.pod.name}`;
+    const { owner: controller, completionIndex } = podOf(object);
+    const isOther = controller?.kind === 'StatefulSet' && object.metadata.name !== ticket.pod.name;
+    if (isOther || completionIndex !== ticket.pod.completionIndex)
+      return `${pod} continues its sibling ${ticket.pod.name}`;
     return null;
+  },
+
+  'a bare pod is created again': (truth, seen) => {
+    if (seen.kind !== 'write' || seen.write.kind !== RESOURCES.reprieves || seen.write.type !== 'MODIFIED') return null;
+    const before = ticketOf(seen.write.previous as KubeObject);
+    const { phase, owner, name } = ticketOf(seen.write.object);
+    if (phase !== 'Abandoned' || before.phase !== 'Waiting' || owner !== null || before.claim !== null) return null;
+    const isNameFree = !truth.world.api.list(RESOURCES.pods).some(({ metadata }) => metadata.name === before.pod.name);
+    const wellMs = truth.world.clock.now() - Math.max(truth.world.unwellMs, before.phaseMs);
+    return isNameFree && wellMs >= BEHIND_MS ? `${name} was abandoned, and nobody created its pod again` : null;
   },
 
   'nobody is let go before the old pod is gone': (truth, seen) => {
