@@ -219,11 +219,8 @@ export const FAULTS = {
     strike: (world, { pick }) =>
       world.next('saved', () => {
         if (world.isQuiet) return;
-        const untilMs = world.elapsedMs + 15_000;
-        world.leader()?.replica.process.harass(
-          () => ({ kind: 'slow', ms: 1_500 }),
-          () => world.isQuiet || world.elapsedMs >= untilMs,
-        );
+        const isOver = overAfter(world, 15_000);
+        world.leader()?.replica.process.harass(() => ({ kind: 'slow', ms: 1_500 }), isOver);
         world.clock.setTimer(Math.round(pick * (5_000 + world.plan.lagMs)), () => {
           for (const { metadata } of world.api.list(RESOURCES.podCheckpoints)) {
             void world.tryTo(() => world.admin.delete(RESOURCES.podCheckpoints, 'default', metadata.name));
@@ -294,8 +291,7 @@ export const FAULTS = {
   'a quota is exhausted': {
     what: 'nobody may create pods any more, for a while',
     strike: (world, { lengthMs }) => {
-      const untilMs = world.elapsedMs + lengthMs;
-      const isOver = (): boolean => world.isQuiet || world.elapsedMs >= untilMs;
+      const isOver = overAfter(world, lengthMs);
       for (const process of [...world.replicas.map((replica) => replica?.process), world.controllersProcess])
         process?.harass(
           ({ method, path }) =>
@@ -472,6 +468,12 @@ function nodeFault(world: World, kind: keyof World['nodeFaults'], count: number)
   world.nodeFaults[kind] += count;
 }
 
+/** True once that time has passed, or all faults are over. */
+function overAfter(world: World, lengthMs: number): () => boolean {
+  const untilMs = world.elapsedMs + lengthMs;
+  return () => world.isQuiet || world.elapsedMs >= untilMs;
+}
+
 /** One process, or all. */
 function hit(world: World, { pick }: PlannedFault): readonly Process[] {
   const all = [
@@ -488,13 +490,10 @@ function hit(world: World, { pick }: PlannedFault): readonly Process[] {
 
 function harass(world: World, fault: PlannedFault, mishap: Mishap): void {
   const random = world.random.fork(`${fault.fault} ${fault.pick}`);
-  const untilMs = world.elapsedMs + fault.lengthMs;
+  const isOver = overAfter(world, fault.lengthMs);
   for (const process of hit(world, fault)) {
     world.say(`  hits ${process.name}`);
-    process.harass(
-      () => (random.next() < 1 / 3 ? mishap : null),
-      () => world.isQuiet || world.elapsedMs >= untilMs,
-    );
+    process.harass(() => (random.next() < 1 / 3 ? mishap : null), isOver);
   }
 }
 
@@ -506,13 +505,10 @@ function garble(
   mishap: () => StreamMishap,
 ): void {
   const random = world.random.fork(`${fault} ${pick}`);
-  const untilMs = world.elapsedMs + lengthMs;
+  const isOver = overAfter(world, lengthMs);
   for (const process of processes) {
     world.say(`  hits ${process.name}`);
-    process.garble(
-      () => (random.next() < 1 / 3 ? mishap() : null),
-      () => world.isQuiet || world.elapsedMs >= untilMs,
-    );
+    process.garble(() => (random.next() < 1 / 3 ? mishap() : null), isOver);
   }
 }
 

@@ -202,10 +202,8 @@ export const INVARIANTS = {
   'only the leader writes': (truth, seen) => {
     if (seen.kind !== 'sent' || !seen.process.startsWith('reprieve') || seen.request.method === 'GET') return null;
     if (seen.request.path.includes('/leases')) return null;
-    const [lease] = truth.world.api.list(RESOURCES.leases);
-    const { holderIdentity } = (lease?.['spec'] ?? {}) as { readonly holderIdentity?: string };
-    if (holderIdentity === seen.process) return null;
-    return `${seen.process} sent ${seen.request.method} ${seen.request.path} while ${holderIdentity ?? 'nobody'} leads`;
+    if (truth.holder === seen.process) return null;
+    return `${seen.process} sent ${seen.request.method} ${seen.request.path} while ${truth.holder ?? 'nobody'} leads`;
   },
 
   'nobody is evicted for a preemptor that is gone': (truth, seen) => {

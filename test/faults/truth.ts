@@ -26,10 +26,10 @@ export class Truth {
   readonly waitingFor = new Map<string, { readonly by: string; readonly sinceMs: number }>(); // preemptor uid -> process
   /** Since when the present holder of the Lease has it, on the clock of the world. */
   leadingSinceMs = 0;
-  #holder: string | null = null;
   /** When an object left the API server. */
   readonly goneMs = new Map<string, number>(); // uid -> time
 
+  #holder: string | null = null;
   /** What each process decided. A request for one that is over may still be on its way. */
   #decisions: readonly { readonly by: string; readonly decision: Decision; readonly overMs: number }[] = [];
 

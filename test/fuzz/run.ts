@@ -35,8 +35,9 @@ const values = argumentsOf(USAGE, {
   workers: { type: 'string', default: '2' },
   connections: { type: 'string', default: '1000' },
 });
+const MAY_BE_NONE: ReadonlySet<string> = new Set(['seed', 'from', 'connections']);
 const { bodies, seed, from, seconds, workers, connections } = Object.fromEntries(
-  Object.entries(values).map(([name, value]) => [name, wholeNumber(USAGE, name, value)]),
+  Object.entries(values).map(([name, value]) => [name, wholeNumber(USAGE, name, value, MAY_BE_NONE.has(name) ? 0 : 1)]),
 ) as Record<keyof typeof values, number>;
 const to = from + Math.ceil(bodies / BLOCK);
 const startMs = performance.now();
