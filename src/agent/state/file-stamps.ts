@@ -27,10 +27,11 @@ export class FileStamps {
     const stamps = this.#states.get(reference);
     const digests = new Map<string, FileDigest>();
     if (stamps === undefined) return digests;
-    await twoAtATime(files, async ({ path, bytes, sha256 }) => {
+    const present = await twoAtATime(files, ({ path }) => stampOf(join(folder, path)));
+    for (const [at, { path, bytes, sha256 }] of files.entries()) {
       const stamp = stamps.get(path);
-      if (stamp !== undefined && stamp === (await stampOf(join(folder, path)))) digests.set(path, { bytes, sha256 });
-    });
+      if (stamp !== undefined && stamp === present[at]) digests.set(path, { bytes, sha256 });
+    }
     return digests;
   }
 }
