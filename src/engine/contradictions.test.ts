@@ -58,6 +58,19 @@ describe('two open decisions about one preemptor', () => {
     });
   }
 
+  it('is forgotten with the term: where another leader has undone the newer, the older is open again', () => {
+    const w = new TestWorld()
+      .put('node', makeNode())
+      .put('pod', nominated, makePod({ name: 'a', nodeName: 'n1' }), makePod({ name: 'b', nodeName: 'n1' }))
+      .put('checkpoint', makeCheckpoint({ name: 'a-c', podUid: uidOf('a') }))
+      .put('ticket', ...both);
+    expect(kinds(w)).toEqual(['TwoDecisions a']);
+    w.book.clear();
+    w.remove('ticket', both[1]);
+    expect(kinds(w)).toEqual([]);
+    expect(w.book.get(nominated.uid)?.id).toBe('older');
+  });
+
   it('says nothing of one that had evicted its victim before the newer was made', () => {
     const w = new TestWorld()
       .put('node', makeNode())

@@ -73,6 +73,7 @@ export class DecisionBook {
     this.#open.clear();
     this.#byNode.clear();
     this.#closed.clear();
+    this.#overruled.clear();
     this.#emptiedMs.clear();
   }
 
