@@ -1,10 +1,16 @@
 import type { Checkpoint } from '../domain/checkpoint.ts';
-import type { TicketReason } from '../domain/condition-reasons.ts';
 import type { NodeName } from '../domain/ids.ts';
 import type { Pod } from '../domain/pod.ts';
 import type { Policy, PolicyReport } from '../domain/policy.ts';
-import type { Decision, PlannedVictim, Ticket, TicketPhase } from '../domain/ticket.ts';
-import type { CheckpointOrder, EvictionOrder, Placement, PodRef, TicketOrder } from '../ports/cluster-writer.ts';
+import type { Decision, PlannedVictim, Ticket } from '../domain/ticket.ts';
+import type {
+  CheckpointOrder,
+  EvictionOrder,
+  PhaseChange,
+  Placement,
+  PodRef,
+  TicketOrder,
+} from '../ports/cluster-writer.ts';
 
 /**
  * One write that brings the cluster nearer to what it should be. `nextSteps` derives commands from the world as it is, so
@@ -37,20 +43,23 @@ export type Command =
       readonly unsaved: string | null;
     }
   | { readonly kind: 'RecreatePod'; readonly ticket: Ticket }
-  | { readonly kind: 'Claim'; readonly ticket: Ticket; readonly pod: Pod | null }
+  | {
+      readonly kind: 'Claim';
+      readonly ticket: Ticket;
+      readonly pod: Pod | null;
+      /** The pod without which the claim is taken back: not seen is not gone. */
+      readonly whileGone?: PodRef;
+    }
   | {
       readonly kind: 'Ungate';
       readonly pod: Pod;
       readonly as: { readonly ticket: Ticket; readonly placement: Placement } | null;
       readonly because: UngateReason;
     }
-  | {
+  | ({
       readonly kind: 'SetTicketPhase';
       readonly ticket: Ticket;
-      readonly phase: TicketPhase;
-      readonly reason: TicketReason;
-      readonly message: string;
-    }
+    } & PhaseChange)
   | { readonly kind: 'SetPolicyStatus'; readonly policy: Policy; readonly report: PolicyReport };
 
 type UngateReason =

@@ -171,11 +171,11 @@ export class Executor {
       case 'RecreatePod':
         return writer.recreatePod(command.ticket);
       case 'Claim':
-        return writer.claim(command.ticket, command.pod);
+        return writer.claim(command.ticket, command.pod, command.whileGone);
       case 'Ungate':
         return writer.ungate(command.pod, command.as);
       case 'SetTicketPhase':
-        return writer.setTicketPhase(command.ticket, command.phase, command.reason, command.message);
+        return writer.setTicketPhase(command.ticket, command);
       case 'SetPolicyStatus':
         return writer.setPolicyStatus(command.policy, command.report);
       default:

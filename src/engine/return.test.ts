@@ -190,8 +190,11 @@ describe('phases', () => {
       const claimed = waiting({ phase: 'Restoring', attempts: 1, owner: null, claim: claimedBy('new') });
       const w = world().put('ticket', claimed);
       expect(w.commands()).toEqual(['SetTicketPhase pod-uid-pod Abandoned PodDeleted']);
+      const whileGone = { namespace: 'default', ...claimedBy('new') };
+      expect(w.steps().commands).toMatchObject([{ whileGone }]);
       w.preempted.add(going.uid);
       expect(w.commands()).toEqual(['Claim pod-uid-pod -']);
+      expect(w.steps().commands).toMatchObject([{ whileGone }]);
     });
 
     it('has no successor while its object is there', () => {

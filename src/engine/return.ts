@@ -1,4 +1,4 @@
-import { isTerminal, type Pod } from '../domain/pod.ts';
+import { isTerminal } from '../domain/pod.ts';
 import { isFinal, type Ticket } from '../domain/ticket.ts';
 import { isGated } from './claims.ts';
 import { checkpointOf, isSaved } from './saved-state.ts';
@@ -76,15 +76,20 @@ function stepUnclaimed(world: World, ticket: Ticket, steps: Steps): void {
   }
 }
 
-function stepClaimed(world: World, ticket: Ticket, claim: { readonly uid: Pod['uid'] }, steps: Steps): void {
+function stepClaimed(world: World, ticket: Ticket, claim: NonNullable<Ticket['claim']>, steps: Steps): void {
   const { view, nowMs } = world;
   const pod = view.pod(claim.uid);
   if (pod === undefined && !isGone(world, claim.uid, steps)) return;
   // Without a node it will never have one: what still holds the object is no process.
   if (pod === undefined || (pod.deletionMs !== null && pod.nodeName === null)) {
-    if (ticket.owner === null && !world.preempted.has(claim.uid))
-      steps.move(ticket, 'Abandoned', 'PodDeleted', 'the pod was deleted before it was restored');
-    else steps.do({ kind: 'Claim', ticket, pod: null });
+    // Asked once more where it is known: after this nobody comes back to what was saved.
+    const whileGone = { namespace: ticket.namespace, ...claim };
+    if (ticket.owner !== null || world.preempted.has(claim.uid)) {
+      steps.do({ kind: 'Claim', ticket, pod: null, whileGone });
+    } else {
+      const message = 'the pod was deleted before it was restored';
+      steps.do({ kind: 'SetTicketPhase', ticket, phase: 'Abandoned', reason: 'PodDeleted', message, whileGone });
+    }
     return;
   }
   // Preempted while it was being restored: the state is whole, and waits for the next one. Whoever deletes a bare pod by

@@ -424,7 +424,7 @@ describe('claim and phases', () => {
     const path = ['Displacing', 'Waiting', 'Admitted', 'Restoring', 'Waiting', 'Restoring', 'Restored'] as const;
     for (const phase of path) {
       await clock.advance(1000);
-      expect(await writer.setTicketPhase(await ticketNow(), phase, 'Queued', 'so')).toBe('done');
+      expect(await writer.setTicketPhase(await ticketNow(), { phase, reason: 'Queued', message: 'so' })).toBe('done');
       expect(await ticketNow()).toMatchObject({ phase, phaseMs: clock.now(), claim: { uid: pod.uid } });
     }
     expect((await ticketNow()).attempts).toBe(2);
@@ -444,11 +444,28 @@ describe('claim and phases', () => {
 
   it('is moved when the ticket changed or went', async () => {
     const ticket = await createdTicket(await createPod('web-0'));
-    await writer.setTicketPhase(ticket, 'Displacing', 'Evicted', '');
-    expect(await writer.setTicketPhase(ticket, 'Abandoned', 'NotSaved', '')).toBe('moved');
-    expect(await writer.setTicketPhase(ticket, 'Displacing', 'Evicted', '')).toBe('done'); // ours, answer lost
+    const evicted = { phase: 'Displacing', reason: 'Evicted', message: '' } as const;
+    await writer.setTicketPhase(ticket, evicted);
+    const abandoned = { phase: 'Abandoned', reason: 'NotSaved', message: '' } as const;
+    expect(await writer.setTicketPhase(ticket, abandoned)).toBe('moved');
+    expect(await writer.setTicketPhase(ticket, evicted)).toBe('done'); // ours, answer lost
     await writer.deleteTicket(ticket, null);
-    expect(await writer.setTicketPhase(ticket, 'Displacing', 'Evicted', '')).toBe('moved');
+    expect(await writer.setTicketPhase(ticket, evicted)).toBe('moved');
+  });
+
+  it('gives up no claim on the word of a watch: it asks for the pod, and shows it to the index', async () => {
+    await createdTicket(await createPod('web-0'));
+    const claimant = await createPod('web-1');
+    await writer.claim(await ticketNow(), claimant);
+    applied.length = 0;
+    const abandoned = { phase: 'Abandoned', reason: 'PodDeleted', message: '', whileGone: claimant } as const;
+    expect(await writer.claim(await ticketNow(), null, claimant)).toBe('moved');
+    expect(await writer.setTicketPhase(await ticketNow(), abandoned)).toBe('moved');
+    expect(await ticketNow()).toMatchObject({ phase: 'Saving', claim: { uid: claimant.uid } });
+    expect(applied).toContainEqual({ type: 'upsert', kind: 'pod', value: claimant });
+    await client.delete(RESOURCES.pods, 'default', 'web-1', { gracePeriodSeconds: 0 });
+    expect(await writer.setTicketPhase(await ticketNow(), abandoned)).toBe('done');
+    expect(await writer.claim(await ticketNow(), null, claimant)).toBe('done');
   });
 });
 

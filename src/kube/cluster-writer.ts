@@ -1,17 +1,18 @@
 import type { V1Pod } from '@kubernetes/client-node';
 import type { Checkpoint } from '../domain/checkpoint.ts';
-import type { ConditionOf, TicketReason } from '../domain/condition-reasons.ts';
+import type { ConditionOf } from '../domain/condition-reasons.ts';
 import { AGENT_FINALIZER, DISPLACEMENTS_ANNOTATION, RESTORE_GATE, TICKET_ANNOTATION } from '../domain/labels.ts';
 import type { NodeName } from '../domain/ids.ts';
 import { isTerminal, isTerminating, type Pod } from '../domain/pod.ts';
 import type { Policy, PolicyReport } from '../domain/policy.ts';
-import type { Ticket, TicketPhase } from '../domain/ticket.ts';
+import type { Ticket } from '../domain/ticket.ts';
 import type { IndexEvent } from '../index/types.ts';
 import type { Clock } from '../ports/clock.ts';
 import type {
   CheckpointOrder,
   ClusterWriter,
   EvictionOrder,
+  PhaseChange,
   Placement,
   PodRef,
   TicketOrder,
@@ -73,7 +74,7 @@ export class KubeClusterWriter implements ClusterWriter {
       if (ticket.deleting || ticket.decision.id !== order.decision.id || ticket.pod.uid !== victim.uid) return 'moved';
       if (wireOf<{ status: ReprieveStatus }>(raw).status?.phase) return 'done';
     }
-    return this.setTicketPhase(ticket, 'Saving', 'Saving', 'its state is being saved');
+    return this.setTicketPhase(ticket, { phase: 'Saving', reason: 'Saving', message: 'its state is being saved' });
   }
 
   async deleteTicket({ namespace, name, uid }: Ticket, whileStands: PodRef | null): Promise<WriteOutcome> {
@@ -185,7 +186,8 @@ export class KubeClusterWriter implements ClusterWriter {
     return pod.ticket === ticket.name && pod.uid !== ticket.pod.uid ? 'done' : 'moved';
   }
 
-  async claim(ticket: Ticket, pod: Pod | null): Promise<WriteOutcome> {
+  async claim(ticket: Ticket, pod: Pod | null, whileGone?: PodRef): Promise<WriteOutcome> {
+    if (whileGone !== undefined && (await this.#stands(whileGone))) return 'moved';
     const claim = pod === null ? null : { name: pod.name, uid: pod.uid };
     return this.#patchTicketStatus(ticket, { claim }, (now) => now.claim?.uid === claim?.uid);
   }
@@ -206,12 +208,8 @@ export class KubeClusterWriter implements ClusterWriter {
     });
   }
 
-  async setTicketPhase(
-    ticket: Ticket,
-    phase: TicketPhase,
-    reason: TicketReason,
-    message: string,
-  ): Promise<WriteOutcome> {
+  async setTicketPhase(ticket: Ticket, { phase, reason, message, whileGone }: PhaseChange): Promise<WriteOutcome> {
+    if (whileGone !== undefined && (await this.#stands(whileGone))) return 'moved';
     const nowMs = this.#clock.now();
     const isNewAttempt = phase === 'Restoring' && ticket.phase !== 'Restoring';
     const status = {

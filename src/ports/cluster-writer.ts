@@ -47,6 +47,14 @@ export interface EvictionOrder {
   readonly preemptor: PodRef;
 }
 
+export interface PhaseChange {
+  readonly phase: TicketPhase;
+  readonly reason: TicketReason;
+  readonly message: string;
+  /** A pod that must be gone, or being deleted: where it is not, nothing is written. */
+  readonly whileGone?: PodRef;
+}
+
 /** Where a gated pod may go once its gate is lifted. */
 export interface Placement {
   /** Preferred: the node that holds the state. */
@@ -78,11 +86,14 @@ export interface ClusterWriter {
   evict(order: EvictionOrder): Promise<WriteOutcome>;
   /** Creates a displaced bare pod again, gated, from its ticket. `moved` when the name is taken by another pod. */
   recreatePod(ticket: Ticket): Promise<WriteOutcome>;
-  /** Writes the claim into the ticket, or takes it back (null); `moved` when the ticket changed since `ticket` was read. */
-  claim(ticket: Ticket, pod: Pod | null): Promise<WriteOutcome>;
+  /**
+   * Writes the claim into the ticket, or takes it back (null); `moved` when the ticket changed since `ticket` was read. With
+   * `whileGone`, only if that pod is gone or being deleted; else `moved`.
+   */
+  claim(ticket: Ticket, pod: Pod | null, whileGone?: PodRef): Promise<WriteOutcome>;
   /** Lifts the gate. With a ticket, the pod also learns what to continue and where it may go. */
   ungate(pod: Pod, as: { readonly ticket: Ticket; readonly placement: Placement } | null): Promise<WriteOutcome>;
-  setTicketPhase(ticket: Ticket, phase: TicketPhase, reason: TicketReason, message: string): Promise<WriteOutcome>;
+  setTicketPhase(ticket: Ticket, change: PhaseChange): Promise<WriteOutcome>;
   /** Writes the report into the policy's status; `moved` when the policy changed since `policy` was read. */
   setPolicyStatus(policy: Policy, report: PolicyReport): Promise<WriteOutcome>;
 }
