@@ -15,9 +15,12 @@ import type { ReflectorNotice, ReflectorStats } from '../kube/reflector.ts';
 import { RESOURCES } from '../kube/resources.ts';
 import type { KubeObject, KubeTransport } from '../kube/transport.ts';
 import { narrate } from '../observe/narrator.ts';
-import type { Clock } from '../ports/clock.ts';
+import { sleep, type Clock } from '../ports/clock.ts';
 import { SOLE_LEADER, type Leadership } from '../ports/leadership.ts';
 import { FencedTransport } from '../kube/fenced-transport.ts';
+
+/** How long the hand-over waits for writes under way; a follower must lead within a second of SIGTERM. */
+const LAST_WRITES_MS = 500;
 
 export interface ReprieveOptions {
   readonly transport: KubeTransport;
@@ -131,6 +134,16 @@ export class Reprieve {
     if (this.#leadership.term() !== term) return;
     this.#freshTerm = term;
     this.engine.poke();
+  }
+
+  /**
+   * Ends all writing, then calls `release` for the Lease: the next leader acts while our last calls are still answered. Only
+   * the writes under way come before, which it would otherwise race with.
+   */
+  async handOver(release: () => Promise<void>): Promise<void> {
+    this.engine.stop();
+    await Promise.race([this.engine.idle(), sleep(this.#clock, LAST_WRITES_MS)]);
+    await release();
   }
 
   async stop(): Promise<void> {

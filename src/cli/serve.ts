@@ -18,12 +18,9 @@ import { measureLeadership } from '../observe/leader-metrics.ts';
 import { createLog } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
 import { measureWatches } from '../observe/watch-metrics.ts';
-import { sleep, systemClock } from '../ports/clock.ts';
+import { systemClock } from '../ports/clock.ts';
 import { clusterAccess, reportFailure, signalled } from './process.ts';
 import { boundYoungGeneration } from './young-generation.ts';
-
-/** How long the hand-over waits for writes under way; a follower must lead within a second of SIGTERM. */
-const LAST_WRITES_MS = 500;
 
 /** Runs until SIGTERM or SIGINT. Returns the exit code: 0 after a signal, 1 when it could not start. */
 export async function serve(options: { readonly config?: string }): Promise<number> {
@@ -114,11 +111,7 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
   });
   const signal = await ended;
   log.info({ signal }, 'stopping');
-  // The Lease goes first, so that the next leader acts while our last calls are still answered; before it, only the
-  // writes under way, which it would otherwise race with.
-  engine.stop();
-  await Promise.race([engine.idle(), sleep(systemClock, LAST_WRITES_MS)]);
-  await election?.release();
+  await reprieve.handOver(async () => election?.release());
   await server.close();
   await reprieve.stop();
   await election?.close();

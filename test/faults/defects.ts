@@ -133,8 +133,13 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
   },
   'forgets a ticket whose claimant is gone': {
     file: 'engine/return.ts',
-    from: "    else steps.do({ kind: 'Claim', ticket, pod: null });\n    return;\n  }\n  // Preempted",
-    to: '    return;\n  }\n  // Preempted',
+    from: "      steps.do({ kind: 'Claim', ticket, pod: null, whileGone });",
+    to: '',
+  },
+  'takes a claimant for gone that its watch never brought': {
+    file: 'engine/return.ts',
+    from: 'const whileGone = { namespace: ticket.namespace, ...claim };',
+    to: "const whileGone = { namespace: ticket.namespace, ...claim, name: 'nobody' };",
   },
   'waits for ever for somebody who claims': {
     file: 'engine/return.ts',

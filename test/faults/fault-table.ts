@@ -1,5 +1,6 @@
 import { RESOURCES } from '../../src/kube/resources.ts';
-import type { KubeObject } from '../../src/kube/transport.ts';
+import type { KubeObject, WatchEvent } from '../../src/kube/transport.ts';
+import { sleep } from '../../src/ports/clock.ts';
 import type { Machine } from './machine.ts';
 import type { PlannedFault } from './plan.ts';
 import type { Mishap, Process, StreamMishap } from './process.ts';
@@ -36,6 +37,35 @@ export const FAULTS = {
         calls,
         when: whenOf(pick),
         run: () => killReplica(world, leader.index, lengthMs),
+      });
+    },
+  },
+  'leader is stopped': {
+    what: 'SIGTERM: it gives its Lease back, and the other one leads at once, however far its watches are behind',
+    strike: (world, { lengthMs }) => stopReplica(world, world.leader()?.index, lengthMs),
+  },
+  'a follower that is behind takes over': {
+    what: 'the records reach it twenty seconds late, and the leader is stopped soon after it has written some',
+    strike: (world, { lengthMs, pick }) => {
+      const isOver = overAfter(world, 90_000);
+      const late = ({ object }: WatchEvent): StreamMishap | null =>
+        RECORDS.has(object.kind ?? '') ? { kind: 'late', ms: 20_000 } : null;
+      world.follower()?.replica.process.garble(late, isOver);
+      world.next('Saving', () =>
+        world.clock.setTimer(Math.round(pick * 3_000), () => {
+          if (!isOver()) stopReplica(world, world.leader()?.index, lengthMs);
+        }),
+      );
+    },
+  },
+  'leadership comes back': {
+    what: 'the leader stands still and loses its lease; later it wins it back, and has not forgotten what it was at',
+    strike: (world, { lengthMs, pick }) => {
+      const first = world.leader();
+      pause(world, first?.replica.process, 16_000);
+      world.clock.setTimer(20_000 + Math.round(pick * 60_000), () => {
+        const second = world.leader();
+        if (!world.isQuiet && second?.index !== first?.index) stopReplica(world, second?.index, lengthMs);
       });
     },
   },
@@ -403,6 +433,11 @@ export const FAULTS = {
 
 export type FaultName = keyof typeof FAULTS;
 
+const RECORDS: ReadonlySet<string> = new Set([RESOURCES.reprieves.kind, RESOURCES.podCheckpoints.kind]);
+
+/** `terminationGracePeriodSeconds` where a pod states none. */
+const STOP_GRACE_MS = 30_000;
+
 const REASONS: Readonly<Record<number, string>> = {
   429: 'TooManyRequests',
   500: 'InternalError',
@@ -419,7 +454,22 @@ function killReplica(world: World, index: number | undefined, lengthMs: number):
   if (index === undefined || replica === null || !replica.process.isAlive) return;
   world.say(`${replica.process.name} dies`);
   replica.process.kill();
-  world.clock.setTimer(lengthMs, () => {
+  startReplicaIn(world, index, lengthMs);
+}
+
+/** As the kubelet does it: what has not ended by itself is killed. */
+function stopReplica(world: World, index: number | undefined, lengthMs: number): void {
+  const replica = index === undefined ? null : (world.replicas[index] ?? null);
+  if (index === undefined || replica === null || !replica.process.isAlive) return;
+  world.say(`${replica.process.name} is told to stop`);
+  void Promise.race([replica.stop(), sleep(world.clock, STOP_GRACE_MS)]).then(() => {
+    replica.process.kill();
+    startReplicaIn(world, index, lengthMs);
+  });
+}
+
+function startReplicaIn(world: World, index: number, delayMs: number): void {
+  world.clock.setTimer(delayMs, () => {
     if (!world.replicas[index]?.process.isAlive) world.startReplica(index);
   });
 }

@@ -4,10 +4,12 @@ import { isTerminal } from '../../src/domain/pod.ts';
 import {
   isBeforeEviction,
   isFinal,
+  type Decision,
   type PlannedVictim,
   type Ticket,
   type TicketPhase,
 } from '../../src/domain/ticket.ts';
+import type { CloseReason } from '../../src/engine/close-reasons.ts';
 import { checkpointOf } from '../../src/kube/project/checkpoint.ts';
 import { nodeOf } from '../../src/kube/project/node.ts';
 import { podOf } from '../../src/kube/project/pod.ts';
@@ -29,6 +31,7 @@ export type Seen =
       readonly body: string;
       readonly answer: { readonly status: number; readonly body: string };
     }
+  | { readonly kind: 'closed'; readonly by: string; readonly decision: Decision; readonly because: CloseReason }
   | { readonly kind: 'second' };
 
 type Invariant = (truth: Truth, seen: Seen) => string | null;
@@ -50,7 +53,8 @@ export const INVARIANTS = {
     if (ticket === undefined || planned === undefined) return demandsSaving(truth, victim.object);
     if (isSavedAndStill(truth, victim.object, ticket)) return null;
     // What is left of a decision that is over does not say on what terms its victim goes now; the one it goes for does.
-    const others = isBeingUndone(truth, ticket) ? otherPlans(truth, victim, ticket) : [];
+    const isOver = truth.isOver(ticket.decision) || isBeingUndone(truth, ticket);
+    const others = isOver ? otherPlans(truth, victim, ticket) : [];
     if (others.length > 0) {
       const broken = others.map((plan) => whyNotUnsaved(truth, victim.object, plan));
       return broken.includes(null) ? null : (broken[0] as string);
@@ -64,7 +68,7 @@ export const INVARIANTS = {
     const ticket = ticketOfVictim(truth, victim.uid);
     if (ticket === undefined || nowOf(truth, victim.by) >= waitEndsMs(truth, ticket)) return null;
     for (const { uid, name, action, checkpoint } of ticket.decision.victims) {
-      if (action !== 'checkpoint' || uid === victim.uid) continue;
+      if (action !== 'checkpoint' || uid === victim.uid || truth.goneCheckpoints.has(checkpoint ?? '')) continue;
       const pod = truth.world.api.list(RESOURCES.pods).find(({ metadata }) => metadata.uid === uid);
       const raw = checkpointNamed(truth, checkpoint);
       const order = raw === undefined ? null : checkpointOf(raw);
@@ -206,6 +210,61 @@ export const INVARIANTS = {
     return `${seen.process} sent ${seen.request.method} ${seen.request.path} while ${truth.holder ?? 'nobody'} leads`;
   },
 
+  'a leader goes by what it decided and by the records': (truth, seen) => {
+    const isKnown = (id: string): boolean => truth.decisionsKnown().some((decision) => decision.id === id);
+    if (seen.kind === 'closed' && seen.by === truth.holder && !isKnown(seen.decision.id))
+      return `${seen.by} closed ${seen.decision.id}, a decision of an earlier term`;
+    const victim = deletionBegun(seen);
+    if (victim !== null && victim.by === truth.holder) {
+      const isPlanned = truth.decisionsKnown().some(({ victims }) => victims.some(({ uid }) => uid === victim.uid));
+      return isPlanned ? null : `${victim.by} deleted ${victim.name}, and no decision it may know of names it`;
+    }
+    const ticket = ticketCreated(seen);
+    if (ticket === null || ticket.by !== truth.holder) return null;
+    return isKnown(ticket.decision.id)
+      ? null
+      : `${ticket.by} created ${ticket.name} for ${ticket.decision.id}, a decision of an earlier term`;
+  },
+
+  'a leader adopts what it finds': (truth, seen) => {
+    const ticket = ticketCreated(seen);
+    if (ticket === null || ticket.by !== truth.holder) return null;
+    const { id, preemptor } = ticket.decision;
+    const inherited = truth.decisionsInherited();
+    if (inherited.some((decision) => decision.id === id)) return null;
+    const rival = inherited.find((decision) => decision.preemptor.uid === preemptor.uid);
+    return rival === undefined
+      ? null
+      : `${ticket.by} decides anew for ${preemptor.name}, for which it found ${rival.id} open`;
+  },
+
+  'a decision ends for what is true': (truth, seen) => {
+    if (seen.kind !== 'closed' || truth.world.clock.now() - truth.world.unwellMs < BEHIND_MS) return null;
+    const { preemptor, node } = seen.decision;
+    const object = truth.world.api.list(RESOURCES.pods).find(({ metadata }) => metadata.uid === preemptor.uid);
+    const pod = object === undefined ? null : podOf(object);
+    const isGone = pod === null || pod.deletionMs !== null || isTerminal(pod);
+    const isTrue =
+      seen.because === 'PreemptorGone' ? isGone : seen.because === 'Bound' ? pod?.nodeName === node || isGone : true;
+    return isTrue ? null : `${seen.by} closed the decision for ${preemptor.name}: ${seen.because}`;
+  },
+
+  'a claim ends with its pod or its state': (truth, seen) => {
+    if (seen.kind !== 'write' || seen.write.kind !== RESOURCES.reprieves || seen.write.type !== 'MODIFIED') return null;
+    const { claim, phase: before } = ticketOf(seen.write.previous as KubeObject);
+    const ticket = ticketOf(seen.write.object);
+    // A victim that never goes lets nobody continue it, and its ticket waits no longer than it would have for room.
+    const isAbandoned = ticket.phase === 'Abandoned' && before !== 'Displacing';
+    if (claim === null || (claim.uid === ticket.claim?.uid && !isAbandoned)) return null;
+    const raw = checkpointNamed(truth, ticket.checkpoint);
+    // Without a state there is nothing to continue.
+    if (raw === undefined || !checkpointOf(raw).ready || isBeingUndone(truth, ticket)) return null;
+    const object = truth.world.api.list(RESOURCES.pods).find(({ metadata }) => metadata.uid === claim.uid);
+    if (object === undefined || object.metadata.deletionTimestamp !== undefined || isTerminal(podOf(object)))
+      return null;
+    return `${ticket.name} let go of ${claim.name}, which stands`;
+  },
+
   'nobody is evicted for a preemptor that is gone': (truth, seen) => {
     const victim = deletionBegun(seen);
     if (victim === null || !victim.by.startsWith('reprieve')) return null;
@@ -248,13 +307,37 @@ export const INVARIANTS = {
     if (Math.max(truth.world.unwellMs, truth.leadingSinceMs) > latestMs) return null;
     for (const object of truth.world.api.list(RESOURCES.pods)) {
       const waiting = truth.waitingFor.get(object.metadata.uid ?? '');
-      if (waiting === undefined || waiting.by === truth.holder || waiting.sinceMs > latestMs) continue;
+      if (waiting === undefined || waiting.by.includes(truth.holder ?? '') || waiting.sinceMs > latestMs) continue;
       const pod = podOf(object);
       if (!pod.preemptionDeferred || pod.nodeName !== null || pod.deletionMs !== null || isTerminal(pod)) continue;
       const isMadeRoomFor = tickets(truth).some(
         ({ phase, decision }) => isBeforeEviction(phase) && decision.preemptor.uid === pod.uid,
       );
-      if (!isMadeRoomFor) return `${pod.name} was told to wait by ${waiting.by}, and ${truth.holder ?? 'nobody'} leads`;
+      if (!isMadeRoomFor)
+        return `${pod.name} was told to wait by ${waiting.by.join(' and ')}, and ${truth.holder ?? 'nobody'} leads`;
+    }
+    return null;
+  },
+
+  'a ticket that ended holds nothing any more': (truth, seen) => {
+    if (seen.kind !== 'second') return null;
+    const sinceMs = truth.world.elapsedMs - behindMs(truth);
+    if (truth.leadingSinceMs - truth.world.startMs > sinceMs) return null;
+    const open = tickets(truth).filter(({ phase }) => !isFinal(phase));
+    for (const { uid, name, phase, claim, checkpoint } of tickets(truth)) {
+      if (!((truth.endedMs.get(uid) ?? Infinity) < sinceMs)) continue;
+      const raw = checkpointNamed(truth, checkpoint);
+      if (raw !== undefined && raw.metadata.deletionTimestamp === undefined)
+        return `${name} is ${phase}, and ${checkpoint} still stands`;
+      const claimant = truth.world.api.list(RESOURCES.pods).find(({ metadata }) => metadata.uid === claim?.uid);
+      const isClaimed = open.some((other) => other.claim?.uid === claim?.uid);
+      if (
+        claimant !== undefined &&
+        claimant.metadata.deletionTimestamp === undefined &&
+        isGated(claimant) &&
+        !isClaimed
+      )
+        return `${name} is ${phase}, and ${claimant.metadata.name} is still gated`;
     }
     return null;
   },
@@ -309,6 +392,12 @@ function deletionBegun(
   if (previous === null || previous.metadata.deletionTimestamp !== undefined || by === null) return null;
   if (type !== 'DELETED' && object.metadata.deletionTimestamp === undefined) return null;
   return { by: by.user, uid: previous.metadata.uid ?? '', name: previous.metadata.name, object: previous };
+}
+
+/** The moment in which a ticket is created, and by whom. */
+function ticketCreated(seen: Seen): (Ticket & { readonly by: string }) | null {
+  if (seen.kind !== 'write' || seen.write.kind !== RESOURCES.reprieves || seen.write.type !== 'ADDED') return null;
+  return seen.write.by === null ? null : { ...ticketOf(seen.write.object), by: seen.write.by.user };
 }
 
 function tickets(truth: Truth): readonly Ticket[] {

@@ -52,4 +52,10 @@ export class Replica {
   start(): void {
     void this.reprieve.start().then(() => this.#elector.start());
   }
+
+  /** SIGTERM, as `serve` answers it. */
+  async stop(): Promise<void> {
+    await this.reprieve.handOver(() => this.#elector.release());
+    await this.reprieve.stop();
+  }
 }

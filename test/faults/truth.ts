@@ -1,10 +1,12 @@
 import type { KubeRequest } from '../../src/kube/transport.ts';
 import type { ServerWrite } from '../../src/sim/api-server/server-options.ts';
 import type { WorkEvent } from '../../src/sim/nodes/work-ledger.ts';
+import type { CloseReason } from '../../src/engine/close-reasons.ts';
 import type { Policy } from '../../src/domain/policy.ts';
-import type { Decision } from '../../src/domain/ticket.ts';
+import { isFinal, type Decision, type Ticket } from '../../src/domain/ticket.ts';
 import { comparePolicies } from '../../src/domain/protection.ts';
 import { policyOf } from '../../src/kube/project/policy.ts';
+import { ticketOf } from '../../src/kube/project/ticket.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
 import { INVARIANTS, type Seen } from './invariants.ts';
 import type { World } from './world.ts';
@@ -22,26 +24,36 @@ export class Truth {
   readonly policies: { readonly fromMs: number; readonly list: readonly Policy[] }[] = [];
   /** When and where a pod was bound. */
   readonly bound = new Map<string, { readonly node: string; readonly atMs: number }>(); // pod uid
-  /** Which process of Reprieve told a preemptor to wait, or wrote to it last since. */
-  readonly waitingFor = new Map<string, { readonly by: string; readonly sinceMs: number }>(); // preemptor uid -> process
+  /** Which processes of Reprieve have told a preemptor to wait, or written to it since. */
+  readonly waitingFor = new Map<string, { readonly by: readonly string[]; readonly sinceMs: number }>(); // preemptor uid
   /** Since when the present holder of the Lease has it, on the clock of the world. */
   leadingSinceMs = 0;
+  /** When a ticket came to its end. */
+  readonly endedMs = new Map<string, number>(); // ticket uid -> time
+  /** Checkpoints that are no more: whoever was to be saved by one goes as if that had failed. */
+  readonly goneCheckpoints = new Set<string>(); // names, of which none is used for two decisions
   /** When an object left the API server. */
   readonly goneMs = new Map<string, number>(); // uid -> time
 
   #holder: string | null = null;
   /** What each process decided. A request for one that is over may still be on its way. */
-  #decisions: readonly { readonly by: string; readonly decision: Decision; readonly overMs: number }[] = [];
+  #decisions: readonly DecisionMade[] = [];
+  /** Tickets that a new leader adopts a decision from, for as long as they are such. */
+  readonly #adoptable = new Map<string, RecordedDecision>(); // ticket uid
+  /** Decisions that the present leader has closed, its own and those it adopted. */
+  readonly #closed = new Set<string>(); // ids
 
   constructor(world: World) {
     this.world = world;
   }
 
   decided(by: string, decision: Decision): void {
-    this.#decisions = [...this.#decisions, { by, decision, overMs: Infinity }];
+    this.#decisions = [...this.#decisions, { by, decision, sinceMs: this.world.elapsedMs, overMs: Infinity }];
   }
 
-  closed(by: string, decision: Decision): void {
+  closed(by: string, decision: Decision, because: CloseReason): void {
+    if (by === this.#holder) this.#closed.add(decision.id);
+    this.#check({ kind: 'closed', by, decision, because });
     this.#decisions = this.#decisions.map((made) =>
       made.by === by && made.decision.id === decision.id ? { ...made, overMs: this.world.elapsedMs } : made,
     );
@@ -53,6 +65,28 @@ export class Truth {
     return this.#decisions.filter((made) => made.by === by && made.overMs >= sinceMs).map(({ decision }) => decision);
   }
 
+  /** What the present leader may go by: what it decided since it leads, and what was recorded then or later. */
+  decisionsKnown(): readonly Decision[] {
+    const sinceMs = this.leadingSinceMs - this.world.startMs;
+    const made = this.#decisions.filter((one) => one.by === this.#holder && one.sinceMs >= sinceMs);
+    const recorded = [...this.#adoptable.values()].filter(({ untilMs }) => untilMs >= sinceMs);
+    return [...made, ...recorded].map(({ decision }) => decision);
+  }
+
+  /** The present leader has closed it, or knows of a newer one about the same preemptor. */
+  isOver({ id, preemptor, decidedMs }: Decision): boolean {
+    if (this.#closed.has(id)) return true;
+    return this.decisionsKnown().some((other) => other.preemptor.uid === preemptor.uid && other.decidedMs > decidedMs);
+  }
+
+  /** Decisions that were recorded before the present leader began, still are, and were not closed by it. */
+  decisionsInherited(): readonly Decision[] {
+    const sinceMs = this.leadingSinceMs - this.world.startMs;
+    return [...this.#adoptable.values()].flatMap(({ decision, fromMs, untilMs }) =>
+      fromMs < sinceMs && untilMs === Infinity && !this.#closed.has(decision.id) ? [decision] : [],
+    );
+  }
+
   written(write: ServerWrite): void {
     const { kind, type, object } = write;
     if (this.world.tell !== null) this.#tell(write);
@@ -62,20 +96,22 @@ export class Truth {
     }
     if (kind === RESOURCES.leases) {
       const { holderIdentity } = object['spec'] as { readonly holderIdentity?: string };
-      if (holderIdentity !== this.#holder) this.leadingSinceMs = this.world.clock.now();
+      if (holderIdentity !== this.#holder) {
+        this.leadingSinceMs = this.world.clock.now();
+        this.#closed.clear();
+      }
       this.#holder = holderIdentity ?? null;
     }
     if (kind === RESOURCES.pods && this.waitingFor.has(object.metadata.uid ?? '')) {
       if (type === 'DELETED') this.waitingFor.delete(object.metadata.uid ?? '');
-      else if (write.by?.user.startsWith('reprieve')) {
-        const since = { by: write.by.user, sinceMs: this.world.clock.now() };
-        this.waitingFor.set(object.metadata.uid ?? '', since);
-      }
+      else if (write.by?.user.startsWith('reprieve')) this.#waitsFor(object.metadata.uid ?? '', write.by.user);
     }
     const { nodeName } = (object['spec'] ?? {}) as { readonly nodeName?: string };
     if (kind === RESOURCES.pods && nodeName !== undefined && !this.bound.has(object.metadata.uid ?? '')) {
       this.bound.set(object.metadata.uid ?? '', { node: nodeName, atMs: this.world.elapsedMs });
     }
+    if (kind === RESOURCES.podCheckpoints && type === 'DELETED') this.goneCheckpoints.add(object.metadata.name);
+    if (kind === RESOURCES.reprieves) this.#noteTicket(ticketOf(object), type === 'DELETED');
     if (type === 'DELETED') this.goneMs.set(object.metadata.uid ?? '', this.world.elapsedMs);
     this.#check({ kind: 'write', write });
   }
@@ -96,7 +132,7 @@ export class Truth {
       this.world.say(`preempt answered: ${answer.body.slice(0, 300)}`);
       const { uid } = (JSON.parse(body) as { readonly Pod: { readonly metadata: { readonly uid: string } } }).Pod
         .metadata;
-      if (answer.body === '{}') this.waitingFor.set(uid, { by, sinceMs: this.world.clock.now() });
+      if (answer.body === '{}') this.#waitsFor(uid, by);
       else this.waitingFor.delete(uid);
     }
     this.#check({ kind: 'answer', verb, body, answer });
@@ -108,9 +144,11 @@ export class Truth {
 
   /** What a run of days need not remember. */
   forget(): void {
-    for (const map of [this.savedProgress, this.committed, this.continuedBy, this.goneMs, this.bound, this.waitingFor])
-      map.clear();
+    const { savedProgress, committed, continuedBy, endedMs, goneMs, bound, waitingFor } = this;
+    this.goneCheckpoints.clear();
+    for (const map of [savedProgress, committed, continuedBy, endedMs, goneMs, bound, waitingFor]) map.clear();
     this.#decisions = this.#decisions.filter(({ overMs }) => overMs === Infinity);
+    for (const [uid, { untilMs }] of this.#adoptable) if (untilMs < Infinity) this.#adoptable.delete(uid);
   }
 
   /** Who holds the Lease. */
@@ -123,6 +161,20 @@ export class Truth {
     const sinceMs = this.world.elapsedMs - ms;
     const first = this.policies.findLastIndex(({ fromMs }) => fromMs <= sinceMs);
     return this.policies.slice(Math.max(0, first)).map(({ list }) => list);
+  }
+
+  #waitsFor(preemptor: string, by: string): void {
+    const others = (this.waitingFor.get(preemptor)?.by ?? []).filter((other) => other !== by);
+    this.waitingFor.set(preemptor, { by: [...others, by], sinceMs: this.world.clock.now() });
+  }
+
+  #noteTicket({ uid, phase, deleting, decision }: Ticket, isGone: boolean): void {
+    const nowMs = this.world.elapsedMs;
+    if (isFinal(phase) && !this.endedMs.has(uid)) this.endedMs.set(uid, nowMs);
+    const before = this.#adoptable.get(uid);
+    const isAdoptable = !isGone && !deleting && (phase === 'Saving' || phase === 'Displacing');
+    if (isAdoptable && before === undefined) this.#adoptable.set(uid, { decision, fromMs: nowMs, untilMs: Infinity });
+    else if (!isAdoptable && before?.untilMs === Infinity) this.#adoptable.set(uid, { ...before, untilMs: nowMs });
   }
 
   #check(seen: Seen): void {
@@ -153,6 +205,19 @@ export class Truth {
       `${by?.user ?? '(webhook)'}: ${kind.kind} ${name} ${verb}${facts.length > 0 ? ` [${facts.join(' ')}]` : ''}`,
     );
   }
+}
+
+interface DecisionMade {
+  readonly by: string;
+  readonly decision: Decision;
+  readonly sinceMs: number;
+  readonly overMs: number;
+}
+
+interface RecordedDecision {
+  readonly decision: Decision;
+  readonly fromMs: number;
+  readonly untilMs: number;
 }
 
 /** What a story shows of an object. */

@@ -227,7 +227,7 @@ export class World {
       if (!process.isAlive) return;
       this.say(`${process.name} closes the decision for ${decision.preemptor.name}: ${because}, ${message}`);
       this.states.move(`decision ${decision.id}`, null);
-      this.truth.closed(process.name, decision);
+      this.truth.closed(process.name, decision, because);
     });
     replica.start();
   }
