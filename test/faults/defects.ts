@@ -89,7 +89,7 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
   'goes on for a preemptor that is gone': {
     file: 'engine/displacement.ts',
     from: '  if (preemptor === undefined || isTerminal(preemptor) || preemptor.deletionMs !== null) {',
-    to: '  if (preemptor !== undefined && isTerminal(preemptor)) {',
+    to: '  if (preemptor === undefined) return null;\n  if (isTerminal(preemptor)) {',
   },
   'goes on for a preemptor that is bound elsewhere': {
     file: 'engine/displacement.ts',
@@ -108,8 +108,8 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
   },
   'keeps a gate for ever': {
     file: 'engine/queue.ts',
-    from: "    } else if (nowMs >= expiresMs) {\n      ungate(steps, entry, 'GateExpired');\n",
-    to: "    } else if (nowMs < 0) {\n      ungate(steps, entry, 'GateExpired');\n",
+    from: "      ungate(steps, entry, 'GateExpired');\n",
+    to: '',
   },
   'keeps the gate of a pod without a ticket': {
     file: 'engine/claims.ts',

@@ -59,7 +59,10 @@ export const INVARIANTS = {
       const broken = others.map((plan) => whyNotUnsaved(truth, victim.object, plan));
       return broken.includes(null) ? null : (broken[0] as string);
     }
-    return planned.action === 'reuse' ? null : whyNotUnsaved(truth, victim.object, planned);
+    const goneMs = truth.goneCheckpoints.get(planned.checkpoint ?? '') ?? -Infinity;
+    const stands = stillHolds(truth, planned.checkpoint) || truth.world.elapsedMs - goneMs < behindMs(truth);
+    const isCovered = planned.action === 'reuse' && !isOver && stands;
+    return isCovered ? null : whyNotUnsaved(truth, victim.object, planned);
   },
 
   'nobody goes before all are saved': (truth, seen) => {
@@ -460,11 +463,18 @@ function isHeldForEviction(truth: Truth, pod: KubeObject): boolean {
   return raw !== undefined && checkpointOf(raw).keepFrozen;
 }
 
+/** A state is complete, and has not been going for so long that everybody must know. */
+function stillHolds(truth: Truth, checkpoint: string | null): boolean {
+  const raw = checkpointNamed(truth, checkpoint);
+  if (raw === undefined || !checkpointOf(raw).ready) return false;
+  const goingMs = Date.parse(raw.metadata.deletionTimestamp ?? '');
+  return Number.isNaN(goingMs) || truth.world.clock.now() - goingMs < behindMs(truth);
+}
+
 /** Its state is complete on a disk, it carries the mark, and its container stands still. */
 function isSavedAndStill(truth: Truth, pod: KubeObject, ticket: Ticket): boolean {
   if (podOf(pod).frozenBy !== ticket.checkpoint) return false;
-  const raw = checkpointNamed(truth, ticket.checkpoint);
-  if (raw === undefined || !checkpointOf(raw).ready) return false;
+  if (!stillHolds(truth, ticket.checkpoint)) return false;
   const machine = truth.world.machines.get(podOf(pod).nodeName ?? '');
   const container = machine?.state?.containers.get(pod.metadata.uid ?? '');
   // A machine that is dead or was started again runs nothing of it: the state is all there is.

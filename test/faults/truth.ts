@@ -31,7 +31,7 @@ export class Truth {
   /** When a ticket came to its end. */
   readonly endedMs = new Map<string, number>(); // ticket uid -> time
   /** Checkpoints that are no more: whoever was to be saved by one goes as if that had failed. */
-  readonly goneCheckpoints = new Set<string>(); // names, of which none is used for two decisions
+  readonly goneCheckpoints = new Map<string, number>(); // name, which no two decisions use -> time
   /** When an object left the API server. */
   readonly goneMs = new Map<string, number>(); // uid -> time
 
@@ -110,7 +110,9 @@ export class Truth {
     if (kind === RESOURCES.pods && nodeName !== undefined && !this.bound.has(object.metadata.uid ?? '')) {
       this.bound.set(object.metadata.uid ?? '', { node: nodeName, atMs: this.world.elapsedMs });
     }
-    if (kind === RESOURCES.podCheckpoints && type === 'DELETED') this.goneCheckpoints.add(object.metadata.name);
+    if (kind === RESOURCES.podCheckpoints && type === 'DELETED') {
+      this.goneCheckpoints.set(object.metadata.name, this.world.elapsedMs);
+    }
     if (kind === RESOURCES.reprieves) this.#noteTicket(ticketOf(object), type === 'DELETED');
     if (type === 'DELETED') this.goneMs.set(object.metadata.uid ?? '', this.world.elapsedMs);
     this.#check({ kind: 'write', write });
@@ -144,9 +146,9 @@ export class Truth {
 
   /** What a run of days need not remember. */
   forget(): void {
-    const { savedProgress, committed, continuedBy, endedMs, goneMs, bound, waitingFor } = this;
-    this.goneCheckpoints.clear();
-    for (const map of [savedProgress, committed, continuedBy, endedMs, goneMs, bound, waitingFor]) map.clear();
+    const { savedProgress, committed, continuedBy, endedMs, goneMs, goneCheckpoints, bound, waitingFor } = this;
+    for (const map of [savedProgress, committed, continuedBy, endedMs, goneMs, goneCheckpoints, bound, waitingFor])
+      map.clear();
     this.#decisions = this.#decisions.filter(({ overMs }) => overMs === Infinity);
     for (const [uid, { untilMs }] of this.#adoptable) if (untilMs < Infinity) this.#adoptable.delete(uid);
   }
