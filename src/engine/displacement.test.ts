@@ -252,6 +252,22 @@ describe('failure', () => {
     expect(saving(refusing).put('checkpoint', thawed).steps().closed).toHaveLength(1);
   });
 
+  it('evicts nobody whose state is being deleted, frozen or not', () => {
+    const going = { ...saved, deleting: true };
+    const w = saving().put('pod', frozenPod).put('checkpoint', going);
+    expect(w.commands()).toEqual([]);
+    w.nowMs = 60_000;
+    expect(w.commands()).toEqual(['Evict pod unsaved']);
+    const reused = makeDecision({ victims: [{ ...planned, action: 'reuse' }] });
+    const kept = { ...saved, keepFrozen: false };
+    expect(saving(reused).put('checkpoint', kept).commands()).toEqual(['Evict pod']);
+    expect(
+      saving(reused)
+        .put('checkpoint', { ...kept, deleting: true })
+        .commands(),
+    ).toEqual(['Evict pod unsaved']);
+  });
+
   it('looks again at the deadline though nothing happens', () => {
     expect(saving().steps().wakeAtMs).toBe(60_000);
   });

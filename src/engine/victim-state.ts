@@ -56,8 +56,13 @@ export function victimState(
     return unfinished(createCheckpoint(decision, victim, ticket), pod, now);
   }
   if (checkpoint.failure !== null) return failed(pod, checkpoint.failure.reason, checkpoint.failure.message);
-  if (victim.action === 'reuse') return { kind: 'ready', pod, frozenBy: null };
+  if (victim.action === 'reuse') {
+    if (!checkpoint.deleting) return { kind: 'ready', pod, frozenBy: null };
+    return failed(pod, 'CheckpointGone', `checkpoint ${victim.checkpoint} is being deleted`);
+  }
   if (checkpoint.thawed) return failed(pod, 'Thawed', 'the node let it go on before it was evicted');
+  // Its node has yet to let the pod go on, and then removes the files: what is evicted now would have no state to come back to.
+  if (checkpoint.deleting) return unfinished(null, pod, now);
   if (checkpoint.ready && checkpoint.frozen && pod.frozenBy === checkpoint.name) {
     return { kind: 'ready', pod, frozenBy: checkpoint.name };
   }

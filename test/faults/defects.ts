@@ -26,6 +26,11 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
     from: "    return { kind: 'ready', pod, frozenBy: checkpoint.name };",
     to: "    return { kind: 'ready', pod, frozenBy: null };",
   },
+  'takes a state that is being deleted for one to come back to': {
+    file: 'engine/victim-state.ts',
+    from: '  if (checkpoint.deleting) return unfinished(null, pod, now);\n',
+    to: '',
+  },
   'takes a frozen pod for a saved one': {
     file: 'agent/orders/checkpoint-orders.ts',
     from: '      const dump = await pod.dump(order.key, stop);',

@@ -69,6 +69,15 @@ export const FAULTS = {
       });
     },
   },
+  'another leads while an undo is stuck': {
+    what: 'agents die as a checkpoint is deleted, and the leader is stopped: its successor finds a decision that was off',
+    strike: (world, { lengthMs }) =>
+      world.next('undoing', () => {
+        if (world.isQuiet) return;
+        for (const machine of world.machines.values()) killAgent(world, machine, 5_000 + lengthMs);
+        stopReplica(world, world.leader()?.index, lengthMs);
+      }),
+  },
   'leader stands still': {
     what: 'and wakes up after its lease has run out',
     strike: (world, { lengthMs }) => pause(world, world.leader()?.replica.process, 16_000 + lengthMs),

@@ -70,10 +70,13 @@ export class Process {
   #standstill: PromiseWithResolvers<void> | null = null;
   #heldTimers: (() => void)[] = [];
   #isCut = false;
-  readonly #watches = new Set<DeliveredWatch>();
+  readonly #watches = new Map<DeliveredWatch, string>(); // -> its path
   #mishaps: Trouble<KubeRequest, Mishap>[] = [];
   #streamMishaps: Trouble<WatchEvent, StreamMishap>[] = [];
-  #hasLostEvents = false;
+  /** Paths of which events were lost that no listing has brought since. */
+  readonly #lost = new Set<string>();
+  /** Of these, those that are to be listed as soon as somebody goes on watching them. */
+  readonly #expired = new Set<string>();
   #trap: { calls: number; readonly when: 'before' | 'after'; readonly run: () => void } | null = null;
 
   constructor(options: ProcessOptions) {
@@ -94,7 +97,7 @@ export class Process {
   /** Alive, not standing still, connected, and nothing stands against its requests. */
   get isWell(): boolean {
     const isTroubled = [...this.#mishaps, ...this.#streamMishaps].some(({ isOver }) => !isOver());
-    return !this.#dead && this.#standstill === null && !this.#isCut && !isTroubled && !this.#hasLostEvents;
+    return !this.#dead && this.#standstill === null && !this.#isCut && !isTroubled && this.#lost.size === 0;
   }
 
   get isPaused(): boolean {
@@ -109,7 +112,7 @@ export class Process {
   kill(): void {
     this.#dead = true;
     this.#heldTimers = [];
-    for (const watch of this.#watches) watch.abandon();
+    for (const watch of this.#watches.keys()) watch.abandon();
     this.#watches.clear();
   }
 
@@ -147,7 +150,7 @@ export class Process {
   }
 
   breakWatches(): void {
-    for (const watch of this.#watches) watch.break();
+    for (const watch of this.#watches.keys()) watch.break();
   }
 
   /** Each request, and each watch that is opened, meets what `draw` says, until it is over. */
@@ -162,9 +165,8 @@ export class Process {
 
   /** Watches that have lost something end with a 410: everything is listed again. */
   expireWatches(): void {
-    if (!this.#hasLostEvents) return;
-    this.#hasLostEvents = false;
-    for (const watch of this.#watches) watch.expire();
+    for (const path of this.#lost) this.#expired.add(path);
+    for (const [watch, path] of this.#watches) if (this.#listAgain(path)) watch.expire();
   }
 
   /** Runs something before, or right after, its request number `calls` from now takes effect; null takes that back. */
@@ -249,10 +251,17 @@ export class Process {
     return drawn(this.#mishaps, request);
   }
 
-  #drawForEvent(event: WatchEvent): StreamMishap | null {
+  /** Whether what was lost of it is to be made good now. */
+  #listAgain(path: string): boolean {
+    if (!this.#expired.delete(path)) return false;
+    this.#lost.delete(path);
+    return true;
+  }
+
+  #drawForEvent(path: string, event: WatchEvent): StreamMishap | null {
     this.#streamMishaps = this.#streamMishaps.filter(({ isOver }) => !isOver());
     const mishap = drawn(this.#streamMishaps, event);
-    if (mishap?.kind === 'lost') this.#hasLostEvents = true;
+    if (mishap?.kind === 'lost') this.#lost.add(path);
     return mishap;
   }
 
@@ -273,6 +282,9 @@ export class Process {
     const mishap = await this.#depart(request);
     if (!this.#options.onSend(request)) await new Promise(() => undefined);
     if (mishap?.kind === 'refused') return { ...refusal(mishap.status, mishap.reason), events: nothing() };
+    const isListing = request.query?.['resourceVersion'] === undefined;
+    if (isListing) this.#lost.delete(request.path);
+    if (this.#listAgain(request.path) && !isListing) return { ...refusal(410, 'Expired'), events: nothing() };
     const opened = await api.transport(name).watch(request);
     await this.running();
     if (opened.status !== 200) return opened;
@@ -283,11 +295,11 @@ export class Process {
       running: () => this.running(),
       isStalled: () => this.#isCut,
       isListing: request.query?.['sendInitialEvents'] === 'true',
-      draw: (event) => this.#drawForEvent(event),
+      draw: (event) => this.#drawForEvent(request.path, event),
       onEnd: () => this.#watches.delete(delivered),
       signal: request.signal,
     });
-    this.#watches.add(delivered);
+    this.#watches.set(delivered, request.path);
     return { ...opened, events: delivered.events() };
   }
 }
@@ -335,6 +347,7 @@ class DeliveredWatch {
   readonly #options: DeliveredWatchOptions;
   #recent: WatchEvent[] = []; // the last few, oldest first
   #isListing: boolean;
+  #isExpired = false;
   readonly #arrived: { readonly event: WatchEvent; readonly readyMs: number }[] = [];
   #end: { readonly error: unknown } | null = null;
   #wake: (() => void) | null = null;
@@ -348,6 +361,7 @@ class DeliveredWatch {
   }
 
   break(): void {
+    if (this.#isExpired) return; // it ends anyway, and a stream that only broke would go on from after what was lost
     this.#finish(new TransportError('the stream broke'));
     this.#arrived.length = 0;
     void this.#iterator.return?.();
@@ -355,6 +369,7 @@ class DeliveredWatch {
 
   /** What it goes on from is too old. */
   expire(): void {
+    this.#isExpired = true;
     this.#arrived.length = 0;
     this.#arrived.push({ event: EXPIRED, readyMs: this.#options.clock.now() });
     this.#wake?.();

@@ -76,7 +76,9 @@ export class Truth {
   /** The present leader has closed it, or knows of a newer one about the same preemptor. */
   isOver({ id, preemptor, decidedMs }: Decision): boolean {
     if (this.#closed.has(id)) return true;
-    return this.decisionsKnown().some((other) => other.preemptor.uid === preemptor.uid && other.decidedMs > decidedMs);
+    return this.decisionsKnown().some(
+      (other) => other.preemptor.uid === preemptor.uid && other.id !== id && other.decidedMs > decidedMs,
+    );
   }
 
   /** Decisions that were recorded before the present leader began, still are, and were not closed by it. */
