@@ -70,13 +70,15 @@ export const FAULTS = {
     },
   },
   'another leads while an undo is stuck': {
-    what: 'agents die as a checkpoint is deleted, and the leader is stopped: its successor finds a decision that was off',
-    strike: (world, { lengthMs }) =>
-      world.next('undoing', () => {
-        if (world.isQuiet) return;
-        for (const machine of world.machines.values()) killAgent(world, machine, 5_000 + lengthMs);
-        stopReplica(world, world.leader()?.index, lengthMs);
-      }),
+    what: 'agents die soon after a checkpoint is deleted, and the leader is stopped: its successor finds what was off',
+    strike: (world, { lengthMs, pick }) =>
+      world.next('undoing', () =>
+        world.clock.setTimer(Math.round(pick * 2_000), () => {
+          if (world.isQuiet) return;
+          for (const machine of world.machines.values()) killAgent(world, machine, 10_000 + lengthMs);
+          stopReplica(world, world.leader()?.index, lengthMs);
+        }),
+      ),
   },
   'leader stands still': {
     what: 'and wakes up after its lease has run out',

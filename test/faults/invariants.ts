@@ -1,14 +1,7 @@
 import { RESTORE_GATE, TICKET_ANNOTATION } from '../../src/domain/labels.ts';
 import { protectionOf, rulingPolicy } from '../../src/domain/protection.ts';
 import { isTerminal } from '../../src/domain/pod.ts';
-import {
-  isBeforeEviction,
-  isFinal,
-  type Decision,
-  type PlannedVictim,
-  type Ticket,
-  type TicketPhase,
-} from '../../src/domain/ticket.ts';
+import { isFinal, type Decision, type PlannedVictim, type Ticket, type TicketPhase } from '../../src/domain/ticket.ts';
 import type { CloseReason } from '../../src/engine/close-reasons.ts';
 import { checkpointOf } from '../../src/kube/project/checkpoint.ts';
 import { nodeOf } from '../../src/kube/project/node.ts';
@@ -235,7 +228,7 @@ export const INVARIANTS = {
     const { id, preemptor } = ticket.decision;
     const inherited = truth.decisionsInherited();
     if (inherited.some((decision) => decision.id === id)) return null;
-    const rival = inherited.find((decision) => decision.preemptor.uid === preemptor.uid);
+    const rival = inherited.find((decision) => decision.preemptor.uid === preemptor.uid && !truth.isOver(decision));
     return rival === undefined
       ? null
       : `${ticket.by} decides anew for ${preemptor.name}, for which it found ${rival.id} open`;
@@ -314,7 +307,8 @@ export const INVARIANTS = {
       const pod = podOf(object);
       if (!pod.preemptionDeferred || pod.nodeName !== null || pod.deletionMs !== null || isTerminal(pod)) continue;
       const isMadeRoomFor = tickets(truth).some(
-        ({ phase, decision }) => isBeforeEviction(phase) && decision.preemptor.uid === pod.uid,
+        // Evicted is not gone: where the node of a victim is cut off, nothing but waiting is left.
+        ({ phase, decision }) => (phase === 'Saving' || phase === 'Displacing') && decision.preemptor.uid === pod.uid,
       );
       if (!isMadeRoomFor)
         return `${pod.name} was told to wait by ${waiting.by.join(' and ')}, and ${truth.holder ?? 'nobody'} leads`;
@@ -324,8 +318,9 @@ export const INVARIANTS = {
 
   'a ticket that ended holds nothing any more': (truth, seen) => {
     if (seen.kind !== 'second') return null;
-    const sinceMs = truth.world.elapsedMs - behindMs(truth);
-    if (truth.leadingSinceMs - truth.world.startMs > sinceMs) return null;
+    const nowMs = truth.world.clock.now();
+    if (nowMs - Math.max(truth.world.unwellMs, truth.leadingSinceMs) < BEHIND_MS) return null;
+    const sinceMs = truth.world.elapsedMs - WELL_BEHIND_MS;
     const open = tickets(truth).filter(({ phase }) => !isFinal(phase));
     for (const { uid, name, phase, claim, checkpoint } of tickets(truth)) {
       if (!((truth.endedMs.get(uid) ?? Infinity) < sinceMs)) continue;
@@ -463,12 +458,14 @@ function isHeldForEviction(truth: Truth, pod: KubeObject): boolean {
   return raw !== undefined && checkpointOf(raw).keepFrozen;
 }
 
-/** A state is complete, and has not been going for so long that everybody must know. */
+/** A state is complete, and nobody who leads can know that it is going: what we delete ourselves, our next leader reads. */
 function stillHolds(truth: Truth, checkpoint: string | null): boolean {
   const raw = checkpointNamed(truth, checkpoint);
   if (raw === undefined || !checkpointOf(raw).ready) return false;
-  const goingMs = Date.parse(raw.metadata.deletionTimestamp ?? '');
-  return Number.isNaN(goingMs) || truth.world.clock.now() - goingMs < behindMs(truth);
+  const going = truth.goingCheckpoints.get(raw.metadata.name);
+  if (going === undefined) return true;
+  const isRead = going.by?.startsWith('reprieve') && going.atMs < truth.leadingSinceMs - truth.world.startMs;
+  return going.by !== truth.holder && !isRead && truth.world.elapsedMs - going.atMs < behindMs(truth);
 }
 
 /** Its state is complete on a disk, it carries the mark, and its container stands still. */

@@ -32,6 +32,8 @@ export class Truth {
   readonly endedMs = new Map<string, number>(); // ticket uid -> time
   /** Checkpoints that are no more: whoever was to be saved by one goes as if that had failed. */
   readonly goneCheckpoints = new Map<string, number>(); // name, which no two decisions use -> time
+  /** Who began to delete a checkpoint, and when. */
+  readonly goingCheckpoints = new Map<string, { readonly by: string | null; readonly atMs: number }>(); // name
   /** When an object left the API server. */
   readonly goneMs = new Map<string, number>(); // uid -> time
 
@@ -112,9 +114,7 @@ export class Truth {
     if (kind === RESOURCES.pods && nodeName !== undefined && !this.bound.has(object.metadata.uid ?? '')) {
       this.bound.set(object.metadata.uid ?? '', { node: nodeName, atMs: this.world.elapsedMs });
     }
-    if (kind === RESOURCES.podCheckpoints && type === 'DELETED') {
-      this.goneCheckpoints.set(object.metadata.name, this.world.elapsedMs);
-    }
+    if (kind === RESOURCES.podCheckpoints) this.#noteCheckpoint(write);
     if (kind === RESOURCES.reprieves) this.#noteTicket(ticketOf(object), type === 'DELETED');
     if (type === 'DELETED') this.goneMs.set(object.metadata.uid ?? '', this.world.elapsedMs);
     this.#check({ kind: 'write', write });
@@ -148,9 +148,10 @@ export class Truth {
 
   /** What a run of days need not remember. */
   forget(): void {
-    const { savedProgress, committed, continuedBy, endedMs, goneMs, goneCheckpoints, bound, waitingFor } = this;
-    for (const map of [savedProgress, committed, continuedBy, endedMs, goneMs, goneCheckpoints, bound, waitingFor])
-      map.clear();
+    this.goneCheckpoints.clear();
+    this.goingCheckpoints.clear();
+    const { savedProgress, committed, continuedBy, endedMs, goneMs, bound, waitingFor } = this;
+    for (const map of [savedProgress, committed, continuedBy, endedMs, goneMs, bound, waitingFor]) map.clear();
     this.#decisions = this.#decisions.filter(({ overMs }) => overMs === Infinity);
     for (const [uid, { untilMs }] of this.#adoptable) if (untilMs < Infinity) this.#adoptable.delete(uid);
   }
@@ -165,6 +166,14 @@ export class Truth {
     const sinceMs = this.world.elapsedMs - ms;
     const first = this.policies.findLastIndex(({ fromMs }) => fromMs <= sinceMs);
     return this.policies.slice(Math.max(0, first)).map(({ list }) => list);
+  }
+
+  #noteCheckpoint({ type, object: { metadata }, previous, by }: ServerWrite): void {
+    const atMs = this.world.elapsedMs;
+    if (type === 'DELETED') this.goneCheckpoints.set(metadata.name, atMs);
+    if (type === 'ADDED') this.goingCheckpoints.delete(metadata.name);
+    else if (metadata.deletionTimestamp !== undefined && previous?.metadata.deletionTimestamp === undefined)
+      this.goingCheckpoints.set(metadata.name, { by: by?.user ?? null, atMs });
   }
 
   #waitsFor(preemptor: string, by: string): void {
