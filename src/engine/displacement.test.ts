@@ -268,6 +268,15 @@ describe('failure', () => {
     ).toEqual(['Evict pod unsaved']);
   });
 
+  it('saves again whose checkpoint somebody deleted, once its node has undone it', () => {
+    const w = saving()
+      .put('pod', frozenPod)
+      .put('checkpoint', { ...saved, frozen: false, thawed: true, deleting: true });
+    expect(w.put('pod', pod).commands()).toEqual([]);
+    w.remove('checkpoint', checkpoint);
+    expect(w.commands()).toEqual(['CreateCheckpoint pod-uid-pod-d1']);
+  });
+
   it('looks again at the deadline though nothing happens', () => {
     expect(saving().steps().wakeAtMs).toBe(60_000);
   });

@@ -60,9 +60,10 @@ export function victimState(
     if (!checkpoint.deleting) return { kind: 'ready', pod, frozenBy: null };
     return failed(pod, 'CheckpointGone', `checkpoint ${victim.checkpoint} is being deleted`);
   }
-  if (checkpoint.thawed) return failed(pod, 'Thawed', 'the node let it go on before it was evicted');
-  // Its node has yet to let the pod go on, and then removes the files: what is evicted now would have no state to come back to.
+  // Its node lets the pod go on and removes the files: what is evicted now would have no state to come back to. Once the object
+  // is gone, the pod is saved anew.
   if (checkpoint.deleting) return unfinished(null, pod, now);
+  if (checkpoint.thawed) return failed(pod, 'Thawed', 'the node let it go on before it was evicted');
   if (checkpoint.ready && checkpoint.frozen && pod.frozenBy === checkpoint.name) {
     return { kind: 'ready', pod, frozenBy: checkpoint.name };
   }
