@@ -1,9 +1,30 @@
 import { RESOURCES } from '../../src/kube/resources.ts';
-import type { KubeObject, WatchEvent } from '../../src/kube/transport.ts';
-import { sleep } from '../../src/ports/clock.ts';
-import type { Machine } from './machine.ts';
+import type { WatchEvent } from '../../src/kube/transport.ts';
 import type { PlannedFault } from './plan.ts';
-import type { Mishap, Process, StreamMishap } from './process.ts';
+import type { StreamMishap } from './process.ts';
+import {
+  batchPod,
+  cordon,
+  cut,
+  evict,
+  garble,
+  harass,
+  hit,
+  isBound,
+  isServing,
+  killAgent,
+  killReplica,
+  killScheduler,
+  machineOf,
+  nodeFault,
+  overAfter,
+  pause,
+  pickOne,
+  pickPod,
+  remove,
+  stopReplica,
+  victimPod,
+} from './strikes.ts';
 import type { World } from './world.ts';
 
 interface Fault {
@@ -446,9 +467,6 @@ export type FaultName = keyof typeof FAULTS;
 
 const RECORDS: ReadonlySet<string> = new Set([RESOURCES.reprieves.kind, RESOURCES.podCheckpoints.kind]);
 
-/** `terminationGracePeriodSeconds` where a pod states none. */
-const STOP_GRACE_MS = 30_000;
-
 const REASONS: Readonly<Record<number, string>> = {
   429: 'TooManyRequests',
   500: 'InternalError',
@@ -458,169 +476,4 @@ const REASONS: Readonly<Record<number, string>> = {
 
 function whenOf(pick: number): 'before' | 'after' {
   return Math.floor(pick * 1000) % 2 === 0 ? 'before' : 'after';
-}
-
-function killReplica(world: World, index: number | undefined, lengthMs: number): void {
-  const replica = index === undefined ? null : (world.replicas[index] ?? null);
-  if (index === undefined || replica === null || !replica.process.isAlive) return;
-  world.say(`${replica.process.name} dies`);
-  replica.process.kill();
-  startReplicaIn(world, index, lengthMs);
-}
-
-/** As the kubelet does it: what has not ended by itself is killed. */
-function stopReplica(world: World, index: number | undefined, lengthMs: number): void {
-  const replica = index === undefined ? null : (world.replicas[index] ?? null);
-  if (index === undefined || replica === null || !replica.process.isAlive) return;
-  world.say(`${replica.process.name} is told to stop`);
-  void Promise.race([replica.stop(), sleep(world.clock, STOP_GRACE_MS)]).then(() => {
-    replica.process.kill();
-    startReplicaIn(world, index, lengthMs);
-  });
-}
-
-function startReplicaIn(world: World, index: number, delayMs: number): void {
-  world.clock.setTimer(delayMs, () => {
-    if (!world.replicas[index]?.process.isAlive) world.startReplica(index);
-  });
-}
-
-function killScheduler(world: World, lengthMs: number): void {
-  world.schedulerProcess?.kill();
-  world.clock.setTimer(lengthMs, () => {
-    if (!world.schedulerProcess?.isAlive) world.startScheduler();
-  });
-}
-
-function killAgent(world: World, machine: Machine | null, lengthMs: number): void {
-  if (machine === null) return;
-  world.say(`agent of ${machine.spec.name} dies`);
-  machine.crashAgent();
-  world.clock.setTimer(lengthMs, () => {
-    if (machine.isUp) void machine.restartAgent();
-  });
-}
-
-function pause(world: World, process: Process | null | undefined, lengthMs: number): void {
-  if (!process) return;
-  world.say(`${process.name} stands still`);
-  process.pause();
-  world.clock.setTimer(lengthMs, () => process.resume());
-}
-
-function cut(world: World, process: Process | null | undefined, lengthMs: number): void {
-  if (!process) return;
-  world.say(`${process.name} is cut off`);
-  process.setCut(true);
-  world.clock.setTimer(lengthMs, () => process.isCut && process.setCut(false));
-}
-
-function cordon(world: World, machine: Machine | null, lengthMs: number): void {
-  if (machine === null) return;
-  const say = (unschedulable: boolean): void =>
-    void world.tryTo(() =>
-      world.admin.patch(RESOURCES.nodes, null, machine.spec.name, { spec: { unschedulable } }, { type: 'merge' }),
-    );
-  say(true);
-  world.clock.setTimer(lengthMs, () => say(false));
-}
-
-function nodeFault(world: World, kind: keyof World['nodeFaults'], count: number): void {
-  world.nodeFaults[kind] += count;
-}
-
-/** True once that time has passed, or all faults are over. */
-function overAfter(world: World, lengthMs: number): () => boolean {
-  const untilMs = world.elapsedMs + lengthMs;
-  return () => world.isQuiet || world.elapsedMs >= untilMs;
-}
-
-/** One process, or all. */
-function hit(world: World, { pick }: PlannedFault): readonly Process[] {
-  const all = [
-    ...world.replicas.map((replica) => replica?.process),
-    world.schedulerProcess,
-    world.controllersProcess,
-    ...[...world.machines.values()].flatMap(({ agent, kubelet }) => [agent, kubelet]),
-  ].filter((process) => process?.isAlive === true) as Process[];
-  if (pick < 0.3) return all;
-  if (pick < 0.6)
-    return world.leader() === null ? [] : [(world.leader() as { replica: { process: Process } }).replica.process];
-  return [all[Math.floor(pick * 997) % all.length] as Process];
-}
-
-function harass(world: World, fault: PlannedFault, mishap: Mishap): void {
-  const random = world.random.fork(`${fault.fault} ${fault.pick}`);
-  const isOver = overAfter(world, fault.lengthMs);
-  for (const process of hit(world, fault)) {
-    world.say(`  hits ${process.name}`);
-    process.harass(() => (random.next() < 1 / 3 ? mishap : null), isOver);
-  }
-}
-
-/** One in three events of their watches. */
-function garble(
-  world: World,
-  processes: readonly Process[],
-  { fault, pick, lengthMs }: PlannedFault,
-  mishap: () => StreamMishap,
-): void {
-  const random = world.random.fork(`${fault} ${pick}`);
-  const isOver = overAfter(world, lengthMs);
-  for (const process of processes) {
-    world.say(`  hits ${process.name}`);
-    process.garble(() => (random.next() < 1 / 3 ? mishap() : null), isOver);
-  }
-}
-
-function machineOf(world: World, { pick, at }: PlannedFault): Machine | null {
-  const machines = [...world.machines.values()].filter(({ isUp }) => isUp);
-  // What waits for a state most likely means the node where that happens.
-  const busy = machines.filter(({ state }) =>
-    [...(state?.containers.values() ?? [])].some((c) => c.state === 'frozen'),
-  );
-  return pickOne('state' in at && busy.length > 0 && pick < 0.8 ? busy : machines, (pick * 3) % 1);
-}
-
-function remove(world: World, pod: KubeObject | null, gracePeriodSeconds?: number): void {
-  if (pod === null) return;
-  world.say(`  hits ${pod.metadata.name}`);
-  const options = gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds };
-  void world.tryTo(() => world.admin.delete(RESOURCES.pods, 'default', pod.metadata.name, options));
-}
-
-function evict(world: World, { metadata: { name } }: KubeObject): void {
-  world.say(`  hits ${name}`);
-  void world.outside.request({
-    method: 'POST',
-    path: `/api/v1/namespaces/default/pods/${name}/eviction`,
-    body: { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name, namespace: 'default' } },
-  });
-}
-
-function batchPod(world: World, fault: PlannedFault): KubeObject | null {
-  return pickPod(world, fault, ({ metadata }) => !isServing(metadata.name));
-}
-
-function victimPod(world: World, fault: PlannedFault): KubeObject | null {
-  const victims = new Set(
-    world.api.list(RESOURCES.reprieves).map((ticket) => (ticket['spec'] as { pod: { uid: string } }).pod.uid),
-  );
-  return pickPod(world, fault, ({ metadata }) => victims.has(metadata.uid ?? ''));
-}
-
-function pickPod(world: World, { pick }: PlannedFault, wanted: (pod: KubeObject) => boolean): KubeObject | null {
-  return pickOne(world.api.list(RESOURCES.pods).filter(wanted), pick);
-}
-
-function isServing(name: string): boolean {
-  return name.startsWith('high-');
-}
-
-function isBound(spec: unknown): boolean {
-  return (spec as { nodeName?: string }).nodeName !== undefined;
-}
-
-function pickOne<T>(list: readonly T[], pick: number): T | null {
-  return list[Math.floor(pick * list.length)] ?? null;
 }

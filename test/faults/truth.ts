@@ -8,7 +8,8 @@ import { comparePolicies } from '../../src/domain/protection.ts';
 import { policyOf } from '../../src/kube/project/policy.ts';
 import { ticketOf } from '../../src/kube/project/ticket.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
-import { INVARIANTS, type Seen } from './invariants.ts';
+import type { Seen } from './evidence.ts';
+import { INVARIANTS } from './invariants.ts';
 import type { World } from './world.ts';
 
 /** What really happened, remembered as far as an invariant needs it. Nothing here asks Reprieve. */
