@@ -320,7 +320,7 @@ export const INVARIANTS = {
   },
 
   'a ticket that ended holds nothing any more': (truth, seen) => {
-    if (seen.kind !== 'second') return null;
+    if (seen.kind !== 'second' || truth.endedMs.size === 0) return null;
     const nowMs = truth.world.clock.now();
     if (nowMs - Math.max(truth.world.unwellMs, truth.leadingSinceMs) < BEHIND_MS) return null;
     const sinceMs = truth.world.elapsedMs - WELL_BEHIND_MS;
