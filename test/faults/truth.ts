@@ -149,6 +149,7 @@ export class Truth {
 
   /** What a run of days need not remember. */
   forget(): void {
+    this.#closed.clear();
     this.goneCheckpoints.clear();
     this.goingCheckpoints.clear();
     const { savedProgress, committed, continuedBy, endedMs, goneMs, bound, waitingFor } = this;
