@@ -53,6 +53,11 @@ export function behindMs({ world }: Truth): number {
   return world.clock.now() - world.unwellMs < BEHIND_MS ? BEHIND_MS : WELL_BEHIND_MS;
 }
 
+/** For as long as anybody may be behind, everybody has been well and the same one has led. */
+export function isCalm({ world, leadingSinceMs }: Truth): boolean {
+  return world.clock.now() - Math.max(world.unwellMs, world.startMs + leadingSinceMs) >= BEHIND_MS;
+}
+
 /** The moment in which a pod begins to be deleted, and who did it. */
 export function deletionBegun(
   seen: Seen,
@@ -145,7 +150,7 @@ export function stillHolds(truth: Truth, checkpoint: string | null): boolean {
   if (raw === undefined || !checkpointOf(raw).ready) return false;
   const going = truth.goingCheckpoints.get(raw.metadata.name);
   if (going === undefined) return true;
-  const isRead = going.by?.startsWith('reprieve') && going.atMs < truth.leadingSinceMs - truth.world.startMs;
+  const isRead = going.by?.startsWith('reprieve') && going.atMs < truth.leadingSinceMs;
   return going.by !== truth.holder && !isRead && truth.world.elapsedMs - going.atMs < behindMs(truth);
 }
 

@@ -17,6 +17,7 @@ import {
   demandsSaving,
   exists,
   isBeingUndone,
+  isCalm,
   isGated,
   isHeldForEviction,
   isSavedAndStill,
@@ -301,9 +302,8 @@ export const INVARIANTS = {
   },
 
   'nobody waits for a process that no longer leads': (truth, seen) => {
-    if (seen.kind !== 'second') return null;
+    if (seen.kind !== 'second' || !isCalm(truth)) return null;
     const latestMs = truth.world.clock.now() - BEHIND_MS;
-    if (Math.max(truth.world.unwellMs, truth.leadingSinceMs) > latestMs) return null;
     for (const object of truth.world.api.list(RESOURCES.pods)) {
       const waiting = truth.waitingFor.get(object.metadata.uid ?? '');
       if (waiting === undefined || waiting.by.includes(truth.holder ?? '') || waiting.sinceMs > latestMs) continue;
@@ -320,9 +320,7 @@ export const INVARIANTS = {
   },
 
   'a ticket that ended holds nothing any more': (truth, seen) => {
-    if (seen.kind !== 'second' || truth.endedMs.size === 0) return null;
-    const nowMs = truth.world.clock.now();
-    if (nowMs - Math.max(truth.world.unwellMs, truth.leadingSinceMs) < BEHIND_MS) return null;
+    if (seen.kind !== 'second' || truth.endedMs.size === 0 || !isCalm(truth)) return null;
     const sinceMs = truth.world.elapsedMs - WELL_BEHIND_MS;
     const open = tickets(truth).filter(({ phase }) => !isFinal(phase));
     for (const { uid, name, phase, claim, checkpoint } of tickets(truth)) {

@@ -5,28 +5,36 @@ import { sleep } from '../../src/ports/clock.ts';
 import type { Machine } from './machine.ts';
 import type { PlannedFault } from './plan.ts';
 import type { Mishap, Process, StreamMishap } from './process.ts';
+import type { Replica } from './replica.ts';
 import type { World } from './world.ts';
 
 /** `terminationGracePeriodSeconds` where a pod states none. */
 const STOP_GRACE_MS = 30_000;
 
-export function killReplica(world: World, index: number | undefined, lengthMs: number): void {
-  const replica = index === undefined ? null : (world.replicas[index] ?? null);
-  if (index === undefined || replica === null || !replica.process.isAlive) return;
+export function killReplica(world: World, place: number | undefined, lengthMs: number): void {
+  const living = livingReplica(world, place);
+  if (living === null) return;
+  const { replica, index } = living;
   world.say(`${replica.process.name} dies`);
   replica.process.kill();
   startReplicaIn(world, index, lengthMs);
 }
 
 /** As the kubelet does it: what has not ended by itself is killed. */
-export function stopReplica(world: World, index: number | undefined, lengthMs: number): void {
-  const replica = index === undefined ? null : (world.replicas[index] ?? null);
-  if (index === undefined || replica === null || !replica.process.isAlive) return;
+export function stopReplica(world: World, place: number | undefined, lengthMs: number): void {
+  const living = livingReplica(world, place);
+  if (living === null) return;
+  const { replica, index } = living;
   world.say(`${replica.process.name} is told to stop`);
   void Promise.race([replica.stop(), sleep(world.clock, STOP_GRACE_MS)]).then(() => {
     replica.process.kill();
     startReplicaIn(world, index, lengthMs);
   });
+}
+
+function livingReplica(world: World, index: number | undefined): { replica: Replica; index: number } | null {
+  const replica = index === undefined ? null : world.replicas[index];
+  return index !== undefined && replica?.process.isAlive ? { replica, index } : null;
 }
 
 function startReplicaIn(world: World, index: number, delayMs: number): void {

@@ -27,7 +27,7 @@ export class Truth {
   readonly bound = new Map<string, { readonly node: string; readonly atMs: number }>(); // pod uid
   /** Which processes of Reprieve have told a preemptor to wait, or written to it since. */
   readonly waitingFor = new Map<string, { readonly by: readonly string[]; readonly sinceMs: number }>(); // preemptor uid
-  /** Since when the present holder of the Lease has it, on the clock of the world. */
+  /** Since when the present holder of the Lease has it. */
   leadingSinceMs = 0;
   /** When a ticket came to its end. */
   readonly endedMs = new Map<string, number>(); // ticket uid -> time
@@ -70,9 +70,9 @@ export class Truth {
 
   /** What the present leader may go by: what it decided since it leads, and what was recorded then or later. */
   decisionsKnown(): readonly Decision[] {
-    const sinceMs = this.leadingSinceMs - this.world.startMs;
-    const made = this.#decisions.filter((one) => one.by === this.#holder && one.sinceMs >= sinceMs);
-    const recorded = [...this.#adoptable.values()].filter(({ untilMs }) => untilMs >= sinceMs);
+    const { leadingSinceMs } = this;
+    const made = this.#decisions.filter((one) => one.by === this.#holder && one.sinceMs >= leadingSinceMs);
+    const recorded = [...this.#adoptable.values()].filter(({ untilMs }) => untilMs >= leadingSinceMs);
     return [...made, ...recorded].map(({ decision }) => decision);
   }
 
@@ -86,9 +86,8 @@ export class Truth {
 
   /** Decisions that were recorded before the present leader began, still are, and were not closed by it. */
   decisionsInherited(): readonly Decision[] {
-    const sinceMs = this.leadingSinceMs - this.world.startMs;
     return [...this.#adoptable.values()].flatMap(({ decision, fromMs, untilMs }) =>
-      fromMs < sinceMs && untilMs === Infinity && !this.#closed.has(decision.id) ? [decision] : [],
+      fromMs < this.leadingSinceMs && untilMs === Infinity && !this.#closed.has(decision.id) ? [decision] : [],
     );
   }
 
@@ -102,7 +101,7 @@ export class Truth {
     if (kind === RESOURCES.leases) {
       const { holderIdentity } = object['spec'] as { readonly holderIdentity?: string };
       if (holderIdentity !== this.#holder) {
-        this.leadingSinceMs = this.world.clock.now();
+        this.leadingSinceMs = this.world.elapsedMs;
         this.#closed.clear();
       }
       this.#holder = holderIdentity ?? null;
@@ -149,11 +148,9 @@ export class Truth {
 
   /** What a run of days need not remember. */
   forget(): void {
-    this.#closed.clear();
-    this.goneCheckpoints.clear();
-    this.goingCheckpoints.clear();
-    const { savedProgress, committed, continuedBy, endedMs, goneMs, bound, waitingFor } = this;
-    for (const map of [savedProgress, committed, continuedBy, endedMs, goneMs, bound, waitingFor]) map.clear();
+    const { savedProgress, committed, continuedBy, endedMs, goneMs, goneCheckpoints, goingCheckpoints } = this;
+    const passed = [savedProgress, committed, continuedBy, endedMs, goneMs, goneCheckpoints, goingCheckpoints];
+    for (const memory of [...passed, this.bound, this.waitingFor, this.#closed]) memory.clear();
     this.#decisions = this.#decisions.filter(({ overMs }) => overMs === Infinity);
     for (const [uid, { untilMs }] of this.#adoptable) if (untilMs < Infinity) this.#adoptable.delete(uid);
   }
