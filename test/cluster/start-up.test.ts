@@ -123,6 +123,14 @@ interface Mistake {
   readonly undo?: () => Promise<unknown> | void;
 }
 
+/** Its agent does not exist: nobody removes the finalizer. */
+const heldCheckpoint = {
+  apiVersion: 'reprieve.dev/v1alpha1',
+  kind: 'PodCheckpoint',
+  metadata: { name: 'held', finalizers: ['reprieve.dev/agent'] },
+  spec: { pod: { name: 'web-0', uid: 'an-old-uid' }, nodeName: 'node-1', reason: 'Manual' },
+};
+
 let undoLater: () => void = () => {};
 
 const mistakes: Record<string, Mistake> = {
@@ -305,6 +313,22 @@ it('reprieve serve starts where nothing is wrong, and ends in order on SIGTERM',
   const { code, stdout, stderr } = await serve(await configured(), '"msg":"leading"');
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(stdout).toMatch(/"msg":"listening"[^]*"msg":"synced"[^]*"msg":"stopping"/);
+});
+
+it('kubectl takes reprieve for tickets alone, and reprieve-all for every kind', async () => {
+  const selector = { match: { podSelector: { matchLabels: { app: 'web' } } } };
+  const policy = {
+    apiVersion: 'reprieve.dev/v1alpha1',
+    kind: 'ReprievePolicy',
+    metadata: { name: 'web' },
+    spec: selector,
+  };
+  const { metadata, ...rest } = heldCheckpoint;
+  await cluster.applyObjects(policy, { ...rest, metadata: { name: metadata.name } });
+  expect(await cluster.kubectl('delete', 'reprieve', '--all', '-A')).toBe('No resources found\n');
+  const all = await cluster.kubectl('get', 'reprieve-all', '-A', '-o', 'name');
+  expect(all.trim().split('\n').sort()).toEqual(['podcheckpoint.reprieve.dev/held', 'reprievepolicy.reprieve.dev/web']);
+  await cluster.kubectl('delete', 'podcheckpoint/held', 'reprievepolicy/web');
 });
 
 /** The whole text; what stands in angle brackets is anything without a line break. */

@@ -25,6 +25,12 @@ export interface CustomResource {
 /** Where a printer column finds the status of a condition. */
 export const conditionPath = (type: string): string => `.status.conditions[?(@.type=="${type}")].status`;
 
+/**
+ * Category of all our kinds: `kubectl get reprieve-all -A`. kubectl expands a category before it looks for a resource, so no
+ * resource may have this name: with a category `reprieve`, `kubectl delete reprieve --all` would take the policies as well.
+ */
+export const CATEGORY = 'reprieve-all';
+
 /** Which revision of the CRDs a cluster has: a whole number, see `revision.ts`. */
 export const REVISION_ANNOTATION = `${API_GROUP}/crd-revision`;
 
@@ -52,7 +58,7 @@ export function customResourceDefinition(
         plural: resource.plural,
         singular: resource.kind.toLowerCase(),
         shortNames: [custom.shortName],
-        categories: ['reprieve'],
+        categories: [CATEGORY],
       },
       versions: [
         {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { CATEGORY } from './definition.ts';
 import { CUSTOM_RESOURCES, crdFileName, crdYaml } from './generate.ts';
 import { POLICY_DEFAULTS, reprievePolicy } from './reprieve-policy.ts';
 import { hashOf, RECORDED_HASH } from './revision.ts';
@@ -47,12 +48,22 @@ describe.each(CUSTOM_RESOURCES.map((custom) => [custom.resource.kind, custom] as
 
     it('has a short name, a category and columns', () => {
       const crd = parse(crdYaml(custom)) as { spec: { names: Json; versions: readonly Json[] } };
-      expect(crd.spec.names).toMatchObject({ shortNames: [custom.shortName], categories: ['reprieve'] });
+      expect(crd.spec.names).toMatchObject({ shortNames: [custom.shortName], categories: [CATEGORY] });
       expect(crd.spec.versions).toHaveLength(1);
       expect(crd.spec.versions[0]?.['additionalPrinterColumns']).not.toHaveLength(0);
     });
   },
 );
+
+it('no resource can be meant by the name of the category', () => {
+  const names = CUSTOM_RESOURCES.flatMap(({ resource: { plural, kind }, shortName }) => [
+    plural,
+    kind.toLowerCase(),
+    shortName,
+  ]);
+  expect(new Set(names).size).toBe(names.length);
+  expect(names).not.toContain(CATEGORY);
+});
 
 it('a change of what the CRDs accept is a new revision', () => {
   const hash = hashOf(CUSTOM_RESOURCES);
