@@ -45,6 +45,10 @@ export const CONDITIONS = {
         },
         MountsDiffer: { status: 'False', meaning: 'Started cold: the pod has other mounts than the one saved.' },
         FetchFailed: { status: 'False', meaning: 'Started cold: the state could not be brought from its node.' },
+        StagingFailed: {
+          status: 'False',
+          meaning: 'Started cold: the node could not read the state or its records, several times over.',
+        },
         RestoreFailed: { status: 'False', meaning: 'Started cold: the restore itself failed; the message says how.' },
         VictimRemains: {
           status: 'False',
@@ -130,6 +134,10 @@ export const CONDITIONS = {
         },
         MountsDiffer: { status: 'False', meaning: 'The pod has other mounts than the one that was saved.' },
         FetchFailed: { status: 'False', meaning: 'The state could not be brought from the node that holds it.' },
+        StagingFailed: {
+          status: 'False',
+          meaning: 'The node could not read the state or its records, several times over; the message says why.',
+        },
         RestoreFailed: { status: 'False', meaning: 'The restore itself failed; the message says how.' },
       },
     },

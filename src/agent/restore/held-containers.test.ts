@@ -135,6 +135,7 @@ describe('a pod of several containers', () => {
     const desk = makeDesk();
     desk.start([POD]);
     await comesUp(desk, 'a', 'restored');
+    await clock.settle();
     expect(history).toContain('let go u2');
   });
 });

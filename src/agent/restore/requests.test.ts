@@ -205,16 +205,44 @@ describe('RestoreRequests', () => {
     expect(abandoned.map(({ id }) => id).toSorted()).toEqual(['a', 'b']);
   });
 
-  it('refuses a sandbox and passes a container when the handler fails', async () => {
+  it('asks the handler again when it failed, and takes no failure for an answer', async () => {
+    let failures = 0;
+    await agent(async () => {
+      if (failures++ < 2) throw new Error('a full disk');
+      return { kind: 'restore', imagePath: '/i', workPath: '/w', held: false };
+    });
+    ask('a');
+    await until(() => answerTo('a') !== null);
+    expect(answerTo('a')).toBe('restore /i /w\n');
+    expect(asked).toEqual(['a#0', 'a#0', 'a#0']);
+    expect(errors).toEqual(['a full disk', 'a full disk']);
+  });
+
+  it('writes an answer again that could not be written', async () => {
+    let isFirst = true;
+    await agent(({ id }) => {
+      // A folder in the place of the answer: the rename onto it fails.
+      if (isFirst) mkdirSync(join(folderOf(id), 'answer.tmp/x'), { recursive: true });
+      else rmSync(join(folderOf(id), 'answer.tmp'), { recursive: true });
+      isFirst = false;
+      return Promise.resolve({ kind: 'pass' });
+    });
+    ask('a');
+    await until(() => answerTo('a') !== null);
+    expect(errors).toHaveLength(1);
+  });
+
+  it('stops asking the handler when nobody waits any more', async () => {
     await agent(async () => {
       throw new Error('a defect');
     });
     ask('a');
-    ask('s', { kind: 'sandbox', container: '' });
-    await until(() => answerTo('a') !== null && answerTo('s') !== null);
-    expect(answerTo('a')).toBe('pass\n');
-    expect(answerTo('s')).toMatch(/^refuse /);
-    expect(errors).toEqual(['a defect', 'a defect']);
+    await until(() => errors.length > 0);
+    rmSync(folderOf('a'), { recursive: true });
+    await looks();
+    const before = asked.length;
+    await looks();
+    expect(asked.length).toBe(before);
   });
 
   it('refuses a malformed request, and says once what was wrong', async () => {

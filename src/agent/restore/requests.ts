@@ -1,7 +1,7 @@
 import { messageOf } from '../../domain/message-of.ts';
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Clock } from '../../ports/clock.ts';
+import { sleep, type Clock } from '../../ports/clock.ts';
 import { FolderWatch } from './folder-watch.ts';
 import { answerLine, CONTAINER_ID, parseRequest, type Answer, type RestoreRequest } from './request.ts';
 import { isMissing, readSmallFile, replaceSmallFile } from './small-file.ts';
@@ -12,8 +12,8 @@ export interface RestoreRequestsOptions {
   readonly runDir: string;
   readonly clock: Clock;
   /**
-   * Called once for each attempt of each request, several at a time. The signal is aborted as soon as nobody waits for
-   * the answer any more. Where it rejects a sandbox is refused, which the kubelet tries again, and a container begins anew.
+   * Called for each attempt of each request, several at a time. The signal is aborted as soon as nobody waits for the answer
+   * any more. Where the handler rejects, it is called again after a pause, until the wrapper gives up waiting.
    */
   readonly handler: (request: RestoreRequest, signal: AbortSignal) => Promise<Answer>;
   /** The wrapper was killed outright: what it was told to do may still go on. The request is removed afterwards. */
@@ -129,27 +129,21 @@ export class RestoreRequests {
     }
   }
 
+  /** A failure is never the answer: it is told, and the handler is asked again while the wrapper waits. */
   async #handle(path: string, request: RestoreRequest, signal: AbortSignal): Promise<void> {
-    if (signal.aborted) return;
-    let answer: Answer;
-    try {
-      answer = await this.#options.handler(request, signal);
-    } catch (error) {
-      if (signal.aborted) return;
-      this.#options.onError(error);
-      answer =
-        request.kind === 'container'
-          ? { kind: 'pass' }
-          : { kind: 'refuse', message: 'the agent of this node failed; see its log' };
-    }
-    if (signal.aborted) return;
-    try {
-      // An answer to an earlier attempt must not be taken for one to the next.
-      const now = await this.#read(path, request.id);
-      if (now === null || typeof now === 'string' || !isSame(now, request)) return;
-      await this.#write(path, answer);
-    } catch (error) {
-      if (!isMissing(error)) this.#options.onError(error);
+    for (let failures = 0; !signal.aborted; failures++) {
+      try {
+        const answer = await this.#options.handler(request, signal);
+        if (signal.aborted) return;
+        // An answer to an earlier attempt must not be taken for one to the next.
+        const now = await this.#read(path, request.id);
+        if (now === null || typeof now === 'string' || !isSame(now, request)) return;
+        return await this.#write(path, answer);
+      } catch (error) {
+        if (signal.aborted || (await isGone(path))) return;
+        this.#options.onError(error);
+        await sleep(this.#options.clock, retryMs(failures), signal).catch(() => undefined);
+      }
     }
   }
 
@@ -176,6 +170,11 @@ export class RestoreRequests {
     this.#faults.set(name, message);
     this.#options.onError(new Error(message, { cause: error }));
   }
+}
+
+/** Pause before what has failed `failures` times before is tried again: 250 ms, twice as long each time, at most 10 s. */
+function retryMs(failures: number): number {
+  return Math.min(10_000, 250 * 2 ** Math.min(failures, 10));
 }
 
 function isSame(a: RestoreRequest, b: RestoreRequest): boolean {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { RESTORED_CONDITION, TICKET_ANNOTATION } from '../../domain/labels.ts';
 import type { KubeObject } from '../../kube/transport.ts';
-import { systemClock } from '../../ports/clock.ts';
+import { VirtualClock } from '../../sim/virtual-clock.ts';
 import type { NodeApi, PodPatch } from '../node-api.ts';
 import type { RestoreRequest } from './request.ts';
 import { RestoreDesk, type RestoreHands, type RestoreRefusal, type StagedState } from './restore-desk.ts';
@@ -38,16 +38,24 @@ function desk(given: {
   readonly attempts?: number;
   readonly onFailure?: 'ColdStart' | 'Hold';
   readonly applyFails?: string;
+  /** What goes wrong each time the state is looked for, before it is found. */
+  readonly stagingFails?: string[];
 }) {
   const done: string[] = [];
   const outcomes = new Map<string, Outcome>();
   const written: PodPatch[] = [];
   let letGo = 0;
+  const errors: string[] = [];
+  const clock = new VirtualClock();
   const { containers = ['main'], attempts = 2, onFailure = 'ColdStart' } = given;
   const manifest = { containers: containers.map((name) => ({ name })) };
   const state = { checkpoint: 'c', madeOn: 'n2', manifest, attempts, onFailure } as unknown as StagedState;
   const hands: RestoreHands = {
-    stage: () => Promise.resolve(given.refusal ? { refusal: given.refusal } : { refusal: null, state }),
+    stage: async () => {
+      const failure = given.stagingFails?.shift();
+      if (failure !== undefined) throw new Error(failure);
+      return given.refusal ? { refusal: given.refusal } : { refusal: null, state };
+    },
     refusal: () => Promise.resolve(given.containerRefusal ?? null),
     apply: ({ container }, _, withShared) => {
       done.push(`apply ${container}${withShared ? ' with shared' : ''}`);
@@ -82,14 +90,14 @@ function desk(given: {
         return Promise.resolve(POD);
       },
     } as unknown as NodeApi,
-    clock: systemClock,
+    clock,
     log: { debug() {}, info() {}, warn() {}, error() {} },
-    onError: (error) => {
-      throw error;
-    },
+    onError: (error) => errors.push((error as Error).message),
   });
   return {
     restoreDesk,
+    clock,
+    errors,
     done,
     outcomes,
     letGo: () => letGo,
@@ -101,6 +109,23 @@ const never = new AbortController().signal;
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 describe('RestoreDesk', () => {
+  it('looks for the state again when a disk or the API server failed', async () => {
+    const { restoreDesk, clock, errors } = desk({ stagingFails: ['EIO', '401 Unauthorized', 'malformed'] });
+    restoreDesk.start([POD]);
+    const answer = restoreDesk.answer(request(), never);
+    await clock.advance(60_000);
+    expect(await answer).toMatchObject({ kind: 'restore' });
+    expect(errors).toEqual(['EIO', '401 Unauthorized', 'malformed']);
+  });
+
+  it('gives up on a state that it can never read, and says why', async () => {
+    const { restoreDesk, clock, errors, said } = desk({ stagingFails: Array.from({ length: 9 }, () => 'EIO') });
+    restoreDesk.start([POD]);
+    await clock.advance(300_000);
+    expect(errors).toHaveLength(6);
+    expect(said()).toMatchObject([{ status: 'False', reason: 'StagingFailed', message: 'EIO' }]);
+  });
+
   it('restores what was staged, and says so when it has come up', async () => {
     const { restoreDesk, done, outcomes, said } = desk({});
     restoreDesk.start([POD]);

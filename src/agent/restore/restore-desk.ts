@@ -33,7 +33,7 @@ export type Staging = { readonly refusal: RestoreRefusal } | { readonly refusal:
 
 /** What the desk has done for it. */
 export interface RestoreHands {
-  /** Finds the state a pod is to continue; may take minutes. Rejects with the reason of `stop` only. */
+  /** Finds the state a pod is to continue; may take minutes. Rejects where it cannot tell: it is called again. */
   stage(pod: KubeObject, stop: AbortSignal): Promise<Staging>;
   /** Whether the container that is being created may have that state; null: it may. */
   refusal(request: RestoreRequest, state: StagedState): Promise<RestoreRefusal | null>;
@@ -70,6 +70,10 @@ export interface RestoreDeskOptions {
 const UNSEEN_MS = 10_000;
 const LOOK_EVERY_MS = 200;
 
+/** A staging that fails without a verdict (a disk or API error) is tried so often, over some two minutes, before the node gives up. */
+const STAGING_TRIES = 6;
+const STAGING_PAUSE_MS = 2_000; // twice as long each time
+
 /** So long a restored container waits for the others of its pod: one whose image cannot be pulled must not stop the rest for ever. */
 const HELD_MS = 30_000;
 
@@ -78,6 +82,7 @@ interface Restoration {
   readonly podUid: string;
   readonly ended: AbortController;
   readonly staging: Promise<Staging>;
+  isStaged: boolean;
   /** Requests of one pod are answered one after the other: what its containers share is put in place once. */
   readonly turns: Turns;
   /** Why one of its containers starts cold; null while all of them may still be restored. */
@@ -146,6 +151,7 @@ export class RestoreDesk {
     // Held by an earlier process of ours, which has said the rest.
     if (restoration === undefined || pod === undefined) return this.#letGo(podUid);
     this.#wait(podUid, true);
+    if (!restoration.isStaged) return; // looked at again once it is
     const staging = await restoration.staging;
     if (staging.refusal !== null) return this.#letGo(podUid);
     const { manifest, checkpoint, madeOn } = staging.state;
@@ -176,14 +182,15 @@ export class RestoreDesk {
   }
 
   #begin(pod: KubeObject): void {
-    const { hands, log, onError } = this.#options;
+    const { log, onError } = this.#options;
     const podUid = pod.metadata.uid as string;
     const ended = new AbortController();
-    const staging = hands.stage(pod, ended.signal);
+    const staging = this.#stage(pod, ended.signal);
     const restoration: Restoration = {
       podUid,
       ended,
       staging,
+      isStaged: false,
       turns: new Turns(),
       failure: null,
       reported: false,
@@ -191,13 +198,29 @@ export class RestoreDesk {
     this.#restorations.set(podUid, restoration);
     staging
       .then(async ({ refusal }) => {
+        restoration.isStaged = true;
         log.info({ pod: pod.metadata.name, namespace: pod.metadata.namespace, refusal }, 'staged');
         if (refusal !== null) await this.#refuse(restoration, pod, refusal);
-        else await this.resultSeen(podUid); // an earlier process of ours may have died before it said so
+        await this.resultSeen(podUid); // what came up meanwhile, or before an earlier process of ours died
       })
       .catch((error: unknown) => {
         if (!ended.signal.aborted) onError(error);
       });
+  }
+
+  /** Rejects with the reason of `stop` only. */
+  async #stage(pod: KubeObject, stop: AbortSignal): Promise<Staging> {
+    const { hands, clock, onError } = this.#options;
+    for (let tried = 1; ; tried++) {
+      try {
+        return await hands.stage(pod, stop);
+      } catch (error) {
+        stop.throwIfAborted();
+        onError(error);
+        if (tried === STAGING_TRIES) return { refusal: { reason: 'StagingFailed', message: messageOf(error) } };
+        await sleep(clock, STAGING_PAUSE_MS * 2 ** (tried - 1), stop);
+      }
+    }
   }
 
   async #restorationOf(podUid: string, signal: AbortSignal): Promise<Restoration | undefined> {
@@ -272,8 +295,8 @@ export class RestoreDesk {
 
   async #report(restoration: Restoration, pod: KubeObject, condition: ConditionOf<'Pod'>): Promise<void> {
     if (restoration.reported) return;
-    restoration.reported = true;
     await this.#options.api.patchPod(pod, { conditions: [condition] }, restoration.ended.signal);
+    restoration.reported = true;
     await this.#options.hands.drop(restoration.podUid);
     const { name, namespace } = pod.metadata;
     this.#options.log.info({ pod: name, namespace, ...condition }, 'restore reported');

@@ -89,4 +89,23 @@ describe('PodResults', () => {
     );
     expect(errors).toHaveLength(1);
   });
+
+  it('tells a result again that could not be taken', async () => {
+    const told: string[] = [];
+    const errors: string[] = [];
+    put(POD, 'worker.result', 'restored a\n');
+    const results = new PodResults({
+      runDir,
+      clock: systemClock,
+      onResult: (_, container) => {
+        if (errors.length === 0) throw new Error('401');
+        told.push(container);
+      },
+      onError: (error) => errors.push((error as Error).message),
+    });
+    await results.start();
+    while (told.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    await results.stop();
+    expect([told, errors]).toEqual([['worker'], ['401']]);
+  });
 });

@@ -67,7 +67,10 @@ function podFolder(runDir: string, podUid: string): string {
 export interface PodResultsOptions {
   readonly runDir: string;
   readonly clock: Clock;
-  /** Called once for each result, and once more after a start of the agent; one call after the other. */
+  /**
+   * Called once for each result, and once more after a start of the agent; one call after the other. Where it rejects, it is
+   * called again with the next look.
+   */
   readonly onResult: (podUid: string, container: string, result: ContainerResult) => Promise<void> | void;
   readonly onError: (error: unknown) => void;
 }
@@ -111,14 +114,18 @@ export class PodResults {
   }
 
   async #tell(pod: string, container: string, told: Set<string>): Promise<void> {
+    const { runDir, onResult, onError } = this.#options;
+    const result = await resultOf(runDir, pod, container).catch((error: unknown) => {
+      told.add(container); // it will be no result at the next look either
+      onError(error);
+      return null;
+    });
+    if (result === null) return;
     try {
-      const result = await resultOf(this.#options.runDir, pod, container);
-      if (result === null) return;
+      await onResult(pod, container, result);
       told.add(container);
-      await this.#options.onResult(pod, container, result);
     } catch (error) {
-      told.add(container);
-      this.#options.onError(error);
+      onError(error);
     }
   }
 }

@@ -45,7 +45,7 @@ export class Stager {
     this.#options = options;
   }
 
-  /** Rejects with the reason of `stop`; everything else that goes wrong is a refusal. */
+  /** A refusal is a verdict about this node and this state. What may pass (a disk or API error) rejects. */
   async stage(pod: KubeObject, stop: AbortSignal): Promise<Staging> {
     const { api, nodeName, compatibility } = this.#options;
     const { namespace = '', name: podName } = pod.metadata;
