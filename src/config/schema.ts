@@ -223,7 +223,7 @@ const restore = z.strictObject({
   ),
   ticketRetention: duration(
     DEFAULT_ENGINE_SETTINGS.ticketRetentionMs,
-    'How long a ticket and its checkpoint are kept after they ended.',
+    'How long a ticket is kept after it ended. If its pod was not restored, its state is kept as long; the state of a restored pod is removed at once.',
   ),
 });
 

@@ -10,6 +10,8 @@ export interface Checkpoint {
   readonly podName: string;
   readonly podUid: PodUid;
   readonly nodeName: NodeName;
+  /** Why it is made. `Manual`: a user made it, and no ticket owns it. */
+  readonly reason: 'Preemption' | 'Manual';
   readonly keepFrozen: boolean;
   /** After this the agent thaws a pod that nobody deleted, without asking. */
   readonly deadlineMs: number | null;
@@ -21,7 +23,7 @@ export interface Checkpoint {
   /** It was frozen and went on: condition `Frozen=False` with reason `Thawed`, `DeadlineExceeded` or `ProbesEnd` (not `PodKilled`). Its state is old. */
   readonly thawed: boolean;
   /** Condition `Failed=True`; null while it has not failed. */
-  readonly failure: { readonly reason: string; readonly message: string } | null;
+  readonly failure: { readonly reason: string; readonly message: string; readonly atMs: number } | null;
   /** The moment the saved state is from; null before it is ready. */
   readonly takenMs: number | null;
   readonly bytes: number;

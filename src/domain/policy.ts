@@ -17,6 +17,10 @@ export interface Policy {
     /** A checkpoint younger than this may be used instead of a new one; 0: never. */
     readonly freshForMs: number;
   };
+  readonly store: {
+    /** How long a checkpoint that a user made is kept. */
+    readonly ttlMs: number;
+  };
   readonly restore: {
     readonly nodes: 'Any' | 'Same';
     readonly attempts: number;

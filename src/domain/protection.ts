@@ -86,10 +86,20 @@ export function comparePolicies(a: Policy, b: Policy): number {
 }
 
 /** Whether the pod is among those the policy is about. */
-export function selectsPod({ match }: Policy, pod: Pod, namespaceLabels: Readonly<Record<string, string>>): boolean {
-  if (pod.namespace === SYSTEM_NAMESPACE && !namesSystemNamespace(match)) return false;
+export function selectsPod(policy: Policy, pod: Pod, namespaceLabels: Readonly<Record<string, string>>): boolean {
+  const { match } = policy;
   if (match.priorityClassNames !== null && !match.priorityClassNames.includes(pod.priorityClassName)) return false;
   if (match.podSelector !== null && !selects(match.podSelector, pod.labels)) return false;
+  return selectsNamespace(policy, pod.namespace, namespaceLabels);
+}
+
+/** Whether pods of the namespace can be among those the policy is about. */
+export function selectsNamespace(
+  { match }: Policy,
+  namespace: string,
+  namespaceLabels: Readonly<Record<string, string>>,
+): boolean {
+  if (namespace === SYSTEM_NAMESPACE && !namesSystemNamespace(match)) return false;
   return match.namespaceSelector === null || selects(match.namespaceSelector, namespaceLabels);
 }
 

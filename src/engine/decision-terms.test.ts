@@ -33,7 +33,7 @@ function saving(policy: Policy): { readonly world: TestWorld; readonly decision:
   return { world, decision };
 }
 
-const failed = { ...inProgress, failure: { reason: 'DumpFailed', message: 'disk full' } };
+const failed = { ...inProgress, failure: { atMs: 1, reason: 'DumpFailed', message: 'disk full' } };
 
 /** What becomes of the victim when saving it fails after `change`. */
 function afterFailure(policy: Policy, change: (world: TestWorld) => unknown): string {

@@ -223,7 +223,7 @@ describe('what is not in view', () => {
 });
 
 describe('failure', () => {
-  const failed = { ...checkpoint, failure: { reason: 'DumpFailed', message: 'criu said no' } };
+  const failed = { ...checkpoint, failure: { reason: 'DumpFailed', message: 'criu said no', atMs: 9_000 } };
   const refusing = makeDecision({ victims: [{ ...planned, onFailure: 'Refuse' }] });
 
   it('evicts unsaved where the policy allows it', () => {

@@ -1,12 +1,10 @@
-import type { Checkpoint } from '../domain/checkpoint.ts';
 import { isTerminal, type Pod } from '../domain/pod.ts';
 import { isBeforeEviction, type Decision, type PlannedVictim, type Ticket } from '../domain/ticket.ts';
 import { whyUnfit } from '../domain/toleration.ts';
-import type { ClusterView } from '../index/types.ts';
 import type { CloseReason } from './close-reasons.ts';
 import { deadlineOf, demandsSaving, mayGoUnsaved } from './decision-terms.ts';
 import { checkpointOf, isSaved } from './saved-state.ts';
-import { isGone, seesAll, WATCH_LAG_MS, type Steps, type World } from './steps.ts';
+import { isGone, WATCH_LAG_MS, type Steps, type World } from './steps.ts';
 import { victimState, type VictimState } from './victim-state.ts';
 
 /**
@@ -19,7 +17,7 @@ import { victimState, type VictimState } from './victim-state.ts';
 export function displacementSteps(world: World, steps: Steps): void {
   for (const decision of world.book.all()) stepDecision(world, decision, steps);
   for (const ticket of world.view.tickets()) stepLeftover(world, ticket, steps);
-  stepOrphanedCheckpoints(world, steps);
+  releaseCheckpoints(world, steps);
 }
 
 function stepDecision(world: World, decision: Decision, steps: Steps): void {
@@ -160,29 +158,19 @@ function stepLeftover(world: World, ticket: Ticket, steps: Steps): void {
 
 /** Undoes a ticket whose victim goes on: first its checkpoint, so that the node lets the pod go on, then itself. */
 export function withdraw({ view }: World, ticket: Ticket, victim: Pod, because: string, steps: Steps): void {
-  const planned = ticket.decision.victims.find((candidate) => candidate.uid === ticket.pod.uid);
   const checkpoint = checkpointOf(view, ticket);
-  if (planned?.action === 'checkpoint' && checkpoint !== undefined) {
+  // What holds nobody frozen is left to retention: a failed checkpoint for people to read, a reused one to its maker.
+  if (checkpoint?.keepFrozen === true && checkpoint.reason !== 'Manual' && checkpoint.failure === null) {
     if (!checkpoint.deleting) steps.do({ kind: 'DeleteCheckpoint', checkpoint, undo: { victim, because } });
     return; // the ticket stays until the node has let the pod go on: a witness that something is still frozen
   }
   steps.do({ kind: 'DeleteTicket', ticket, because, whileStands: victim });
 }
 
-/** Checkpoints made for an eviction that no ticket names, and those that wait for an agent that is gone with its node. */
-function stepOrphanedCheckpoints(world: World, steps: Steps): void {
-  const { view } = world;
+/** Those that wait for an agent that is gone with its node. */
+function releaseCheckpoints({ view }: World, steps: Steps): void {
   for (const checkpoint of view.checkpoints()) {
-    if (checkpoint.deleting) {
-      if (view.node(checkpoint.nodeName) === undefined) steps.do({ kind: 'ReleaseCheckpoint', checkpoint });
-      continue;
-    }
-    // It may be all that is left of a pod whose ticket is still on its way to us.
-    if (!checkpoint.keepFrozen || isNamed(view, checkpoint) || !seesAll(world, steps)) continue;
-    steps.do({ kind: 'DeleteCheckpoint', checkpoint, undo: null });
+    if (!checkpoint.deleting || view.node(checkpoint.nodeName) !== undefined) continue;
+    steps.do({ kind: 'ReleaseCheckpoint', checkpoint });
   }
-}
-
-function isNamed(view: ClusterView, { podUid, name }: Checkpoint): boolean {
-  return view.ticketOfVictim(podUid)?.checkpoint === name;
 }

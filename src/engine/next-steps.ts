@@ -2,6 +2,7 @@ import { claimSteps } from './claims.ts';
 import { contradictionSteps } from './contradictions.ts';
 import { displacementSteps } from './displacement.ts';
 import { admissionSteps } from './queue.ts';
+import { retentionSteps } from './retention.ts';
 import { returnSteps } from './return.ts';
 import { Steps, type World } from './steps.ts';
 
@@ -13,6 +14,7 @@ export function nextSteps(world: World): Steps {
   const steps = new Steps();
   contradictionSteps(world, steps);
   displacementSteps(world, steps);
+  retentionSteps(world, steps);
   claimSteps(world, steps);
   returnSteps(world, steps);
   admissionSteps(world, steps);

@@ -158,7 +158,7 @@ describe('a closed decision', () => {
     put('policy', makePolicy());
     put('pod', nominated);
     put('ticket', makeTicket({ phase: 'Saving', decision: refusing }));
-    put('checkpoint', { ...checkpoint, failure: { reason: 'DumpFailed', message: 'disk full' } });
+    put('checkpoint', { ...checkpoint, failure: { reason: 'DumpFailed', message: 'disk full', atMs: 1_000 } });
     book.open(refusing);
     await clock.advance(1_000);
     expect(writes).toContain('nominate null');
@@ -180,7 +180,7 @@ describe('a closed decision', () => {
     const { clock, put, book, index, reconciler } = setUp();
     put('policy', makePolicy({ preemption: { ...makePolicy().preemption, onFailure: 'Refuse' } }));
     put('ticket', makeTicket({ phase: 'Saving', decision: refusing }));
-    put('checkpoint', { ...checkpoint, failure: { reason: 'DumpFailed', message: 'disk full' } });
+    put('checkpoint', { ...checkpoint, failure: { reason: 'DumpFailed', message: 'disk full', atMs: 1_000 } });
     book.open(refusing);
     await clock.advance(1_000);
     expect(reconciler.isRefused(high.uid, n1)).toBe(true);

@@ -1,7 +1,7 @@
 import { isTerminal } from '../domain/pod.ts';
 import { isFinal, type Ticket } from '../domain/ticket.ts';
 import { isGated } from './claims.ts';
-import { checkpointOf, isSaved } from './saved-state.ts';
+import { isSaved } from './saved-state.ts';
 import { isGone, seesAll, type Steps, type World } from './steps.ts';
 
 /** A pod that runs and whose node never said how the restore went: the ticket does not wait for ever. */
@@ -131,10 +131,8 @@ function stepClaimed(world: World, ticket: Ticket, claim: NonNullable<Ticket['cl
     steps.move(ticket, 'Admitted', 'Admitted', 'kube-scheduler places it');
 }
 
-/** The state is no longer needed; the record stays a while for people to read. */
+/** The record stays for people to read; with it, unless the ticket is Restored, its state (`retention.ts`). */
 function stepFinal(world: World, ticket: Ticket, steps: Steps): void {
-  const checkpoint = checkpointOf(world.view, ticket);
-  if (checkpoint !== undefined && !checkpoint.deleting) steps.do({ kind: 'DeleteCheckpoint', checkpoint, undo: null });
   const forgetAtMs = ticket.phaseMs + world.settings.ticketRetentionMs;
   if (world.nowMs < forgetAtMs) steps.lookAgainAt(forgetAtMs);
   else steps.do({ kind: 'DeleteTicket', ticket, because: 'kept long enough', whileStands: null });

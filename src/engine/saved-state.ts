@@ -2,7 +2,7 @@ import type { Checkpoint } from '../domain/checkpoint.ts';
 import { objectKey } from '../domain/ids.ts';
 import type { Node } from '../domain/node.ts';
 import type { Pod } from '../domain/pod.ts';
-import type { Ticket } from '../domain/ticket.ts';
+import { isFinal, type Ticket } from '../domain/ticket.ts';
 import type { ClusterView } from '../index/types.ts';
 
 /** The checkpoint that holds the state of a ticket; undefined when it is gone. */
@@ -10,11 +10,26 @@ export function checkpointOf(view: ClusterView, ticket: Ticket): Checkpoint | un
   return view.checkpoint(objectKey(ticket.namespace, ticket.checkpoint));
 }
 
+/** The ticket that names this checkpoint; of several an open one, else the one that ended last. */
+export function ticketNaming(view: ClusterView, { namespace, name, podUid }: Checkpoint): Ticket | undefined {
+  let naming: Ticket | undefined;
+  for (const ticket of view.ticketsOfVictim(podUid)) {
+    if (ticket.checkpoint !== name || ticket.namespace !== namespace) continue;
+    if (!isFinal(ticket.phase)) return ticket;
+    if (naming === undefined || ticket.phaseMs > naming.phaseMs) naming = ticket;
+  }
+  return naming;
+}
+
 /** The checkpoint holds the pod's last state: nothing ran on after it. A reused one is as old as the policy allows. */
 export function isSaved(view: ClusterView, ticket: Ticket): boolean {
   const checkpoint = checkpointOf(view, ticket);
-  if (checkpoint === undefined || !checkpoint.ready || checkpoint.deleting) return false;
-  return !checkpoint.keepFrozen || !checkpoint.thawed;
+  return checkpoint !== undefined && checkpoint.ready && !checkpoint.deleting && !isVoid(checkpoint);
+}
+
+/** It was made to hold the pod frozen until its eviction, and the pod was thawed: the pod is newer than the state. */
+export function isVoid({ keepFrozen, thawed }: Checkpoint): boolean {
+  return keepFrozen && thawed;
 }
 
 /** A ticket whose state exists. */

@@ -1,6 +1,6 @@
 import { objectKey } from '../domain/ids.ts';
 import { standsOn, type Pod } from '../domain/pod.ts';
-import type { Decision, PlannedVictim, Ticket, VictimTerms } from '../domain/ticket.ts';
+import type { Decision, PlannedVictim, VictimTerms } from '../domain/ticket.ts';
 import type { Command } from './commands.ts';
 import { ticketNameOf } from './names.ts';
 import { seesAll, type Steps, type World } from './steps.ts';
@@ -53,7 +53,7 @@ export function victimState(
     if (victim.action === 'reuse' && !seesAll(world, steps)) return unfinished(null, pod, now);
     if (victim.action === 'reuse')
       return failed(pod, 'CheckpointGone', `checkpoint ${victim.checkpoint} no longer exists`);
-    return unfinished(createCheckpoint(decision, victim, ticket), pod, now);
+    return unfinished(createCheckpoint(decision, victim), pod, now);
   }
   if (checkpoint.failure !== null) return failed(pod, checkpoint.failure.reason, checkpoint.failure.message);
   if (victim.action === 'reuse') {
@@ -98,7 +98,7 @@ function createTicket(decision: Decision, victim: PlannedVictim, pod: Pod): Comm
   };
 }
 
-function createCheckpoint(decision: Decision, victim: PlannedVictim, ticket: Ticket): Command {
+function createCheckpoint(decision: Decision, victim: PlannedVictim): Command {
   return {
     kind: 'CreateCheckpoint',
     order: {
@@ -110,7 +110,6 @@ function createCheckpoint(decision: Decision, victim: PlannedVictim, ticket: Tic
       keepFrozen: true,
       // The agent's own bound, for the case that none of us is left: later than ours, so that it never decides first.
       deadlineMs: decision.deadlineMs + THAW_AFTER_DEADLINE_MS,
-      ticket: { name: ticket.name, uid: ticket.uid },
     },
     preemptor: decision.preemptor,
   };

@@ -224,6 +224,7 @@ function answers(view: ClusterView): object {
     tickets: byUid(view.tickets()),
     ticket: TICKETS.map((name) => view.ticket(objectKey('default', name))),
     ticketOfVictim: NAMES.map((name) => view.ticketOfVictim(`victim-${name}` as PodUid)),
+    ticketsOfVictim: NAMES.map((name) => byUid(view.ticketsOfVictim(`victim-${name}` as PodUid))),
     ticketsOfOwner: byUid(view.ticketsOfOwner('owner')),
     checkpoints: byUid(view.checkpoints()),
     checkpoint: TICKETS.map((name) => view.checkpoint(objectKey('default', name))),

@@ -247,6 +247,10 @@ export class ClusterIndex implements ClusterView {
     return newest(this.#ticketsByVictim.get(uid));
   }
 
+  ticketsOfVictim(uid: PodUid): readonly Ticket[] {
+    return this.#ticketsByVictim.get(uid);
+  }
+
   ticketsOfOwner(ownerUid: string): readonly Ticket[] {
     return this.#ticketsByOwner.get(ownerUid);
   }

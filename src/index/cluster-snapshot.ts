@@ -171,6 +171,10 @@ export class ClusterSnapshot implements ClusterView {
     return newest(this.#frozen.ticketsByVictim.get(uid) ?? NONE);
   }
 
+  ticketsOfVictim(uid: PodUid): readonly Ticket[] {
+    return this.#frozen.ticketsByVictim.get(uid) ?? NONE;
+  }
+
   ticketsOfOwner(ownerUid: string): readonly Ticket[] {
     return this.#frozen.ticketsByOwner.get(ownerUid) ?? NONE;
   }

@@ -94,6 +94,8 @@ export interface ClusterView {
   ticket(key: ObjectKey): Ticket | undefined;
   tickets(): Iterable<Ticket>;
   ticketOfVictim(uid: PodUid): Ticket | undefined;
+  /** Usually one: names of tickets are made of the UID. */
+  ticketsOfVictim(uid: PodUid): readonly Ticket[];
   ticketsOfOwner(ownerUid: string): readonly Ticket[];
 
   checkpoint(key: ObjectKey): Checkpoint | undefined;

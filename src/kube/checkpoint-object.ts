@@ -2,28 +2,18 @@ import { AGENT_FINALIZER, POD_UID_LABEL } from '../domain/labels.ts';
 import type { CheckpointOrder } from '../ports/cluster-writer.ts';
 import type { PodCheckpointSpec } from './crd/pod-checkpoint.ts';
 import { timestampOf } from './project/time.ts';
-import { apiVersionOf, RESOURCES } from './resources.ts';
 
 /** The PodCheckpoint that gives this order: its metadata and spec, ready to be created. */
 export function checkpointObject(order: CheckpointOrder): {
   readonly metadata: object;
   readonly spec: PodCheckpointSpec;
 } {
-  const { namespace, name, ticket, pod } = order;
-  const owner = {
-    apiVersion: apiVersionOf(RESOURCES.reprieves),
-    kind: RESOURCES.reprieves.kind,
-    name: ticket.name,
-    uid: ticket.uid,
-    controller: true,
-    blockOwnerDeletion: false,
-  };
+  const { namespace, name, pod } = order;
   return {
     metadata: {
       name,
       namespace,
       labels: { [POD_UID_LABEL]: pod.uid },
-      ownerReferences: [owner],
       // From the start: an agent that adds it later could be too late, with a frozen pod and no order for it.
       finalizers: [AGENT_FINALIZER],
     },

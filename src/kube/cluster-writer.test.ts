@@ -115,7 +115,7 @@ function ticketOrder(victim: PodRef, decisionId = 'd1'): TicketOrder {
   };
 }
 
-function checkpointOrder(ticket: Ticket, pod: PodRef): CheckpointOrder {
+function checkpointOrder(pod: PodRef): CheckpointOrder {
   return {
     namespace: 'default',
     name: CHECKPOINT,
@@ -124,7 +124,6 @@ function checkpointOrder(ticket: Ticket, pod: PodRef): CheckpointOrder {
     reason: 'Preemption',
     keepFrozen: true,
     deadlineMs: NOW_MS + 90_000,
-    ticket,
   };
 }
 
@@ -208,16 +207,18 @@ describe('createTicket', () => {
 });
 
 describe('checkpoints', () => {
-  it('belong to their ticket, wait for the agent before they go, and can be released', async () => {
+  it('wait for the agent before they go, and can be released', async () => {
     const pod = await createPod('web-0');
-    const order = checkpointOrder(await createdTicket(pod), pod);
+    const order = checkpointOrder(pod);
     expect(await writer.createCheckpoint(order)).toBe('done');
     expect(await writer.createCheckpoint(order)).toBe('done');
-    expect(await writer.createCheckpoint({ ...order, ticket: { name: 'x', uid: 'other' } })).toBe('moved');
+    const other = { ...pod, uid: 'other' as PodUid };
+    expect(await writer.createCheckpoint({ ...order, pod: other })).toBe('moved');
     const raw = await client.get(RESOURCES.podCheckpoints, 'default', CHECKPOINT);
+    // Retention decides when it goes, and no garbage collector.
+    expect(raw.metadata.ownerReferences).toBeUndefined();
     expect(raw.metadata).toMatchObject({
       finalizers: ['reprieve.dev/agent'],
-      ownerReferences: [{ kind: 'Reprieve', name: 'web-0-ticket', controller: true }],
       labels: { 'reprieve.dev/pod-uid': pod.uid },
     });
     expect(raw['spec']).toEqual({
@@ -390,7 +391,7 @@ describe('undo', () => {
   it('happens only while the victim stands: a ticket is what brings one back that was deleted after all', async () => {
     const pod = await createPod('web-0', { metadata: { finalizers: ['test/hold'] } });
     const ticket = await createdTicket(pod);
-    await writer.createCheckpoint(checkpointOrder(ticket, pod));
+    await writer.createCheckpoint(checkpointOrder(pod));
     const checkpoint = await checkpointNow();
     await client.delete(RESOURCES.pods, 'default', 'web-0', { gracePeriodSeconds: 0 });
     for (const victim of [pod, { ...pod, name: 'gone' }]) {

@@ -85,7 +85,7 @@ export class KubeClusterWriter implements ClusterWriter {
   }
 
   async createCheckpoint(order: CheckpointOrder): Promise<WriteOutcome> {
-    const { namespace, name, ticket } = order;
+    const { namespace, name } = order;
     try {
       this.#seenCheckpoint(await this.#client.create(RESOURCES.podCheckpoints, namespace, checkpointObject(order)));
       return 'done';
@@ -95,8 +95,9 @@ export class KubeClusterWriter implements ClusterWriter {
     const raw = await ifFound(this.#client.get(RESOURCES.podCheckpoints, namespace, name));
     if (raw === null) return 'moved';
     const existing = this.#seenCheckpoint(raw);
-    const isOurs = raw.metadata.ownerReferences?.some(({ uid }) => uid === ticket.uid) ?? false;
-    return isOurs && !existing.deleting && existing.podUid === order.pod.uid ? 'done' : 'moved';
+    // Names of ours hold the id of their decision.
+    const isOurs = existing.reason === order.reason && existing.podUid === order.pod.uid;
+    return isOurs && !existing.deleting ? 'done' : 'moved';
   }
 
   async deleteCheckpoint({ namespace, name, uid }: Checkpoint, whileStands: PodRef | null): Promise<WriteOutcome> {

@@ -36,8 +36,6 @@ export interface CheckpointOrder {
   readonly reason: 'Preemption';
   readonly keepFrozen: boolean;
   readonly deadlineMs: number;
-  /** The ticket that owns it, so that deleting the ticket deletes the checkpoint. */
-  readonly ticket: { readonly name: string; readonly uid: string };
 }
 
 export interface EvictionOrder {

@@ -167,8 +167,18 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
     to: "  if (victim === undefined || victim.deletionMs !== null) {\n    steps.do({ kind: 'DeleteTicket', ticket, because: 'over', whileStands: null });\n    return;\n  }",
   },
   'keeps the states of ended tickets': {
-    file: 'engine/return.ts',
-    from: "  if (checkpoint !== undefined && !checkpoint.deleting) steps.do({ kind: 'DeleteCheckpoint', checkpoint, undo: null });\n",
+    file: 'engine/retention.ts',
+    from: "ticket.phase === 'Restored' ? -Infinity",
+    to: "ticket.phase === 'Restored' ? Infinity",
+  },
+  'throws the states of ended tickets away': {
+    file: 'engine/retention.ts',
+    from: '  if (ticket !== undefined) return isVoid(checkpoint) ? -Infinity : keptByTicketMs;',
+    to: '  if (ticket !== undefined) return -Infinity;',
+  },
+  'counts a checkpoint that a ticket names as nobody’s': {
+    file: 'engine/retention.ts',
+    from: '  if (ticket !== undefined && !isFinal(ticket.phase)) return Infinity;\n',
     to: '',
   },
   'writes without being the leader': {

@@ -3,7 +3,9 @@ import { RESTORE_GATE } from '../../src/domain/labels.ts';
 import { isTerminal } from '../../src/domain/pod.ts';
 import { protectionOf, rulingPolicy } from '../../src/domain/protection.ts';
 import { isFinal, type Decision, type PlannedVictim, type Ticket } from '../../src/domain/ticket.ts';
+import type { Checkpoint } from '../../src/domain/checkpoint.ts';
 import type { CloseReason } from '../../src/engine/close-reasons.ts';
+import { DEFAULT_ENGINE_SETTINGS } from '../../src/engine/steps.ts';
 import { checkpointOf } from '../../src/kube/project/checkpoint.ts';
 import { nodeOf } from '../../src/kube/project/node.ts';
 import { podOf } from '../../src/kube/project/pod.ts';
@@ -67,6 +69,20 @@ export function deletionBegun(
   if (previous === null || previous.metadata.deletionTimestamp !== undefined || by === null) return null;
   if (type !== 'DELETED' && object.metadata.deletionTimestamp === undefined) return null;
   return { by: by.user, uid: previous.metadata.uid ?? '', name: previous.metadata.name, object: previous };
+}
+
+/** The moment in which a checkpoint begins to be deleted, and by whom. */
+export function checkpointDeletionBegun(seen: Seen): { readonly by: string; readonly checkpoint: Checkpoint } | null {
+  if (seen.kind !== 'write' || seen.write.kind !== RESOURCES.podCheckpoints) return null;
+  const { object, previous, by, type } = seen.write;
+  if (previous === null || previous.metadata.deletionTimestamp !== undefined || by === null) return null;
+  if (type !== 'DELETED' && object.metadata.deletionTimestamp === undefined) return null;
+  return { by: by.user, checkpoint: checkpointOf(previous) };
+}
+
+/** By the clock of that process, the ticket has been kept for as long as the settings say. */
+export function isKeptLongEnough({ world }: Truth, ticket: Ticket, nowMs: number): boolean {
+  return nowMs >= ticket.phaseMs + (world.plan.settings.ticketRetentionMs ?? DEFAULT_ENGINE_SETTINGS.ticketRetentionMs);
 }
 
 /** The moment in which a ticket is created, and by whom. */

@@ -11,6 +11,7 @@ import {
   BEHIND_MS,
   WELL_BEHIND_MS,
   behindMs,
+  checkpointDeletionBegun,
   checkpointNamed,
   containers,
   deletionBegun,
@@ -20,6 +21,7 @@ import {
   isCalm,
   isGated,
   isHeldForEviction,
+  isKeptLongEnough,
   isSavedAndStill,
   nowOf,
   otherPlans,
@@ -37,6 +39,8 @@ import type { Truth } from './truth.ts';
 
 type Invariant = (truth: Truth, seen: Seen) => string | null;
 
+/** What was decided before a fault is written by then. */
+const STRUCK_MS = 5_000;
 /** How long an agent that is well may take to let go of a pod, beyond its deadline. */
 const THAW_MS = 15_000;
 
@@ -143,6 +147,27 @@ export const INVARIANTS = {
     const isOther = controller?.kind === 'StatefulSet' && object.metadata.name !== ticket.pod.name;
     if (isOther || completionIndex !== ticket.pod.completionIndex)
       return `${pod} continues its sibling ${ticket.pod.name}`;
+    return null;
+  },
+
+  'a state that may be needed is not deleted': (truth, seen) => {
+    const deletion = checkpointDeletionBegun(seen);
+    if (deletion === null || !deletion.by.startsWith('reprieve')) return null;
+    const { by, checkpoint } = deletion;
+    if (checkpoint.reason === 'Manual') return `${by} deleted ${checkpoint.name}, which a user made`;
+    if (!checkpoint.ready || checkpoint.thawed) return null;
+    const { clock, unwellMs, elapsedMs } = truth.world;
+    for (const ticket of tickets(truth).filter((one) => one.checkpoint === checkpoint.name)) {
+      const { name, phase, pod } = ticket;
+      if (isFinal(phase)) {
+        // A clock may have jumped since the decision; whoever struck has left a mark.
+        if (phase === 'Restored' || clock.now() - unwellMs < STRUCK_MS) continue;
+        if (!isKeptLongEnough(truth, ticket, nowOf(truth, by)))
+          return `${by} deleted ${checkpoint.name}, and ${name} is ${phase} for a moment only`;
+      } else if (!exists(truth, pod.uid) && elapsedMs - (truth.goneMs.get(pod.uid) ?? 0) > WELL_BEHIND_MS) {
+        return `${by} deleted ${checkpoint.name}, and ${name} is ${phase}`;
+      }
+    }
     return null;
   },
 
@@ -323,10 +348,13 @@ export const INVARIANTS = {
     if (seen.kind !== 'second' || truth.endedMs.size === 0 || !isCalm(truth)) return null;
     const sinceMs = truth.world.elapsedMs - WELL_BEHIND_MS;
     const open = tickets(truth).filter(({ phase }) => !isFinal(phase));
-    for (const { uid, name, phase, claim, checkpoint } of tickets(truth)) {
+    for (const ticket of tickets(truth)) {
+      const { uid, name, phase, claim, checkpoint } = ticket;
       if (!((truth.endedMs.get(uid) ?? Infinity) < sinceMs)) continue;
       const raw = checkpointNamed(truth, checkpoint);
-      if (raw !== undefined && raw.metadata.deletionTimestamp === undefined)
+      const isKept = phase !== 'Restored' && !isKeptLongEnough(truth, ticket, truth.world.clock.now() - WELL_BEHIND_MS);
+      const isOwned = raw !== undefined && checkpointOf(raw).reason === 'Preemption';
+      if (isOwned && !isKept && raw.metadata.deletionTimestamp === undefined)
         return `${name} is ${phase}, and ${checkpoint} still stands`;
       const claimant = podWith(truth, claim?.uid);
       const isClaimed = open.some((other) => other.claim?.uid === claim?.uid);

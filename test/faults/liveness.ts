@@ -39,10 +39,12 @@ export function unsettled(world: World): readonly string[] {
     );
   }
   for (const checkpoint of checkpoints) {
-    const isNamed = tickets.some((ticket) => ticket.checkpoint === checkpoint.name && !isFinal(ticket.phase));
+    const isKept =
+      checkpoint.failure !== null ||
+      tickets.some((ticket) => ticket.checkpoint === checkpoint.name && ticket.phase !== 'Restored');
     if (isTriedAgain(checkpoint.podUid, tickets, byUid)) continue;
     if (checkpoint.deleting) problems.push(`checkpoint ${checkpoint.name} is going`);
-    else if (checkpoint.keepFrozen && !isNamed) problems.push(`checkpoint ${checkpoint.name} is nobody's`);
+    else if (checkpoint.reason === 'Preemption' && !isKept) problems.push(`checkpoint ${checkpoint.name} is nobody's`);
   }
   for (const pod of pods) {
     if (pod.deletionMs !== null) problems.push(`pod ${pod.name} is going`);

@@ -6,7 +6,7 @@ import { LONGEST_TIMER_MS, type Clock } from '../../ports/clock.ts';
 import type { NodeApi } from '../node-api.ts';
 import { Freezer } from './freezer.ts';
 import { held, notHeld, Order } from './order.ts';
-import type { SavablePod, SavablePods, SavedParts } from './savable-pod.ts';
+import type { SavablePod, SavablePods, SavedParts, SaveFailure } from './savable-pod.ts';
 
 export interface CheckpointOrdersOptions {
   readonly nodeName: string;
@@ -147,13 +147,13 @@ export class CheckpointOrders {
     const stop = AbortSignal.any([cancelled, pod.ended]);
     try {
       const unfreezable = await pod.freeze(order.key, stop);
-      if (unfreezable !== null) return await order.fail(unfreezable);
+      if (unfreezable !== null) return await this.#fail(order, unfreezable);
       const takenMs = clock.now();
       this.#standsStill(order, pod);
       const dump = await pod.dump(order.key, stop);
       if (dump.failure !== null) {
         await this.#freezer.thaw(pod, order.life);
-        return await order.fail(dump.failure);
+        return await this.#fail(order, dump.failure);
       }
       if (keepFrozen) await this.#freezer.mark(pod, order.checkpoint.metadata.name, cancelled);
       else await this.#freezer.thaw(pod, order.life);
@@ -163,11 +163,17 @@ export class CheckpointOrders {
       if (!stop.aborted) throw error;
       // Whoever undid the order says so; the kubelet, which ended the pod, knows nothing of it.
       if (!cancelled.aborted) {
-        await order.fail({ reason: 'PodGone', message: `pod ${podName} ended before it was saved` });
+        await this.#fail(order, { reason: 'PodGone', message: `pod ${podName} ended before it was saved` });
       }
     } finally {
       if (!this.#isHeld(order)) order.deadline?.cancel();
     }
+  }
+
+  /** The object stays for people to read; what was written of the state would take room for nothing. */
+  async #fail(order: Order, failure: SaveFailure): Promise<void> {
+    await this.#options.pods.forget(order.key);
+    await order.fail(failure);
   }
 
   async #reportReady(

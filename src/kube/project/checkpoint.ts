@@ -31,13 +31,21 @@ export function checkpointOf(object: KubeObject): Checkpoint {
     podName: spec?.pod?.name ?? '',
     podUid: (spec?.pod?.uid ?? '') as PodUid,
     nodeName: (spec?.nodeName ?? '') as NodeName,
+    reason: spec?.reason === 'Preemption' ? 'Preemption' : 'Manual',
     keepFrozen: spec?.keepFrozen ?? false,
     deadlineMs: millisOf(spec?.deadline),
     deleting: object.metadata.deletionTimestamp !== undefined,
     ready: isConditionTrue(status?.conditions, 'Ready'),
     frozen: frozen?.status === 'True',
     thawed: frozen?.status === 'False' && THAWED_REASONS.has(frozen.reason ?? ''),
-    failure: failed?.status === 'True' ? { reason: failed.reason ?? '', message: failed.message ?? '' } : null,
+    failure:
+      failed?.status === 'True'
+        ? {
+            reason: failed.reason ?? '',
+            message: failed.message ?? '',
+            atMs: millisOf(failed.lastTransitionTime) ?? creationMs,
+          }
+        : null,
     takenMs: millisOf(status?.takenAt),
     bytes: status?.bytes ?? 0,
     location: node && reference ? { node: node as NodeName, reference } : null,

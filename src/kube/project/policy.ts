@@ -18,7 +18,7 @@ import type { Wire } from './wire.ts';
 export function policyOf(object: KubeObject): Policy {
   const { spec, status } = typedOf<{ spec: ReprievePolicySpec; status: ReprievePolicyStatus }>(object, reprievePolicy);
   const { name, uid, creationMs, resourceVersion } = metadataOf(object);
-  const { preemption, restore } = POLICY_DEFAULTS;
+  const { preemption, store, restore } = POLICY_DEFAULTS;
   return {
     name,
     uid,
@@ -33,6 +33,7 @@ export function policyOf(object: KubeObject): Policy {
       onFailure: spec?.preemption?.onFailure ?? preemption.onFailure,
       freshForMs: durationMs(spec?.preemption?.freshFor, preemption.freshFor),
     },
+    store: { ttlMs: durationMs(spec?.store?.ttl, store.ttl) },
     restore: {
       nodes: spec?.restore?.nodes ?? restore.nodes,
       attempts: spec?.restore?.attempts ?? restore.attempts,

@@ -196,8 +196,10 @@ describe('checkpointOf', () => {
   });
 
   it('keeps the reason of a failure', () => {
-    const failed = withConditions({ type: 'Failed', status: 'True', reason: 'DumpFailed', message: 'io_uring' });
-    expect(checkpointOf(failed).failure).toEqual({ reason: 'DumpFailed', message: 'io_uring' });
+    const condition = { type: 'Failed', status: 'True', reason: 'DumpFailed', message: 'io_uring' };
+    const failed = withConditions({ ...condition, lastTransitionTime: '2026-01-01T00:00:01.500Z' });
+    const atMs = Date.UTC(2026, 0, 1, 0, 0, 1, 500);
+    expect(checkpointOf(failed).failure).toEqual({ reason: 'DumpFailed', message: 'io_uring', atMs });
   });
 });
 

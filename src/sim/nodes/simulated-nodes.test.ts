@@ -190,6 +190,8 @@ describe('agent', () => {
     });
     expect(world.nodes.frozen()).toEqual([]);
     expect(world.nodes.progressOf(pod.metadata.uid as string)).toBe(6);
+    // The object is kept for people to read; what was written of the state is not.
+    expect(world.nodes.node('n1')?.store.references()).toEqual([]);
   });
 
   it('refuses what does not run here', async () => {

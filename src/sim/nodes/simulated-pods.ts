@@ -122,7 +122,7 @@ class SimulatedPod implements SavablePod {
     const { node, clock, ledger } = this.#options;
     const container = this.#container;
     const { stateBytes: bytes, images } = workloadOf(container.pod);
-    const message = await node.disk.take(() => this.#write(bytes, stop), stop);
+    const message = await node.disk.take(() => this.#write(key, bytes, stop), stop);
     if (message !== null) return { failure: { reason: 'DumpFailed', message } };
     node.store.put(key, {
       podUid: container.uid as PodUid,
@@ -148,8 +148,9 @@ class SimulatedPod implements SavablePod {
   }
 
   /** Writes the state; returns why it could not. */
-  async #write(bytes: number, stop: AbortSignal): Promise<string | null> {
+  async #write(key: string, bytes: number, stop: AbortSignal): Promise<string | null> {
     const { node, clock, faults } = this.#options;
+    node.store.begin(key);
     if (faults.dumpHangs?.(this.object)) await sleep(clock, LONGEST_TIMER_MS, stop);
     await sleep(clock, (bytes / node.spec.dumpBytesPerSecond) * 1000 * (faults.slowness?.() ?? 1), stop);
     return faults.dumpFails?.(this.object) ?? null;

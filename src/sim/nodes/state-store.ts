@@ -15,18 +15,25 @@ export interface SavedState {
 /** The states a node keeps; they survive the agent, not the node. */
 export class StateStore {
   readonly #states = new Map<string, SavedState>(); // reference -> state, oldest first
+  readonly #unfinished = new Set<string>(); // references of which something lies on the disk, and no whole state
 
   get(reference: string): SavedState | undefined {
     return this.#states.get(reference);
   }
 
+  /** A dump begins: until it is whole, what is written of it takes room. */
+  begin(reference: string): void {
+    if (!this.#states.has(reference)) this.#unfinished.add(reference);
+  }
+
   put(reference: string, state: SavedState): void {
+    this.#unfinished.delete(reference);
     this.#states.delete(reference); // a dump that was made again is the newest
     this.#states.set(reference, state);
   }
 
   references(): readonly string[] {
-    return [...this.#states.keys()];
+    return [...this.#states.keys(), ...this.#unfinished];
   }
 
   /** The newest state of a pod: what it would be continued from. */
@@ -39,6 +46,7 @@ export class StateStore {
    * and is owed from then on.
    */
   remove(reference: string): { readonly state: SavedState; readonly lostSeconds: number } | null {
+    this.#unfinished.delete(reference);
     const state = this.#states.get(reference);
     if (state === undefined) return null;
     this.#states.delete(reference);
