@@ -33,8 +33,8 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
   },
   'takes a frozen pod for a saved one': {
     file: 'agent/orders/checkpoint-orders.ts',
-    from: '      const dump = await pod.dump(order.key, stop);',
-    to: "      if (keepFrozen) await this.#freezer.mark(pod, order.checkpoint.metadata.name, cancelled);\n      await this.#reportReady(order, pod, { startedMs, takenMs, saved: { containers: [], bytes: 0, manifestDigest: '' } });\n      const dump = await pod.dump(order.key, stop);",
+    from: '    const dump = await pod.dump(order.key, stop);',
+    to: "    if (order.value.keepFrozen) await this.#freezer.mark(pod, order.checkpoint.metadata.name, stop);\n    await this.#reportReady(order, pod, { startedMs: takenMs, takenMs, saved: { containers: [], bytes: 0, manifestDigest: '' } });\n    const dump = await pod.dump(order.key, stop);",
   },
   'evicts whoever could not be saved': {
     file: 'engine/decision-terms.ts',

@@ -6,6 +6,7 @@ import { LONGEST_TIMER_MS, type Clock } from '../../ports/clock.ts';
 import type { NodeApi } from '../node-api.ts';
 import { Freezer } from './freezer.ts';
 import { held, notHeld, Order } from './order.ts';
+import { PodLanes } from './pod-lanes.ts';
 import type { SavablePod, SavablePods, SavedParts, SaveFailure } from './savable-pod.ts';
 
 export interface CheckpointOrdersOptions {
@@ -25,6 +26,7 @@ export class CheckpointOrders {
   readonly #options: CheckpointOrdersOptions;
   readonly #freezer: Freezer;
   readonly #orders = new Map<string, Order>(); // uid of a PodCheckpoint -> what is done about it
+  readonly #lanes = new PodLanes();
   readonly #life = new AbortController();
 
   constructor(options: CheckpointOrdersOptions) {
@@ -106,7 +108,12 @@ export class CheckpointOrders {
     if (life.aborted) return false;
     // After the thaws: the record of what stands frozen lies with the state.
     for (const reference of pods.references()) if (!orders.has(reference)) await pods.forget(reference);
-    for (const checkpoint of checkpoints()) this.changed(checkpoint);
+    // First the order that holds its pod: the other orders of that pod wait for it.
+    const holders = new Set([...pods.all()].map(({ frozenBy }) => frozenBy));
+    const isHolder = (checkpoint: KubeObject): boolean => holders.has(this.#orderFor(checkpoint).key);
+    const found = checkpoints();
+    for (const checkpoint of found) if (isHolder(checkpoint)) this.changed(checkpoint);
+    for (const checkpoint of found) if (!isHolder(checkpoint)) this.changed(checkpoint);
     return true;
   }
 
@@ -119,8 +126,12 @@ export class CheckpointOrders {
     if (!order.isDone) order.saving = unlessDead(order, this.#save(order));
     else if (order.heldInStatus && !this.#isHeld(order)) void unlessDead(order, this.#catchUp(order));
     const pod = this.#podOf(order);
-    if (pod !== undefined && this.#isHeld(order)) this.#standsStill(order, pod);
-    else this.#armDeadline(order);
+    if (pod !== undefined && this.#isHeld(order)) {
+      void unlessDead(order, this.#lanes.enter(order, order.life));
+      this.#standsStill(order, pod);
+    } else {
+      this.#armDeadline(order);
+    }
   }
 
   /** Its status lags behind: the predecessor died between the deed and the report. */
@@ -133,32 +144,29 @@ export class CheckpointOrders {
   }
 
   async #save(order: Order): Promise<void> {
-    const { clock } = this.#options;
+    const { clock, pods } = this.#options;
     const { podName, podUid, keepFrozen } = order.value;
     const pod = this.#podOf(order);
     if (pod === undefined) {
       return order.fail({ reason: 'PodGone', message: `pod ${podName} with UID ${podUid} is not on this node` });
     }
-    if (pod.state !== 'running' || pod.object.metadata.deletionTimestamp !== undefined) {
-      return order.fail({ reason: 'NotRunning', message: `pod ${podName} does not run` });
-    }
     const startedMs = clock.now();
     const cancelled = order.cancelled.signal;
     const stop = AbortSignal.any([cancelled, pod.ended]);
     try {
-      const unfreezable = await pod.freeze(order.key, stop);
-      if (unfreezable !== null) return await this.#fail(order, unfreezable);
-      const takenMs = clock.now();
-      this.#standsStill(order, pod);
-      const dump = await pod.dump(order.key, stop);
-      if (dump.failure !== null) {
-        await this.#freezer.thaw(pod, order.life);
-        return await this.#fail(order, dump.failure);
+      await this.#lanes.enter(order, stop);
+      if (pod.state !== 'running' || pod.object.metadata.deletionTimestamp !== undefined) {
+        return await order.fail({ reason: 'NotRunning', message: `pod ${podName} does not run` });
+      }
+      const copy = await pods.disk.take(() => this.#copy(order, pod, stop), stop);
+      if (copy.failure !== null) {
+        if (this.#isHeld(order)) await this.#freezer.thaw(pod, order.life);
+        return await this.#fail(order, copy.failure);
       }
       if (keepFrozen) await this.#freezer.mark(pod, order.checkpoint.metadata.name, cancelled);
       else await this.#freezer.thaw(pod, order.life);
       cancelled.throwIfAborted();
-      await this.#reportReady(order, pod, { startedMs, takenMs, saved: dump.saved });
+      await this.#reportReady(order, pod, { startedMs, ...copy });
     } catch (error) {
       if (!stop.aborted) throw error;
       // Whoever undid the order says so; the kubelet, which ended the pod, knows nothing of it.
@@ -166,7 +174,10 @@ export class CheckpointOrders {
         await this.#fail(order, { reason: 'PodGone', message: `pod ${podName} ended before it was saved` });
       }
     } finally {
-      if (!this.#isHeld(order)) order.deadline?.cancel();
+      if (!this.#isHeld(order)) {
+        order.deadline?.cancel();
+        this.#lanes.leave(order);
+      }
     }
   }
 
@@ -174,6 +185,16 @@ export class CheckpointOrders {
   async #fail(order: Order, failure: SaveFailure): Promise<void> {
     await this.#options.pods.forget(order.key);
     await order.fail(failure);
+  }
+
+  /** Freezes the pod and writes its state to the disk, whose turn it has: nothing is frozen that waits for the disk. */
+  async #copy(order: Order, pod: SavablePod, stop: AbortSignal): Promise<Copy> {
+    const unfreezable = await pod.freeze(order.key, stop);
+    if (unfreezable !== null) return { failure: unfreezable };
+    const takenMs = this.#options.clock.now();
+    this.#standsStill(order, pod);
+    const dump = await pod.dump(order.key, stop);
+    return dump.failure === null ? { ...dump, takenMs } : dump;
   }
 
   async #reportReady(
@@ -208,6 +229,7 @@ export class CheckpointOrders {
   async #reportKilled(order: Order): Promise<void> {
     order.deadline?.cancel();
     await order.saving; // it may be about to say that the pod is held
+    this.#lanes.leave(order);
     if (order.heldInStatus) await order.report({}, [POD_KILLED]);
   }
 
@@ -270,6 +292,12 @@ export class CheckpointOrders {
     order.deadline?.cancel();
     order.cancelled.abort(new Error('the checkpoint was undone'));
     await order.saving;
+    const wasThawed = await this.#release(order);
+    this.#lanes.leave(order);
+    return wasThawed;
+  }
+
+  async #release(order: Order): Promise<boolean> {
     const pod = this.#podOf(order);
     if (pod === undefined || pod.state === 'ended') return false;
     if (this.#isHeld(order)) return this.#freezer.thaw(pod, order.life);
@@ -287,6 +315,10 @@ export class CheckpointOrders {
     return pod?.state === 'frozen' && pod.frozenBy === order.key;
   }
 }
+
+/** What came of freezing and dumping one pod. */
+type Copy =
+  { readonly failure: SaveFailure } | { readonly failure: null; readonly saved: SavedParts; readonly takenMs: number };
 
 const POD_KILLED = notHeld('PodKilled', 'the pod was deleted while it stood still');
 

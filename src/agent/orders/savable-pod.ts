@@ -2,6 +2,7 @@ import type { ConditionReason } from '../../domain/condition-reasons.ts';
 import type { PodUid } from '../../domain/ids.ts';
 import type { PodCheckpointStatus } from '../../kube/crd/pod-checkpoint.ts';
 import type { KubeObject } from '../../kube/transport.ts';
+import type { Turns } from '../turns.ts';
 
 /** Why a pod was not saved. It runs on. */
 export interface SaveFailure {
@@ -45,6 +46,8 @@ export interface SavablePod {
 
 /** The pods of a node and the states saved on it (design 8: one port, several node paths). */
 export interface SavablePods {
+  /** The disk takes a few dumps at a time. A pod is frozen when its turn has come, and runs until then. */
+  readonly disk: Turns;
   find(uid: PodUid): SavablePod | undefined;
   all(): Iterable<SavablePod>;
   /** Keys of the states on the disk, whole or not. */

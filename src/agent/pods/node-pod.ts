@@ -19,8 +19,6 @@ export interface Hold {
 export interface NodePodOptions {
   readonly processes: PodProcesses;
   readonly records: HoldRecords;
-  /** The disk takes so many dumps at a time. */
-  readonly disk: Turns;
   readonly clock: Clock;
   /** Ends with the agent: what waits then is left to the next one. */
   readonly life: AbortSignal;
@@ -81,11 +79,9 @@ export class NodePod implements SavablePod {
   }
 
   async dump(key: string, stop: AbortSignal): Promise<Dump> {
-    const { disk, processes } = this.#options;
-    const dump = await disk.take(() => {
-      const containers = this.#hold?.containers ?? [];
-      return processes.dump({ pod: this.#identity, key, containers, longestFreezeMs: this.longestFreezeMs }, stop);
-    }, stop);
+    const { longestFreezeMs } = this;
+    const containers = this.#hold?.containers ?? [];
+    const dump = await this.#options.processes.dump({ pod: this.#identity, key, containers, longestFreezeMs }, stop);
     if (dump.failure === null && this.#hold !== null) this.#hold.saved = true;
     return dump;
   }

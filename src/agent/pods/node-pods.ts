@@ -27,6 +27,7 @@ export interface NodePodsOptions {
 
 /** The pods of this node, what stands frozen of them, and the states on its disk. */
 export class NodePods implements SavablePods {
+  readonly disk: Turns;
   readonly #options: NodePodsOptions;
   readonly #podOptions: NodePodOptions;
   readonly #records: HoldRecords;
@@ -39,11 +40,11 @@ export class NodePods implements SavablePods {
   constructor(options: NodePodsOptions) {
     const { processes, maxConcurrentDumps, clock } = options;
     this.#options = options;
+    this.disk = new Turns(maxConcurrentDumps);
     this.#records = new HoldRecords(options.folder);
     this.#podOptions = {
       processes,
       records: this.#records,
-      disk: new Turns(maxConcurrentDumps),
       clock,
       life: this.#life.signal,
       onKilled: (key) => this.#killed(key),

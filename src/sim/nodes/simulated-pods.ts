@@ -2,6 +2,7 @@ import type { PodUid } from '../../domain/ids.ts';
 import type { Dump, SavablePod, SavablePods, SaveFailure } from '../../agent/orders/savable-pod.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import { LONGEST_TIMER_MS, sleep, type Clock } from '../../ports/clock.ts';
+import type { Turns } from '../../agent/turns.ts';
 import type { Container } from './container.ts';
 import { imageIdOf } from './pod-status.ts';
 import type { SimulatedNode } from './simulated-node.ts';
@@ -35,6 +36,10 @@ export class SimulatedPods implements SavablePods {
 
   constructor(options: SimulatedPodsOptions) {
     this.#options = options;
+  }
+
+  get disk(): Turns {
+    return this.#options.node.disk;
   }
 
   find(uid: PodUid): SavablePod | undefined {
@@ -122,7 +127,7 @@ class SimulatedPod implements SavablePod {
     const { node, clock, ledger } = this.#options;
     const container = this.#container;
     const { stateBytes: bytes, images } = workloadOf(container.pod);
-    const message = await node.disk.take(() => this.#write(key, bytes, stop), stop);
+    const message = await this.#write(key, bytes, stop);
     if (message !== null) return { failure: { reason: 'DumpFailed', message } };
     node.store.put(key, {
       podUid: container.uid as PodUid,
