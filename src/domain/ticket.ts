@@ -25,17 +25,30 @@ export type TicketPhase =
   | 'Abandoned';
 
 /** A victim of a decision, as each of its tickets records the whole decision. */
-export interface PlannedVictim {
+export type PlannedVictim = SavedVictim | UnsavedVictim;
+
+interface VictimRef {
   readonly uid: PodUid;
   readonly namespace: string;
   readonly name: string;
-  readonly action: VictimAction;
-  /** Name of the PodCheckpoint that is made (`checkpoint`) or already exists (`reuse`); null for `evict`. */
-  readonly checkpoint: string | null;
   /** Whether the policy allows to evict it unsaved when its checkpoint fails. */
   readonly onFailure: 'Evict' | 'Refuse';
-  /** What else its policy said; null where the action is `evict`. */
-  readonly terms: VictimTerms | null;
+}
+
+/** A victim that is evicted with its state. */
+export interface SavedVictim extends VictimRef {
+  readonly action: 'checkpoint' | 'reuse';
+  /** Name of the PodCheckpoint that is made (`checkpoint`) or already exists (`reuse`). */
+  readonly checkpoint: string;
+  /** What else its policy said. */
+  readonly terms: VictimTerms;
+}
+
+/** A victim that is evicted as it is. */
+interface UnsavedVictim extends VictimRef {
+  readonly action: 'evict';
+  readonly checkpoint: null;
+  readonly terms: null;
 }
 
 /** What was promised to a victim, and stays so whatever becomes of the policy. */
@@ -45,7 +58,7 @@ export interface VictimTerms {
   readonly restore: Policy['restore'];
 }
 
-export type VictimAction = 'checkpoint' | 'reuse' | 'evict';
+export type VictimAction = PlannedVictim['action'];
 
 interface PreemptorRef {
   readonly namespace: string;
@@ -68,6 +81,9 @@ export interface Decision {
   readonly deadlineMs: number;
 }
 
+/** No promise to save takes longer, beside the `maxDelay` of a policy: a deadline beyond that is no deadline. */
+export const LONGEST_SAVE_MS = 86_400_000;
+
 /** A Reprieve: the ticket of one displaced pod. */
 export interface Ticket {
   readonly namespace: string;
@@ -89,6 +105,8 @@ export interface Ticket {
   readonly tolerations: readonly Toleration[];
   readonly restoreShape: string;
   readonly decision: Decision;
+  /** Why `decision` cannot be carried out as it is recorded; null for every record that Reprieve wrote. */
+  readonly flaw: string | null;
   /** Name of the PodCheckpoint that holds the state. */
   readonly checkpoint: string;
   readonly restore: Policy['restore'];

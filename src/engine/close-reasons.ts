@@ -9,6 +9,8 @@ export const CLOSE_REASONS = {
   NodeGone: 'The node no longer exists.',
   NodeUnfit: 'The node takes no such pod any more: not ready, cordoned, or tainted.',
   Superseded: 'A preemptor of higher priority takes the node.',
+  RecordsConflict:
+    'What is recorded cannot be true: edited by hand, or from a damaged backup. Nobody is evicted for it.',
   NotBound: 'The victims are gone, but the preemptor was not bound, and kube-scheduler asks anew.',
 } as const;
 

@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { makeCheckpoint, makeDecision, makeNode, makePod, makeTicket } from '../../test/support/builders.ts';
+import {
+  makeCheckpoint,
+  makeDecision,
+  makeNode,
+  makePod,
+  makeTicket,
+  makeVictim,
+} from '../../test/support/builders.ts';
 import { TestWorld, uidOf } from '../../test/support/world.ts';
 import { RESTORE_GATE } from '../domain/labels.ts';
 import type { Decision, Ticket } from '../domain/ticket.ts';
@@ -27,8 +34,41 @@ function world(): TestWorld {
   return new TestWorld().put('node', makeNode()).put('checkpoint', checkpoint);
 }
 
+describe('a ticket whose decision cannot be true', () => {
+  const flawed = (overrides: Partial<Ticket> = {}) =>
+    owned({ phase: 'Saving', flaw: 'two and two are five', ...overrides });
+  const frozen = { ...running, frozenBy: checkpoint.name };
+
+  it('is told of and undone, and its pod is not evicted', () => {
+    const w = world().put('pod', nominated, frozen).put('ticket', flawed());
+    expect(kinds(w)).toEqual(['ImpossibleDecision pod-uid-pod']);
+    expect(w.book.size).toBe(0);
+    expect(w.commands()).toEqual(['DeleteCheckpoint pod-uid-pod-d1']);
+    w.remove('checkpoint', checkpoint).put('pod', running);
+    expect(w.commands()).toEqual(['DeleteTicket pod-uid-pod']);
+  });
+
+  it('ends the decision that this process made itself', () => {
+    const w = world().put('pod', nominated, frozen);
+    w.book.open(makeDecision());
+    w.put('ticket', owned({ phase: 'Saving' }));
+    expect(w.commands()).toEqual(['Evict pod']);
+    w.put('ticket', flawed());
+    expect(w.commands()).toEqual([]);
+    expect(w.steps().closed).toMatchObject([
+      { because: 'RecordsConflict', message: 'ticket pod-uid-pod: two and two are five' },
+    ]);
+  });
+
+  it('brings its pod back where that has been evicted: the state is what counts', () => {
+    const w = world().put('ticket', flawed({ phase: 'Displacing' }));
+    expect(kinds(w)).toEqual([]);
+    expect(w.commands()).toEqual(['SetTicketPhase pod-uid-pod Waiting Queued']);
+  });
+});
+
 describe('two open decisions about one preemptor', () => {
-  const victim = (name: string) => ({ ...makeDecision().victims[0]!, uid: uidOf(name), name, checkpoint: `${name}-c` });
+  const victim = (name: string) => makeVictim({ uid: uidOf(name), name, checkpoint: `${name}-c` });
   const older: Decision = { ...makeDecision(), id: 'older', decidedMs: 1_000, victims: [victim('a')] };
   const newer: Decision = { ...makeDecision(), id: 'newer', decidedMs: 2_000, victims: [victim('b')] };
   const ticketOf = (name: string, decision: Decision) =>

@@ -11,7 +11,10 @@ import { seesAll, type Steps, type World } from './steps.ts';
  * A ticket has at most one thing done about it in a pass; the others stand until the next.
  */
 export function contradictionSteps(world: World, steps: Steps): void {
-  for (const ticket of world.view.tickets()) noteOverruled(world, ticket, steps);
+  for (const ticket of world.view.tickets()) {
+    noteOverruled(world, ticket, steps);
+    noteFlawed(world, ticket, steps);
+  }
   if (!seesAll(world, steps)) return;
   const keepers = new Map<string, Ticket>(); // uid of a pod -> the ticket that may claim it
   for (const ticket of world.view.tickets()) {
@@ -42,6 +45,19 @@ function noteOverruled({ view, book }: World, ticket: Ticket, steps: Steps): voi
     object: ticket,
     what: `another decision about ${preemptor.namespace}/${preemptor.name} is open beside ${id}`,
     resolution: 'the newer one stands, this one is undone',
+  });
+}
+
+/** What is undone by itself: a flawed decision is never adopted, and an open one is closed, so its tickets are leftovers. */
+function noteFlawed({ view }: World, ticket: Ticket, steps: Steps): void {
+  const { flaw, phase, deleting } = ticket;
+  if (flaw === null || deleting || (phase !== 'Saving' && phase !== 'Displacing')) return;
+  if (view.pod(ticket.pod.uid)?.deletionMs !== null) return; // it is too late to undo anything
+  steps.contradictions.push({
+    kind: 'ImpossibleDecision',
+    object: ticket,
+    what: flaw,
+    resolution: 'its decision is not carried out, and the pod is not evicted for it',
   });
 }
 

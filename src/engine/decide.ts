@@ -4,7 +4,7 @@ import { compareNodeOptions, type NodeOption } from '../domain/node-choice.ts';
 import { standsOn, type Pod } from '../domain/pod.ts';
 import { dominantShare } from '../domain/resources.ts';
 import { whyUnfit } from '../domain/toleration.ts';
-import type { Decision, PlannedVictim } from '../domain/ticket.ts';
+import { LONGEST_SAVE_MS, type Decision, type PlannedVictim } from '../domain/ticket.ts';
 import { planVictim, type CostModel, type VictimPlan } from '../domain/victim-cost.ts';
 import type { ClusterView, NodeSnapshot } from '../index/types.ts';
 import type { PreemptCandidate, PreemptRequest } from './callbacks.ts';
@@ -49,7 +49,8 @@ interface PlannedOffer extends NodeOption {
  * The preempt decision (design 3). Pure: the same view and request give the same choice.
  *
  * Candidates are taken as kube-scheduler's dry run made them; nobody is added to the victims. Left out are victims the
- * index no longer sees on that node (they are gone, their room is free) and candidates of whom nobody is left.
+ * index no longer sees on that node (they are gone, their room is free), candidates of whom nobody is left, and candidates
+ * with a victim that, by the index, is not less important than the preemptor.
  */
 export function decide(view: ClusterView, request: PreemptRequest, context: DecideContext): Choice {
   const offers: Offer[] = [];
@@ -62,7 +63,8 @@ export function decide(view: ClusterView, request: PreemptRequest, context: Deci
       continue;
     }
     const offer = offerOf(on, candidate);
-    if (offer.places.length > 0) offers.push(offer);
+    const [first] = offer.places; // the most important one
+    if (first !== undefined && on.sheet.priority(first) < request.preemptor.priority) offers.push(offer);
   }
   if (offers.length === 0) return { kind: 'none', because: excluded > 0 ? 'AllReserved' : 'NoKnownVictims' };
   if (!offers.some(({ on, places }) => places.some((place) => on.sheet.policy(place, view) !== null))) {
@@ -198,23 +200,18 @@ function toDecision(
     promisedMs = Math.max(promisedMs, plan.saveMs);
     if (policy !== null && plan.action === 'checkpoint')
       maxDelayMs = Math.min(maxDelayMs, policy.preemption.maxDelayMs);
-    return {
+    const ref = {
       uid: pod.uid,
       namespace: pod.namespace,
       name: pod.name,
-      action: plan.action,
-      checkpoint:
-        plan.action === 'checkpoint'
-          ? checkpointNameOf(ticketNameOf(pod), context.decisionId)
-          : plan.action === 'reuse'
-            ? (latestCheckpoint(view, pod)?.name ?? null)
-            : null,
       onFailure: policy?.preemption.onFailure ?? 'Evict',
-      terms:
-        policy === null || plan.action === 'evict'
-          ? null
-          : { policy: policy.name, maxDelayMs: policy.preemption.maxDelayMs, restore: policy.restore },
-    };
+    } as const;
+    if (policy === null || plan.action === 'evict') return { ...ref, action: 'evict', checkpoint: null, terms: null };
+    const terms = { policy: policy.name, maxDelayMs: policy.preemption.maxDelayMs, restore: policy.restore };
+    const reused = plan.action === 'reuse' ? latestCheckpoint(view, pod) : null;
+    if (reused !== null) return { ...ref, action: 'reuse', checkpoint: reused.name, terms };
+    const checkpoint = checkpointNameOf(ticketNameOf(pod), context.decisionId);
+    return { ...ref, action: 'checkpoint', checkpoint, terms };
   });
   if (maxDelayMs === Number.POSITIVE_INFINITY) maxDelayMs = context.defaultMaxDelayMs;
   return {
@@ -229,7 +226,7 @@ function toDecision(
     victims,
     numPdbViolations: chosen.numPdbViolations,
     decidedMs: context.nowMs,
-    deadlineMs: context.nowMs + Math.ceil(promisedMs) + maxDelayMs,
+    deadlineMs: context.nowMs + Math.min(Math.ceil(promisedMs), LONGEST_SAVE_MS) + maxDelayMs,
   };
 }
 

@@ -86,7 +86,7 @@ export class DecisionBook {
   }
 
   /**
-   * Adopts decisions that only tickets know, and forgets closed ones that no ticket names any more. Of two about one
+   * Adopts decisions that only tickets know, except flawed ones, and forgets closed ones that no ticket names any more. Of two about one
    * preemptor the newer stands, and the other one is over.
    */
   refresh(view: ClusterView): void {
@@ -96,7 +96,7 @@ export class DecisionBook {
       const { decision } = ticket;
       named.add(decision.id);
       if (ticket.phase !== 'Saving' && ticket.phase !== 'Displacing') continue;
-      if (ticket.deleting || this.#closed.has(decision.id)) continue;
+      if (ticket.deleting || ticket.flaw !== null || this.#closed.has(decision.id)) continue;
       const known = this.#open.get(decision.preemptor.uid);
       if (known?.id === decision.id) continue;
       if (known !== undefined) {

@@ -6,15 +6,16 @@ import {
   makePod,
   makePolicy,
   makeTicket,
+  makeUnsavedVictim,
+  makeVictim,
 } from '../../test/support/builders.ts';
 import { TestWorld, uidOf } from '../../test/support/world.ts';
-import type { PlannedVictim } from '../domain/ticket.ts';
 
 const high = makePod({ name: 'high', priority: 1000 });
 const pod = makePod({ name: 'pod', nodeName: 'n1', priority: 10 });
 const ticket = makeTicket({ phase: 'Saving' });
-const [planned] = makeDecision().victims as [PlannedVictim];
-const checkpoint = makeCheckpoint({ name: planned.checkpoint as string, podUid: pod.uid });
+const planned = makeVictim();
+const checkpoint = makeCheckpoint({ name: planned.checkpoint, podUid: pod.uid });
 const saved = { ...checkpoint, ready: true, frozen: true, takenMs: 9_000, bytes: 1 };
 const frozenPod = makePod({ ...pod, frozenBy: checkpoint.name });
 const nominated = makePod({ ...high, nominatedNodeName: 'n1' });
@@ -30,7 +31,7 @@ function decided(decision = makeDecision()): TestWorld {
 function saving(decision = makeDecision()): TestWorld {
   return decided(decision)
     .put('pod', nominated)
-    .put('ticket', { ...ticket, decision })
+    .put('ticket', { ...ticket, decision, checkpoint: decision.victims[0]?.checkpoint ?? '' })
     .put('checkpoint', checkpoint);
 }
 
@@ -77,13 +78,13 @@ describe('commit', () => {
   });
 
   it('evicts nobody before everybody is saved', () => {
-    const second: PlannedVictim = {
+    const second = {
       ...planned,
       uid: uidOf('second'),
       name: 'second',
       checkpoint: 'second-uid-second-d1',
     };
-    const plain: PlannedVictim = { ...planned, uid: uidOf('plain'), name: 'plain', action: 'evict', checkpoint: null };
+    const plain = makeUnsavedVictim('plain');
     const decision = makeDecision({ victims: [planned, second, plain] });
     const world = saving(decision)
       .put(
@@ -112,7 +113,7 @@ describe('commit', () => {
   });
 
   it('goes on with those who still stand after a crash in the middle', () => {
-    const plain: PlannedVictim = { ...planned, uid: uidOf('plain'), name: 'plain', action: 'evict', checkpoint: null };
+    const plain = makeUnsavedVictim('plain');
     const world = saving(makeDecision({ victims: [planned, plain] }))
       .put('checkpoint', saved)
       .put(
@@ -176,7 +177,7 @@ describe('a node that takes the preemptor no more', () => {
 });
 
 describe('what is not in view', () => {
-  const second: PlannedVictim = { ...planned, uid: uidOf('second'), name: 'second' };
+  const second = { ...planned, uid: uidOf('second'), name: 'second' };
 
   it('evicts nobody for a preemptor that was not seen yet', () => {
     const w = saving(makeDecision({ decidedMs: 9_000 }))
@@ -205,7 +206,7 @@ describe('what is not in view', () => {
   });
 
   it('does not evict unsaved because a checkpoint to be reused has not come yet', () => {
-    const reused: PlannedVictim = { ...planned, action: 'reuse', checkpoint: 'older' };
+    const reused = makeVictim({ action: 'reuse', checkpoint: 'older' });
     const w = saving(makeDecision({ victims: [reused] })).remove('checkpoint', checkpoint);
     w.actingSinceMs = 9_000;
     expect(w.commands()).toEqual([]);
@@ -258,7 +259,7 @@ describe('failure', () => {
     expect(w.commands()).toEqual([]);
     w.nowMs = 60_000;
     expect(w.commands()).toEqual(['Evict pod unsaved']);
-    const reused = makeDecision({ victims: [{ ...planned, action: 'reuse' }] });
+    const reused = makeDecision({ victims: [makeVictim({ action: 'reuse' })] });
     const kept = { ...saved, keepFrozen: false };
     expect(saving(reused).put('checkpoint', kept).commands()).toEqual(['Evict pod']);
     expect(
@@ -358,5 +359,31 @@ describe('undo', () => {
   it('releases a checkpoint whose node is gone with its agent', () => {
     const world = new TestWorld().put('checkpoint', { ...checkpoint, deleting: true });
     expect(world.commands()).toEqual(['ReleaseCheckpoint pod-uid-pod-d1']);
+  });
+});
+
+describe('what is recorded and cannot be', () => {
+  const ready = (decision = makeDecision()): TestWorld =>
+    saving(decision).put('pod', frozenPod).put('checkpoint', saved);
+
+  it('evicts nobody who is not less important than the preemptor', () => {
+    const equal = makePod({ ...frozenPod, priority: 1000 });
+    expect(ready().put('pod', equal).steps()).toMatchObject({
+      closed: [{ because: 'RecordsConflict', message: 'pod is not less important than high' }],
+      commands: [],
+    });
+  });
+
+  it('evicts nobody for a decision of the future', () => {
+    const decidedMs = 5_000_000;
+    const { closed, commands } = ready(makeDecision({ decidedMs, deadlineMs: decidedMs + 1 })).steps();
+    expect([closed.map(({ because }) => because), commands]).toEqual([['RecordsConflict'], []]);
+  });
+
+  it('evicts nobody whose ticket names another state', () => {
+    const other = { ...ticket, checkpoint: 'other' };
+    const { closed, commands } = ready().put('ticket', other).steps();
+    expect(closed.map(({ because }) => because)).toEqual(['RecordsConflict']);
+    expect(commands.filter(({ kind }) => kind === 'Evict')).toEqual([]);
   });
 });

@@ -23,7 +23,10 @@ export function displacementSteps(world: World, steps: Steps): void {
 function stepDecision(world: World, decision: Decision, steps: Steps): void {
   const { view } = world;
   const preemptor = view.pod(decision.preemptor.uid);
-  const over = whyNotNeeded(world, decision, preemptor, steps) ?? whyNotHere(world, decision, preemptor);
+  const over =
+    whyNotNeeded(world, decision, preemptor, steps) ??
+    whyNotHere(world, decision, preemptor) ??
+    whyImpossible(world, decision, preemptor);
   if (over !== null) {
     steps.close(decision, over.because, over.message);
     return;
@@ -143,6 +146,25 @@ function whyNotHere({ view }: World, { node }: Decision, preemptor: Pod | undefi
   const unfit = preemptor === undefined ? null : whyUnfit(on.node, preemptor.tolerations);
   return unfit === null ? null : { because: 'NodeUnfit', message: `node ${node} ${unfit}` };
 }
+
+/** The records are at odds with themselves or with the index: whom they would have us evict stays. */
+function whyImpossible({ view, nowMs }: World, decision: Decision, preemptor: Pod | undefined): Ending | null {
+  if (decision.decidedMs > nowMs + LONGEST_CLOCK_ERROR_MS)
+    return { because: 'RecordsConflict', message: 'it was decided in the future' };
+  for (const victim of decision.victims) {
+    const pod = view.pod(victim.uid);
+    if (preemptor !== undefined && pod !== undefined && pod.priority >= preemptor.priority)
+      return { because: 'RecordsConflict', message: `${pod.name} is not less important than ${preemptor.name}` };
+    const ticket = view.ticketOfVictim(victim.uid);
+    if (ticket?.decision.id !== decision.id) continue;
+    const flaw = ticket.flaw ?? (ticket.checkpoint === victim.checkpoint ? null : 'it names another checkpoint');
+    if (flaw !== null) return { because: 'RecordsConflict', message: `ticket ${ticket.name}: ${flaw}` };
+  }
+  return null;
+}
+
+/** How far the clocks of two replicas may be apart, so that what one wrote lies ahead of the other. */
+const LONGEST_CLOCK_ERROR_MS = 3_600_000;
 
 /** A ticket whose decision is over and whose victim was not evicted: the pod goes on as if nothing had been. */
 function stepLeftover(world: World, ticket: Ticket, steps: Steps): void {

@@ -128,6 +128,15 @@ describe('preempt', () => {
     expect(w.preempt(high, { n1: [] }).verdict.candidates).toEqual([]);
   });
 
+  it('does not offer a node with a victim that is not less important', () => {
+    const equal = makePod({ name: 'equal', nodeName: 'n1', priority: 1000 });
+    const w = world().put('pod', equal);
+    expect(w.preempt(high, { n1: [low, equal], n2: [other] }).verdict.candidates.map(({ node }) => node)).toEqual([
+      'n2',
+    ]);
+    expect(w.preempt(high, { n1: [equal] }).verdict).toMatchObject({ reason: 'NoKnownVictims', candidates: [] });
+  });
+
   it('answers victims by descending priority', () => {
     const mid = makePod({ name: 'mid', nodeName: 'n1', priority: 50 });
     const w = world().put('pod', mid);

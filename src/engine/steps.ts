@@ -79,6 +79,8 @@ export const DEFAULT_ENGINE_SETTINGS: EngineSettings = {
 type ContradictionKind =
   /** Tickets of two decisions about one preemptor are open. */
   | 'TwoDecisions'
+  /** A ticket and its decision cannot both be true. */
+  | 'ImpossibleDecision'
   /** Two tickets claim one pod. */
   | 'TwoClaims'
   /** The victim of a ticket that says it was evicted runs, and nobody is about to evict it. */

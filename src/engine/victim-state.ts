@@ -1,6 +1,6 @@
 import { objectKey } from '../domain/ids.ts';
 import { standsOn, type Pod } from '../domain/pod.ts';
-import type { Decision, PlannedVictim, VictimTerms } from '../domain/ticket.ts';
+import type { Decision, PlannedVictim, SavedVictim } from '../domain/ticket.ts';
 import type { Command } from './commands.ts';
 import { ticketNameOf } from './names.ts';
 import { seesAll, type Steps, type World } from './steps.ts';
@@ -41,7 +41,7 @@ export function victimState(
   const pod = view.pod(victim.uid);
   if (!standsOn(pod, decision.node)) return { kind: 'gone' };
   if (pod.deletionMs !== null) return { kind: 'terminating' };
-  if (victim.action === 'evict' || victim.checkpoint === null) return { kind: 'ready', pod, frozenBy: null };
+  if (victim.action === 'evict') return { kind: 'ready', pod, frozenBy: null };
 
   const ticket = view.ticketOfVictim(victim.uid);
   if (ticket === undefined) return unfinished(createTicket(decision, victim, pod), pod, now);
@@ -83,8 +83,8 @@ function failed(pod: Pod, reason: string, message: string): VictimState {
   return { kind: 'failed', pod, reason, message };
 }
 
-function createTicket(decision: Decision, victim: PlannedVictim, pod: Pod): Command {
-  const { restore, policy } = victim.terms as VictimTerms;
+function createTicket(decision: Decision, victim: SavedVictim, pod: Pod): Command {
+  const { restore, policy } = victim.terms;
   return {
     kind: 'CreateTicket',
     order: {
@@ -98,12 +98,12 @@ function createTicket(decision: Decision, victim: PlannedVictim, pod: Pod): Comm
   };
 }
 
-function createCheckpoint(decision: Decision, victim: PlannedVictim): Command {
+function createCheckpoint(decision: Decision, victim: SavedVictim): Command {
   return {
     kind: 'CreateCheckpoint',
     order: {
       namespace: victim.namespace,
-      name: victim.checkpoint as string,
+      name: victim.checkpoint,
       pod: { namespace: victim.namespace, name: victim.name, uid: victim.uid },
       node: decision.node,
       reason: 'Preemption',

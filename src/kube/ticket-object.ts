@@ -42,7 +42,7 @@ export function ticketObject(
       tolerations: tolerationsIn(pod),
       restoreShape: restoreShapeOf(victim),
       decision: decisionIn(order.decision),
-      checkpoint: order.planned.checkpoint ?? '',
+      checkpoint: order.planned.checkpoint,
       restore: restoreIn(order.restore),
       policy: order.policyName,
     },

@@ -1,16 +1,23 @@
 import { describe, expect, it } from 'vitest';
-import { makeCheckpoint, makeDecision, makeNode, makePod, makeTicket } from '../../test/support/builders.ts';
+import {
+  makeCheckpoint,
+  makeDecision,
+  makeNode,
+  makePod,
+  makeTicket,
+  makeUnsavedVictim,
+  makeVictim,
+} from '../../test/support/builders.ts';
 import { Measured } from '../../test/support/measured.ts';
 import type { NodeName } from '../domain/ids.ts';
 import type { PlannedVictim } from '../domain/ticket.ts';
 import type { PreemptVerdict } from '../engine/callbacks.ts';
 import type { Command } from '../engine/commands.ts';
 
-function evict(victim: Partial<PlannedVictim>, unsaved: string | null): Command {
+function evict(victim: PlannedVictim, unsaved: string | null): Command {
   const decision = makeDecision();
-  const planned = { ...(decision.victims[0] as PlannedVictim), ...victim };
   const preemptor = makePod({ name: 'high' });
-  return { kind: 'Evict', order: { victim: makePod(), frozenBy: null, preemptor }, victim: planned, decision, unsaved };
+  return { kind: 'Evict', order: { victim: makePod(), frozenBy: null, preemptor }, victim, decision, unsaved };
 }
 
 describe('measureEngine', () => {
@@ -59,11 +66,11 @@ describe('measureEngine', () => {
     const done = (command: Command, outcome: 'done' | 'moved' | 'failed' = 'done'): void => {
       measured.engine.events.emit('command:done', { command, outcome, error: null, tookMs: 0 });
     };
-    done(evict({ checkpoint: 'c' }, null));
-    done(evict({ checkpoint: 'c' }, null), 'failed');
-    done(evict({ checkpoint: 'c' }, null), 'moved');
-    done(evict({ checkpoint: 'c' }, 'its checkpoint failed'));
-    done(evict({ checkpoint: null, action: 'evict' }, null));
+    done(evict(makeVictim(), null));
+    done(evict(makeVictim(), null), 'failed');
+    done(evict(makeVictim(), null), 'moved');
+    done(evict(makeVictim(), 'its checkpoint failed'));
+    done(evict(makeUnsavedVictim('pod'), null));
     expect(await measured.read('reprieve_evictions_total')).toEqual(['{saved="false"} 2', '{saved="true"} 1']);
   });
 

@@ -1,7 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { makeCheckpoint, makeDecision, makeNode, makePod, makeTicket } from '../../test/support/builders.ts';
+import {
+  makeCheckpoint,
+  makeDecision,
+  makeNode,
+  makePod,
+  makeTicket,
+  makeUnsavedVictim,
+  makeVictim,
+} from '../../test/support/builders.ts';
 import type { NodeName, PodUid } from '../domain/ids.ts';
-import type { Decision, PlannedVictim, Ticket } from '../domain/ticket.ts';
+import type { Decision, SavedVictim, Ticket } from '../domain/ticket.ts';
 import type { Command } from '../engine/commands.ts';
 import { EngineEvents, type EngineEventMap } from '../engine/engine-events.ts';
 import { ClusterIndex } from '../index/cluster-index.ts';
@@ -10,12 +18,12 @@ import type { ClusterEventRecord } from '../ports/cluster-writer.ts';
 import { narrate } from './narrator.ts';
 
 const decision = makeDecision();
-const [planned] = decision.victims as [PlannedVictim];
+const planned = makeVictim();
 const pod = makePod({ nodeName: 'n1' });
 const ticket = makeTicket({ phase: 'Saving', decision });
 
-function planFor(name: string, overrides: Partial<PlannedVictim> = {}): PlannedVictim {
-  return { ...planned, name, uid: `uid-${name}` as PodUid, checkpoint: `c-${name}`, ...overrides };
+function planFor(name: string): SavedVictim {
+  return makeVictim({ name, uid: `uid-${name}` as PodUid, checkpoint: `c-${name}` });
 }
 
 class Told {
@@ -83,7 +91,7 @@ const order = {
 } as const;
 
 const placement = { preferredNode: null, requiredNode: null, compatibility: null };
-const several = makeDecision({ victims: [planFor('a'), planFor('b'), planFor('c', { action: 'evict' })] });
+const several = makeDecision({ victims: [planFor('a'), planFor('b'), makeUnsavedVictim('c')] });
 
 const STORIES: Readonly<Record<string, { readonly tell: (told: Told) => unknown; readonly want: readonly string[] }>> =
   {

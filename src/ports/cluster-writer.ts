@@ -1,7 +1,7 @@
 import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { TicketReason } from '../domain/condition-reasons.ts';
 import type { NodeName, PodUid } from '../domain/ids.ts';
-import type { Decision, PlannedVictim, Ticket, TicketPhase } from '../domain/ticket.ts';
+import type { Decision, SavedVictim, Ticket, TicketPhase } from '../domain/ticket.ts';
 import type { Pod } from '../domain/pod.ts';
 import type { Policy, PolicyReport } from '../domain/policy.ts';
 
@@ -22,7 +22,7 @@ export type WriteOutcome = 'done' | 'moved';
 export interface TicketOrder {
   readonly name: string;
   readonly victim: PodRef;
-  readonly planned: PlannedVictim;
+  readonly planned: SavedVictim;
   readonly decision: Decision;
   readonly restore: Policy['restore'];
   readonly policyName: string;

@@ -4,7 +4,7 @@ import type { Node } from '../../src/domain/node.ts';
 import type { Pod } from '../../src/domain/pod.ts';
 import type { Policy } from '../../src/domain/policy.ts';
 import type { Resources } from '../../src/domain/resources.ts';
-import type { Decision, Ticket } from '../../src/domain/ticket.ts';
+import type { Decision, PlannedVictim, SavedVictim, Ticket } from '../../src/domain/ticket.ts';
 
 /** Domain values with sensible defaults; each call overrides what its test is about. Names make UIDs, so that tests read well. */
 
@@ -129,23 +129,33 @@ export function makeCheckpoint(
   };
 }
 
+/** A victim, `pod`, that is saved first. */
+export function makeVictim(overrides: Partial<SavedVictim> = {}): SavedVictim {
+  return {
+    uid: 'uid-pod' as PodUid,
+    namespace: 'default',
+    name: 'pod',
+    action: 'checkpoint',
+    checkpoint: 'pod-uid-pod-d1',
+    onFailure: 'Evict',
+    terms: { policy: 'everything', maxDelayMs: 60_000, restore: makePolicy().restore },
+    ...overrides,
+  };
+}
+
+/** A victim that goes as it is. */
+export function makeUnsavedVictim(name: string): PlannedVictim {
+  const { namespace, onFailure } = makeVictim();
+  return { uid: `uid-${name}` as PodUid, namespace, name, onFailure, action: 'evict', checkpoint: null, terms: null };
+}
+
 /** A decision about one victim, `pod` on `n1`, for the preemptor `high`. */
 export function makeDecision(overrides: Partial<Decision> = {}): Decision {
   return {
     id: 'd1',
     preemptor: { namespace: 'default', name: 'high', uid: 'uid-high' as PodUid, priority: 1000 },
     node: 'n1' as NodeName,
-    victims: [
-      {
-        uid: 'uid-pod' as PodUid,
-        namespace: 'default',
-        name: 'pod',
-        action: 'checkpoint',
-        checkpoint: 'pod-uid-pod-d1',
-        onFailure: 'Evict',
-        terms: { policy: 'everything', maxDelayMs: 60_000, restore: makePolicy().restore },
-      },
-    ],
+    victims: [makeVictim()],
     numPdbViolations: 0,
     decidedMs: 0,
     deadlineMs: 60_000,
@@ -171,6 +181,7 @@ export function makeTicket(overrides: Partial<Ticket> = {}): Ticket {
     tolerations: [],
     restoreShape: 'shape',
     decision: makeDecision(),
+    flaw: null,
     checkpoint: 'pod-uid-pod-d1',
     restore: makePolicy().restore,
     phase: 'Waiting',
