@@ -110,7 +110,7 @@ const STORIES: Readonly<Record<string, { readonly tell: (told: Told) => unknown;
     'an eviction names the preemptor and the checkpoint': {
       tell: (told) =>
         told
-          .put('checkpoint', makeCheckpoint({ name: planned.checkpoint as string, ready: true, bytes: 2 ** 20 }))
+          .put('checkpoint', makeCheckpoint({ name: planned.checkpoint, ready: true, bytes: 2 ** 20 }))
           .done(evict(null)),
       want: ['pod Displaced (high): evicted from n1 for default/high, saved as pod-uid-pod-d1 (1Mi)'],
     },

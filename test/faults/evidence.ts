@@ -2,6 +2,7 @@
 import { RESTORE_GATE } from '../../src/domain/labels.ts';
 import { isTerminal } from '../../src/domain/pod.ts';
 import { protectionOf, rulingPolicy } from '../../src/domain/protection.ts';
+import type { Policy } from '../../src/domain/policy.ts';
 import { isFinal, type Decision, type PlannedVictim, type Ticket } from '../../src/domain/ticket.ts';
 import type { Checkpoint } from '../../src/domain/checkpoint.ts';
 import type { CloseReason } from '../../src/engine/close-reasons.ts';
@@ -14,6 +15,7 @@ import { RESOURCES } from '../../src/kube/resources.ts';
 import type { KubeObject, KubeRequest } from '../../src/kube/transport.ts';
 import type { ServerWrite } from '../../src/sim/api-server/server-options.ts';
 import type { WorkEvent } from '../../src/sim/nodes/work-ledger.ts';
+import { unless } from './excuses.ts';
 import type { Truth } from './truth.ts';
 
 /** One thing that happened, to be judged. */
@@ -123,14 +125,17 @@ export function otherPlans(
 
 /** Why a victim must not be deleted unsaved that was planned for like this. */
 export function whyNotUnsaved(truth: Truth, object: KubeObject, { action, onFailure }: PlannedVictim): string | null {
-  if (action === 'evict') return demandsSaving(truth, object);
+  if (action === 'evict') return demandsSaving(truth, object, EVICTED_SAVED);
   const pod = podOf(object);
   if (onFailure === 'Refuse') return `${pod.name} was to be spared, and was deleted unsaved`;
-  const isRefused = truth.policiesWithin(behindMs(truth)).every((policies) => {
+  const refuses = (policies: readonly Policy[]): boolean => {
     const policy = rulingPolicy(pod, policies, {});
     return policy?.preemption.onFailure === 'Refuse' && policy.preemption.decision !== 'Never';
+  };
+  const broken = `${pod.name} was deleted unsaved though its policy refuses that`;
+  return unless(truth, EVICTED_SAVED, refuses(truth.policiesWithin(0).at(-1) ?? []) ? broken : null, {
+    'a policy that demanded it only a moment ago': () => !truth.policiesWithin(behindMs(truth)).every(refuses),
   });
-  return isRefused ? `${pod.name} was deleted unsaved though its policy refuses that` : null;
 }
 
 export function podWith(truth: Truth, uid: string | undefined): KubeObject | undefined {
@@ -180,25 +185,29 @@ export function isSavedAndStill(truth: Truth, pod: KubeObject, ticket: Ticket): 
   return container === undefined || container.state !== 'running' || container.frozenBy !== null;
 }
 
-/** Why a pod must not be evicted unsaved: its policy has demanded that it be saved for as long as anybody may lag behind. */
-export function demandsSaving(truth: Truth, object: KubeObject): string | null {
+const EVICTED_SAVED = 'a victim is evicted saved, or as its policy allows';
+
+/** Why a pod must not be evicted unsaved: its policy demands that it be saved, and has for as long as anybody may lag behind. */
+export function demandsSaving(
+  truth: Truth,
+  object: KubeObject,
+  what: typeof EVICTED_SAVED | 'kube-scheduler evicts nobody that is to be saved',
+): string | null {
   const pod = podOf(object);
   const raw = truth.world.api.list(RESOURCES.nodes).find(({ metadata }) => metadata.name === pod.nodeName);
-  const versions = truth.policiesWithin(behindMs(truth));
-  if (
-    pod.startMs === null ||
-    truth.world.clock.now() - pod.startMs < behindMs(truth) ||
-    raw === undefined ||
-    versions.length === 0
-  )
-    return null;
-  const isDemanded = versions.every((policies) => {
+  if (pod.startMs === null || raw === undefined) return null;
+  const { startMs } = pod;
+  const demand = (policies: readonly Policy[]): boolean => {
     const protection = protectionOf({ ...pod, deletionMs: null }, nodeOf(raw), policies, {});
     return (
       protection.protected &&
       protection.policy.preemption.decision === 'Always' &&
       protection.policy.preemption.onFailure === 'Refuse'
     );
+  };
+  const broken = `${pod.name} was evicted unsaved though its policy says Always and Refuse`;
+  return unless(truth, what, demand(truth.policiesWithin(0).at(-1) ?? []) ? broken : null, {
+    'a policy that demanded it only a moment ago': () => !truth.policiesWithin(behindMs(truth)).every(demand),
+    'a start that was only a moment ago': () => truth.world.clock.now() - startMs < behindMs(truth),
   });
-  return isDemanded ? `${pod.name} was evicted unsaved though its policy says Always and Refuse` : null;
 }

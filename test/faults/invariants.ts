@@ -35,6 +35,8 @@ import {
   whyNotUnsaved,
   type Seen,
 } from './evidence.ts';
+import { invalidAnswer } from './answers.ts';
+import { unless } from './excuses.ts';
 import type { Truth } from './truth.ts';
 
 type Invariant = (truth: Truth, seen: Seen) => string | null;
@@ -51,19 +53,25 @@ export const INVARIANTS = {
     if (victim === null || !victim.by.startsWith('reprieve')) return null;
     const ticket = ticketOfVictim(truth, victim.uid);
     const planned = ticket?.decision.victims.find(({ uid }) => uid === victim.uid);
-    if (ticket === undefined || planned === undefined) return demandsSaving(truth, victim.object);
+    if (ticket === undefined || planned === undefined)
+      return demandsSaving(truth, victim.object, 'a victim is evicted saved, or as its policy allows');
     if (isSavedAndStill(truth, victim.object, ticket)) return null;
-    // What is left of a decision that is over does not say on what terms its victim goes now; the one it goes for does.
     const isOver = truth.isOver(ticket.decision) || isBeingUndone(truth, ticket);
+    if (planned.action === 'reuse' && !isOver && stillHolds(truth, planned.checkpoint)) return null;
     const others = isOver ? otherPlans(truth, victim, ticket) : [];
-    if (others.length > 0) {
-      const broken = others.map((plan) => whyNotUnsaved(truth, victim.object, plan));
-      return broken.includes(null) ? null : (broken[0] as string);
-    }
+    const broken = others.map((plan) => whyNotUnsaved(truth, victim.object, plan));
+    if (others.length > 0 && !broken.includes(null)) return broken[0] as string;
     const goneMs = truth.goneCheckpoints.get(planned.checkpoint ?? '') ?? -Infinity;
-    const isThere = stillHolds(truth, planned.checkpoint) || truth.world.elapsedMs - goneMs < behindMs(truth);
-    const isCovered = planned.action === 'reuse' && !isOver && isThere;
-    return isCovered ? null : whyNotUnsaved(truth, victim.object, planned);
+    return unless(
+      truth,
+      'a victim is evicted saved, or as its policy allows',
+      whyNotUnsaved(truth, victim.object, planned),
+      {
+        'the terms of another decision': () => others.length > 0,
+        'a reused checkpoint that went a moment ago': () =>
+          planned.action === 'reuse' && !isOver && truth.world.elapsedMs - goneMs < behindMs(truth),
+      },
+    );
   },
 
   'nobody goes before all are saved': (truth, seen) => {
@@ -72,13 +80,20 @@ export const INVARIANTS = {
     const ticket = ticketOfVictim(truth, victim.uid);
     if (ticket === undefined || nowOf(truth, victim.by) >= waitEndsMs(truth, ticket)) return null;
     for (const { uid, name, action, checkpoint } of ticket.decision.victims) {
-      if (action !== 'checkpoint' || uid === victim.uid || truth.goneCheckpoints.has(checkpoint ?? '')) continue;
-      const pod = podWith(truth, uid);
+      if (action !== 'checkpoint' || uid === victim.uid || !stands(podWith(truth, uid))) continue;
       const raw = checkpointNamed(truth, checkpoint);
       const order = raw === undefined ? null : checkpointOf(raw);
-      if (!stands(pod)) continue;
-      if (order !== null && (order.ready || order.failure !== null || order.deleting)) continue;
-      return `${victim.name} was deleted while ${name} beside it was not saved`;
+      if (order !== null && (order.ready || order.failure !== null)) continue;
+      const broken = unless(
+        truth,
+        'nobody goes before all are saved',
+        `${victim.name} was deleted while ${name} beside it was not saved`,
+        {
+          'a checkpoint beside it that is gone or going': () =>
+            order?.deleting === true || truth.goneCheckpoints.has(checkpoint),
+        },
+      );
+      if (broken !== null) return broken;
     }
     return null;
   },
@@ -86,7 +101,7 @@ export const INVARIANTS = {
   'kube-scheduler evicts nobody that is to be saved': (truth, seen) => {
     const victim = deletionBegun(seen);
     if (victim === null || !victim.by.startsWith('scheduler')) return null;
-    return demandsSaving(truth, victim.object);
+    return demandsSaving(truth, victim.object, 'kube-scheduler evicts nobody that is to be saved');
   },
 
   'the ticket is durable before the delete': (truth, seen) => {
@@ -94,10 +109,12 @@ export const INVARIANTS = {
     if (victim === null || !victim.by.startsWith('reprieve') || podOf(victim.object).frozenBy === null) return null;
     const ticket = ticketOfVictim(truth, victim.uid);
     if (ticket === undefined) {
-      // One that was to go unsaved may stand frozen by somebody else's order.
-      return isHeldForEviction(truth, victim.object)
-        ? `${victim.name} was deleted frozen, and no ticket names it`
-        : null;
+      return unless(
+        truth,
+        'the ticket is durable before the delete',
+        `${victim.name} was deleted frozen, and no ticket names it`,
+        { 'a freeze that holds it for no eviction': () => !isHeldForEviction(truth, victim.object) },
+      );
     }
     if (isFinal(ticket.phase) || ticket.deleting)
       return `${victim.name} was deleted, and its ticket is ${ticket.deleting ? 'going' : ticket.phase}`;
@@ -121,12 +138,21 @@ export const INVARIANTS = {
     const object = podWith(truth, podUid);
     const name = object?.metadata.annotations?.[TICKET_ANNOTATION];
     const ticket = tickets(truth).find((candidate) => candidate.name === name);
-    if (object === undefined || ticket === undefined) return null; // deleted in this very moment
+    if (object === undefined || ticket === undefined)
+      return unless(truth, 'a saved process continues once', `${pod} continues, and it or its ticket is gone`, {
+        'its own deletion': () => true,
+      });
     const victim = ticket.pod.uid;
     if (exists(truth, victim)) return `${pod} continues ${ticket.pod.name}, whose object still exists`;
     const runs = containers(truth).find((container) => container.uid === victim);
-    if (runs !== undefined && ['running', 'frozen'].includes(runs.state) && truth.committed.has(victim)) {
-      return `${pod} continues ${ticket.pod.name}, whose container is ${runs.state} on ${runs.nodeName}`;
+    if (runs !== undefined && ['running', 'frozen'].includes(runs.state)) {
+      const broken = unless(
+        truth,
+        'a saved process continues once',
+        `${pod} continues ${ticket.pod.name}, whose container is ${runs.state} on ${runs.nodeName}`,
+        { 'a node that runs on without its pod': () => !truth.committed.has(victim) },
+      );
+      if (broken !== null) return broken;
     }
     const others = truth.continuedBy.get(victim) ?? [];
     const twin = containers(truth).find(
@@ -176,9 +202,12 @@ export const INVARIANTS = {
     const before = ticketOf(seen.write.previous as KubeObject);
     const { phase, owner, name } = ticketOf(seen.write.object);
     if (phase !== 'Abandoned' || before.phase !== 'Waiting' || owner !== null || before.claim !== null) return null;
-    const isNameFree = !truth.world.api.list(RESOURCES.pods).some(({ metadata }) => metadata.name === before.pod.name);
+    const isTaken = truth.world.api.list(RESOURCES.pods).some(({ metadata }) => metadata.name === before.pod.name);
     const wellMs = truth.world.clock.now() - Math.max(truth.world.unwellMs, before.phaseMs);
-    return isNameFree && wellMs >= BEHIND_MS ? `${name} was abandoned, and nobody created its pod again` : null;
+    return unless(truth, 'a bare pod is created again', `${name} was abandoned, and nobody created its pod again`, {
+      'a name that is taken': () => isTaken,
+      'trouble of those who would': () => wellMs < BEHIND_MS,
+    });
   },
 
   'nobody is let go before the old pod is gone': (truth, seen) => {
@@ -215,17 +244,22 @@ export const INVARIANTS = {
     return rival === undefined ? null : `${name} and ${rival.name} both claim ${claim.name}`;
   },
 
-  'records never contradict each other': (_, seen) => {
+  'records never contradict each other': (truth, seen) => {
     if (seen.kind !== 'write' || seen.write.kind !== RESOURCES.events) return null;
     const event = seen.write.object as unknown as {
       readonly reason?: string;
       readonly message?: string;
       readonly involvedObject?: { readonly name?: string };
     };
-    // A leader may lose its term after it opened a decision and before it began to undo the one before: its successor tells of
-    // both, and undoes the older.
-    if (event.message?.startsWith('another decision about')) return null;
-    return event.reason === 'RecordsConflict' ? `${event.involvedObject?.name ?? ''}: ${event.message ?? ''}` : null;
+    if (event.reason !== 'RecordsConflict') return null;
+    return unless(
+      truth,
+      'records never contradict each other',
+      `${event.involvedObject?.name ?? ''}: ${event.message ?? ''}`,
+      {
+        'a term that ended between two decisions': () => event.message?.startsWith('another decision about') ?? false,
+      },
+    );
   },
 
   'only the leader writes': (truth, seen) => {
@@ -264,7 +298,7 @@ export const INVARIANTS = {
   },
 
   'a decision ends for what is true': (truth, seen) => {
-    if (seen.kind !== 'closed' || truth.world.clock.now() - truth.world.unwellMs < BEHIND_MS) return null;
+    if (seen.kind !== 'closed') return null;
     const { preemptor, node } = seen.decision;
     const pod = podWith(truth, preemptor.uid);
     const isGone = !stands(pod);
@@ -272,39 +306,55 @@ export const INVARIANTS = {
       PreemptorGone: isGone,
       Bound: isGone || podOf(pod).nodeName === node,
     };
-    return (isTrue[seen.because] ?? true)
-      ? null
-      : `${seen.by} closed the decision for ${preemptor.name}: ${seen.because}`;
+    if (isTrue[seen.because] ?? true) return null;
+    return unless(
+      truth,
+      'a decision ends for what is true',
+      `${seen.by} closed the decision for ${preemptor.name}: ${seen.because}`,
+      { 'trouble of those who decide': () => truth.world.clock.now() - truth.world.unwellMs < BEHIND_MS },
+    );
   },
 
   'a claim ends with its pod or its state': (truth, seen) => {
     if (seen.kind !== 'write' || seen.write.kind !== RESOURCES.reprieves || seen.write.type !== 'MODIFIED') return null;
     const { claim, phase: before } = ticketOf(seen.write.previous as KubeObject);
     const ticket = ticketOf(seen.write.object);
-    // A victim that never goes lets nobody continue it, and its ticket waits no longer than it would have for room.
-    const isAbandoned = ticket.phase === 'Abandoned' && before !== 'Displacing';
-    if (claim === null || (claim.uid === ticket.claim?.uid && !isAbandoned)) return null;
+    if (claim === null || (claim.uid === ticket.claim?.uid && ticket.phase !== 'Abandoned')) return null;
+    if (!stands(podWith(truth, claim.uid))) return null;
     const raw = checkpointNamed(truth, ticket.checkpoint);
-    // Without a state there is nothing to continue.
-    if (raw === undefined || !checkpointOf(raw).ready || isBeingUndone(truth, ticket)) return null;
-    return stands(podWith(truth, claim.uid)) ? `${ticket.name} let go of ${claim.name}, which stands` : null;
+    return unless(
+      truth,
+      'a claim ends with its pod or its state',
+      `${ticket.name} let go of ${claim.name}, which stands`,
+      {
+        'a state that is gone or going': () =>
+          raw === undefined || !checkpointOf(raw).ready || isBeingUndone(truth, ticket),
+        'a victim that never goes': () => ticket.phase === 'Abandoned' && before === 'Displacing',
+      },
+    );
   },
 
   'nobody is evicted for a preemptor that is gone': (truth, seen) => {
     const victim = deletionBegun(seen);
     if (victim === null || !victim.by.startsWith('reprieve')) return null;
     const ticket = ticketOfVictim(truth, victim.uid);
-    if (ticket === undefined || checkpointNamed(truth, ticket.checkpoint) === undefined) return null;
-    if (isBeingUndone(truth, ticket)) return null;
+    if (ticket === undefined) return null;
     const { decision } = ticket;
     const { uid, name } = decision.preemptor;
     const bound = truth.bound.get(uid);
     const sinceMs =
       truth.goneMs.get(uid) ?? (bound !== undefined && bound.node !== decision.node ? bound.atMs : Infinity);
-    if (truth.world.elapsedMs - sinceMs < behindMs(truth)) return null;
-    return sinceMs === Infinity
-      ? null
-      : `${victim.name} was deleted for ${name}, which has been gone or bound elsewhere since ${sinceMs} ms`;
+    if (sinceMs === Infinity) return null;
+    return unless(
+      truth,
+      'nobody is evicted for a preemptor that is gone',
+      `${victim.name} was deleted for ${name}, which has been gone or bound elsewhere since ${sinceMs} ms`,
+      {
+        'an end that is only a moment old': () => truth.world.elapsedMs - sinceMs < behindMs(truth),
+        'the terms of another decision': () =>
+          isBeingUndone(truth, ticket) || checkpointNamed(truth, ticket.checkpoint) === undefined,
+      },
+    );
   },
 
   'nobody stands still beyond the deadline': (truth, seen) => {
@@ -334,12 +384,17 @@ export const INVARIANTS = {
       if (waiting === undefined || waiting.by.includes(truth.holder ?? '') || waiting.sinceMs > latestMs) continue;
       const pod = podOf(object);
       if (!pod.preemptionDeferred || pod.nodeName !== null || pod.deletionMs !== null || isTerminal(pod)) continue;
-      const isMadeRoomFor = tickets(truth).some(
-        // Evicted is not gone: where the node of a victim is cut off, nothing but waiting is left.
-        ({ phase, decision }) => (phase === 'Saving' || phase === 'Displacing') && decision.preemptor.uid === pod.uid,
+      const isMadeRoomFor = (): boolean =>
+        tickets(truth).some(
+          ({ phase, decision }) => (phase === 'Saving' || phase === 'Displacing') && decision.preemptor.uid === pod.uid,
+        );
+      const broken = unless(
+        truth,
+        'nobody waits for a process that no longer leads',
+        `${pod.name} was told to wait by ${waiting.by.join(' and ')}, and ${truth.holder ?? 'nobody'} leads`,
+        { 'room that is being made for it': isMadeRoomFor },
       );
-      if (!isMadeRoomFor)
-        return `${pod.name} was told to wait by ${waiting.by.join(' and ')}, and ${truth.holder ?? 'nobody'} leads`;
+      if (broken !== null) return broken;
     }
     return null;
   },
@@ -369,13 +424,11 @@ export const INVARIANTS = {
     return null;
   },
 
-  'kube-scheduler gets a valid answer': (_, seen) => {
+  'kube-scheduler gets a valid answer': (truth, seen) => {
     if (seen.kind !== 'answer') return null;
     const { verb, body, answer } = seen;
     if (answer.status !== 200) return `${verb}: ${answer.status} ${answer.body}`;
-    const parsed: unknown = JSON.parse(answer.body);
-    if (parsed === null) return `${verb}: null`;
-    return verb === 'preempt' ? invalidPreemption(body, parsed) : null;
+    return invalidAnswer(truth, verb, body, answer.body);
   },
 } as const satisfies Record<string, Invariant>;
 
@@ -389,17 +442,3 @@ const NEXT_PHASES: Readonly<Record<TicketPhase, readonly TicketPhase[]>> = {
   ColdStarted: [],
   Abandoned: [],
 };
-
-function invalidPreemption(body: string, parsed: unknown): string | null {
-  const asked = (JSON.parse(body) as { NodeNameToMetaVictims: Record<string, { Pods: { UID: string }[] }> })
-    .NodeNameToMetaVictims;
-  const answer = (parsed as { NodeNameToMetaVictims?: Record<string, { Pods: { UID: string }[] | null } | null> })
-    .NodeNameToMetaVictims;
-  for (const [node, victims] of Object.entries(answer ?? {})) {
-    if (!victims?.Pods || victims.Pods.length === 0) return `an empty list of victims for ${node}`;
-    if (victims.Pods.some((pod) => !pod?.UID)) return `a victim without a UID on ${node}`;
-    if (new Set(victims.Pods.map(({ UID }) => UID)).size !== victims.Pods.length) return `a victim twice on ${node}`;
-    void asked;
-  }
-  return null;
-}

@@ -1,10 +1,12 @@
 import type { CoverageData } from './coverage.ts';
+import type { ExcuseCounts } from './excuses.ts';
 import type { Plan } from './plan.ts';
 import { World, type Violation } from './world.ts';
 
 export interface Outcome {
   readonly violation: Violation | null;
   readonly coverage: CoverageData;
+  readonly excuses: ExcuseCounts;
   /** Virtual milliseconds until it had settled. */
   readonly elapsedMs: number;
 }
@@ -24,5 +26,6 @@ export async function play(plan: Plan, tell: ((line: string) => void) | null = n
     process.off('unhandledRejection', onUncaught);
     process.off('uncaughtException', onUncaught);
   }
-  return { violation: world.violation, coverage: world.coverage.toData(), elapsedMs: world.elapsedMs };
+  const { violation, coverage, elapsedMs, truth } = world;
+  return { violation, coverage: coverage.toData(), excuses: truth.excuses, elapsedMs };
 }

@@ -10,6 +10,7 @@ import { readFileSync } from 'node:fs';
 import { argumentsOf, wholeNumber } from '../support/arguments.ts';
 import { Coverage } from './coverage.ts';
 import { coverageReport } from './coverage-report.ts';
+import { addCounts, excuseReport } from './excuses.ts';
 import { runDefects } from './run-defects.ts';
 import { drawPlan, type Plan } from './plan.ts';
 import { play, type Outcome } from './play.ts';
@@ -78,6 +79,7 @@ async function playMany(): Promise<void> {
   const startedMs = performance.now();
   const endMs = values.seconds === undefined ? Infinity : startedMs + number('seconds') * 1000;
   const coverage = new Coverage();
+  const excuses = new Map<string, number>();
   const failures: { readonly seed: number; readonly invariant: string; readonly message: string }[] = [];
   let next = from;
   let played = 0;
@@ -118,8 +120,9 @@ async function playMany(): Promise<void> {
         worker = start();
         continue;
       }
-      const { violation, coverage: met } = outcome;
+      const { violation, coverage: met, excuses: used } = outcome;
       coverage.add(met);
+      addCounts(excuses, used);
       if (violation !== null) failures.push({ seed, ...violation });
     }
     worker.kill();
@@ -128,6 +131,7 @@ async function playMany(): Promise<void> {
   const seconds = (performance.now() - startedMs) / 1000;
 
   if (values.coverage) console.log(coverageReport(coverage));
+  console.log(excuseReport(excuses));
   const firsts = new Map<string, (typeof failures)[number]>(); // invariant -> its first failure
   for (const failure of failures.toSorted((a, b) => a.seed - b.seed)) {
     console.log(`seed ${failure.seed}: ${failure.invariant}: ${failure.message}`);

@@ -35,6 +35,8 @@ export class Truth {
   readonly goneCheckpoints = new Map<string, number>(); // name, which no two decisions use -> time
   /** Who began to delete a checkpoint, and when. */
   readonly goingCheckpoints = new Map<string, { readonly by: string | null; readonly atMs: number }>(); // name
+  /** How often each excuse of an invariant was used. */
+  readonly excuses: Record<string, number> = {};
   /** When an object left the API server. */
   readonly goneMs = new Map<string, number>(); // uid -> time
 
@@ -153,6 +155,10 @@ export class Truth {
     for (const memory of [...passed, this.bound, this.waitingFor, this.#closed]) memory.clear();
     this.#decisions = this.#decisions.filter(({ overMs }) => overMs === Infinity);
     for (const [uid, { untilMs }] of this.#adoptable) if (untilMs < Infinity) this.#adoptable.delete(uid);
+  }
+
+  excuse(name: string): void {
+    this.excuses[name] = (this.excuses[name] ?? 0) + 1;
   }
 
   /** Who holds the Lease. */

@@ -1,0 +1,106 @@
+/**
+ * What an invariant lets pass although it looks broken. Each excuse is data, and each use is counted: one that no plan ever
+ * needs looks away from something, and goes.
+ */
+import type { Truth } from './truth.ts';
+
+export interface Excuse {
+  /** The invariant that is excused. */
+  readonly what: string;
+  readonly excusedBy: string;
+  readonly because: string;
+}
+
+/** Invariant -> what excuses it -> why. */
+const REASONS = {
+  'a victim is evicted saved, or as its policy allows': {
+    'a policy that demanded it only a moment ago': 'watches lag, and a request may be slow on its way',
+    'a start that was only a moment ago': 'the pod was not running yet, as far as the decision could know',
+    'the terms of another decision':
+      'what is left of a decision that is over does not say on what terms its victim goes; the one it goes for does',
+    'a reused checkpoint that went a moment ago': 'its deletion has not reached the leader yet',
+  },
+  'nobody goes before all are saved': {
+    'a checkpoint beside it that is gone or going': 'who was to be saved by it goes as if saving had failed',
+  },
+  'kube-scheduler evicts nobody that is to be saved': {
+    'a policy that demanded it only a moment ago': 'watches lag, and a request may be slow on its way',
+    'a start that was only a moment ago': 'the pod was not running yet, as far as the decision could know',
+  },
+  'the ticket is durable before the delete': {
+    'a freeze that holds it for no eviction': 'one that goes unsaved may stand frozen by an order of somebody else',
+  },
+  'a saved process continues once': {
+    'its own deletion': 'the pod or its ticket was deleted in the moment in which it was restored',
+    'a node that runs on without its pod': 'the pod was removed by force, and its node has not heard of it',
+  },
+  'a bare pod is created again': {
+    'a name that is taken': 'nobody can create a second pod of that name',
+    'trouble of those who would': 'they were dead, cut off or behind',
+  },
+  'records never contradict each other': {
+    'a term that ended between two decisions':
+      'a leader may open a decision and lose its term before it has undone the one before: its successor tells of both',
+  },
+  'a decision ends for what is true': {
+    'trouble of those who decide': 'their picture may be as old as what a lagging watch allows',
+  },
+  'a claim ends with its pod or its state': {
+    'a state that is gone or going': 'without a state there is nothing to continue',
+    'a victim that never goes': 'its ticket waits no longer than it would have for room',
+  },
+  'nobody is evicted for a preemptor that is gone': {
+    'an end that is only a moment old': 'the request was on its way, or its sender behind',
+    'the terms of another decision': 'what is left of an earlier decision does not say for whom its victim goes',
+  },
+  'nobody waits for a process that no longer leads': {
+    'room that is being made for it': 'nothing but waiting is left while the node of a victim is cut off',
+  },
+  'kube-scheduler gets a valid answer': {
+    'victims that are going for it already': 'a question about other nodes is answered by what was decided before',
+  },
+} as const satisfies Readonly<Record<string, Readonly<Record<string, string>>>>;
+
+export type Excused = keyof typeof REASONS;
+type ExcuseOf<What extends Excused> = keyof (typeof REASONS)[What] & string;
+
+export const EXCUSES: readonly Excuse[] = Object.entries(REASONS).flatMap(([what, reasons]) =>
+  Object.entries(reasons).map(([excusedBy, because]) => ({ what, excusedBy, because })),
+);
+
+/** Of any number of runs: how often each excuse was used. */
+export type ExcuseCounts = Readonly<Record<string, number>>; // `${what}: ${excusedBy}` -> times
+
+/** Judges what looks broken: null where an excuse holds, which is counted. The first that holds counts alone. */
+export function unless<What extends Excused>(
+  truth: Truth,
+  what: What,
+  broken: string | null,
+  excuses: Partial<Readonly<Record<ExcuseOf<What>, () => boolean>>>,
+): string | null {
+  if (broken === null) return null;
+  for (const [excusedBy, holds] of Object.entries<(() => boolean) | undefined>(excuses)) {
+    if (holds?.() !== true) continue;
+    truth.excuse(`${what}: ${excusedBy}`);
+    return null;
+  }
+  return broken;
+}
+
+export function addCounts(counts: Map<string, number>, more: ExcuseCounts): void {
+  for (const [name, times] of Object.entries(more)) counts.set(name, (counts.get(name) ?? 0) + times);
+}
+
+function unusedExcuses(counts: ReadonlyMap<string, number>): readonly Excuse[] {
+  return EXCUSES.filter(({ what, excusedBy }) => !counts.has(`${what}: ${excusedBy}`));
+}
+
+/** A line for each excuse, the invariants in their order. */
+export function excuseReport(counts: ReadonlyMap<string, number>): string {
+  const lines = EXCUSES.map(({ what, excusedBy, because }) => {
+    const times = String(counts.get(`${what}: ${excusedBy}`) ?? 0).padStart(7);
+    return `${times}  ${what}, but for ${excusedBy}: ${because}`;
+  });
+  const unused = unusedExcuses(counts).map(({ what, excusedBy }) => `never used: ${what}, but for ${excusedBy}`);
+  return ['excuses, and how often each was used:', ...lines, ...unused].join('\n');
+}
