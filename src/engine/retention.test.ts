@@ -6,10 +6,11 @@ import {
   makePod,
   makePolicy,
   makeTicket,
+  makeVictim,
 } from '../../test/support/builders.ts';
 import { TestWorld } from '../../test/support/world.ts';
 import type { Checkpoint } from '../domain/checkpoint.ts';
-import type { PlannedVictim, Ticket, TicketPhase } from '../domain/ticket.ts';
+import type { Ticket, TicketPhase } from '../domain/ticket.ts';
 
 const RETENTION_MS = 3_600_000;
 const TTL_MS = 86_400_000;
@@ -148,8 +149,7 @@ describe('a checkpoint that a user made', () => {
     ).toEqual([]);
   });
 
-  const [planned] = makeDecision().victims as [PlannedVictim];
-  const reuse = makeDecision({ victims: [{ ...planned, action: 'reuse' }] });
+  const reuse = makeDecision({ victims: [makeVictim({ action: 'reuse' })] });
   for (const phase of ['Restored', 'ColdStarted', 'Abandoned'] as const) {
     it(`outlives a ticket that reused it and is ${phase}`, () => {
       const w = world(manual)
