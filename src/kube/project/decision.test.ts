@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import type { KubeObject } from '../transport.ts';
 import { ticketOf } from './ticket.ts';
 
 const victim = {
@@ -28,7 +27,7 @@ function ticket(decision: object, spec: object = {}): ReturnType<typeof ticketOf
     metadata: { name: 'web-0-000000000001', namespace: 'default', uid: 'u', resourceVersion: '1' },
     spec: { pod, checkpoint: victim.checkpoint, decision: { ...whole, ...decision }, ...spec },
   };
-  return ticketOf(object as KubeObject);
+  return ticketOf(object);
 }
 
 const without = (field: string, from: object): object =>
