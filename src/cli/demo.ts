@@ -10,6 +10,7 @@ import { peak } from '../sim/scenario.ts';
 import { HttpExtender } from '../sim/scheduler/extender-transport.ts';
 import { Story, type StoryFigures } from '../sim/story.ts';
 import type { VirtualClock } from '../sim/virtual-clock.ts';
+import { whenNobodyReads } from './process.ts';
 import { tellTimeline } from './timeline.ts';
 
 export interface DemoOptions {
@@ -26,10 +27,11 @@ const CROWD = 9;
 /** Plays the story twice with one seed, live with Reprieve and unseen without it, and compares. Returns the exit code. */
 export async function demo({ once, json, seed, speed }: DemoOptions): Promise<number> {
   process.once('SIGINT', () => {
-    process.stdout.write('\nstopped\n');
+    process.stderr.write('\nstopped\n');
     process.exit(130);
   });
-  const print = (line: string): void => void process.stdout.write(`${line}\n`);
+  whenNobodyReads(() => process.exit(0));
+  const print = json ? () => undefined : printLine;
 
   // Told first, so that the two runs share nothing: it takes a second or two, as fast as the machine can.
   const native = new Story({ seed, withReprieve: false });
@@ -67,8 +69,12 @@ export async function demo({ once, json, seed, speed }: DemoOptions): Promise<nu
   await story.cluster.stop();
   await (extender as unknown as HttpExtender).close();
   await (server as unknown as RunningServer).close();
-  if (json) print(JSON.stringify(summary(seed, figures)));
+  if (json) printLine(JSON.stringify(summary(seed, figures)));
   return 0;
+}
+
+function printLine(line: string): void {
+  process.stdout.write(`${line}\n`);
 }
 
 /** The real server in front of the engine, on a free port of this machine only. */
@@ -129,7 +135,7 @@ function table({ reprieve, native }: Both): readonly string[] {
   const heading = row('', 'Reprieve', 'native');
   return [
     '',
-    process.stdout.isTTY ? styleText('bold', heading) : heading,
+    styleText('bold', heading),
     row('preemptions', reprieve.preemptions, native.preemptions),
     row('pods saved', reprieve.saved, '-'),
     row('pods restored', reprieve.restored, '-'),

@@ -3,6 +3,7 @@ import { doctor } from '../node-setup/doctor.ts';
 import { install, type Outcome } from '../node-setup/install.ts';
 import { uninstall } from '../node-setup/uninstall.ts';
 import { AppError } from '../observe/error-codes.ts';
+import { whenNobodyReads } from './process.ts';
 
 export interface NodeOptions {
   readonly root: string;
@@ -82,6 +83,7 @@ function containerdMajor(root: string): number | null {
 }
 
 function reporting(run: () => number): number {
+  whenNobodyReads(() => undefined); // everything is done by then
   try {
     return run();
   } catch (error) {

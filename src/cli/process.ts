@@ -28,3 +28,11 @@ export function signalled(): Promise<NodeJS.Signals> {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
   });
 }
+
+/** Calls `then` when the reader of standard output has gone (`| head`), which is no failure. */
+export function whenNobodyReads(then: () => void): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    then();
+  });
+}

@@ -18,7 +18,7 @@ export function tellTimeline(story: Story, print: (line: string) => void): void 
   if (reprieve === null) return;
   const say = (text: string, style?: Parameters<typeof styleText>[0]): void => {
     const line = `${clockTime(story.elapsedMs / 1000)}  ${text}`.slice(0, WIDTH);
-    print(style && process.stdout.isTTY ? styleText(style, line) : line);
+    print(style ? styleText(style, line) : line); // plain where the output is no terminal, or NO_COLOR says so
   };
   const frozenMs = new Map<string, number>(); // pod -> when it was frozen
 

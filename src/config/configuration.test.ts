@@ -93,7 +93,6 @@ describe('ReprieveConfiguration', () => {
       want: /^server: found a list, expected a mapping with keys$/,
     },
     'another version': { given: 'apiVersion: v1\nkind: ReprieveConfiguration', want: /^apiVersion: found "v1"/ },
-    'an empty file': { given: '', want: /^file: found nothing|^file: found null/ },
     'a duration that no date can hold': {
       given: `${head}saving: {defaultMaxDelay: 99999999999999999999h}`,
       want: /^saving\.defaultMaxDelay: found "9+h", expected a duration from 1ms to 8760h, as 30s or 1h30m$/,
@@ -143,6 +142,14 @@ describe('ReprieveConfiguration', () => {
     'an alias without an anchor': { given: `${head}server: *nowhere`, want: /^file: Unresolved alias .*nowhere$/ },
     'a tag that means nothing': { given: `${head}log: !secret {level: warn}`, want: /^line 3, column 6: .*!secret/ },
     'a key that is given twice': { given: `${head}log: {}\nlog: {}`, want: /^line 4, column 1: .*unique/ },
+    'an empty file': {
+      given: '# nothing yet\n',
+      want: /^file: empty, expected at least apiVersion: config.reprieve.dev\/v1alpha1 and kind: ReprieveConfiguration$/,
+    },
+    'a second document': {
+      given: `${head}---\napiVersion: v1`,
+      want: /^line 3, column 1: a second YAML document begins; a configuration is one document$/,
+    },
     'text that is not YAML': { given: `${head}server: {port: [`, want: /^line \d+, column \d+: / },
   };
   for (const [sentence, { given, want }] of Object.entries(mistakes)) {

@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import { AppError } from '../observe/error-codes.ts';
 import { resolved, type ReprieveConfiguration } from './configuration.ts';
 import { nearestName } from './did-you-mean.ts';
-import { configurationSchema } from './schema.ts';
+import { API_VERSION, configurationSchema, KIND } from './schema.ts';
 
 /** A configuration file that is not valid: every problem, one line each. */
 export class ConfigurationError extends AppError {
@@ -42,12 +42,17 @@ export function parseConfiguration(text: string, path: string): ReprieveConfigur
   if (faults.length > 0) {
     throw new ConfigurationError(
       path,
-      faults.map(({ linePos, message }) => {
+      faults.map(({ linePos, code, message: text }) => {
+        const message =
+          code === 'MULTIPLE_DOCS' ? 'a second YAML document begins; a configuration is one document' : text;
         const [summary = ''] = message.replace(/ at line \d+, column \d+:?/, '').split('\n');
         return linePos === undefined ? summary : `line ${linePos[0].line}, column ${linePos[0].col}: ${summary}`;
       }),
     );
   }
+  const isEmpty = document.contents === null && document.errors.length === 0;
+  if (isEmpty)
+    throw new ConfigurationError(path, [`file: empty, expected at least apiVersion: ${API_VERSION} and kind: ${KIND}`]);
   const parsed = configurationSchema.safeParse(valueOf(document, path), { reportInput: true });
   // Several checks of one key say the same.
   if (!parsed.success) throw new ConfigurationError(path, [...new Set(parsed.error.issues.flatMap(problemsOf))]);

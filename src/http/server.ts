@@ -6,6 +6,7 @@ import type { ClientRules } from '../config/configuration.ts';
 import { AppError, type ErrorCode } from '../observe/error-codes.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import { createApp, type AppOptions } from './app.ts';
+import { watchHandshakes } from './handshakes.ts';
 import type { TlsMaterial } from './tls-context.ts';
 import type { TlsSource } from './tls-source.ts';
 
@@ -75,8 +76,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const clients = { requestCert: options.tls.clientCaFile !== null, rejectUnauthorized: false };
     const https = createHttpsServer({ ...timeouts, ...clients, ...material.options }, app);
     watch = watchTls(https, options.tls.source, material, options);
-    // Often a client that does not trust our certificate; at `debug`, because probes of a TCP port end up here as well.
-    https.on('tlsClientError', (error) => options.log.debug({ err: error }, 'a TLS handshake failed'));
+    watchHandshakes(https, options.log);
     server = https;
   }
   const close = gracefulCloser(server, options.clock);

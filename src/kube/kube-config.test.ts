@@ -1,11 +1,14 @@
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { cachedFor, loadKubeConfig } from './kube-config.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'reprieve-kubeconfig-'));
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
+afterEach(() => {
+  vi.unstubAllEnvs();
+  rmSync(folder, { recursive: true, force: true });
+});
 
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
 
@@ -46,6 +49,15 @@ describe('loadKubeConfig', () => {
     );
     expect(headers).toEqual(['Bearer static', 'Bearer from-plugin', `Basic ${base64('u:p')}`]);
     await expect(loadKubeConfig({ path, context: 'missing' })).rejects.toThrow(/missing/);
+  });
+
+  it('says where it looked when there is no kubeconfig at all', async () => {
+    vi.stubEnv('KUBECONFIG', '');
+    vi.stubEnv('HOME', folder);
+    vi.stubEnv('KUBERNETES_SERVICE_HOST', '');
+    await expect(loadKubeConfig()).rejects.toThrow(
+      `there is no kubeconfig at ${join(folder, '.kube/config')}, and this is no pod with a service account`,
+    );
   });
 });
 

@@ -34,7 +34,7 @@ export async function loadKubeConfig({ path, context }: LoadKubeConfigOptions = 
   if (!given && process.env['KUBERNETES_SERVICE_HOST'] && existsSync(join(SERVICE_ACCOUNT, 'token'))) {
     return inClusterAccess();
   }
-  return fileAccess(path ?? null, context ?? null, given ?? join(homedir(), '.kube/config'));
+  return fileAccess(path ?? null, context ?? null, given || join(homedir(), '.kube/config'));
 }
 
 function inClusterAccess(): ClusterAccess {
@@ -53,6 +53,10 @@ function inClusterAccess(): ClusterAccess {
 }
 
 async function fileAccess(path: string | null, context: string | null, shown: string): Promise<ClusterAccess> {
+  if (path === null && !process.env['KUBECONFIG'] && !existsSync(shown)) {
+    // The library would take http://localhost:8080 for the cluster.
+    throw new Error(`there is no kubeconfig at ${shown}, and this is no pod with a service account`);
+  }
   // 0.7 s and 80 MB: only the commands that read a kubeconfig pay for it, the server in its pod does not.
   const { KubeConfig } = await import('@kubernetes/client-node');
   const config = new KubeConfig();

@@ -35,6 +35,13 @@ describe('logEngine', () => {
     ]);
   });
 
+  it('counts milliseconds in whole ones, wherever they stand', () => {
+    const lines: Line[] = [];
+    const log = createLog('info', { write: (line) => lines.push(JSON.parse(line) as Line) });
+    log.info({ tookMs: 37.804401000001235, ms: { dump: 1.5, sync: 2.25 }, share: 0.5 }, 'done');
+    expect(lines).toMatchObject([{ tookMs: 38, ms: { dump: 2, sync: 2 }, share: 0.5 }]);
+  });
+
   it('warns of records that contradict each other', () => {
     const { events, lines } = watched('warn');
     const object = makeTicket({ name: 't' });

@@ -15,10 +15,21 @@ export function createLog(level: LogLevel, destination?: DestinationStream): Log
     level,
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label: string) => ({ level: label }) },
+    formatters: { level: (label: string) => ({ level: label }), log: inWholeMilliseconds },
     redact: { paths: SECRET_FIELDS.flatMap((name) => pathsTo(name)), censor: '[redacted]' },
   };
   return destination === undefined ? pino(options) : pino(options, destination);
+}
+
+/** Monotonic clocks count in fractions of a nanosecond; nobody reads those. Fields are `ms` or end in `Ms`; `ms` may hold several. */
+function inWholeMilliseconds(fields: Record<string, unknown>): Record<string, unknown> {
+  const rounded = (key: string, value: unknown): unknown => {
+    if (key !== 'ms' && !key.endsWith('Ms')) return value;
+    if (typeof value === 'number') return Math.round(value);
+    if (typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, rounded('ms', part)]));
+  };
+  return Object.fromEntries(Object.entries(fields).map(([key, value]) => [key, rounded(key, value)]));
 }
 
 /** A field at the top, and one and two levels down. */

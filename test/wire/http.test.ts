@@ -378,6 +378,24 @@ describe('TLS', () => {
     expect((await call(server, 'POST', '/v1/preempt', preemptBody, await options())).status).toBe(200);
   });
 
+  it('tells a client that speaks HTTP what is wrong, and the log once', async () => {
+    const lines: Record<string, unknown>[] = [];
+    const log = createLog('info', { write: (line) => lines.push(JSON.parse(line) as Record<string, unknown>) });
+    const server = await start({ tls, log });
+    for (let count = 0; count < 3; count++) {
+      const { status, body } = await call(server, 'POST', '/v1/preempt', preemptBody);
+      expect({ status, body }).toEqual({ status: 400, body: 'this port speaks HTTPS: use https:// in the URL\n' });
+    }
+    expect(lines.map(({ level, client, msg, err }) => ({ level, client, msg, err }))).toEqual([
+      {
+        level: 'warn',
+        client: '127.0.0.1',
+        msg: 'a client speaks HTTP to this HTTPS port; use https:// in its URL (kube-scheduler: urlPrefix)',
+        err: undefined,
+      },
+    ]);
+  });
+
   it('offers no session to resume: a resumed one would count as authorized', async () => {
     const server = await start({ tls });
     const sessions: Buffer[] = [];
