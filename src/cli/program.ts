@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander';
+import { parseDuration } from '../domain/duration.ts';
 
 /** Subcommands load their code when they run: `--help` must not wait for a server's dependencies. */
 export const program = new Command('reprieve')
@@ -25,10 +26,22 @@ program
   });
 
 program
+  .command('uninstall')
+  .description('settle what needs Reprieve in the cluster, before its objects are deleted')
+  .option('-c, --config <file>', 'ReprieveConfiguration, YAML or JSON; defaults without it')
+  .option('--dry-run', 'only say what would be done', false)
+  .option('--discard', 'delete saved work that no pod continues yet', false)
+  .option('--agent-timeout <duration>', 'how long agents may take to let go', duration, 60_000)
+  .action(async (options: { config?: string; dryRun: boolean; discard: boolean; agentTimeout: number }) => {
+    const { uninstall } = await import('./uninstall.ts');
+    process.exitCode = await uninstall({ ...options, agentTimeoutMs: options.agentTimeout });
+  });
+
+program
   .command('demo')
   .description('play a cluster in this process: it is preempted and loses no work')
   .option('--once', 'end after the story', false)
-  .option('--json', 'print the figures as one JSON object on the last line; implies --once', false)
+  .option('--json', 'print only the figures, as one JSON object; implies --once', false)
   .option('--seed <number>', 'another story', wholeNumber, 1)
   .option('--speed <factor>', 'simulated seconds per second', positiveNumber, 30)
   .action(async (options: { once: boolean; json: boolean; seed: number; speed: number }) => {
@@ -67,6 +80,12 @@ node
     const { nodeDoctor } = await import('./node.ts');
     process.exitCode = nodeDoctor(options);
   });
+
+function duration(text: string): number {
+  const valueMs = parseDuration(text);
+  if (valueMs === null) throw new InvalidArgumentError('It must be a duration such as 90s or 5m.');
+  return valueMs;
+}
 
 function wholeNumber(text: string): number {
   const value = Number(text);

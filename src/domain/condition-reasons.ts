@@ -60,6 +60,7 @@ export const CONDITIONS = {
         NobodyClaimed: { status: 'False', meaning: 'No pod came to continue it within `maxWait`.' },
         NameTaken: { status: 'False', meaning: 'Another pod has the name of the bare pod that was to come back.' },
         PodDeleted: { status: 'False', meaning: 'The pod was deleted before it was restored.' },
+        Uninstalled: { status: 'False', meaning: '`reprieve uninstall` ended the ticket before a pod continued it.' },
       },
     },
   },

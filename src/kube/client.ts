@@ -47,6 +47,18 @@ export class KubeClient {
     return (list['items'] as KubeObject[] | undefined) ?? [];
   }
 
+  /** Every object of a collection, read in pages. */
+  async *pages(type: ResourceType): AsyncIterable<KubeObject> {
+    const query: Record<string, string> = { limit: '500' };
+    for (;;) {
+      const list = await this.#send(`listing ${type.plural}`, { method: 'GET', path: pathOf(type), query });
+      yield* (list['items'] as KubeObject[] | undefined) ?? [];
+      const { continue: next = '' } = list.metadata as { readonly continue?: string };
+      if (next === '') return;
+      query['continue'] = next;
+    }
+  }
+
   create(type: ResourceType, namespace: string | null, object: object): Promise<KubeObject> {
     const body = { apiVersion: apiVersionOf(type), kind: type.kind, ...object };
     return this.#send(`creating ${type.plural}`, { method: 'POST', path: pathOf(type, namespace), body });

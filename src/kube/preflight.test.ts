@@ -234,6 +234,16 @@ describe('preflight', () => {
       code: 'CrdsOutdated',
       want: 'older than this version of Reprieve: podcheckpoints.reprieve.dev, reprieves.reprieve.dev; run: kubectl apply -f deploy/crds',
     },
+    'CRDs that are being deleted': {
+      given: (server) => {
+        server.answer = ({ path }) =>
+          path === `${CRD_PATH}podcheckpoints.reprieve.dev`
+            ? ok({ metadata: { name: 'podcheckpoints.reprieve.dev', deletionTimestamp: '2024-01-01T00:00:00Z' } })
+            : null;
+      },
+      code: 'CrdsTerminating',
+      want: 'being deleted: podcheckpoints.reprieve.dev; run: reprieve uninstall, wait until they are gone, then run: kubectl apply -k deploy',
+    },
     'CRDs that are newer': {
       given: (server) => {
         server.answer = ({ path }) =>

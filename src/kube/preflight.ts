@@ -55,9 +55,10 @@ function checkClock({ response, askedMs, answeredMs }: PatientAnswer, { address 
   throw new AppError('ClockSkewed', { address, direction, seconds: Math.round(skewMs / 1000) });
 }
 
-/** Compares the revision of each of our CRDs; false where reading one is forbidden. */
+/** Checks that each of our CRDs exists, stays, and is new enough; false where reading one is forbidden. */
 async function mayReadCrds(context: Context): Promise<boolean> {
   const missing: string[] = [];
+  const terminating: string[] = [];
   const outdated: string[] = [];
   for (const name of OWN_RESOURCES.map(crdName)) {
     const path = pathOf(RESOURCES.customResourceDefinitions, null, name);
@@ -65,9 +66,11 @@ async function mayReadCrds(context: Context): Promise<boolean> {
     if (response.status === 403) return false;
     if (response.status === 404) missing.push(name);
     else if (response.status !== 200) throw unexpected(`reading ${name}`, response, context);
+    else if ((response.body as KubeObject).metadata.deletionTimestamp !== undefined) terminating.push(name);
     else if (revisionOf(response.body as KubeObject) < CRD_REVISION) outdated.push(name);
   }
   if (missing.length > 0) throw new AppError('CrdsMissing', { missing: missing.join(', ') });
+  if (terminating.length > 0) throw new AppError('CrdsTerminating', { terminating: terminating.join(', ') });
   if (outdated.length > 0) throw new AppError('CrdsOutdated', { outdated: outdated.join(', ') });
   return true;
 }

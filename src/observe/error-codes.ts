@@ -171,6 +171,14 @@ export const ERROR_CODES = {
     message: 'the API server does not serve {missing}; run: kubectl apply -k deploy',
     meaning: 'The records of Reprieve have no place: their CRDs were never applied, or are not established.',
   },
+  CrdsTerminating: {
+    status: null,
+    retryable: true,
+    message:
+      'being deleted: {terminating}; run: reprieve uninstall, wait until they are gone, then run: kubectl apply -k deploy',
+    meaning:
+      'Somebody deleted the CRDs. The API server still serves them, accepts no new object, and waits for the agents to remove their finalizer from each PodCheckpoint. `reprieve uninstall` releases those whose agent does not answer.',
+  },
   CrdsOutdated: {
     status: null,
     retryable: true,
@@ -191,6 +199,19 @@ export const ERROR_CODES = {
     message:
       'the serving certificate {file} {problem}; renew it (server.tls.certFile), or set the clock of this machine',
     meaning: 'kube-scheduler and kube-apiserver would refuse it, the latter without a word: the webhook fails open.',
+  },
+  StillLed: {
+    status: null,
+    retryable: true,
+    message: '{holder} leads (Lease {lease}) and would undo this; stop every reprieve serve, then run it again',
+    meaning:
+      '`reprieve uninstall` holds the Lease while it works, so that no replica evicts or gates a pod meanwhile. A replica renews it.',
+  },
+  LeaseUnavailable: {
+    status: null,
+    retryable: true,
+    message: 'cannot take the Lease {lease}: {cause}; run it with the rights of a cluster administrator',
+    meaning: '`reprieve uninstall` could not write the Lease, so a replica may lead. Nothing was changed.',
   },
   RootRequired: {
     status: null,

@@ -238,6 +238,21 @@ const mistakes: Record<string, Mistake> = {
     },
     undo: () => cluster.applyFiles(deployed('crds')),
   },
+  'CRDs that are being deleted': {
+    make: async () => {
+      await cluster.applyObjects(heldCheckpoint);
+      await cluster.kubectl('delete', 'crd', 'podcheckpoints.reprieve.dev', '--wait=false');
+      return {
+        config: await configured(),
+        says: 'being deleted: podcheckpoints.reprieve.dev; run: reprieve uninstall, wait until they are gone, then run: kubectl apply -k deploy',
+      };
+    },
+    undo: async () => {
+      await cluster.kubectl('patch', 'podcheckpoint', 'held', '--type=merge', '-p', '{"metadata":{"finalizers":null}}');
+      await cluster.kubectl('wait', '--for=delete', 'crd/podcheckpoints.reprieve.dev', '--timeout=60s');
+      await cluster.applyFiles(deployed('crds'));
+    },
+  },
   'CRDs that are older': {
     make: async () => {
       await cluster.kubectl('annotate', 'crd', 'reprieves.reprieve.dev', `${REVISION_ANNOTATION}=0`, '--overwrite');
