@@ -7,10 +7,10 @@ const ENTRIES = Object.entries(CONDITIONS).flatMap(([kind, types]) =>
   Object.entries<ConditionEntry>(types).map(([type, entry]) => ({ kind, type, entry })),
 );
 
-/** What writes conditions: the engine and its adapters, and the agents. */
+/** What writes conditions: the engine and its adapters, the agents, and the command that ends all. */
 function writers(): string {
   const src = join(import.meta.dirname, '..');
-  return ['engine', 'kube', 'agent', 'sim/nodes']
+  return ['engine', 'kube', 'agent', 'app/uninstall', 'sim/nodes']
     .flatMap((folder) =>
       readdirSync(join(src, folder), { recursive: true, encoding: 'utf8' }).map((file) => join(src, folder, file)),
     )
