@@ -103,6 +103,21 @@ describe('preempt', () => {
     engine.stop();
   });
 
+  it('forgets a term at its own entry points, never because somebody asks whether it may act', () => {
+    let term: number | null = 1;
+    const { engine, index } = setUp({ leadership: { term: () => term } });
+    index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
+    engine.preempt({ preemptor: high, candidates: [offer] });
+    index.onChange(() => void engine.mayAct); // as metrics do
+    term = 2;
+    index.apply({ type: 'upsert', kind: 'node', value: makeNode({ name: 'n2' }) });
+    expect(engine.mayAct).toBe(true);
+    expect(engine.describe().decisions).toHaveLength(1);
+    engine.poke();
+    expect(engine.describe().decisions).toHaveLength(0);
+    engine.stop();
+  });
+
   it('wakes a preemptor that was turned away for a reservation when that is over', async () => {
     const { engine, clock, index, writes } = setUp();
     index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });

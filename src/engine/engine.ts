@@ -73,7 +73,7 @@ export class Engine implements ExtenderCallbacks {
       clock,
       events: this.events,
       settings,
-      mayAct: () => this.mayAct,
+      mayAct: () => this.#enterTerm(),
     });
     this.#executor = new Executor({ writer, clock, events: this.events, onSettled: () => this.#reconciler.poke() });
     this.#reports = new Executor({
@@ -109,13 +109,17 @@ export class Engine implements ExtenderCallbacks {
     await Promise.all([this.#executor.idle(), this.#reports.idle()]);
   }
 
-  /**
-   * This process decides and writes: its index is complete, and it leads. Also notices a new term: another replica may have
-   * acted since the last one, and only the records know what it did.
-   */
+  /** This process decides and writes: its index is complete, and it leads. Changes nothing: metrics ask while a change is applied. */
   get mayAct(): boolean {
-    const { isSynced, leadership } = this.#options;
-    const term = isSynced() ? leadership.term() : null;
+    return this.#actingTerm() !== null;
+  }
+
+  /**
+   * Whether this process may act. To be called before every decision and pass: on the first call of a new term it forgets the
+   * last one, because another replica may have acted since, and only the records know what it did.
+   */
+  #enterTerm(): boolean {
+    const term = this.#actingTerm();
     if (term !== null && term !== this.#term) {
       this.#term = term;
       this.#book.clear();
@@ -125,6 +129,11 @@ export class Engine implements ExtenderCallbacks {
     return term !== null;
   }
 
+  #actingTerm(): number | null {
+    const { isSynced, leadership } = this.#options;
+    return isSynced() ? leadership.term() : null;
+  }
+
   /** Writes that wait for their answer. */
   get commandsInFlight(): number {
     return this.#executor.inFlightCount + this.#reports.inFlightCount;
@@ -132,12 +141,13 @@ export class Engine implements ExtenderCallbacks {
 
   /** Something changed: the index, or what may be done (synced, leadership). */
   poke(): void {
+    this.#enterTerm();
     this.#reconciler.poke();
     this.#reporter.poke();
   }
 
   filter(request: FilterRequest): FilterVerdict {
-    if (!this.mayAct) return { refused: new Map() };
+    if (!this.#enterTerm()) return { refused: new Map() };
     const { view, settings } = this.#options;
     return filter(view, this.#book, settings.maxConcurrentRestoresPerNode, request);
   }
@@ -147,7 +157,7 @@ export class Engine implements ExtenderCallbacks {
   }
 
   preempt(request: PreemptRequest): PreemptVerdict {
-    const verdict = this.mayAct ? this.#preempt(request) : this.#unsynced(request);
+    const verdict = this.#enterTerm() ? this.#preempt(request) : this.#unsynced(request);
     this.events.emit('preempt:answered', { preemptor: request.preemptor, verdict });
     this.#reconciler.answered(request, verdict);
     return verdict;
