@@ -11,6 +11,7 @@ import type { Figure } from './figures.ts';
 import { HISTORY_FILE, readHistory, withRun } from './history.ts';
 import { hotPath, type HotPathScenario } from './hot-path.ts';
 import type { Measured } from './measure.ts';
+import { queue, type QueueScenario } from './queue.ts';
 import { checkRanges, type Range } from './ranges.ts';
 import { scheduler, type SchedulerScenario } from './scheduler/scenario.ts';
 import { sync, type SyncScenario } from './sync.ts';
@@ -18,6 +19,7 @@ import { sync, type SyncScenario } from './sync.ts';
 interface Scenarios {
   readonly decide: DecideScenario;
   readonly 'hot-path': HotPathScenario;
+  readonly queue: QueueScenario;
   readonly sync: SyncScenario;
   readonly scheduler: SchedulerScenario;
 }
@@ -44,6 +46,7 @@ const scenarios = readJson('scenarios.json') as Scenarios;
 const RUNS: Readonly<Record<keyof Scenarios, () => Promise<readonly Figure[]>>> = {
   decide: async () => figuresOf(await decide(scenarios.decide)),
   'hot-path': async () => figuresOf(await hotPath(scenarios['hot-path'], log)),
+  queue: () => queue(scenarios.queue, log),
   sync: () => sync(scenarios.sync, log),
   scheduler: () => scheduler(scenarios.scheduler, log),
 };

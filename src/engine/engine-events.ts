@@ -14,6 +14,8 @@ export interface EngineEventMap {
   'decision:closed': { readonly decision: Decision; readonly because: CloseReason; readonly message: string };
   /** Records cannot all be true; `resolution` is under way. Told once for as long as it stands. */
   'record:contradiction': Contradiction;
+  /** The reconciler has looked at what changed. Times are those of the event loop, without what ran between two slices. */
+  'pass:done': { readonly tookMs: number; readonly longestSliceMs: number };
   /** A write came back. `failed` is retried with backoff. */
   'command:done': {
     readonly command: Command;

@@ -127,7 +127,8 @@ export class Reconciler {
       this.#acting = null;
       return;
     }
-    this.#acting ??= { sinceSteadyMs: clock.monotonic(), seen: new Set() };
+    const startMs = clock.monotonic();
+    this.#acting ??= { sinceSteadyMs: startMs, seen: new Set() };
     book.refresh(view);
     const world = this.world();
     const { nowMs, steadyMs, actingSinceMs } = world;
@@ -143,6 +144,8 @@ export class Reconciler {
     this.#executor.run(steps.commands);
     this.#setAlarm(steps.wakeAtMs);
     this.#forgetPreempted();
+    const tookMs = clock.monotonic() - startMs;
+    this.#options.events.emit('pass:done', { tookMs, longestSliceMs: tookMs });
   }
 
   /** Those that no open ticket claims any more. */

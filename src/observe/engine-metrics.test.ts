@@ -61,6 +61,12 @@ describe('measureEngine', () => {
     expect(await measured.read('reprieve_commands_in_flight')).toEqual(['3']);
   });
 
+  it('times the passes of the reconciler', async () => {
+    const measured = new Measured();
+    measured.engine.events.emit('pass:done', { tookMs: 4, longestSliceMs: 2 });
+    expect(await measured.read('reprieve_pass_duration_seconds_sum')).toEqual(['0.004']);
+  });
+
   it('counts an eviction once it happened, and as saved only with a checkpoint', async () => {
     const measured = new Measured();
     const done = (command: Command, outcome: 'done' | 'moved' | 'failed' = 'done'): void => {

@@ -60,6 +60,7 @@ function countEvents({ metrics, engine: { events }, clock }: EngineMetricsOption
     const seconds = Math.max(0, clock.now() - decision.decidedMs) / 1000;
     metrics.observe('reprieve_decision_duration_seconds', { reason: because }, seconds);
   });
+  events.on('pass:done', ({ tookMs }) => metrics.observe('reprieve_pass_duration_seconds', {}, tookMs / 1000));
   events.on('command:done', ({ command, outcome, tookMs }) => {
     metrics.observe('reprieve_command_duration_seconds', { command: command.kind, outcome }, tookMs / 1000);
     if (outcome !== 'done') return;

@@ -156,6 +156,12 @@ export const METRICS = {
     labels: ['command', 'outcome'],
     buckets: COMMAND_SECONDS,
   },
+  reprieve_pass_duration_seconds: {
+    type: 'histogram',
+    help: 'Time a pass of the reconciler takes of the event loop, all its slices together.',
+    labels: [],
+    buckets: CALL_SECONDS,
+  },
   reprieve_watch_restarts_total: {
     type: 'counter',
     help: 'Watches that had to be opened again, by kind.',

@@ -1,0 +1,259 @@
+import type { NodeName, PodUid } from '../../src/domain/ids.ts';
+import { RESTORE_GATE } from '../../src/domain/labels.ts';
+import type { Node } from '../../src/domain/node.ts';
+import type { Pod, PodOwner } from '../../src/domain/pod.ts';
+import type { Resources } from '../../src/domain/resources.ts';
+import type { LabelSelector } from '../../src/domain/selector.ts';
+import type { Decision, Ticket } from '../../src/domain/ticket.ts';
+import type { ClusterIndex } from '../../src/index/cluster-index.ts';
+import type { IndexedKind, IndexedKinds, IndexEvent } from '../../src/index/types.ts';
+import {
+  GI,
+  makeCheckpoint,
+  makeDecision,
+  makeNode,
+  makePod,
+  makePolicy,
+  makeTicket,
+} from '../../test/support/builders.ts';
+
+export interface QueueSize {
+  readonly nodes: number;
+  readonly pods: number;
+  /** Open tickets. */
+  readonly tickets: number;
+}
+
+const PODS_OF_AN_OWNER = 50;
+/** Pod templates among those that wait for capacity. */
+const TEMPLATES = 64;
+const VICTIMS_OF_A_DECISION = 2;
+const ALLOCATABLE: Resources = {
+  cpuMilli: 32_000,
+  memoryBytes: 128 * GI,
+  ephemeralBytes: 0,
+  pods: 110,
+  extended: null,
+};
+const SMALL: Resources = { cpuMilli: 500, memoryBytes: GI, ephemeralBytes: 0, pods: 1, extended: null };
+const ONE_ZONE: LabelSelector = {
+  requirements: [{ key: 'topology.kubernetes.io/zone', operator: 'In', values: ['zone-1'] }],
+} as LabelSelector;
+
+/**
+ * A cluster in an index, with open tickets that all stand where they stay: of each twenty, six wait for a pod, eight have a
+ * gated pod for which no node has capacity (one of the eight tried before), two are admitted and not bound, two are being
+ * restored, two are being saved.
+ */
+export class QueuePopulation {
+  readonly #index: ClusterIndex;
+  readonly #size: QueueSize;
+  readonly #nowMs: number;
+  readonly #places: Pod[] = []; // the pods that come and go, by number
+  #version = 0;
+  #events = 0;
+  #made = 0;
+
+  constructor(index: ClusterIndex, size: QueueSize, nowMs: number) {
+    this.#index = index;
+    this.#size = size;
+    this.#nowMs = nowMs;
+  }
+
+  fill(): void {
+    const { nodes, pods, tickets } = this.#size;
+    this.#put('policy', { ...makePolicy(), preemption: { ...makePolicy().preemption, decision: 'Adaptive' } });
+    for (let number = 0; number < nodes; number++) this.#put('node', nodeOf(number));
+    for (let number = 0; number < pods; number++) {
+      const pod = this.#newPod(number);
+      this.#places.push(pod);
+      this.#put('pod', pod);
+    }
+    for (let number = 0; number < tickets; number++) this.#addTicket(number);
+  }
+
+  /** UIDs of so many pods of each of the first nodes. */
+  victims(nodes: number, perNode: number): Record<string, readonly string[]> {
+    return Object.fromEntries(
+      Array.from({ length: nodes }, (_, number) => {
+        const on = this.#index.node(nodeName(number));
+        const standing = on?.pods.filter(({ deletionMs }) => deletionMs === null).slice(-perNode) ?? [];
+        return [nodeName(number), standing.map(({ uid }) => uid)];
+      }),
+    );
+  }
+
+  /** One event of the watch: of each twenty, thirteen pod statuses, three heartbeats, a deletion, a new pod and its binding, a change of a ticket's pod. */
+  next(): void {
+    const turn = this.#events++ % 20;
+    const number = (this.#events * 7907) % this.#size.pods;
+    if (turn < 13) this.#put('pod', this.#places[number] as Pod);
+    else if (turn < 16) this.#put('node', nodeOf(number % this.#size.nodes));
+    else if (turn === 16) this.#remove(number);
+    else if (turn === 17)
+      this.#put('pod', { ...(this.#places[this.#replaced] as Pod), nodeName: null, phase: 'Pending' });
+    else if (turn === 18) this.#put('pod', this.#places[this.#replaced] as Pod);
+    else this.#touchTicketPod();
+  }
+
+  #replaced = 0;
+
+  #remove(number: number): void {
+    const { uid } = this.#places[number] as Pod;
+    this.#index.apply({ type: 'delete', kind: 'pod', uid, resourceVersion: String(++this.#version) });
+    this.#replaced = number;
+    this.#places[number] = this.#newPod(number);
+  }
+
+  /** A gated pod, or one that is being restored, whose status changes. */
+  #touchTicketPod(): void {
+    if (this.#size.tickets === 0) return;
+    const pod = this.#index.podNamed('team-0', `again-${(this.#events * 31) % this.#size.tickets}`);
+    if (pod !== undefined) this.#put('pod', pod);
+  }
+
+  #newPod(number: number): Pod {
+    return makePod({
+      name: `pod-${number}-${this.#made++}`,
+      uid: uuid(this.#made),
+      namespace: `team-${number % 50}`,
+      nodeName: nodeName(number % this.#size.nodes),
+      owner: ownerOf(Math.floor(number / PODS_OF_AN_OWNER)),
+      requests: SMALL,
+      startMs: this.#nowMs - ((number * 7) % 300) * 1000,
+      priorityClassName: 'low',
+    });
+  }
+
+  #addTicket(number: number): void {
+    const kind = number % 20;
+    const name = `gone-${number}`;
+    const nodeName_ = nodeName((number * 13) % this.#size.nodes);
+    const owner = ownerOf(1_000_000 + Math.floor(number / 10));
+    const checkpoint = makeCheckpoint({
+      name: `${name}-state`,
+      namespace: 'team-0',
+      podName: name,
+      podUid: name,
+      nodeName: nodeName_,
+      ready: true,
+      location: { node: nodeName_, reference: name },
+      compatibility: 'amd64-1',
+    });
+    const template = TEMPLATE_REQUESTS[number % TEMPLATES] as Resources;
+    const ticket = makeTicket({
+      name,
+      namespace: 'team-0',
+      creationMs: this.#nowMs - number,
+      pod: { name, uid: name as PodUid, completionIndex: null, displacements: 0 },
+      owner,
+      priority: number % 3,
+      checkpoint: checkpoint.name,
+      decision: makeDecision({ id: `over-${number}`, preemptor: { ...PREEMPTOR, uid: `over-${number}` as PodUid } }),
+      phaseMs: this.#nowMs,
+      restore: { ...makePolicy().restore, maxWaitMs: 86_400_000 },
+    });
+    if (kind >= 18) return this.#addVictim(number, ticket);
+    this.#put('checkpoint', checkpoint);
+    if (kind < 6) return this.#put('ticket', ticket);
+    const claimant = makePod({
+      name: `again-${number}`,
+      uid: uuid(10_000_000 + number),
+      namespace: 'team-0',
+      owner,
+      requests: kind < 14 ? template : SMALL,
+      nodeSelector: kind === 7 ? ONE_ZONE : null,
+      gates: kind < 14 ? [RESTORE_GATE] : [],
+      ticket: kind < 14 ? null : name,
+      nodeName: kind < 16 ? null : nodeName_,
+      phase: 'Pending',
+      creationMs: this.#nowMs,
+      restoreShape: 'shape',
+    });
+    this.#put('pod', claimant);
+    this.#put('ticket', {
+      ...ticket,
+      claim: { name: claimant.name, uid: claimant.uid },
+      phase: kind < 14 ? 'Waiting' : kind < 16 ? 'Admitted' : 'Restoring',
+      attempts: kind === 6 ? 1 : 0,
+      restore: { ...ticket.restore, nodes: kind === 8 ? 'Same' : 'Any' },
+    });
+  }
+
+  /** Pairs of tickets share a decision, whose victims stand on one node. */
+  #addVictim(number: number, ticket: Ticket): void {
+    const pair = number - (number % VICTIMS_OF_A_DECISION);
+    const node = nodeName(pair % this.#size.nodes);
+    const uids = Array.from({ length: VICTIMS_OF_A_DECISION }, (_, at) => uuid(20_000_000 + pair + at));
+    const preemptor = makePod({
+      name: `urgent-${pair}`,
+      uid: uuid(30_000_000 + pair),
+      namespace: 'team-0',
+      priority: 1000,
+      nominatedNodeName: node,
+      requests: SMALL,
+    });
+    const [planned] = makeDecision().victims;
+    const decision: Decision = makeDecision({
+      id: `open-${pair}`,
+      preemptor: { namespace: preemptor.namespace, name: preemptor.name, uid: preemptor.uid, priority: 1000 },
+      node,
+      victims: uids.map((uid) => ({
+        ...(planned as NonNullable<typeof planned>),
+        uid: uid as PodUid,
+        namespace: 'team-0',
+        name: uid,
+        checkpoint: `${uid}-state`,
+      })),
+      decidedMs: this.#nowMs,
+      deadlineMs: this.#nowMs + 86_400_000,
+    });
+    const uid = uids[number - pair] as string;
+    this.#put('pod', preemptor);
+    this.#put('pod', makePod({ name: uid, uid, namespace: 'team-0', nodeName: node, requests: SMALL, priority: 1 }));
+    this.#put('checkpoint', makeCheckpoint({ name: `${uid}-state`, namespace: 'team-0', podUid: uid, nodeName: node }));
+    this.#put('ticket', {
+      ...ticket,
+      pod: { ...ticket.pod, name: uid, uid: uid as PodUid },
+      checkpoint: `${uid}-state`,
+      decision,
+      phase: 'Saving',
+    });
+  }
+
+  #put<K extends IndexedKind>(kind: K, value: IndexedKinds[K]): void {
+    const resourceVersion = String(++this.#version);
+    this.#index.apply({ type: 'upsert', kind, value: { ...value, resourceVersion } } as IndexEvent);
+  }
+}
+
+const PREEMPTOR = makeDecision().preemptor;
+
+/** None of them fits beside thirty small pods; those of one template share it, as the projection shares them. */
+const TEMPLATE_REQUESTS: readonly Resources[] = Array.from({ length: TEMPLATES }, (_, template) => ({
+  ...SMALL,
+  cpuMilli: 18_000 + template * 10,
+}));
+
+export function nodeName(number: number): NodeName {
+  return `node-${String(number).padStart(5, '0')}` as NodeName;
+}
+
+function nodeOf(number: number): Node {
+  const name = nodeName(number);
+  return makeNode({
+    name,
+    labels: { 'kubernetes.io/hostname': name, 'topology.kubernetes.io/zone': `zone-${number % 3}` },
+    allocatable: ALLOCATABLE,
+    compatibility: 'amd64-1',
+  });
+}
+
+function ownerOf(number: number): PodOwner {
+  const uid = `00000000-0000-4000-8000-${String(number).padStart(12, '0')}`;
+  return { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: `app-${number}`, uid };
+}
+
+function uuid(number: number): string {
+  return `${number.toString(16).padStart(8, '0')}-0000-4000-8000-000000000000`;
+}
