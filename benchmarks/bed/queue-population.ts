@@ -38,7 +38,7 @@ const ALLOCATABLE: Resources = {
 const SMALL: Resources = { cpuMilli: 500, memoryBytes: GI, ephemeralBytes: 0, pods: 1, extended: null };
 const ONE_ZONE: LabelSelector = {
   requirements: [{ key: 'topology.kubernetes.io/zone', operator: 'In', values: ['zone-1'] }],
-} as LabelSelector;
+};
 
 /**
  * A cluster in an index, with open tickets that all stand where they stay: of each twenty, six wait for a pod, eight have a
@@ -193,17 +193,18 @@ export class QueuePopulation {
       nominatedNodeName: node,
       requests: SMALL,
     });
-    const [planned] = makeDecision().victims;
     const decision: Decision = makeDecision({
       id: `open-${pair}`,
       preemptor: { namespace: preemptor.namespace, name: preemptor.name, uid: preemptor.uid, priority: 1000 },
       node,
       victims: uids.map((uid) => ({
-        ...(planned as NonNullable<typeof planned>),
         uid: uid as PodUid,
         namespace: 'team-0',
         name: uid,
+        action: 'checkpoint',
         checkpoint: `${uid}-state`,
+        onFailure: 'Evict',
+        terms: { policy: 'everything', maxDelayMs: 60_000, restore: makePolicy().restore },
       })),
       decidedMs: this.#nowMs,
       deadlineMs: this.#nowMs + 86_400_000,
@@ -235,7 +236,7 @@ const TEMPLATE_REQUESTS: readonly Resources[] = Array.from({ length: TEMPLATES }
   cpuMilli: 18_000 + template * 10,
 }));
 
-export function nodeName(number: number): NodeName {
+function nodeName(number: number): NodeName {
   return `node-${String(number).padStart(5, '0')}` as NodeName;
 }
 

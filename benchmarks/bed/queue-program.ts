@@ -19,7 +19,7 @@ const DUMP_BYTES_PER_SECOND = 2 ** 20;
 const TICK_MS = 20;
 const DAY_MS = 86_400_000;
 
-export interface QueueState {
+interface QueueState {
   readonly passes: number;
   /** Milliseconds of each pass since the last question, and of its longest slice. */
   readonly passMs: readonly number[];

@@ -1,49 +1,62 @@
 import { RESTORE_GATE } from '../domain/labels.ts';
-import { objectKey } from '../domain/ids.ts';
+import { objectKey, type PodUid } from '../domain/ids.ts';
 import type { Pod } from '../domain/pod.ts';
 import { isFinal, type Ticket } from '../domain/ticket.ts';
 import type { ClusterView } from '../index/types.ts';
 import { seesAll, WATCH_LAG_MS, type Steps, type World } from './steps.ts';
 
 /**
- * Binds tickets to the gated pods that will continue them (design 5.2). A pod for which nothing can be continued loses its
- * gate at once: it must not wait for what never comes.
+ * The gated pods among which tickets are given out together: those of one controller, by its UID; a pod without one by itself,
+ * by its own. No ticket is for pods of two groups.
  */
-export function claimSteps(world: World, steps: Steps): void {
+export function claimGroupOf({ owner, uid }: Pod): string {
+  return owner?.uid ?? uid;
+}
+
+/**
+ * Binds tickets to the gated pods of one group that will continue them (design 5.2). A pod for which nothing can be continued
+ * loses its gate at once: it must not wait for what never comes.
+ */
+export function stepClaims(world: World, group: string, steps: Steps): void {
   const { view, nowMs, actingSinceMs, settings } = world;
   const taken = new Set<string>(); // uids of tickets that this pass has given away
-  const claimants = new Set<string>(); // uids of pods that hold an open ticket
-  const left = new Set<string>(); // uids of pods whose ticket has ended
-  for (const ticket of view.tickets()) {
-    if (ticket.claim === null) continue;
-    if (isFinal(ticket.phase)) left.add(ticket.claim.uid);
-    // A ticket that is going takes its claimant along no further, however long its own end takes.
-    else if (!ticket.deleting && !steps.isContested(ticket)) claimants.add(ticket.claim.uid);
-  }
-
-  const gated = [...view.gatedPods()].sort((a, b) => a.creationMs - b.creationMs || (a.uid < b.uid ? -1 : 1));
-  for (const pod of gated) {
-    if (claimants.has(pod.uid) || pod.deletionMs !== null) continue;
+  for (const pod of gatedPodsOf(view, group)) {
+    if (pod.deletionMs !== null || holdsTicket(view, pod, steps)) continue;
     // The eviction of what it continues has begun, so the state is final. One that waited long enough takes no ticket that
     // may have to wait on.
     const candidates = candidateTickets(view, pod).filter(
       (ticket) => !taken.has(ticket.uid) && !steps.isContested(ticket),
     );
     const graceEndMs = Math.max(pod.creationMs, actingSinceMs + WATCH_LAG_MS) + settings.claimGraceMs;
-    const isExpired = nowMs >= pod.creationMs + settings.maxGateMs;
-    const ticket = candidates.find(({ phase }) => phase === 'Waiting' || (phase === 'Displacing' && !isExpired));
+    const expiresMs = pod.creationMs + settings.maxGateMs;
+    const ticket = candidates.find(({ phase }) => phase === 'Waiting' || (phase === 'Displacing' && nowMs < expiresMs));
+    if (candidates.length > 0 && nowMs < expiresMs) steps.lookAgainAt(expiresMs);
     if (ticket !== undefined) {
       taken.add(ticket.uid);
       steps.do({ kind: 'Claim', ticket, pod });
     } else if (candidates.length > 0 && nowMs < graceEndMs) {
       // The replacement came before we saw its predecessor's deletion: in a moment one of these is claimable.
       steps.lookAgainAt(graceEndMs);
-    } else if (left.has(pod.uid)) {
+    } else if (view.ticketsOfClaimant(pod.uid).some(({ phase }) => isFinal(phase))) {
       steps.do({ kind: 'Ungate', pod, as: null, because: 'TicketEnded' });
     } else if (seesAll(world, steps)) {
       steps.do({ kind: 'Ungate', pod, as: null, because: 'NoMatchingTicket' });
     }
   }
+}
+
+/** Oldest first. */
+function gatedPodsOf(view: ClusterView, group: string): readonly Pod[] {
+  const bare = view.pod(group as PodUid);
+  const pods = bare === undefined ? view.gatedPodsOfOwner(group) : bare.owner === null && isGated(bare) ? [bare] : [];
+  return pods.toSorted((a, b) => a.creationMs - b.creationMs || (a.uid < b.uid ? -1 : 1));
+}
+
+/** Some open ticket claims it. A ticket that is going takes its claimant along no further, however long its own end takes. */
+function holdsTicket(view: ClusterView, pod: Pod, steps: Steps): boolean {
+  return view
+    .ticketsOfClaimant(pod.uid)
+    .some((ticket) => !isFinal(ticket.phase) && !ticket.deleting && !steps.isContested(ticket));
 }
 
 /** Open, unclaimed tickets that `pod` could continue, oldest first. */

@@ -10,27 +10,15 @@ import { seesAll, type Steps, type World } from './steps.ts';
  * the cluster. What is seen of pods counts more than what tickets say; of two tickets the one that loses least stands.
  * A ticket has at most one thing done about it in a pass; the others stand until the next.
  */
-export function contradictionSteps(world: World, steps: Steps): void {
-  for (const ticket of world.view.tickets()) {
-    noteOverruled(world, ticket, steps);
-    noteFlawed(world, ticket, steps);
-  }
-  if (!seesAll(world, steps)) return;
-  const keepers = new Map<string, Ticket>(); // uid of a pod -> the ticket that may claim it
-  for (const ticket of world.view.tickets()) {
-    if (ticket.claim === null || ticket.deleting || isFinal(ticket.phase)) continue;
-    if (continuesAnother(world, ticket, ticket.claim)) continue;
-    const rival = keepers.get(ticket.claim.uid);
-    if (rival === undefined || isOlder(ticket, rival)) keepers.set(ticket.claim.uid, ticket);
-  }
-  for (const ticket of world.view.tickets()) {
-    if (ticket.deleting) continue;
-    const victim = runningVictim(world, ticket);
-    if (victim !== null) withdrawTicket(world, ticket, victim, steps);
-    else if (isFinal(ticket.phase)) continue;
-    else if (ticket.claim !== null) checkClaim(world, ticket, ticket.claim, keepers, steps);
-    else findLostClaim(world, ticket, steps);
-  }
+export function stepContradiction(world: World, ticket: Ticket, steps: Steps): void {
+  noteOverruled(world, ticket, steps);
+  noteFlawed(world, ticket, steps);
+  if (!seesAll(world, steps) || ticket.deleting) return;
+  const victim = runningVictim(world, ticket);
+  if (victim !== null) withdrawTicket(world, ticket, victim, steps);
+  else if (isFinal(ticket.phase)) return;
+  else if (ticket.claim !== null) checkClaim(world, ticket, ticket.claim, steps);
+  else findLostClaim(world, ticket, steps);
 }
 
 /** What is undone by itself: `DecisionBook.refresh` has closed the older decision, so its tickets are leftovers. */
@@ -79,20 +67,24 @@ function withdrawTicket(world: World, ticket: Ticket, victim: Pod, steps: Steps)
   withdraw(world, ticket, victim, 'it was not evicted', steps);
 }
 
-function checkClaim(
-  world: World,
-  ticket: Ticket,
-  claim: NonNullable<Ticket['claim']>,
-  keepers: ReadonlyMap<string, Ticket>,
-  steps: Steps,
-): void {
+function checkClaim(world: World, ticket: Ticket, claim: NonNullable<Ticket['claim']>, steps: Steps): void {
   if (continuesAnother(world, ticket, claim)) {
     takeBack(ticket, 'OtherTicket', `pod ${claim.name}, which it claims, continues another ticket`, steps);
     return;
   }
-  const keeper = keepers.get(claim.uid);
+  const keeper = keeperOf(world, claim);
   if (keeper === undefined || keeper.uid === ticket.uid) return;
   takeBack(ticket, 'TwoClaims', `ticket ${keeper.name} claims pod ${claim.name} too`, steps);
+}
+
+/** Of the tickets that claim one pod, the one that may. */
+function keeperOf(world: World, claim: NonNullable<Ticket['claim']>): Ticket | undefined {
+  let keeper: Ticket | undefined;
+  for (const ticket of world.view.ticketsOfClaimant(claim.uid)) {
+    if (ticket.deleting || isFinal(ticket.phase) || continuesAnother(world, ticket, claim)) continue;
+    if (keeper === undefined || isOlder(ticket, keeper)) keeper = ticket;
+  }
+  return keeper;
 }
 
 function takeBack(ticket: Ticket, kind: 'OtherTicket' | 'TwoClaims', what: string, steps: Steps): void {

@@ -1,3 +1,4 @@
+import type { Checkpoint } from '../domain/checkpoint.ts';
 import { isTerminal, type Pod } from '../domain/pod.ts';
 import { isBeforeEviction, type Decision, type PlannedVictim, type Ticket } from '../domain/ticket.ts';
 import { whyUnfit } from '../domain/toleration.ts';
@@ -8,19 +9,13 @@ import { isGone, WATCH_LAG_MS, type Steps, type World } from './steps.ts';
 import { victimState, type VictimState } from './victim-state.ts';
 
 /**
- * Prepare, commit, evict, undo (design 4), for all open decisions and for what closed ones left behind.
+ * Prepare, commit, evict, undo (design 4), for an open decision; {@link stepLeftover} is for what a closed one left behind.
  *
  * Prepare: tickets, then checkpoints, one write a victim at a time; the preemptor is nominated meanwhile. Commit is the
  * moment no victim is unfinished; from then on each pass evicts whoever still stands. Undo is no path of its own: when a
  * decision is closed, its tickets whose victims still run are leftovers, and leftovers are removed.
  */
-export function displacementSteps(world: World, steps: Steps): void {
-  for (const decision of world.book.all()) stepDecision(world, decision, steps);
-  for (const ticket of world.view.tickets()) stepLeftover(world, ticket, steps);
-  releaseCheckpoints(world, steps);
-}
-
-function stepDecision(world: World, decision: Decision, steps: Steps): void {
+export function stepDecision(world: World, decision: Decision, steps: Steps): void {
   const { view } = world;
   const preemptor = view.pod(decision.preemptor.uid);
   const over =
@@ -167,7 +162,7 @@ function whyImpossible({ view, nowMs }: World, decision: Decision, preemptor: Po
 const LONGEST_CLOCK_ERROR_MS = 3_600_000;
 
 /** A ticket whose decision is over and whose victim was not evicted: the pod goes on as if nothing had been. */
-function stepLeftover(world: World, ticket: Ticket, steps: Steps): void {
+export function stepLeftover(world: World, ticket: Ticket, steps: Steps): void {
   if (!isBeforeEviction(ticket.phase) || ticket.deleting) return;
   if (world.book.get(ticket.decision.preemptor.uid)?.id === ticket.decision.id) return;
   const { view } = world;
@@ -189,10 +184,8 @@ export function withdraw({ view }: World, ticket: Ticket, victim: Pod, because: 
   steps.do({ kind: 'DeleteTicket', ticket, because, whileStands: victim });
 }
 
-/** Those that wait for an agent that is gone with its node. */
-function releaseCheckpoints({ view }: World, steps: Steps): void {
-  for (const checkpoint of view.checkpoints()) {
-    if (!checkpoint.deleting || view.node(checkpoint.nodeName) !== undefined) continue;
-    steps.do({ kind: 'ReleaseCheckpoint', checkpoint });
-  }
+/** A deleted checkpoint that waits for an agent that is gone with its node. */
+export function stepDeletedCheckpoint({ view }: World, checkpoint: Checkpoint, steps: Steps): void {
+  if (!checkpoint.deleting || view.node(checkpoint.nodeName) !== undefined) return;
+  steps.do({ kind: 'ReleaseCheckpoint', checkpoint });
 }

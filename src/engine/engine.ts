@@ -1,6 +1,6 @@
 import type { Ticket } from '../domain/ticket.ts';
 import type { CostModel } from '../domain/victim-cost.ts';
-import type { ClusterView, IndexEvent } from '../index/types.ts';
+import type { ClusterView, IndexListener } from '../index/types.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Leadership } from '../ports/leadership.ts';
 import type { ClusterWriter } from '../ports/cluster-writer.ts';
@@ -27,7 +27,7 @@ import type { EngineSettings } from './steps.ts';
 
 export interface EngineOptions {
   /** The live index. `onChange` tells when to look again. */
-  readonly view: ClusterView & { onChange(listener: (event: IndexEvent) => void): () => void };
+  readonly view: ClusterView & { onChange(listener: IndexListener): () => void };
   readonly writer: ClusterWriter;
   readonly clock: Clock;
   readonly settings: EngineSettings;

@@ -4,7 +4,7 @@ import { addResources, fits, subtractResources } from '../domain/resources.ts';
 import type { ClusterView, NodeSnapshot } from '../index/types.ts';
 import type { FilterRequest, FilterVerdict, PrioritizeVerdict } from './callbacks.ts';
 import type { DecisionBook } from './decision-book.ts';
-import { restoresUnderWay } from './queue.ts';
+import { restoresUnderWay } from './room.ts';
 import { restoreObstacle, savedStateOf, type SavedState } from './saved-state.ts';
 
 const REFUSES_NOBODY: FilterVerdict = { refused: new Map() };

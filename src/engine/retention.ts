@@ -19,13 +19,11 @@ import { seesAll, type Steps, type World } from './steps.ts';
  * | made by a user (reason Manual)                    | `store.ttl` after its state was taken, or after it failed; while |
  * |                                                   | no policy says how long: until the user deletes it               |
  */
-export function retentionSteps(world: World, steps: Steps): void {
-  for (const checkpoint of world.view.checkpoints()) {
-    if (checkpoint.deleting) continue;
-    const untilMs = keptUntilMs(world, checkpoint, steps);
-    if (world.nowMs < untilMs) steps.lookAgainAt(untilMs);
-    else steps.do({ kind: 'DeleteCheckpoint', checkpoint, undo: null });
-  }
+export function stepRetention(world: World, checkpoint: Checkpoint, steps: Steps): void {
+  if (checkpoint.deleting) return;
+  const untilMs = keptUntilMs(world, checkpoint, steps);
+  if (world.nowMs < untilMs) steps.lookAgainAt(untilMs);
+  else steps.do({ kind: 'DeleteCheckpoint', checkpoint, undo: null });
 }
 
 /** Infinity: nothing that is known now ends it. */

@@ -8,21 +8,19 @@ import { isGone, seesAll, type Steps, type World } from './steps.ts';
 const RESTORE_REPORT_MS = 600_000;
 
 /**
- * Moves each ticket along its phases by what is seen (design 5, and `TicketPhase`):
+ * Moves a ticket along its phases by what is seen (design 5, and `TicketPhase`):
  *
  *     Saving ─> Displacing ─> Waiting ─> Admitted ─> Restoring ─> Restored | ColdStarted
  *        └────────┴──────────────┴─────────> Abandoned
  *
  * A step backwards happens only from Admitted or Restoring to Waiting, when the pod that claimed the ticket is gone.
  */
-export function returnSteps(world: World, steps: Steps): void {
-  for (const ticket of world.view.tickets()) {
-    if (ticket.deleting || steps.isContested(ticket)) continue;
-    if (isFinal(ticket.phase)) stepFinal(world, ticket, steps);
-    else if (ticket.phase === 'Saving' || ticket.phase === 'Displacing') stepDisplaced(world, ticket, steps);
-    else if (ticket.claim === null) stepUnclaimed(world, ticket, steps);
-    else stepClaimed(world, ticket, ticket.claim, steps);
-  }
+export function stepReturn(world: World, ticket: Ticket, steps: Steps): void {
+  if (ticket.deleting || steps.isContested(ticket)) return;
+  if (isFinal(ticket.phase)) stepFinal(world, ticket, steps);
+  else if (ticket.phase === 'Saving' || ticket.phase === 'Displacing') stepDisplaced(world, ticket, steps);
+  else if (ticket.claim === null) stepUnclaimed(world, ticket, steps);
+  else stepClaimed(world, ticket, ticket.claim, steps);
 }
 
 /** Until the victim's object is gone: two pods must never continue one process. */

@@ -5,17 +5,24 @@ import type { ClusterView } from '../index/types.ts';
 import type { CloseReason } from './close-reasons.ts';
 import type { Command } from './commands.ts';
 import type { DecisionBook } from './decision-book.ts';
+import type { Queued } from './queue.ts';
 
-/** All that `nextSteps` may look at. */
+/** What the step functions may ask about decisions. */
+type Decisions = Pick<DecisionBook, 'get' | 'all' | 'isOverruled' | 'emptiedAt'>;
+
+/**
+ * All that the step functions may look at. What they read of `view` and `book` decides when they are called again, so nothing
+ * else in here may change without a change there, but the time: who compares it says `lookAgainAt`.
+ */
 export interface World {
   readonly view: ClusterView;
-  readonly book: DecisionBook;
+  readonly book: Decisions;
   readonly nowMs: number;
   /** Of a clock that nobody sets, for what is measured from a moment in this process. */
   readonly steadyMs: number;
   /** When this process began to decide and write, after it did not. Until then another one may have. */
   readonly actingSinceMs: number;
-  /** Pods of tickets and decisions that were in view since then; kept for as long as `seesAll` says no. */
+  /** Pods that were in view since then and were deleted; kept for as long as `seesAll` says no. */
   readonly seen: ReadonlySet<PodUid>;
   /** Pods that were seen preempted before they were restored, also after their objects are gone. */
   readonly preempted: ReadonlySet<PodUid>;
@@ -104,8 +111,15 @@ export class Steps {
   /** Decisions whose victims have all left the node. */
   readonly emptied: Decision[] = [];
   readonly contradictions: Contradiction[] = [];
-  readonly #contested = new Set<string>(); // uids of tickets
+  /** Tickets whose pod waits for capacity, or was let go and has no node yet. */
+  readonly queue: Queued[] = [];
+  readonly #contested: Set<string>; // uids of tickets
   wakeAtMs = Number.POSITIVE_INFINITY;
+
+  /** `contested` is shared by the steps of one pass. */
+  constructor(contested = new Set<string>()) {
+    this.#contested = contested;
+  }
 
   do(command: Command): void {
     this.commands.push(command);

@@ -2,7 +2,8 @@ import { fits, subtractResources } from '../domain/resources.ts';
 import type { Ticket } from '../domain/ticket.ts';
 import type { ClusterView, NodeSnapshot } from '../index/types.ts';
 import { isGated } from './claims.ts';
-import { byTurn, queueOf, restoresUnderWay, suits, type Queued } from './queue.ts';
+import { byTurn, queuedOf, type Queued } from './queue.ts';
+import { restoresUnderWay, suits } from './room.ts';
 import { restoreObstacle } from './saved-state.ts';
 import { Steps } from './steps.ts';
 
@@ -53,9 +54,12 @@ export function obstaclesInQueue(
   maxRestores: number,
   limit: number,
 ): ReadonlyMap<string, NodeObstacles> {
-  const waiting = [...queueOf(view, new Steps())].filter(
-    ({ pod, ticket }) => isGated(pod) && ticket.phase === 'Waiting',
-  );
+  const steps = new Steps();
+  const waiting: Queued[] = [];
+  for (const ticket of view.tickets()) {
+    const entry = queuedOf(view, ticket, steps);
+    if (entry !== null && isGated(entry.pod) && ticket.phase === 'Waiting') waiting.push(entry);
+  }
   const first = waiting.sort(byTurn).slice(0, limit);
   return new Map(first.map((entry) => [entry.ticket.uid, obstaclesOf(view, maxRestores, entry)]));
 }

@@ -37,6 +37,7 @@ import type {
   IndexedKind,
   IndexedKinds,
   IndexEvent,
+  IndexListener,
   Namespace,
   NodeSnapshot,
 } from './types.ts';
@@ -62,9 +63,10 @@ export class ClusterIndex implements ClusterView {
   readonly #budgets = new MultiMap<string, DisruptionBudget>(({ namespace }) => namespace); // namespace -> its budgets
   readonly #ticketsByVictim = new MultiMap<PodUid, Ticket>(({ pod }) => pod.uid); // displaced pod -> its tickets, usually one
   readonly #ticketsByOwner = new MultiMap<string, Ticket>(({ owner }) => owner?.uid ?? null); // uid of the controller -> tickets of its pods
+  readonly #ticketsByClaimant = new MultiMap<PodUid, Ticket>(({ claim }) => claim?.uid ?? null); // claiming pod -> its tickets
   readonly #checkpointsByPod = new MultiMap<PodUid, Checkpoint>(({ podUid }) => podUid); // saved pod -> its checkpoints
   readonly #checkpointsByNode = new MultiMap<NodeName, Checkpoint>(({ nodeName }) => nodeName); // node -> checkpoints of its pods
-  readonly #listeners = new Set<(event: IndexEvent) => void>();
+  readonly #listeners = new Set<IndexListener>();
   readonly #onListenerError: ((error: unknown) => void) | null;
   #policies: readonly Policy[] = []; // in order of precedence; another array whenever somebody may be ruled by another one
   #generation = 0;
@@ -163,7 +165,7 @@ export class ClusterIndex implements ClusterView {
   }
 
   /** Calls `listener` after each applied change; returns the function that ends it. A listener must not apply changes itself. */
-  onChange(listener: (event: IndexEvent) => void): () => void {
+  onChange(listener: IndexListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -181,6 +183,8 @@ export class ClusterIndex implements ClusterView {
       podsByName: this.#tables.pod.freezeNames(),
       pending: this.#pods.freezePending(),
       gated: this.#pods.freezeGated(),
+      gatedByOwner: this.#pods.freezeGatedByOwner(),
+      byTicket: this.#pods.freezeByTicket(),
       parked: this.#pods.freezeParked(),
       nodes: this.#pods.freezeNodes(),
       namespaces: this.#tables.namespace.freezeNames(),
@@ -189,6 +193,7 @@ export class ClusterIndex implements ClusterView {
       tickets: this.#tables.ticket.freezeNames(),
       ticketsByVictim: this.#ticketsByVictim.freeze(),
       ticketsByOwner: this.#ticketsByOwner.freeze(),
+      ticketsByClaimant: this.#ticketsByClaimant.freeze(),
       checkpoints: this.#tables.checkpoint.freezeNames(),
       checkpointsByPod: this.#checkpointsByPod.freeze(),
       checkpointsByNode: this.#checkpointsByNode.freeze(),
@@ -209,6 +214,14 @@ export class ClusterIndex implements ClusterView {
 
   gatedPods(): Iterable<Pod> {
     return this.#pods.gated();
+  }
+
+  gatedPodsOfOwner(ownerUid: string): readonly Pod[] {
+    return this.#pods.gatedOfOwner(ownerUid);
+  }
+
+  podsOfTicket(ticket: ObjectKey): readonly Pod[] {
+    return this.#pods.ofTicket(ticket);
   }
 
   parkedPods(): Iterable<Pod> {
@@ -255,6 +268,10 @@ export class ClusterIndex implements ClusterView {
     return this.#ticketsByOwner.get(ownerUid);
   }
 
+  ticketsOfClaimant(uid: PodUid): readonly Ticket[] {
+    return this.#ticketsByClaimant.get(uid);
+  }
+
   checkpoint(key: ObjectKey): Checkpoint | undefined {
     return this.#tables.checkpoint.named(key);
   }
@@ -281,7 +298,7 @@ export class ClusterIndex implements ClusterView {
     let failure: { readonly error: unknown } | null = null;
     for (const listener of this.#listeners) {
       try {
-        listener(event);
+        listener(event, before);
       } catch (error) {
         if (this.#onListenerError === null) failure ??= { error };
         else this.#onListenerError(error);
@@ -315,6 +332,7 @@ export class ClusterIndex implements ClusterView {
       case 'ticket':
         this.#ticketsByVictim.change(before as Ticket | undefined, after as Ticket | undefined);
         this.#ticketsByOwner.change(before as Ticket | undefined, after as Ticket | undefined);
+        this.#ticketsByClaimant.change(before as Ticket | undefined, after as Ticket | undefined);
         return;
       default:
         kind satisfies never;

@@ -21,6 +21,8 @@ interface FrozenCluster {
   readonly podsByName: FrozenMap<ObjectKey, Pod>;
   readonly pending: FrozenMap<string, Pod>;
   readonly gated: FrozenMap<string, Pod>;
+  readonly gatedByOwner: FrozenMap<string, readonly Pod[]>;
+  readonly byTicket: FrozenMap<ObjectKey, readonly Pod[]>;
   readonly parked: FrozenMap<string, Pod>;
   readonly nodes: FrozenMap<NodeName, NodeSnapshot>;
   readonly namespaces: FrozenMap<string, Namespace>;
@@ -29,6 +31,7 @@ interface FrozenCluster {
   readonly tickets: FrozenMap<ObjectKey, Ticket>;
   readonly ticketsByVictim: FrozenMap<PodUid, readonly Ticket[]>;
   readonly ticketsByOwner: FrozenMap<string, readonly Ticket[]>;
+  readonly ticketsByClaimant: FrozenMap<PodUid, readonly Ticket[]>;
   readonly checkpoints: FrozenMap<ObjectKey, Checkpoint>;
   readonly checkpointsByPod: FrozenMap<PodUid, readonly Checkpoint[]>;
   readonly checkpointsByNode: FrozenMap<NodeName, readonly Checkpoint[]>;
@@ -135,6 +138,14 @@ export class ClusterSnapshot implements ClusterView {
     return this.#frozen.gated.values();
   }
 
+  gatedPodsOfOwner(ownerUid: string): readonly Pod[] {
+    return this.#frozen.gatedByOwner.get(ownerUid) ?? NONE;
+  }
+
+  podsOfTicket(ticket: ObjectKey): readonly Pod[] {
+    return this.#frozen.byTicket.get(ticket) ?? NONE;
+  }
+
   parkedPods(): Iterable<Pod> {
     return this.#frozen.parked.values();
   }
@@ -177,6 +188,10 @@ export class ClusterSnapshot implements ClusterView {
 
   ticketsOfOwner(ownerUid: string): readonly Ticket[] {
     return this.#frozen.ticketsByOwner.get(ownerUid) ?? NONE;
+  }
+
+  ticketsOfClaimant(uid: PodUid): readonly Ticket[] {
+    return this.#frozen.ticketsByClaimant.get(uid) ?? NONE;
   }
 
   checkpoint(key: ObjectKey): Checkpoint | undefined {

@@ -1,8 +1,9 @@
 import { RESTORE_GATE } from '../domain/labels.ts';
-import type { NodeName } from '../domain/ids.ts';
+import { objectKey, type NodeName, type ObjectKey } from '../domain/ids.ts';
 import type { Node } from '../domain/node.ts';
 import { isTerminal, occupiesNode, type Pod } from '../domain/pod.ts';
 import { FreezableMap, Views, type FrozenMap } from './frozen-map.ts';
+import { MultiMap } from './multi-map.ts';
 import { NodeEntry } from './node-entry.ts';
 import type { NodeSnapshot } from './types.ts';
 
@@ -10,6 +11,8 @@ import type { NodeSnapshot } from './types.ts';
 export class PodIndex {
   readonly #pending = new FreezableMap<string, Pod>(); // uid -> pod without a node
   readonly #gated = new FreezableMap<string, Pod>(); // uid -> pending pod behind our gate
+  readonly #gatedByOwner = new MultiMap<string, Pod>(({ owner }) => owner?.uid ?? null); // uid of the controller -> its gated pods
+  readonly #byTicket = new MultiMap<ObjectKey, Pod>(ticketKeyOf); // ticket -> pods on nodes that continue it
   readonly #parked = new FreezableMap<string, Pod>(); // uid -> pending pod whose preemption was put off
   readonly #entries = new Map<NodeName, NodeEntry>(); // node -> what stands on it
   readonly #nodeViews = new Views<NodeName, NodeSnapshot>({
@@ -23,6 +26,14 @@ export class PodIndex {
 
   gated(): Iterable<Pod> {
     return this.#gated.values();
+  }
+
+  gatedOfOwner(ownerUid: string): readonly Pod[] {
+    return this.#gatedByOwner.get(ownerUid);
+  }
+
+  ofTicket(ticket: ObjectKey): readonly Pod[] {
+    return this.#byTicket.get(ticket);
   }
 
   parked(): Iterable<Pod> {
@@ -46,6 +57,14 @@ export class PodIndex {
 
   freezeGated(): FrozenMap<string, Pod> {
     return this.#gated.freeze();
+  }
+
+  freezeGatedByOwner(): FrozenMap<string, readonly Pod[]> {
+    return this.#gatedByOwner.freeze();
+  }
+
+  freezeByTicket(): FrozenMap<ObjectKey, readonly Pod[]> {
+    return this.#byTicket.freeze();
   }
 
   freezeParked(): FrozenMap<string, Pod> {
@@ -72,9 +91,13 @@ export class PodIndex {
   #add(pod: Pod, generation: number): void {
     if (occupiesNode(pod)) {
       this.#entryOf(pod.nodeName as NodeName).addPod(pod, generation);
+      this.#byTicket.change(undefined, pod);
     } else if (pod.nodeName === null && !isTerminal(pod)) {
       this.#pending.set(pod.uid, pod);
-      if (pod.gates.includes(RESTORE_GATE)) this.#gated.set(pod.uid, pod);
+      if (pod.gates.includes(RESTORE_GATE)) {
+        this.#gated.set(pod.uid, pod);
+        this.#gatedByOwner.change(undefined, pod);
+      }
       if (pod.preemptionDeferred) this.#parked.set(pod.uid, pod);
       if (pod.nominatedNodeName !== null) this.#entryOf(pod.nominatedNodeName).addNominated(pod, generation);
     }
@@ -84,10 +107,14 @@ export class PodIndex {
     if (occupiesNode(pod)) {
       const node = pod.nodeName as NodeName;
       this.#entryOf(node).removePod(pod, generation);
+      this.#byTicket.change(pod, undefined);
       this.#dropIfEmpty(node);
     } else if (pod.nodeName === null && !isTerminal(pod)) {
       this.#pending.delete(pod.uid);
-      if (pod.gates.includes(RESTORE_GATE)) this.#gated.delete(pod.uid);
+      if (pod.gates.includes(RESTORE_GATE)) {
+        this.#gated.delete(pod.uid);
+        this.#gatedByOwner.change(pod, undefined);
+      }
       if (pod.preemptionDeferred) this.#parked.delete(pod.uid);
       if (pod.nominatedNodeName !== null) {
         this.#entryOf(pod.nominatedNodeName).removeNominated(pod, generation);
@@ -111,4 +138,8 @@ export class PodIndex {
   *#nodeEntries(): Iterable<readonly [NodeName, NodeSnapshot]> {
     for (const on of this.nodes()) yield [on.node.name, on];
   }
+}
+
+function ticketKeyOf({ namespace, ticket }: Pod): ObjectKey | null {
+  return ticket === null ? null : objectKey(namespace, ticket);
 }

@@ -42,6 +42,9 @@ export type IndexEvent =
       readonly resourceVersion: string;
     };
 
+/** Hears of each applied change; `before` is what the index held of the object, undefined where it held nothing. */
+export type IndexListener = (event: IndexEvent, before?: IndexedKinds[IndexedKind]) => void;
+
 /** What a listing has that the index lacks or holds at another version (`missed`), and what only the index has (`redundant`). UIDs. */
 export interface IndexDiff {
   readonly missed: readonly string[];
@@ -77,6 +80,10 @@ export interface ClusterView {
   pendingPods(): Iterable<Pod>;
   /** Pending pods that carry the gate `reprieve.dev/restore`. */
   gatedPods(): Iterable<Pod>;
+  /** Gated pods whose controller is `ownerUid`, in order of arrival. */
+  gatedPodsOfOwner(ownerUid: string): readonly Pod[];
+  /** Pods that hold room on a node and continue this ticket (`namespace/name`): its claimant, and any earlier one that is not gone. */
+  podsOfTicket(ticket: ObjectKey): readonly Pod[];
   /** Pending pods that kube-scheduler does not try again by itself, because their preemption was put off. */
   parkedPods(): Iterable<Pod>;
 
@@ -97,6 +104,8 @@ export interface ClusterView {
   /** Usually one: names of tickets are made of the UID. */
   ticketsOfVictim(uid: PodUid): readonly Ticket[];
   ticketsOfOwner(ownerUid: string): readonly Ticket[];
+  /** Tickets that name this pod as the one that continues them; more than one only where records contradict each other. */
+  ticketsOfClaimant(uid: PodUid): readonly Ticket[];
 
   checkpoint(key: ObjectKey): Checkpoint | undefined;
   checkpoints(): Iterable<Checkpoint>;
