@@ -101,6 +101,20 @@ export function agentRights(): readonly AccessRight[] {
   ];
 }
 
+/**
+ * What users may do with our kinds who may view a namespace: deploy/rbac-users.yaml is generated from it. Aggregated into the
+ * role `view`, which `edit` and `admin` contain. Reading only.
+ */
+export function viewRights(): readonly AccessRight[] {
+  const { reprievePolicies, podCheckpoints, reprieves } = RESOURCES;
+  const verbs = ['get', 'list', 'watch'] as const;
+  return [
+    cluster(reprieves, verbs, 'where a displaced pod stands in the queue, and why'),
+    cluster(podCheckpoints, verbs, 'what was saved of a pod, and when'),
+    cluster(reprievePolicies, verbs, 'what protects a pod; only for users who may view the whole cluster'),
+  ];
+}
+
 function whereNamed(name: string | null, rights: (name: string) => readonly AccessRight[]): readonly AccessRight[] {
   return name === null ? [] : rights(name);
 }

@@ -2,14 +2,27 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { accessRights, DEPLOYED_NAMES, type AccessRight } from './access.ts';
-import { rbacYaml } from './generate-rbac.ts';
+import { accessRights, DEPLOYED_NAMES, viewRights, type AccessRight } from './access.ts';
+import { CUSTOM_RESOURCES } from './crd/generate.ts';
+import { rbacYaml, usersRbacYaml } from './generate-rbac.ts';
 
 const rights = accessRights(DEPLOYED_NAMES);
 
 test('deploy/rbac.yaml is generated from the table', async () => {
   const file = join(import.meta.dirname, '../../deploy/rbac.yaml');
   expect(readFileSync(file, 'utf8')).toBe(await rbacYaml());
+});
+
+test('deploy/rbac-users.yaml lets whoever may view a namespace read our kinds, and write none', async () => {
+  const file = join(import.meta.dirname, '../../deploy/rbac-users.yaml');
+  expect(readFileSync(file, 'utf8')).toBe(await usersRbacYaml());
+  const kinds = CUSTOM_RESOURCES.map(({ resource }) => resource.plural);
+  expect(
+    viewRights()
+      .map(({ resource }) => resource)
+      .toSorted(),
+  ).toEqual(kinds.toSorted());
+  expect([...new Set(viewRights().flatMap(({ verbs }) => verbs))]).toEqual(['get', 'list', 'watch']);
 });
 
 test('names no right twice', () => {

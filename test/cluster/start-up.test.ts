@@ -346,6 +346,18 @@ it('kubectl takes reprieve for tickets alone, and reprieve-all for every kind', 
   await cluster.kubectl('delete', 'podcheckpoint/held', 'reprievepolicy/web');
 });
 
+it('a user with the role edit in a namespace reads tickets and checkpoints there, and changes none', async () => {
+  await cluster.applyFiles(deployed('rbac-users.yaml'));
+  await cluster.kubectl('create', 'rolebinding', 'tenant', '--clusterrole=edit', '--user=tenant', '-n', 'default');
+  const may = (verb: string, namespace: string): Promise<string> =>
+    cluster
+      .kubectl('auth', 'can-i', verb, 'reprieves.reprieve.dev', '--as=tenant', '-n', namespace)
+      .then((answer) => answer.trim())
+      .catch(() => 'no'); // which is also its exit code
+  await expect.poll(() => may('list', 'default'), { timeout: 60_000, interval: 500 }).toBe('yes');
+  expect([await may('delete', 'default'), await may('list', 'kube-system')]).toEqual(['no', 'no']);
+});
+
 /** The whole text; what stands in angle brackets is anything without a line break. */
 function exactly(text: string): RegExp {
   const parts = text.split(/<\w+>/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
