@@ -29,10 +29,6 @@ export class DecisionBook {
     return this.#open.size;
   }
 
-  isClosed(id: string): boolean {
-    return this.#closed.has(id);
-  }
-
   /** Decisions that use `node`, other than that of `except`. */
   *on(node: NodeName, except?: PodUid): Generator<Decision> {
     for (const decision of this.#byNode.get(node) ?? NONE) {

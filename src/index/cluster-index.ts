@@ -8,10 +8,9 @@
  *                            │           └─ records     tickets and checkpoints by victim, owner, pod, node
  *                            └─> listeners
  *
- *     questions <── ClusterView (live)          snapshot() ──> ClusterSnapshot (frozen, can simulate)
+ *     questions <── ClusterView
  *
- * Everything is synchronous. A change costs O(log pods of the node); a question returns what is there; a snapshot copies
- * nothing, changes after it keep for it what they replace (frozen-map.ts).
+ * Everything is synchronous. A change costs O(log pods of the node); a question returns what is there.
  *
  * Memory, V8 without compressed pointers, 30 pods a node (benchmarks/results has it for the whole process):
  *
@@ -27,7 +26,6 @@ import type { Pod } from '../domain/pod.ts';
 import type { Policy } from '../domain/policy.ts';
 import { comparePolicies } from '../domain/protection.ts';
 import type { Ticket } from '../domain/ticket.ts';
-import { ClusterSnapshot, newest } from './cluster-snapshot.ts';
 import { MultiMap } from './multi-map.ts';
 import { compareVersions, ObjectTable } from './object-table.ts';
 import { PodIndex } from './pod-index.ts';
@@ -69,14 +67,9 @@ export class ClusterIndex implements ClusterView {
   readonly #listeners = new Set<IndexListener>();
   readonly #onListenerError: ((error: unknown) => void) | null;
   #policies: readonly Policy[] = []; // in order of precedence; another array whenever somebody may be ruled by another one
-  #generation = 0;
 
   constructor({ onListenerError }: ClusterIndexOptions = {}) {
     this.#onListenerError = onListenerError ?? null;
-  }
-
-  get generation(): number {
-    return this.#generation;
   }
 
   /**
@@ -147,23 +140,6 @@ export class ClusterIndex implements ClusterView {
     return { missed: missed.map(({ uid }) => uid), redundant };
   }
 
-  /** Compares with a complete listing made at `resourceVersion`, and changes nothing. */
-  diff<K extends IndexedKind>(kind: K, values: readonly IndexedKinds[K][], resourceVersion: string): IndexDiff {
-    const table = this.#tables[kind] as Table;
-    const listed = new Set<string>();
-    const missed: string[] = [];
-    for (const value of values) {
-      listed.add(value.uid);
-      if (table.isNews(value)) missed.push(value.uid);
-    }
-    const redundant: string[] = [];
-    for (const value of table.values()) {
-      if (!listed.has(value.uid) && compareVersions(value.resourceVersion, resourceVersion) <= 0)
-        redundant.push(value.uid);
-    }
-    return { missed, redundant };
-  }
-
   /** Calls `listener` after each applied change; returns the function that ends it. A listener must not apply changes itself. */
   onChange(listener: IndexListener): () => void {
     this.#listeners.add(listener);
@@ -173,31 +149,6 @@ export class ClusterIndex implements ClusterView {
   /** Objects held of each kind. */
   count(kind: IndexedKind): number {
     return this.#tables[kind].size;
-  }
-
-  /** All of it as it is now. Costs the same whatever the index holds; nodes that do not change are shared with it. */
-  snapshot(): ClusterSnapshot {
-    return new ClusterSnapshot({
-      generation: this.#generation,
-      pods: this.#tables.pod.freezeUids(),
-      podsByName: this.#tables.pod.freezeNames(),
-      pending: this.#pods.freezePending(),
-      gated: this.#pods.freezeGated(),
-      gatedByOwner: this.#pods.freezeGatedByOwner(),
-      byTicket: this.#pods.freezeByTicket(),
-      parked: this.#pods.freezeParked(),
-      nodes: this.#pods.freezeNodes(),
-      namespaces: this.#tables.namespace.freezeNames(),
-      policies: this.#policies,
-      budgets: this.#budgets.freeze(),
-      tickets: this.#tables.ticket.freezeNames(),
-      ticketsByVictim: this.#ticketsByVictim.freeze(),
-      ticketsByOwner: this.#ticketsByOwner.freeze(),
-      ticketsByClaimant: this.#ticketsByClaimant.freeze(),
-      checkpoints: this.#tables.checkpoint.freezeNames(),
-      checkpointsByPod: this.#checkpointsByPod.freeze(),
-      checkpointsByNode: this.#checkpointsByNode.freeze(),
-    });
   }
 
   pod(uid: PodUid): Pod | undefined {
@@ -293,7 +244,6 @@ export class ClusterIndex implements ClusterView {
     before: IndexedKinds[IndexedKind] | undefined,
     after: IndexedKinds[IndexedKind] | undefined,
   ): void {
-    this.#generation++;
     this.#follow(event.kind, before, after);
     let failure: { readonly error: unknown } | null = null;
     for (const listener of this.#listeners) {
@@ -311,10 +261,10 @@ export class ClusterIndex implements ClusterView {
   #follow(kind: IndexedKind, before: unknown, after: unknown): void {
     switch (kind) {
       case 'pod':
-        this.#pods.changePod(before as Pod | undefined, after as Pod | undefined, this.#generation);
+        this.#pods.changePod(before as Pod | undefined, after as Pod | undefined);
         return;
       case 'node':
-        this.#pods.changeNode(before as Node | undefined, after as Node | undefined, this.#generation);
+        this.#pods.changeNode(before as Node | undefined, after as Node | undefined);
         return;
       case 'namespace':
         this.#policies = this.#policies.slice();
@@ -345,4 +295,16 @@ type Table = ObjectTable<IndexedKinds[IndexedKind], string>;
 
 function keyOf({ namespace, name }: { readonly namespace: string; readonly name: string }): ObjectKey {
   return objectKey(namespace, name);
+}
+
+/** The ticket that was made last. Ours have one name per victim, so there are more only where somebody made them by hand. */
+function newest(tickets: readonly Ticket[]): Ticket | undefined {
+  let last = tickets[0];
+  for (const ticket of tickets) {
+    if (last === undefined || ticket === last) continue;
+    if (ticket.creationMs > last.creationMs || (ticket.creationMs === last.creationMs && ticket.uid > last.uid)) {
+      last = ticket;
+    }
+  }
+  return last;
 }

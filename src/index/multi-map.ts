@@ -1,8 +1,6 @@
-import { FreezableMap, type FrozenMap } from './frozen-map.ts';
-
 /** Several values under one key; answers are arrays that are replaced, never changed. */
 export class MultiMap<K, V> {
-  readonly #values = new FreezableMap<K, readonly V[]>(); // key -> its values, in order of arrival
+  readonly #values = new Map<K, readonly V[]>(); // key -> its values, in order of arrival
   readonly #keyOf: (value: V) => K | null;
 
   /** Values without a key are left out. */
@@ -25,10 +23,6 @@ export class MultiMap<K, V> {
     }
     if (from !== null) this.#remove(from, before as V);
     if (to !== null) this.#values.set(to, [...this.get(to), after as V]);
-  }
-
-  freeze(): FrozenMap<K, readonly V[]> {
-    return this.#values.freeze();
   }
 
   #remove(key: K, value: V): void {

@@ -16,37 +16,36 @@ export class NodeEntry {
   #node: Node | null = null;
   readonly #pods: Pod[] = []; // holding room, in eviction order
   readonly #nominated: Pod[] = []; // pending, highest priority first
-  #generation = 0;
-  /** The answer of this generation; null until somebody asks. */
+  /** The present answer; null until somebody asks. */
   #snapshot: NodeSnapshot | null = null;
 
   get isEmpty(): boolean {
     return this.#node === null && this.#pods.length === 0 && this.#nominated.length === 0;
   }
 
-  setNode(node: Node | null, generation: number): void {
+  setNode(node: Node | null): void {
     this.#node = node;
-    this.#touch(generation);
+    this.#snapshot = null;
   }
 
-  addPod(pod: Pod, generation: number): void {
+  addPod(pod: Pod): void {
     insert(this.#pods, pod, byEvictionOrder);
-    this.#touch(generation);
+    this.#snapshot = null;
   }
 
-  removePod(pod: Pod, generation: number): void {
+  removePod(pod: Pod): void {
     remove(this.#pods, pod, byEvictionOrder);
-    this.#touch(generation);
+    this.#snapshot = null;
   }
 
-  addNominated(pod: Pod, generation: number): void {
+  addNominated(pod: Pod): void {
     insert(this.#nominated, pod, byDescendingPriority);
-    this.#touch(generation);
+    this.#snapshot = null;
   }
 
-  removeNominated(pod: Pod, generation: number): void {
+  removeNominated(pod: Pod): void {
     remove(this.#nominated, pod, byDescendingPriority);
-    this.#touch(generation);
+    this.#snapshot = null;
   }
 
   /** The node with all that stands on it; undefined while the node itself is unknown. */
@@ -63,12 +62,6 @@ export class NodeEntry {
       nominated: this.#nominated.slice(),
       free: remainder(node.allocatable, pods),
       sheet: new VictimSheet(node, pods),
-      generation: this.#generation,
     };
-  }
-
-  #touch(generation: number): void {
-    this.#generation = generation;
-    this.#snapshot = null;
   }
 }

@@ -1,5 +1,3 @@
-import { FreezableMap, type FrozenMap } from './frozen-map.ts';
-
 /** What every indexed value has. */
 interface Identified {
   readonly uid: string;
@@ -15,8 +13,8 @@ const MAX_TOMBSTONES = 10_000;
  * a time: whoever is seen with it at a newer version shows that the former one is gone, whether or not its deletion was seen.
  */
 export class ObjectTable<T extends Identified, Name extends string> {
-  readonly #byUid = new FreezableMap<string, T>(); // uid -> newest version seen
-  readonly #byName = new FreezableMap<Name, T>(); // name -> the object that has it
+  readonly #byUid = new Map<string, T>(); // uid -> newest version seen
+  readonly #byName = new Map<Name, T>(); // name -> the object that has it
   readonly #tombstones = new Map<string, string>(); // uid of a deleted object -> version of its deletion, oldest first
   readonly #nameOf: (value: T) => Name;
 
@@ -71,14 +69,6 @@ export class ObjectTable<T extends Identified, Name extends string> {
     this.#byUid.delete(uid);
     this.#byName.delete(this.#nameOf(held));
     return held;
-  }
-
-  freezeUids(): FrozenMap<string, T> {
-    return this.#byUid.freeze();
-  }
-
-  freezeNames(): FrozenMap<Name, T> {
-    return this.#byName.freeze();
   }
 
   #bury(uid: string, resourceVersion: string): void {

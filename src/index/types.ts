@@ -51,7 +51,7 @@ export interface IndexDiff {
   readonly redundant: readonly string[];
 }
 
-/** A node and what stands on it, at one generation. */
+/** A node and what stands on it: a value, another one after each change. */
 export interface NodeSnapshot {
   readonly node: Node;
   /** Pods that hold room here (assigned, not terminal), in eviction order: lowest priority first, then latest start, then UID. */
@@ -62,18 +62,13 @@ export interface NodeSnapshot {
   readonly free: Resources;
   /** `pods` for decisions that look at very many. */
   readonly sheet: VictimSheet;
-  /** Rises with each change of this node or of what stands on it. */
-  readonly generation: number;
 }
 
 /**
- * What decisions read. Implemented by the live index and by its snapshots. All answers are values or read-only
+ * What decisions read. All answers are values or read-only
  * views that stay as they are; a later change makes new ones.
  */
 export interface ClusterView {
-  /** Rises with each applied change. */
-  readonly generation: number;
-
   pod(uid: PodUid): Pod | undefined;
   podNamed(namespace: string, name: string): Pod | undefined;
   /** Pods without a node that are not terminal, any scheduler. */

@@ -149,14 +149,6 @@ describe('requests', () => {
     cleanups.push(() => transport.close());
     expect((await transport.request({ method: 'GET', path: '/readyz' })).body).toBe('/k8s/clusters/c1/readyz');
   });
-
-  it('ping', async () => {
-    let status = 200;
-    const transport = await transportTo((_, response) => void response.writeHead(status).end('ok'));
-    await expect(transport.ping()).resolves.toBeUndefined();
-    status = 500;
-    await expect(transport.ping()).rejects.toThrow('GET /readyz: HTTP 500');
-  });
 });
 
 describe('watches', () => {

@@ -97,13 +97,6 @@ export class HttpTransport implements KubeTransport {
     }
   }
 
-  /** Resolves when the server says that it is ready; rejects otherwise. */
-  async ping(): Promise<void> {
-    const request: KubeRequest = { method: 'GET', path: '/readyz' };
-    const { status } = await this.request(request);
-    if (status !== 200) throw failure(request, `HTTP ${status}`, undefined);
-  }
-
   /** Ends all connections, watches included. */
   async close(): Promise<void> {
     await Promise.all([this.#requests.destroy(), this.#watches.destroy()]);

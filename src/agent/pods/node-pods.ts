@@ -107,12 +107,6 @@ export class NodePods implements SavablePods {
     return [...this.#references];
   }
 
-  /** Where a state lies, or will. */
-  folderOf(key: string): string {
-    this.#references.add(key);
-    return join(this.#options.folder, key);
-  }
-
   async forget(reference: string): Promise<void> {
     // What stands frozen must stay known: a later agent finds it by this record only.
     for (const pod of this.#pods.values()) {

@@ -82,10 +82,6 @@ export class Collection {
     return () => this.#listeners.delete(listener);
   }
 
-  get listenerCount(): number {
-    return this.#listeners.size;
-  }
-
   #forget(count: number): void {
     this.#forgottenVersion = this.#history[count - 1]?.version ?? this.#forgottenVersion;
     this.#history = this.#history.slice(count);
