@@ -19,6 +19,7 @@ import { runCommand } from './runtime/command.ts';
 import { ContainerIndex } from './runtime/containers.ts';
 import { Runc } from './runtime/runc.ts';
 import { FileStamps } from './state/file-stamps.ts';
+import { memoryOf } from './state/space.ts';
 import { checkpointsFolder, MANIFEST_FILE } from './state/layout.ts';
 import { PeerServer } from './transfer/peer-server.ts';
 
@@ -45,6 +46,7 @@ export async function assembleAgent(options: AssembleOptions): Promise<NodeAgent
     index: new ContainerIndex({ bundles, runc, clock }),
     runc,
     run,
+    memoryOf,
     dump: (...dump) => dumps.dump(...dump),
   });
   return new NodeAgent({

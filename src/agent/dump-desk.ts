@@ -12,7 +12,8 @@ import { dumpPod } from './state/dump.ts';
 import type { FileStamps } from './state/file-stamps.ts';
 import { SavedPodLayout } from './state/layout.ts';
 import { emptyDirs, isEmpty, sharedMemory } from './state/pod-folders.ts';
-import { diskUsage, estimateSpace, freeBytes, lackOfSpace, ranFull } from './state/space.ts';
+import { SizeLimit } from './state/size-limit.ts';
+import { diskUsage, estimateSpace, excessOf, freeBytes, lackOfSpace, ranFull } from './state/space.ts';
 
 /** How much the newest dump counts in the speed that is told; and what is too small to say anything about the disk. */
 const NEWEST_SHARE = 0.3;
@@ -45,7 +46,7 @@ export class DumpDesk {
   }
 
   async dump(
-    { pod, key, longestFreezeMs }: DumpRequest,
+    { pod, key, rules, longestFreezeMs }: DumpRequest,
     containers: readonly RuntimeContainer[],
     stop: AbortSignal,
   ): Promise<Dump> {
@@ -55,25 +56,28 @@ export class DumpDesk {
     const layout = SavedPodLayout.of(stateDir, key);
     await layout.clear(); // an earlier process may have begun it
     const mounts = await readMounts();
-    const volumes = await emptyDirs(kubeletDir, pod.uid);
+    const volumes = rules.volumes === 'None' ? null : await emptyDirs(kubeletDir, pod.uid);
     const shared = containers.map(sharedMemory).find((source) => source !== null) ?? null;
-    const shm = shared === null || (await isEmpty(shared)) ? null : shared;
+    const shm = volumes === null || shared === null || (await isEmpty(shared)) ? null : shared;
     const uppers = containers.flatMap(({ bundle }) => overlayAt(mounts, `${bundle}/rootfs`)?.upperdir ?? []);
     const estimate = await estimateSpace({
       pids: containers.map(({ pid }) => pid),
-      folders: [...uppers, ...volumes.map(({ path }) => path), ...(shm === null ? [] : [shm])],
+      folders: [...uppers, ...(volumes ?? []).map(({ path }) => path), ...(shm === null ? [] : [shm])],
       run,
       signal: stop,
     });
     const room = { freeBytes: await freeBytes(stateDir), keepFreeBytes: settings.reserveBytes };
     const lack = lackOfSpace(estimate, room);
     if (lack !== null) return { failure: { reason: 'NoSpace', message: lack } };
+    const excess = excessOf(estimate, rules);
+    if (excess !== null) return { failure: { reason: 'TooLarge', message: excess } };
     const seconds = (estimate.memoryBytes + estimate.fileBytes) / (this.#bytesPerSecond ?? Infinity);
     if (longestFreezeMs !== null && seconds * 1000 > longestFreezeMs) {
       const message = `saving it takes about ${seconds.toFixed(0)} s, and its liveness probes allow ${longestFreezeMs / 1000} s`;
       return { failure: { reason: 'ProbesEnd', message } };
     }
     const preparedMs = clock.monotonic();
+    const limit = new SizeLimit({ folder: layout.folder, rules, run, clock });
     const dumping = dumpPod({
       containers,
       layout,
@@ -87,15 +91,18 @@ export class DumpDesk {
       compatibility: compatibility(),
       images: () => this.#imagesOf(containers),
       clock,
-      signal: stop,
+      signal: AbortSignal.any([stop, limit.exceeded]),
     });
-    const report = await dumping.catch((error: unknown) => error as Error);
+    const report = await dumping.catch((error: unknown) => error as Error).finally(() => limit.end());
+    if (report instanceof Error && stop.aborted) throw report;
+    const tooLarge = report instanceof Error ? limit.failure : limit.judge(report.bytes);
+    if (tooLarge !== null) return { failure: tooLarge };
     if (report instanceof Error) {
       // On a full disk criu cannot even log why it failed.
       const left = await freeBytes(stateDir);
       const writtenBytes = await diskUsage([layout.folder], run).catch(() => 0);
       const after = { writtenBytes, freeBytes: left, keepFreeBytes: settings.reserveBytes };
-      if (stop.aborted || !ranFull(estimate, after)) throw report;
+      if (!ranFull(estimate, after)) throw report;
       return {
         failure: { reason: 'NoSpace', message: `the disk ran full (${left} bytes are free): ${report.message}` },
       };

@@ -10,6 +10,7 @@ import { FollowedObjects } from './followed-objects.ts';
 import { NodeApi } from './node-api.ts';
 import { CheckpointOrders } from './orders/checkpoint-orders.ts';
 import { NodePods } from './pods/node-pods.ts';
+import type { CheckpointRules } from '../domain/checkpoint-rules.ts';
 import { ObstacleWatch } from './pods/obstacle-watch.ts';
 import type { PodProcesses } from './pods/pod-processes.ts';
 import type { Obstacle } from './pods/obstacle-watch.ts';
@@ -24,7 +25,7 @@ export interface NodeAgentOptions {
   readonly transport: KubeTransport;
   readonly clock: Clock;
   readonly log: Log;
-  readonly processes: PodProcesses & { obstacleOf(podUid: string): Promise<Obstacle | null> };
+  readonly processes: PodProcesses & { obstacleOf(podUid: string, rules: CheckpointRules): Promise<Obstacle | null> };
   /** See {@link NodePods}. */
   readonly checkpointsFolder: string;
   readonly manifestFile: string;
@@ -95,7 +96,7 @@ export class NodeAgent {
       pods: () => this.#pods.list(),
       policies: () => this.#policies.list(),
       namespaces: () => this.#namespaces.list(),
-      obstacle: (podUid) => processes.obstacleOf(podUid),
+      obstacle: (podUid, rules) => processes.obstacleOf(podUid, rules),
       api,
       events: this.#events,
       clock,

@@ -1,3 +1,4 @@
+import type { CheckpointRules } from './checkpoint-rules.ts';
 import type { NodeName, PodUid } from './ids.ts';
 
 /** A PodCheckpoint: the order to a node to save a pod, and what came of it. */
@@ -13,6 +14,7 @@ export interface Checkpoint {
   /** Why it is made. `Manual`: a user made it, and no ticket owns it. */
   readonly reason: 'Preemption' | 'Manual';
   readonly keepFrozen: boolean;
+  readonly rules: CheckpointRules;
   /** After this the agent thaws a pod that nobody deleted, without asking. */
   readonly deadlineMs: number | null;
   readonly deleting: boolean;

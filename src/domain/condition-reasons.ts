@@ -98,6 +98,11 @@ export const CONDITIONS = {
           status: 'True',
           meaning: 'A liveness probe would have had the frozen pod killed before it was saved.',
         },
+        TcpEstablished: {
+          status: 'True',
+          meaning: 'It has an established TCP connection, and `sockets: Refuse` says that such a pod is not saved.',
+        },
+        TooLarge: { status: 'True', meaning: 'Its state is, or would be, larger than `maxBytes` allows.' },
         NoSpace: { status: 'True', meaning: 'The disk of the node has no room for its state.' },
         DumpFailed: { status: 'True', meaning: 'Its state could not be written; the message says why.' },
         DeadlineExceeded: { status: 'True', meaning: 'It was not saved until the deadline.' },
@@ -157,6 +162,11 @@ export const CONDITIONS = {
           meaning:
             'A unix socket connects it with a process outside that container, which would be saved at another moment.',
         },
+        TcpEstablished: {
+          status: 'False',
+          meaning: 'It has an established TCP connection, and its policy says `sockets: Refuse`.',
+        },
+        TooLarge: { status: 'False', meaning: 'Its memory alone is larger than `maxBytes` of its policy allows.' },
         Unsupported: { status: 'False', meaning: 'Something else that cannot be saved; the message names it.' },
       },
     },

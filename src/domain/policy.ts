@@ -1,3 +1,4 @@
+import type { CheckpointRules } from './checkpoint-rules.ts';
 import type { LabelSelector } from './selector.ts';
 
 /** A ReprievePolicy (design 6), durations in milliseconds, defaults applied. */
@@ -17,6 +18,7 @@ export interface Policy {
     /** A checkpoint younger than this may be used instead of a new one; 0: never. */
     readonly freshForMs: number;
   };
+  readonly checkpoint: CheckpointRules;
   readonly store: {
     /** How long a checkpoint that a user made is kept. */
     readonly ttlMs: number;

@@ -55,6 +55,7 @@ interface UnsavedVictim extends VictimRef {
 export interface VictimTerms {
   readonly policy: string;
   readonly maxDelayMs: number;
+  readonly checkpoint: Policy['checkpoint'];
   readonly restore: Policy['restore'];
 }
 

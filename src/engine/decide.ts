@@ -207,7 +207,8 @@ function toDecision(
       onFailure: policy?.preemption.onFailure ?? 'Evict',
     } as const;
     if (policy === null || plan.action === 'evict') return { ...ref, action: 'evict', checkpoint: null, terms: null };
-    const terms = { policy: policy.name, maxDelayMs: policy.preemption.maxDelayMs, restore: policy.restore };
+    const { checkpoint: rules, restore, preemption } = policy;
+    const terms = { policy: policy.name, maxDelayMs: preemption.maxDelayMs, checkpoint: rules, restore };
     const reused = plan.action === 'reuse' ? latestCheckpoint(view, pod) : null;
     if (reused !== null) return { ...ref, action: 'reuse', checkpoint: reused.name, terms };
     const checkpoint = checkpointNameOf(ticketNameOf(pod), context.decisionId);

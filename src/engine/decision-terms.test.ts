@@ -137,6 +137,17 @@ describe('a victim that is being saved', () => {
     const created = world.steps().commands.find((command) => command.kind === 'CreateTicket');
     expect(created).toMatchObject({ order: { restore, policyName: 'strict' } });
   });
+
+  it('is saved by the rules of its policy as they were', () => {
+    const rules = { sockets: 'Refuse', volumes: 'None', maxBytes: 1024 } as const;
+    const policy = makePolicy({ checkpoint: rules });
+    const world = new TestWorld().put('node', makeNode()).put('policy', policy).put('pod', high, pod);
+    const { opened } = world.preempt(high, { n1: [pod] });
+    world.put('policy', makePolicy());
+    world.put('ticket', makeTicket({ phase: 'Saving', decision: opened as Decision }));
+    const order = world.steps().commands.find((command) => command.kind === 'CreateCheckpoint');
+    expect(order).toMatchObject({ order: { rules } });
+  });
 });
 
 describe('the deadline', () => {

@@ -108,6 +108,7 @@ function createCheckpoint(decision: Decision, victim: SavedVictim): Command {
       node: decision.node,
       reason: 'Preemption',
       keepFrozen: true,
+      rules: victim.terms.checkpoint,
       // The agent's own bound, for the case that none of us is left: later than ours, so that it never decides first.
       deadlineMs: decision.deadlineMs + THAW_AFTER_DEADLINE_MS,
     },

@@ -1,7 +1,13 @@
+import type { CheckpointRules } from '../domain/checkpoint-rules.ts';
 import { AGENT_FINALIZER, POD_UID_LABEL } from '../domain/labels.ts';
 import type { CheckpointOrder } from '../ports/cluster-writer.ts';
 import type { PodCheckpointSpec } from './crd/pod-checkpoint.ts';
 import { timestampOf } from './project/time.ts';
+
+/** The rules as they stand in a PodCheckpoint, and in the ticket that orders it. */
+export function checkpointRulesIn({ sockets, volumes, maxBytes }: CheckpointRules) {
+  return { sockets, volumes, maxBytes: String(maxBytes) };
+}
 
 /** The PodCheckpoint that gives this order: its metadata and spec, ready to be created. */
 export function checkpointObject(order: CheckpointOrder): {
@@ -22,6 +28,7 @@ export function checkpointObject(order: CheckpointOrder): {
       nodeName: order.node,
       reason: order.reason,
       keepFrozen: order.keepFrozen,
+      ...checkpointRulesIn(order.rules),
       deadline: timestampOf(order.deadlineMs),
     },
   };

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { NodeName, PodUid } from '../domain/ids.ts';
+import type { CheckpointRules } from '../domain/checkpoint-rules.ts';
 import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { Pod } from '../domain/pod.ts';
 import type { PolicyReport } from '../domain/policy.ts';
@@ -95,7 +96,7 @@ function ticketOrder(victim: PodRef, decisionId = 'd1'): TicketOrder {
     action: 'checkpoint',
     checkpoint: CHECKPOINT,
     onFailure: 'Evict',
-    terms: { policy: 'batch', maxDelayMs: 60_000, restore },
+    terms: { policy: 'batch', maxDelayMs: 60_000, checkpoint: rules, restore },
   } as const;
   return {
     name: 'web-0-ticket',
@@ -115,6 +116,8 @@ function ticketOrder(victim: PodRef, decisionId = 'd1'): TicketOrder {
   };
 }
 
+const rules: CheckpointRules = { sockets: 'Refuse', volumes: 'None', maxBytes: 2 ** 20 };
+
 function checkpointOrder(pod: PodRef): CheckpointOrder {
   return {
     namespace: 'default',
@@ -123,6 +126,7 @@ function checkpointOrder(pod: PodRef): CheckpointOrder {
     node: 'n1' as NodeName,
     reason: 'Preemption',
     keepFrozen: true,
+    rules,
     deadlineMs: NOW_MS + 90_000,
   };
 }
@@ -226,6 +230,9 @@ describe('checkpoints', () => {
       nodeName: 'n1',
       reason: 'Preemption',
       keepFrozen: true,
+      sockets: 'Refuse',
+      volumes: 'None',
+      maxBytes: '1048576',
       deadline: '2026-01-01T12:01:30.250Z',
     });
     const checkpoint = await checkpointNow();

@@ -4,6 +4,7 @@ import { OWNER_UID_LABEL, POD_UID_LABEL, RESTORE_GATE, RUNTIME_CLASS, TICKET_ANN
 import type { Pod } from '../domain/pod.ts';
 import type { Decision, Ticket } from '../domain/ticket.ts';
 import type { TicketOrder } from '../ports/cluster-writer.ts';
+import { checkpointRulesIn } from './checkpoint-object.ts';
 import type { ReprieveSpec } from './crd/reprieve.ts';
 import { API_GROUP } from './resources.ts';
 import { withoutPlacement } from './placement-affinity.ts';
@@ -78,6 +79,7 @@ function decisionIn(decision: Decision): ReprieveSpec['decision'] {
         terms: {
           policy: terms.policy,
           maxDelay: formatDuration(terms.maxDelayMs),
+          checkpoint: checkpointRulesIn(terms.checkpoint),
           restore: restoreIn(terms.restore),
         },
       }),

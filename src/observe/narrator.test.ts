@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
+  DEFAULT_RULES,
   makeCheckpoint,
   makeDecision,
   makeNode,
@@ -87,7 +88,7 @@ const order = {
   reason: 'Preemption',
   keepFrozen: true,
   deadlineMs: 0,
-  ticket,
+  rules: DEFAULT_RULES,
 } as const;
 
 const placement = { preferredNode: null, requiredNode: null, compatibility: null };

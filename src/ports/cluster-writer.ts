@@ -1,4 +1,5 @@
 import type { Checkpoint } from '../domain/checkpoint.ts';
+import type { CheckpointRules } from '../domain/checkpoint-rules.ts';
 import type { TicketReason } from '../domain/condition-reasons.ts';
 import type { NodeName, PodUid } from '../domain/ids.ts';
 import type { Decision, SavedVictim, Ticket, TicketPhase } from '../domain/ticket.ts';
@@ -35,6 +36,7 @@ export interface CheckpointOrder {
   readonly node: NodeName;
   readonly reason: 'Preemption';
   readonly keepFrozen: boolean;
+  readonly rules: CheckpointRules;
   readonly deadlineMs: number;
 }
 

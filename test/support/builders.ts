@@ -1,4 +1,5 @@
 import type { Checkpoint } from '../../src/domain/checkpoint.ts';
+import type { CheckpointRules } from '../../src/domain/checkpoint-rules.ts';
 import type { NodeName, PodUid } from '../../src/domain/ids.ts';
 import type { Node } from '../../src/domain/node.ts';
 import type { Pod } from '../../src/domain/pod.ts';
@@ -78,6 +79,9 @@ export function makeNode(overrides: Partial<Omit<Node, 'name'>> & { readonly nam
   };
 }
 
+/** How a pod is saved where nobody says otherwise. */
+export const DEFAULT_RULES: CheckpointRules = { sockets: 'Close', volumes: 'EmptyDir', maxBytes: 0 };
+
 /** A policy that protects everything, always. */
 export function makePolicy(overrides: Partial<Policy> = {}): Policy {
   const name = overrides.name ?? 'everything';
@@ -90,6 +94,7 @@ export function makePolicy(overrides: Partial<Policy> = {}): Policy {
     match: { namespaceSelector: null, podSelector: null, priorityClassNames: null },
     precedence: 0,
     preemption: { decision: 'Always', maxDelayMs: 60_000, onFailure: 'Evict', freshForMs: 0 },
+    checkpoint: DEFAULT_RULES,
     store: { ttlMs: 86_400_000 },
     restore: { nodes: 'Any', attempts: 2, onFailure: 'ColdStart', maxWaitMs: 3_600_000 },
     status: null,
@@ -112,6 +117,7 @@ export function makeCheckpoint(
     podName: 'pod',
     reason: 'Preemption',
     keepFrozen: true,
+    rules: DEFAULT_RULES,
     deadlineMs: null,
     deleting: false,
     ready: false,
@@ -138,7 +144,7 @@ export function makeVictim(overrides: Partial<SavedVictim> = {}): SavedVictim {
     action: 'checkpoint',
     checkpoint: 'pod-uid-pod-d1',
     onFailure: 'Evict',
-    terms: { policy: 'everything', maxDelayMs: 60_000, restore: makePolicy().restore },
+    terms: { policy: 'everything', maxDelayMs: 60_000, checkpoint: DEFAULT_RULES, restore: makePolicy().restore },
     ...overrides,
   };
 }

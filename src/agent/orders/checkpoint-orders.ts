@@ -193,7 +193,7 @@ export class CheckpointOrders {
     if (unfreezable !== null) return { failure: unfreezable };
     const takenMs = this.#options.clock.now();
     this.#standsStill(order, pod);
-    const dump = await pod.dump(order.key, stop);
+    const dump = await pod.dump(order.key, order.value.rules, stop);
     return dump.failure === null ? { ...dump, takenMs } : dump;
   }
 

@@ -1,3 +1,4 @@
+import type { CheckpointRules } from '../../domain/checkpoint-rules.ts';
 import type { ConditionReason } from '../../domain/condition-reasons.ts';
 import type { PodUid } from '../../domain/ids.ts';
 import type { PodCheckpointStatus } from '../../kube/crd/pod-checkpoint.ts';
@@ -39,7 +40,7 @@ export interface SavablePod {
   /** Lets them go on. Nothing happens where they do not stand frozen. */
   thaw(): Promise<void>;
   /** Writes the state of the frozen pod to the node's disk under `key`, and reads it back. Rejects with the reason of `stop`. */
-  dump(key: string, stop: AbortSignal): Promise<Dump>;
+  dump(key: string, rules: CheckpointRules, stop: AbortSignal): Promise<Dump>;
   /** Annotations that are written along with the Frozen mark. */
   annotations(): Readonly<Record<string, string>>;
 }

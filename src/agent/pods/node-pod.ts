@@ -1,3 +1,4 @@
+import type { CheckpointRules } from '../../domain/checkpoint-rules.ts';
 import { messageOf } from '../../domain/message-of.ts';
 import type { Dump, SavablePod, SaveFailure } from '../orders/savable-pod.ts';
 import type { KubeObject } from '../../kube/transport.ts';
@@ -78,10 +79,11 @@ export class NodePod implements SavablePod {
     });
   }
 
-  async dump(key: string, stop: AbortSignal): Promise<Dump> {
+  async dump(key: string, rules: CheckpointRules, stop: AbortSignal): Promise<Dump> {
     const { longestFreezeMs } = this;
     const containers = this.#hold?.containers ?? [];
-    const dump = await this.#options.processes.dump({ pod: this.#identity, key, containers, longestFreezeMs }, stop);
+    const request = { pod: this.#identity, key, containers, rules, longestFreezeMs };
+    const dump = await this.#options.processes.dump(request, stop);
     if (dump.failure === null && this.#hold !== null) this.#hold.saved = true;
     return dump;
   }

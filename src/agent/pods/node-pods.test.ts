@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { PodUid } from '../../domain/ids.ts';
 import type { KubeObject } from '../../kube/transport.ts';
+import { DEFAULT_RULES } from '../../../test/support/builders.ts';
 import { VirtualClock } from '../../sim/virtual-clock.ts';
 import type { Dump } from '../orders/savable-pod.ts';
 import { NodePods } from './node-pods.ts';
@@ -154,7 +155,7 @@ describe('the end of a pod that stands frozen', () => {
     const pods = await start();
     const pod = pods.find(UID);
     await pod?.freeze(KEY, NEVER);
-    await pod?.dump(KEY, NEVER);
+    await pod?.dump(KEY, DEFAULT_RULES, NEVER);
     pods.changed(podObject(), podObject({ deleting: true, observed: 2 }));
     pods.changed(podObject(), podObject({ deleting: true, observed: 2 })); // seen twice
     await settle();
@@ -170,7 +171,7 @@ describe('the end of a pod that stands frozen', () => {
     beforeEach(async () => {
       pods = await start();
       await pods.find(UID)?.freeze(KEY, NEVER);
-      await pods.find(UID)?.dump(KEY, NEVER);
+      await pods.find(UID)?.dump(KEY, DEFAULT_RULES, NEVER);
     });
     afterEach(() => pods.stop());
 
@@ -354,7 +355,7 @@ describe('a pod of several containers', () => {
 
   async function isSaved(): Promise<void> {
     await pods.find(UID)?.freeze(KEY, NEVER);
-    await pods.find(UID)?.dump(KEY, NEVER);
+    await pods.find(UID)?.dump(KEY, DEFAULT_RULES, NEVER);
   }
 
   async function seen(parts: PodParts): Promise<void> {

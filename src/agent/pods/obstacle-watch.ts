@@ -1,3 +1,4 @@
+import type { CheckpointRules } from '../../domain/checkpoint-rules.ts';
 import { CONDITIONS, type ConditionReason } from '../../domain/condition-reasons.ts';
 import { CHECKPOINTABLE_CONDITION } from '../../domain/labels.ts';
 import { comparePolicies, rulingPolicy } from '../../domain/protection.ts';
@@ -25,8 +26,8 @@ export interface ObstacleWatchOptions {
   readonly pods: () => readonly KubeObject[];
   readonly policies: () => readonly KubeObject[];
   readonly namespaces: () => readonly KubeObject[];
-  /** Looks at the processes of a pod; null: nothing is in the way. */
-  readonly obstacle: (podUid: string) => Promise<Obstacle | null>;
+  /** Looks at the processes of a pod; null: nothing is in the way of saving it by these rules. */
+  readonly obstacle: (podUid: string, rules: CheckpointRules) => Promise<Obstacle | null>;
   readonly api: NodeApi;
   readonly events: EventSink;
   readonly clock: Clock;
@@ -73,7 +74,7 @@ export class ObstacleWatch {
       if (pod.phase !== 'Running' || pod.deletionMs !== null) continue;
       const policy = rulingPolicy(pod, policies, labels.get(pod.namespace) ?? {});
       if (policy === undefined || policy.preemption.decision === 'Never') continue;
-      await this.#judge(object, await this.#options.obstacle(pod.uid));
+      await this.#judge(object, await this.#options.obstacle(pod.uid, policy.checkpoint));
     }
   }
 

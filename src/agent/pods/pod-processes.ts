@@ -1,3 +1,4 @@
+import type { CheckpointRules } from '../../domain/checkpoint-rules.ts';
 import type { Dump, SaveFailure } from '../orders/savable-pod.ts';
 
 /** One container of a pod as the runtime of the node knows it; its sandbox is none. */
@@ -19,6 +20,7 @@ export interface DumpRequest {
   readonly key: string;
   /** Ids of all that were frozen: without one of them, the state is not that of the pod. */
   readonly containers: readonly string[];
+  readonly rules: CheckpointRules;
   /** A dump that would take longer is not begun; null: it may take as long as it does. */
   readonly longestFreezeMs: number | null;
 }

@@ -2,22 +2,26 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { DEFAULT_RULES } from '../../../test/support/builders.ts';
+import type { CheckpointRules } from '../../domain/checkpoint-rules.ts';
 import { CommandError, type RunCommand } from '../runtime/command.ts';
 import type { ContainerIndex, RuntimeContainer } from '../runtime/containers.ts';
 import { DumpError, type Runc } from '../runtime/runc.ts';
 import { RuntimeProcesses } from './runtime-processes.ts';
 
 const POD = { namespace: 'shop', name: 'web-0', uid: 'u1' };
-const REQUEST = { pod: POD, key: 'key', containers: ['c1'], longestFreezeMs: null };
+const REQUEST = { pod: POD, key: 'key', containers: ['c1'], rules: DEFAULT_RULES, longestFreezeMs: null };
 const SAID = 'container web: it has the unix socket /run/s connected to a process of another container';
 
 let proc: string;
 let status: RuntimeContainer['status'];
 let dumps: number;
+let memoryBytes: number;
 beforeEach(async () => {
   proc = await mkdtemp(join(tmpdir(), 'proc-'));
   status = 'running';
   dumps = 0;
+  memoryBytes = 0;
 });
 afterEach(() => rm(proc, { recursive: true }));
 
@@ -36,7 +40,16 @@ function makeProcesses(failing?: unknown): RuntimeProcesses {
     kind: 'container',
     name: 'web',
     podUid: 'u1',
-    spec: { linux: { namespaces: [{ type: 'pid' }] } },
+    pid: 1,
+    sandboxId: 's1',
+    spec: {
+      linux: { namespaces: [{ type: 'pid' }] },
+      mounts: [
+        { destination: '/data', source: '/var/lib/kubelet/pods/u1/volumes/kubernetes.io~empty-dir/data' },
+        { destination: '/dev/shm', source: '/run/containerd/sandboxes/s1/shm' },
+        { destination: '/config', source: '/var/lib/kubelet/pods/u1/volumes/kubernetes.io~configmap/config' },
+      ],
+    },
   };
   const run: RunCommand = () => {
     const lines = [11, 12].map((inode) => `u_str ESTAB 0 0 /run/s ${inode} * 99\n`);
@@ -50,6 +63,7 @@ function makeProcesses(failing?: unknown): RuntimeProcesses {
     runc: { pids: () => Promise.resolve([1]), pidsWith: () => [1] } as unknown as Runc,
     run,
     proc,
+    memoryOf: () => memoryBytes,
     dump: () => {
       dumps++;
       if (failing !== undefined) return Promise.reject(failing);
@@ -89,21 +103,21 @@ describe('a socket that leads out of its container', () => {
   it('is an obstacle once two looks have found it, and no longer when it is gone', async () => {
     const processes = makeProcesses();
     await holds(11);
-    expect(await processes.obstacleOf('u1')).toBeNull();
-    const found = await processes.obstacleOf('u1');
+    expect(await processes.obstacleOf('u1', DEFAULT_RULES)).toBeNull();
+    const found = await processes.obstacleOf('u1', DEFAULT_RULES);
     expect(found?.reason).toBe('SocketShared');
     expect(found?.message).toContain(SAID);
     await holds();
-    expect(await processes.obstacleOf('u1')).toBeNull();
+    expect(await processes.obstacleOf('u1', DEFAULT_RULES)).toBeNull();
     await holds(11);
-    expect(await processes.obstacleOf('u1')).toBeNull();
+    expect(await processes.obstacleOf('u1', DEFAULT_RULES)).toBeNull();
   });
 
   it('is none when each look finds another', async () => {
     const processes = makeProcesses();
     for (const inode of [11, 12, 11, 12]) {
       await holds(inode);
-      expect(await processes.obstacleOf('u1')).toBeNull();
+      expect(await processes.obstacleOf('u1', DEFAULT_RULES)).toBeNull();
     }
   });
 
@@ -118,5 +132,83 @@ describe('a socket that leads out of its container', () => {
     await holds();
     await processes.dump(REQUEST, new AbortController().signal);
     expect(dumps).toBe(1);
+  });
+});
+
+describe('an established TCP connection', () => {
+  const refuse = { ...DEFAULT_RULES, sockets: 'Refuse' } as const;
+  /** Its process holds the sockets 21 and 22, which are connected, and 23, which listens. */
+  const connected = async (...inodes: readonly number[]): Promise<void> => {
+    await holds();
+    const row = (inode: number): string =>
+      `   0: 0100007F:1F90 0200000A:1538 ${inode === 23 ? '0A' : '01'} 00000000:00000000 00:00000000 00000000     0        0 ${inode} 1\n`;
+    await writeFile(join(proc, '1/net/tcp'), inodes.map(row).join(''));
+    await Promise.all(inodes.map((inode, fd) => symlink(`socket:[${inode}]`, join(proc, `1/fd/${fd}`))));
+  };
+  const dumped = (rules: CheckpointRules = DEFAULT_RULES) =>
+    makeProcesses().dump({ ...REQUEST, rules }, new AbortController().signal);
+
+  it('is refused with sockets: Refuse, and closed in the copy without', async () => {
+    await connected(23, 21);
+    status = 'paused';
+    const { failure } = await dumped(refuse);
+    const message = 'container web: it has an established TCP connection to 10.0.0.2:5432';
+    expect(failure).toEqual({ reason: 'TcpEstablished', message: expect.stringContaining(message) as string });
+    expect(dumps).toBe(0);
+    await dumped();
+    expect(dumps).toBe(1);
+  });
+
+  it('is none where the process only listens', async () => {
+    await connected(23);
+    status = 'paused';
+    await dumped(refuse);
+    expect(dumps).toBe(1);
+  });
+
+  it('is an obstacle once two looks have found it', async () => {
+    const processes = makeProcesses();
+    await connected(21);
+    expect(await processes.obstacleOf('u1', refuse)).toBeNull();
+    expect((await processes.obstacleOf('u1', refuse))?.reason).toBe('TcpEstablished');
+    await connected(22);
+    expect(await processes.obstacleOf('u1', refuse)).toBeNull();
+    expect(await processes.obstacleOf('u1', DEFAULT_RULES)).toBeNull();
+  });
+});
+
+describe('a file of a volume that is not to be saved', () => {
+  const none = { ...DEFAULT_RULES, volumes: 'None' } as const;
+  for (const [place, found] of Object.entries({
+    '/data/model.bin': true,
+    '/dev/shm/ring': true,
+    '/config/settings': false,
+    '/database/file': false,
+  })) {
+    it(`${found ? 'keeps' : 'does not keep'} a pod from being saved whose process uses ${place}`, async () => {
+      await holds();
+      await symlink(place, join(proc, '1/fd/7'));
+      status = 'paused';
+      const { failure } = await makeProcesses().dump({ ...REQUEST, rules: none }, new AbortController().signal);
+      expect(failure?.reason).toBe(found ? 'NotCheckpointable' : 'DumpFailed'); // the dump of this test fails
+      expect(dumps).toBe(found ? 0 : 1);
+    });
+  }
+});
+
+describe('memory beyond maxBytes', () => {
+  it('is an obstacle for as long as it is, told without its size', async () => {
+    await holds();
+    const processes = makeProcesses();
+    const rules = { ...DEFAULT_RULES, maxBytes: 1000 };
+    memoryBytes = 1001;
+    expect(await processes.obstacleOf('u1', DEFAULT_RULES)).toBeNull();
+    const found = await processes.obstacleOf('u1', rules);
+    expect(found).toEqual({
+      reason: 'TooLarge',
+      message: 'its memory is larger than the 1000 bytes that its checkpoint may have',
+    });
+    memoryBytes = 1000;
+    expect(await processes.obstacleOf('u1', rules)).toBeNull();
   });
 });

@@ -1,11 +1,14 @@
+import { isTooLarge, type CheckpointRules } from '../../domain/checkpoint-rules.ts';
 import { messageOf } from '../../domain/message-of.ts';
 import type { Dump, SaveFailure } from '../orders/savable-pod.ts';
 import type { ContainerIndex, RuntimeContainer } from '../runtime/containers.ts';
 import { CommandError, type RunCommand } from '../runtime/command.ts';
 import { externalSocketFailure, type DumpFailure, type DumpFailureReason } from '../runtime/dump-failure.ts';
-import { obstacles } from '../runtime/inspect.ts';
+import { obstacles, usedBelow } from '../runtime/inspect.ts';
 import { DumpError, type Runc } from '../runtime/runc.ts';
+import { tcpConnections, tcpFailure } from '../runtime/tcp-connections.ts';
 import { outsideSockets, type OutsideSocket } from '../runtime/unix-sockets.ts';
+import { volumePaths } from '../state/pod-folders.ts';
 import type { Obstacle } from './obstacle-watch.ts';
 import type { DumpRequest, PodContainer, PodProcesses } from './pod-processes.ts';
 
@@ -18,6 +21,8 @@ export interface RuntimeProcessesOptions {
   readonly index: ContainerIndex;
   readonly runc: Runc;
   readonly run: RunCommand;
+  /** What the container of a process holds in memory, in bytes. */
+  readonly memoryOf: (pid: number) => number;
   /** Other than /proc in tests. */
   readonly proc?: string;
   /** Writes the state of paused containers; see `dumpPod`. */
@@ -27,7 +32,7 @@ export interface RuntimeProcessesOptions {
 /** {@link PodProcesses} by the OCI runtime of the node. */
 export class RuntimeProcesses implements PodProcesses {
   readonly #options: RuntimeProcessesOptions;
-  readonly #connected = new Map<string, ReadonlySet<number>>(); // container id -> inodes of sockets that led outside at the last look
+  readonly #connected = new Map<string, ReadonlySet<number>>(); // container id -> inodes of connected sockets that were in the way at the last look
 
   constructor(options: RuntimeProcessesOptions) {
     this.#options = options;
@@ -55,11 +60,14 @@ export class RuntimeProcesses implements PodProcesses {
   }
 
   /** In the words of the pod's condition. Asked of many pods in a row: what runc says of them may be some seconds old. */
-  async obstacleOf(podUid: string): Promise<Obstacle | null> {
-    const found = await this.#firstOf(await this.#containersOf(podUid, ROUND_MS), async (container, pids) => {
-      const [first] = await this.#obstacles(container, pids);
-      return first ?? (await this.#lastingSocket(container.id, pids));
-    });
+  async obstacleOf(podUid: string, rules: CheckpointRules): Promise<Obstacle | null> {
+    const containers = await this.#containersOf(podUid, ROUND_MS);
+    const found =
+      this.#tooLarge(containers, rules) ??
+      (await this.#firstOf(containers, async (container, pids) => {
+        const [first] = await this.#obstacles(container, pids);
+        return first ?? (await this.#lastingConnection(container.id, pids, rules));
+      }));
     return found && { reason: OBSTACLE_REASONS[found.reason] ?? 'Unsupported', message: found.message };
   }
 
@@ -84,10 +92,9 @@ export class RuntimeProcesses implements PodProcesses {
     try {
       for (const container of containers) {
         // Only now, with all of them frozen: a connection of a moment ago is none of now.
-        const [socket] = await this.#outsideSockets(this.#options.runc.pidsWith(container));
-        if (socket === undefined) continue;
-        const { message } = externalSocketFailure(socket.path);
-        return { failure: { reason: 'NotCheckpointable', message: `container ${container.name}: ${message}` } };
+        const failure = await this.#failureOf(container, request.rules);
+        if (failure === null) continue;
+        return { failure: { ...failure, message: `container ${container.name}: ${failure.message}` } };
       }
       return await this.#options.dump(request, containers, stop);
     } catch (error) {
@@ -95,6 +102,22 @@ export class RuntimeProcesses implements PodProcesses {
       const message = messageOf(error);
       return { failure: { reason: isOutOfSpace(error) ? 'NoSpace' : 'DumpFailed', message } };
     }
+  }
+
+  /** Why a frozen container is not to be saved. */
+  async #failureOf(container: RuntimeContainer, { sockets, volumes }: CheckpointRules): Promise<SaveFailure | null> {
+    const { runc, proc = '/proc' } = this.#options;
+    const pids = runc.pidsWith(container);
+    const [socket] = await this.#outsideSockets(pids);
+    if (socket !== undefined) {
+      return { reason: 'NotCheckpointable', message: externalSocketFailure(socket.path).message };
+    }
+    const [connection] = sockets === 'Refuse' ? await tcpConnections({ pids, proc }) : [];
+    if (connection !== undefined) return { reason: 'TcpEstablished', message: tcpFailure(connection).message };
+    const used = volumes === 'None' ? await usedBelow(volumePaths(container), { pids, proc }) : null;
+    if (used === null) return null;
+    const message = `a process uses ${used}, and its checkpoint says volumes: None: the file would be missing`;
+    return { reason: 'NotCheckpointable', message };
   }
 
   async #firstOf(
@@ -109,18 +132,40 @@ export class RuntimeProcesses implements PodProcesses {
     return null;
   }
 
+  /** By its memory, which costs nothing to look up; its files are counted when it is saved. */
+  #tooLarge(containers: readonly RuntimeContainer[], rules: CheckpointRules): DumpFailure | null {
+    if (rules.maxBytes === 0) return null;
+    const { memoryOf } = this.#options;
+    const running = containers.filter(({ status, pid }) => status === 'running' && pid !== 0);
+    const bytes = running.reduce((sum, { pid }) => sum + memoryOf(pid), 0);
+    if (!isTooLarge(bytes, rules)) return null;
+    // Without the present size: the condition would be written again at each look.
+    const message = `its memory is larger than the ${rules.maxBytes} bytes that its checkpoint may have`;
+    return { reason: 'TooLarge', message };
+  }
+
   /** A connection that was there at the last look as well: one for a single question is over before the pod is frozen. */
-  async #lastingSocket(id: string, pids: readonly number[]): Promise<DumpFailure | undefined> {
+  async #lastingConnection(
+    id: string,
+    pids: readonly number[],
+    rules: CheckpointRules,
+  ): Promise<DumpFailure | undefined> {
+    const { proc = '/proc' } = this.#options;
     const before = this.#connected.get(id);
-    const sockets = await this.#outsideSockets(pids);
+    const outside = await this.#outsideSockets(pids);
+    const tcp = rules.sockets === 'Refuse' ? await tcpConnections({ pids, proc }) : [];
+    const sockets = [...outside, ...tcp];
     this.#connected.delete(id);
     if (sockets.length === 0) return undefined;
     for (const other of this.#connected.keys()) {
       if ((await this.#options.index.identity(other)) === undefined) this.#connected.delete(other);
     }
     this.#connected.set(id, new Set(sockets.map(({ inode }) => inode)));
-    const lasting = sockets.find(({ inode }) => before?.has(inode));
-    return lasting && externalSocketFailure(lasting.path);
+    const isLasting = ({ inode }: { readonly inode: number }): boolean => before?.has(inode) ?? false;
+    const socket = outside.find(isLasting);
+    if (socket !== undefined) return externalSocketFailure(socket.path);
+    const connection = tcp.find(isLasting);
+    return connection && tcpFailure(connection);
   }
 
   #obstacles(container: RuntimeContainer, pids: readonly number[]): Promise<readonly DumpFailure[]> {
@@ -149,4 +194,6 @@ const OBSTACLE_REASONS: Partial<Readonly<Record<DumpFailureReason, Obstacle['rea
   IoUring: 'IoUringInUse',
   Device: 'DeviceInUse',
   ExternalSocket: 'SocketShared',
+  ConnectedTcp: 'TcpEstablished',
+  TooLarge: 'TooLarge',
 };

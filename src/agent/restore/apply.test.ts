@@ -138,6 +138,12 @@ describe('applyPodFolders', () => {
     expect([await read('new/cache/kept'), await read('new/shm/shared')]).toEqual(['in cache', 'in shm']);
   });
 
+  it('empties all where the volumes were not to be saved', async () => {
+    const options = await saved();
+    await applyPodFolders({ ...options, manifest: makeManifest({ volumes: null, files: [] }) });
+    for (const name of ['cache', 'extra', 'shm']) expect(await readdir(join(folder, 'new', name))).toEqual([]);
+  });
+
   it('leaves them empty after a failure', async () => {
     const options = await saved();
     await writeFile(options.layout.shm, 'this is no archive');

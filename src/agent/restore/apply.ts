@@ -54,7 +54,7 @@ export interface PodFoldersOptions {
 export async function applyPodFolders(options: PodFoldersOptions): Promise<void> {
   const { layout, manifest, volumes, shm, run, signal } = options;
   const targets = new Map(volumes.map(({ name, path }) => [name, path]));
-  const jobs = manifest.volumes.map((name) => ({ archive: layout.volume(name), to: targets.get(name), name }));
+  const jobs = (manifest.volumes ?? []).map((name) => ({ archive: layout.volume(name), to: targets.get(name), name }));
   if (manifest.files.some(({ path }) => path === 'shm.tar')) {
     jobs.push({ archive: layout.shm, to: shm ?? undefined, name: '/dev/shm' });
   }

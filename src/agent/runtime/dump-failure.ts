@@ -9,6 +9,7 @@ export type DumpFailureReason =
   | 'ExternalSocket'
   | 'ConnectedTcp'
   | 'FileElsewhere'
+  | 'TooLarge'
   | 'FileLocks'
   | 'NoSpace'
   | 'Other';

@@ -59,6 +59,26 @@ async function obstaclesOfProcesses(pids: readonly number[], proc: string): Prom
   return found;
 }
 
+/**
+ * The first file or folder below one of these paths of the container that a process uses: open, mapped, or its working directory.
+ * Null: none does.
+ */
+export async function usedBelow(
+  folders: readonly string[],
+  { pids, proc = '/proc' }: { readonly pids: readonly number[]; readonly proc?: string },
+): Promise<string | null> {
+  for (const pid of pids) {
+    const folder = join(proc, String(pid));
+    const fds = (await readdir(join(folder, 'fd')).catch(nothingOfTheDead)) ?? [];
+    const links = [join(folder, 'cwd'), ...fds.map((fd) => join(folder, 'fd', fd))];
+    const opened = await Promise.all(links.map((link) => readlink(link).catch(nothingOfTheDead)));
+    const used = [...opened, ...(await mappedFiles(folder))];
+    const found = used.find((path) => path !== null && folders.some((below) => path.startsWith(`${below}/`)));
+    if (found !== undefined) return found;
+  }
+  return null;
+}
+
 /** The files behind the memory of a process: none once it has ended. */
 async function mappedFiles(processFolder: string): Promise<readonly string[]> {
   const maps = await readFile(join(processFolder, 'maps'), 'utf8').catch(nothingOfTheDead);

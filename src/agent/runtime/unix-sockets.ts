@@ -64,7 +64,7 @@ async function connectionsSeenBy(pid: number, run: RunCommand): Promise<readonly
 }
 
 /** Inodes of the sockets that a process has open: none once it has ended. */
-async function socketsOf(fdFolder: string): Promise<number[]> {
+export async function socketsOf(fdFolder: string): Promise<number[]> {
   const fds = await readdir(fdFolder).catch(() => []);
   const targets = await Promise.all(fds.map((fd) => readlink(join(fdFolder, fd)).catch(() => '')));
   return targets.flatMap((target) => {

@@ -105,6 +105,13 @@ describe('dumpPod', () => {
     expect(report.bytes).toBeGreaterThan((web?.bytes ?? 0) * 2);
   });
 
+  it('leaves volumes and shared memory out where they are not to be saved, and says so', async () => {
+    const report = await dumpPod(options((_, { imagePath }) => writeImages(imagePath), { volumes: null, shm: null }));
+    const read = await readManifest(layout.manifest, report.manifestDigest);
+    expect(read).toMatchObject({ manifest: { volumes: null } });
+    expect(report.manifest.files.some(({ path }) => /shm|volumes/.test(path))).toBe(false);
+  });
+
   it('saves each file where it belongs, for root alone', async () => {
     await dumpPod(options((_, { imagePath }) => writeImages(imagePath)));
     const contents = [

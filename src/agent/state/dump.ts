@@ -32,7 +32,8 @@ export interface DumpOptions {
   readonly run: RunCommand;
   /** Of this process: where the root filesystems are. */
   readonly mounts: readonly Mount[];
-  readonly volumes: readonly StateFolder[];
+  /** Null: they are not to be saved, and come back empty, as does the shared memory. */
+  readonly volumes: readonly StateFolder[] | null;
   /** What the containers share as /dev/shm; null when there is nothing in it. */
   readonly shm: string | null;
   /** The pod's own: what is not to be seen on the node. */
@@ -85,7 +86,7 @@ export async function dumpPod(options: DumpOptions): Promise<DumpReport> {
       for (const container of containers) criu += await dumpContainer(container, options, known, signal);
     },
     async (signal) => {
-      for (const { name, path } of volumes) await pack(path, layout.volume(name), { run, signal });
+      for (const { name, path } of volumes ?? []) await pack(path, layout.volume(name), { run, signal });
       if (shm !== null) await pack(shm, layout.shm, { run, signal });
     },
     async () => {
@@ -112,7 +113,7 @@ export async function dumpPod(options: DumpOptions): Promise<DumpReport> {
       security: securityContextOf(spec),
       mounts: (spec.mounts ?? []).map(({ destination }) => destination).sort(),
     })),
-    volumes: volumes.map(({ name }) => name).sort(),
+    volumes: volumes?.map(({ name }) => name).sort() ?? null,
     files: [...files],
   };
   const refusal = await compareListing(layout.folder, manifest);

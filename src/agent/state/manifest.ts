@@ -57,8 +57,8 @@ const SCHEMA = z.strictObject({
     )
     .min(1)
     .max(MAX_ITEMS),
-  /** Names of the emptyDir volumes that were saved. */
-  volumes: items,
+  /** Names of the emptyDir volumes that were saved; null: they and the shared memory were not, and come back empty. */
+  volumes: items.nullable(),
   files: z
     .array(z.strictObject({ path: filePath, bytes: count, sha256: z.string().regex(/^[0-9a-f]{64}$/) }))
     .max(MAX_FILES)

@@ -2,8 +2,9 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { DEFAULT_RULES } from '../../../test/support/builders.ts';
 import { CommandError, runCommand } from '../runtime/command.ts';
-import { estimateSpace, freeBytes, lackOfSpace, ranFull } from './space.ts';
+import { estimateSpace, excessOf, freeBytes, lackOfSpace, ranFull } from './space.ts';
 
 const MIB = 1024 ** 2;
 
@@ -34,6 +35,15 @@ it('names the numbers when there is no room', () => {
   expect(lackOfSpace(estimate, { freeBytes: 130 * MIB, keepFreeBytes: 10 * MIB })).toBeNull();
   expect(lackOfSpace(estimate, { freeBytes: 130 * MIB, keepFreeBytes: 11 * MIB })).toBe(
     'the pod has up to 100 MiB of memory and 20 MiB of files, and 130 MiB are free, of which 11 MiB are to remain',
+  );
+});
+
+it('names the numbers when the state would be larger than it may be', () => {
+  const estimate = { memoryBytes: 100 * MIB, fileBytes: 20 * MIB };
+  expect(excessOf(estimate, DEFAULT_RULES)).toBeNull();
+  expect(excessOf(estimate, { ...DEFAULT_RULES, maxBytes: 120 * MIB })).toBeNull();
+  expect(excessOf(estimate, { ...DEFAULT_RULES, maxBytes: 119 * MIB })).toBe(
+    'the pod has up to 100 MiB of memory and 20 MiB of files, and its checkpoint may have 119 MiB',
   );
 });
 

@@ -1,4 +1,5 @@
 import { statfs } from 'node:fs/promises';
+import { isTooLarge, type CheckpointRules } from '../../domain/checkpoint-rules.ts';
 import { cgroupOf, memoryBytesOf } from '../runtime/cgroup.ts';
 import { CommandError, type RunCommand } from '../runtime/command.ts';
 
@@ -20,17 +21,29 @@ export interface SpaceQuestion {
 }
 
 export async function estimateSpace({ pids, folders, run, signal }: SpaceQuestion): Promise<SpaceEstimate> {
-  const memory = pids.map((pid) => {
-    const cgroup = cgroupOf(pid, 'memory');
-    return cgroup === null ? 0 : (memoryBytesOf(cgroup) ?? 0);
-  });
-  return { memoryBytes: sum(memory), fileBytes: folders.length === 0 ? 0 : await diskUsage(folders, run, signal) };
+  return {
+    memoryBytes: sum(pids.map(memoryOf)),
+    fileBytes: folders.length === 0 ? 0 : await diskUsage(folders, run, signal),
+  };
+}
+
+/** What the container of a process holds in memory; 0 where nobody counts. */
+export function memoryOf(pid: number): number {
+  const cgroup = cgroupOf(pid, 'memory');
+  return cgroup === null ? 0 : (memoryBytesOf(cgroup) ?? 0);
 }
 
 /** What is free for root in the file system of a folder. */
 export async function freeBytes(folder: string): Promise<number> {
   const { bfree, bsize } = await statfs(folder);
   return bfree * bsize;
+}
+
+/** Null where the rules allow a state of that size; otherwise a message with the numbers. */
+export function excessOf({ memoryBytes, fileBytes }: SpaceEstimate, rules: CheckpointRules): string | null {
+  if (!isTooLarge(memoryBytes + fileBytes, rules)) return null;
+  const parts = `${mebibytes(memoryBytes)} of memory and ${mebibytes(fileBytes)} of files`;
+  return `the pod has up to ${parts}, and its checkpoint may have ${mebibytes(rules.maxBytes)}`;
 }
 
 /** Null when there is room, and `keepFreeBytes` remain; otherwise a message with the numbers. */
@@ -75,6 +88,6 @@ function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, number) => total + number, 0);
 }
 
-function mebibytes(bytes: number): string {
+export function mebibytes(bytes: number): string {
   return `${Math.ceil(bytes / 1024 ** 2)} MiB`;
 }

@@ -1,4 +1,5 @@
 import { RESOURCES } from '../resources.ts';
+import { maxBytes, sockets, volumes } from './checkpoint-rules.ts';
 import { conditionPath, type CustomResource } from './definition.ts';
 import {
   boolean,
@@ -24,11 +25,14 @@ const spec = described(
     {
       pod: described('The pod to save, in the namespace of this object.', object({ name, uid })),
       nodeName: described('The node it runs on; the agent of that node carries out the order.', name),
-      reason: described('Why it is made.', oneOf('Preemption', 'Scheduled', 'Manual')),
+      reason: described('Why it is made.', oneOf('Preemption', 'Manual')),
       keepFrozen: described(
         'The pod stays frozen after it was saved, until it is deleted, this object is, or the deadline has passed.',
         withDefault(boolean, false),
       ),
+      sockets,
+      volumes,
+      maxBytes,
       deadline: described('After this the agent thaws a pod that nobody deleted, without asking.', optional(timestamp)),
     },
     [

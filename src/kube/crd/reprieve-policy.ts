@@ -1,4 +1,5 @@
 import { RESOURCES } from '../resources.ts';
+import { CHECKPOINT_DEFAULTS, maxBytes, sockets, volumes } from './checkpoint-rules.ts';
 import { conditionPath, type CustomResource } from './definition.ts';
 import {
   conditions,
@@ -11,7 +12,6 @@ import {
   object,
   oneOf,
   optional,
-  quantity,
   text,
   withDefault,
 } from './schema.ts';
@@ -20,13 +20,12 @@ import {
 export const POLICY_DEFAULTS = {
   precedence: 0,
   preemption: { decision: 'Adaptive', maxDelay: '60s', onFailure: 'Evict', freshFor: '0s' },
-  checkpoint: { backend: 'Auto', sockets: 'Close', volumes: 'EmptyDir' },
-  schedule: { every: '0s' },
-  store: { durability: 'Node', ttl: '24h', maxBytes: '0' },
-  restore: { nodes: 'Any', attempts: 2, onFailure: 'ColdStart', maxWait: '24h', onContainerRestart: 'Cold' },
+  checkpoint: { sockets: CHECKPOINT_DEFAULTS.sockets, volumes: CHECKPOINT_DEFAULTS.volumes },
+  store: { ttl: '24h', maxBytes: CHECKPOINT_DEFAULTS.maxBytes },
+  restore: { nodes: 'Any', attempts: 2, onFailure: 'ColdStart', maxWait: '24h' },
 } as const;
 
-const { preemption, checkpoint, schedule, store, restore } = POLICY_DEFAULTS;
+const { preemption, store, restore } = POLICY_DEFAULTS;
 
 const spec = described(
   'Which pods are saved before they are preempted, and how.',
@@ -77,47 +76,21 @@ const spec = described(
       'How a pod is saved.',
       withDefault(
         object({
-          backend: described(
-            'Direct: the agent with the runtime, frozen until it is gone. Kubelet: the checkpoint API of the kubelet. Auto: Direct where the node can.',
-            withDefault(oneOf('Auto', 'Direct', 'Kubelet'), checkpoint.backend),
-          ),
-          sockets: described(
-            'Established TCP connections. Close: they are closed. Refuse: a pod that has one is not saved.',
-            withDefault(oneOf('Close', 'Refuse'), checkpoint.sockets),
-          ),
-          volumes: described(
-            'EmptyDir: the files of emptyDir volumes and /dev/shm are saved. None: they come back empty.',
-            withDefault(oneOf('EmptyDir', 'None'), checkpoint.volumes),
-          ),
-        }),
-        {},
-      ),
-    ),
-    schedule: described(
-      'Checkpoints without a preemption.',
-      withDefault(
-        object({
-          every: described(
-            'Distance between two checkpoints. 0s: none are made.',
-            withDefault(duration('0s', '168h'), schedule.every),
-          ),
+          sockets,
+          volumes,
         }),
         {},
       ),
     ),
     store: described(
-      'Where checkpoints are kept.',
+      'How long and how large checkpoints may be.',
       withDefault(
         object({
-          durability: described(
-            'Node: on the disk of the node. Store: the node may be lost; the pod is evicted once the store has it.',
-            withDefault(oneOf('Node', 'Store'), store.durability),
-          ),
           ttl: described(
-            'How long a checkpoint that nobody needs any more is kept.',
+            'How long a checkpoint that a user made (reason Manual) is kept after its state was taken, or after it failed. A ticket that names it keeps it longer. The checkpoint of a displaced pod follows its ticket instead.',
             withDefault(duration('1m', '8760h'), store.ttl),
           ),
-          maxBytes: described('The largest checkpoint of one pod. 0: no limit.', withDefault(quantity, store.maxBytes)),
+          maxBytes,
         }),
         {},
       ),
@@ -138,10 +111,6 @@ const spec = described(
           maxWait: described(
             'A ticket that no pod claimed for this long is abandoned.',
             withDefault(duration('1m', '8760h'), restore.maxWait),
-          ),
-          onContainerRestart: described(
-            'A later restart of a restored container. Cold: from nothing. fromLatest: from the latest checkpoint.',
-            withDefault(oneOf('Cold', 'fromLatest'), restore.onContainerRestart),
           ),
         }),
         {},
@@ -230,20 +199,6 @@ export const reprievePolicy: CustomResource = {
       type: 'string',
       jsonPath: '.spec.preemption.onFailure',
       description: 'When saving fails.',
-      priority: 1,
-    },
-    {
-      name: 'Every',
-      type: 'string',
-      jsonPath: '.spec.schedule.every',
-      description: 'Distance of scheduled checkpoints.',
-      priority: 1,
-    },
-    {
-      name: 'Durability',
-      type: 'string',
-      jsonPath: '.spec.store.durability',
-      description: 'Where checkpoints are kept.',
       priority: 1,
     },
     {

@@ -1,4 +1,5 @@
 import { RESOURCES } from '../resources.ts';
+import { maxBytes, sockets, volumes } from './checkpoint-rules.ts';
 import type { CustomResource } from './definition.ts';
 import {
   anyObject,
@@ -49,7 +50,14 @@ const decision = described(
           onFailure: oneOf('Evict', 'Refuse'),
           terms: described(
             'What else its policy promised; absent for evict.',
-            optional(object({ policy: name, maxDelay: duration('0s', '8760h'), restore })),
+            optional(
+              object({
+                policy: name,
+                maxDelay: duration('0s', '8760h'),
+                checkpoint: described('How the pod is saved.', optional(object({ sockets, volumes, maxBytes }))),
+                restore,
+              }),
+            ),
           ),
         }),
         512,

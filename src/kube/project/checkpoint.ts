@@ -3,6 +3,7 @@ import type { ConditionReason } from '../../domain/condition-reasons.ts';
 import type { NodeName, PodUid } from '../../domain/ids.ts';
 import { podCheckpoint, type PodCheckpointSpec, type PodCheckpointStatus } from '../crd/pod-checkpoint.ts';
 import type { KubeObject } from '../transport.ts';
+import { checkpointRulesOf } from './checkpoint-rules.ts';
 import { conditionOf, isConditionTrue } from './conditions.ts';
 import { metadataOf } from './metadata.ts';
 import { millisOf } from './time.ts';
@@ -33,6 +34,7 @@ export function checkpointOf(object: KubeObject): Checkpoint {
     nodeName: (spec?.nodeName ?? '') as NodeName,
     reason: spec?.reason === 'Preemption' ? 'Preemption' : 'Manual',
     keepFrozen: spec?.keepFrozen ?? false,
+    rules: checkpointRulesOf(spec),
     deadlineMs: millisOf(spec?.deadline),
     deleting: object.metadata.deletionTimestamp !== undefined,
     ready: isConditionTrue(status?.conditions, 'Ready'),

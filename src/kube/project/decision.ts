@@ -10,6 +10,7 @@ import {
 import { checkpointNameOf, ticketNameOf } from '../../engine/names.ts';
 import type { ReprieveSpec } from '../crd/reprieve.ts';
 import { POLICY_DEFAULTS } from '../crd/reprieve-policy.ts';
+import { checkpointRulesOf } from './checkpoint-rules.ts';
 import { millisOf } from './time.ts';
 import type { Wire } from './wire.ts';
 
@@ -68,6 +69,7 @@ function termsOf(
   return {
     policy: terms?.policy ?? ticket?.policy ?? '',
     maxDelayMs: parseDuration(terms?.maxDelay ?? '') ?? parseDuration(maxDelay) ?? 0,
+    checkpoint: checkpointRulesOf(terms?.checkpoint),
     restore: restoreOf(terms?.restore ?? ticket?.restore),
   };
 }

@@ -8,6 +8,7 @@ import {
   type ReprievePolicyStatus,
 } from '../crd/reprieve-policy.ts';
 import type { KubeObject } from '../transport.ts';
+import { checkpointRulesOf } from './checkpoint-rules.ts';
 import { conditionOf, type WireCondition } from './conditions.ts';
 import { metadataOf } from './metadata.ts';
 import { millisOf } from './time.ts';
@@ -33,6 +34,7 @@ export function policyOf(object: KubeObject): Policy {
       onFailure: spec?.preemption?.onFailure ?? preemption.onFailure,
       freshForMs: durationMs(spec?.preemption?.freshFor, preemption.freshFor),
     },
+    checkpoint: checkpointRulesOf({ ...spec?.checkpoint, maxBytes: spec?.store?.maxBytes }),
     store: { ttlMs: durationMs(spec?.store?.ttl, store.ttl) },
     restore: {
       nodes: spec?.restore?.nodes ?? restore.nodes,

@@ -86,6 +86,8 @@ describe('policyOf', () => {
       match: { namespaceSelector: null, podSelector: null, priorityClassNames: null },
       precedence: 0,
       preemption: { decision: 'Adaptive', maxDelayMs: 60_000, onFailure: 'Evict', freshForMs: 0 },
+      checkpoint: { sockets: 'Close', volumes: 'EmptyDir', maxBytes: 0 },
+      store: { ttlMs: 86_400_000 },
       restore: { nodes: 'Any', attempts: 2, onFailure: 'ColdStart', maxWaitMs: 86_400_000 },
     });
   });
@@ -95,7 +97,11 @@ describe('policyOf', () => {
       match: { podSelector: { matchLabels: { app: 'train' } }, priorityClassNames: ['low'] },
       precedence: 5,
       preemption: { decision: 'Always', maxDelay: '1m30s', onFailure: 'Refuse', freshFor: '5m' },
+      checkpoint: { sockets: 'Refuse', volumes: 'None' },
+      store: { ttl: '2h', maxBytes: '2Gi' },
       restore: { nodes: 'Same', attempts: 1, onFailure: 'Hold', maxWait: '1h' },
+      // Fields of an earlier schema, as an API server may still hold them.
+      schedule: { every: '1h' },
     };
     expect(policyOf({ metadata, spec })).toMatchObject({
       match: {
@@ -104,6 +110,8 @@ describe('policyOf', () => {
       },
       precedence: 5,
       preemption: { decision: 'Always', maxDelayMs: 90_000, onFailure: 'Refuse', freshForMs: 300_000 },
+      checkpoint: { sockets: 'Refuse', volumes: 'None', maxBytes: 2 * 2 ** 30 },
+      store: { ttlMs: 7_200_000 },
       restore: { nodes: 'Same', attempts: 1, onFailure: 'Hold', maxWaitMs: 3_600_000 },
     });
   });
@@ -184,6 +192,8 @@ describe('checkpointOf', () => {
     expect(checkpointOf(object)).toMatchObject({
       podUid: 'p',
       keepFrozen: true,
+      reason: 'Manual',
+      rules: { sockets: 'Close', volumes: 'EmptyDir', maxBytes: 0 },
       deadlineMs: Date.UTC(2026, 0, 1, 0, 1, 0, 250),
       ready: true,
       frozen: true,

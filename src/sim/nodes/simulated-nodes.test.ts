@@ -194,6 +194,29 @@ describe('agent', () => {
     expect(world.nodes.node('n1')?.store.references()).toEqual([]);
   });
 
+  it('keeps the rules of the PodCheckpoint', async () => {
+    const world = await setUp();
+    const volumes = { 'sim.reprieve.dev/volumes': '150Mi' };
+    const [plain, connected] = [
+      await world.pod('a', 'n1', volumes),
+      await world.pod('b', 'n1', { 'sim.reprieve.dev/connections': '1' }),
+    ];
+    await world.clock.advance(6_000);
+    const rules = { keepFrozen: false, maxBytes: '100Mi' };
+    await world.checkpoint(plain, 'large', rules);
+    await world.checkpoint(plain, 'memory', { ...rules, volumes: 'None' });
+    await world.checkpoint(connected, 'open', { keepFrozen: false, sockets: 'Refuse' });
+    await world.checkpoint(connected, 'closed', { keepFrozen: false });
+    await world.clock.advance(5_000);
+    const outcome = async (name: string) => {
+      const checkpoint = await world.getCheckpoint(name);
+      return condition(checkpoint, 'Failed')?.reason ?? (checkpoint['status'] as { bytes: number }).bytes;
+    };
+    expect([await outcome('large'), await outcome('memory')]).toEqual(['TooLarge', 50 * MI]);
+    expect([await outcome('open'), await outcome('closed')]).toEqual(['TcpEstablished', 200 * MI]);
+    expect(world.nodes.frozen()).toEqual([]);
+  });
+
   it('refuses what does not run here', async () => {
     const world = await setUp();
     const pod = await world.pod('a', 'n1');

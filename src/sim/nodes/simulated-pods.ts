@@ -1,3 +1,4 @@
+import { isTooLarge, type CheckpointRules } from '../../domain/checkpoint-rules.ts';
 import type { PodUid } from '../../domain/ids.ts';
 import type { Dump, SavablePod, SavablePods, SaveFailure } from '../../agent/orders/savable-pod.ts';
 import type { KubeObject } from '../../kube/transport.ts';
@@ -123,10 +124,17 @@ class SimulatedPod implements SavablePod {
     return Promise.resolve();
   }
 
-  async dump(key: string, stop: AbortSignal): Promise<Dump> {
+  async dump(key: string, rules: CheckpointRules, stop: AbortSignal): Promise<Dump> {
     const { node, clock, ledger } = this.#options;
     const container = this.#container;
-    const { stateBytes: bytes, images } = workloadOf(container.pod);
+    const { stateBytes, volumeBytes, connections, images } = workloadOf(container.pod);
+    if (rules.sockets === 'Refuse' && connections > 0) {
+      return { failure: { reason: 'TcpEstablished', message: `it has ${connections} TCP connections` } };
+    }
+    const bytes = rules.volumes === 'None' ? Math.max(0, stateBytes - volumeBytes) : stateBytes;
+    if (isTooLarge(bytes, rules)) {
+      return { failure: { reason: 'TooLarge', message: `its state has ${bytes} bytes` } };
+    }
     const message = await this.#write(key, bytes, stop);
     if (message !== null) return { failure: { reason: 'DumpFailed', message } };
     node.store.put(key, {

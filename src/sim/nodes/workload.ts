@@ -7,6 +7,10 @@ import type { KubeObject } from '../../kube/transport.ts';
 const WORK_ANNOTATION = 'sim.reprieve.dev/work-seconds';
 /** Pod annotation, read: size of its state, a quantity; absent: its memory request. */
 const MEMORY_ANNOTATION = 'sim.reprieve.dev/memory';
+/** Pod annotation, read: how much of its state lies in emptyDir volumes and /dev/shm, a quantity; absent: nothing. */
+const VOLUMES_ANNOTATION = 'sim.reprieve.dev/volumes';
+/** Pod annotation, read: how many TCP connections it has open; absent: none. */
+const CONNECTIONS_ANNOTATION = 'sim.reprieve.dev/connections';
 /** Pod annotation, read: seconds it goes on after SIGTERM; its grace period cuts that short. */
 const TERMINATION_ANNOTATION = 'sim.reprieve.dev/termination-seconds';
 /** Pod annotation, written by the kubelet: seconds of work done when it started, was frozen or ended. */
@@ -16,6 +20,9 @@ export const PROGRESS_ANNOTATION = 'sim.reprieve.dev/progress';
 export interface Workload {
   readonly workSeconds: number | null;
   readonly stateBytes: number;
+  /** Of `stateBytes`. */
+  readonly volumeBytes: number;
+  readonly connections: number;
   readonly terminationSeconds: number;
   readonly images: readonly string[];
 }
@@ -27,6 +34,8 @@ export function workloadOf(pod: KubeObject): Workload {
   return {
     workSeconds: work === undefined ? null : Number(work),
     stateBytes: memory === undefined ? podOf(pod).requests.memoryBytes : quantityToInteger(memory),
+    volumeBytes: quantityToInteger(annotations[VOLUMES_ANNOTATION] ?? 0),
+    connections: Number(annotations[CONNECTIONS_ANNOTATION] ?? 0),
     terminationSeconds: Number(annotations[TERMINATION_ANNOTATION] ?? 1),
     images: containersOf(pod).map(({ image }) => image),
   };

@@ -1,0 +1,19 @@
+import { described, oneOf, quantity, withDefault } from './schema.ts';
+
+/** What holds for a checkpoint where nobody says otherwise: of a policy, and of a PodCheckpoint that a user makes. */
+export const CHECKPOINT_DEFAULTS = { sockets: 'Close', volumes: 'EmptyDir', maxBytes: '0' } as const;
+
+export const sockets = described(
+  'Established TCP connections. Close: they are closed in the copy. Refuse: a pod that has one is not saved.',
+  withDefault(oneOf('Close', 'Refuse'), CHECKPOINT_DEFAULTS.sockets),
+);
+
+export const volumes = described(
+  'EmptyDir: the files of emptyDir volumes and /dev/shm are saved. None: they are not, and come back empty; a pod with an open file in one is not saved.',
+  withDefault(oneOf('EmptyDir', 'None'), CHECKPOINT_DEFAULTS.volumes),
+);
+
+export const maxBytes = described(
+  'The largest checkpoint of one pod. A pod that is expected to need more is not saved, and a dump that becomes larger is given up. 0: no limit.',
+  withDefault(quantity, CHECKPOINT_DEFAULTS.maxBytes),
+);
