@@ -51,6 +51,6 @@ export function versionsOf(bed: NodeBed, uid: string): readonly Version[] {
 /** Ends every workload of namespace `default`, and waits until nothing of it is left, records included. */
 export async function clear(bed: NodeBed): Promise<void> {
   await bed.cluster.kubectl('delete', 'jobs,statefulsets,pods', '--all', '--force', '--grace-period=0');
-  await bed.cluster.kubectl('delete', 'reprieves', '--all');
+  await bed.cluster.kubectl('delete', 'reprieves,podcheckpoints', '--all');
   await bed.cluster.kubectl('wait', '--for=delete', 'pods,podcheckpoints,reprieves', '--all', '--timeout=60s');
 }
