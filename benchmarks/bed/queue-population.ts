@@ -8,6 +8,7 @@ import type { Decision, Ticket } from '../../src/domain/ticket.ts';
 import type { ClusterIndex } from '../../src/index/cluster-index.ts';
 import type { IndexedKind, IndexedKinds, IndexEvent } from '../../src/index/types.ts';
 import {
+  DEFAULT_RULES,
   GI,
   makeCheckpoint,
   makeDecision,
@@ -204,7 +205,7 @@ export class QueuePopulation {
         action: 'checkpoint',
         checkpoint: `${uid}-state`,
         onFailure: 'Evict',
-        terms: { policy: 'everything', maxDelayMs: 60_000, restore: makePolicy().restore },
+        terms: { policy: 'everything', maxDelayMs: 60_000, checkpoint: DEFAULT_RULES, restore: makePolicy().restore },
       })),
       decidedMs: this.#nowMs,
       deadlineMs: this.#nowMs + 86_400_000,
