@@ -25,6 +25,8 @@ import { PeerServer } from './transfer/peer-server.ts';
 
 export interface AssembleOptions {
   readonly nodeName: NodeName;
+  /** Of Reprieve itself. */
+  readonly namespace: string;
   readonly settings: AgentConfiguration;
   readonly transport: KubeTransport;
   readonly clock: Clock;
@@ -33,7 +35,7 @@ export interface AssembleOptions {
 
 /** The agent of the node this process runs on, with the runtime, the disk and the network of that node. */
 export async function assembleAgent(options: AssembleOptions): Promise<NodeAgent> {
-  const { settings, nodeName, transport, clock, log } = options;
+  const { settings, nodeName, namespace, transport, clock, log } = options;
   await mkdir(settings.stateDir, { recursive: true, mode: 0o700 });
   const { command, root, bundles } = settings.runtime;
   const run = runCommand;
@@ -51,6 +53,7 @@ export async function assembleAgent(options: AssembleOptions): Promise<NodeAgent
   });
   return new NodeAgent({
     nodeName,
+    namespace,
     transport,
     clock,
     log,

@@ -7,6 +7,7 @@ import type { IndexedKind } from '../index/types.ts';
 import type { Log } from '../observe/log.ts';
 import { sleep, type Clock } from '../ports/clock.ts';
 import { FollowedObjects } from './followed-objects.ts';
+import { Heartbeat } from './heartbeat.ts';
 import { NodeApi } from './node-api.ts';
 import { CheckpointOrders } from './orders/checkpoint-orders.ts';
 import { NodePods } from './pods/node-pods.ts';
@@ -19,9 +20,13 @@ import { NodeRecord, type NodeReport } from './probe/node-record.ts';
 /** How often the node is looked at again: packages are updated under a running agent. */
 const PROBE_EVERY_MS = 300_000;
 const PROBE_AGAIN_MS = 5_000;
+/** An agent that stops waits no longer than this for the answer to its last write. */
+const LAST_WRITE_MS = 3_000;
 
 export interface NodeAgentOptions {
   readonly nodeName: NodeName;
+  /** Of Reprieve itself. */
+  readonly namespace: string;
   readonly transport: KubeTransport;
   readonly clock: Clock;
   readonly log: Log;
@@ -61,6 +66,7 @@ export class NodeAgent {
   readonly #events: EventRecorder;
   readonly #record: NodeRecord;
   readonly #restores: RestoreSide;
+  readonly #heartbeat: Heartbeat;
   #running: Promise<unknown> = Promise.resolve();
 
   constructor(options: NodeAgentOptions) {
@@ -76,6 +82,7 @@ export class NodeAgent {
     this.#namespaces = this.#follow('namespace');
     this.#events = new EventRecorder({ client, clock, instance: `agent-${nodeName}` });
     this.#record = new NodeRecord(client, nodeName);
+    this.#heartbeat = new Heartbeat({ client, clock, nodeName, namespace: options.namespace, onError });
     this.#nodePods = new NodePods({
       processes,
       clock,
@@ -126,11 +133,13 @@ export class NodeAgent {
     });
     await this.#restores.start();
     this.#obstacles.start();
-    this.#running = Promise.all([this.#running, this.#probeOnAndOn()]);
+    this.#running = Promise.all([this.#running, this.#probeOnAndOn(), this.#heartbeat.run(signal)]);
   }
 
   /** Ends without undoing anything: what stands frozen stays so for the next process, or until its deadline. */
   async stop(): Promise<void> {
+    const withdrawn = this.#record.withdraw().catch((error: unknown) => this.#failed(error));
+    await Promise.race([withdrawn, sleep(this.#options.clock, LAST_WRITE_MS)]);
     this.#obstacles.stop();
     this.#nodePods.stop();
     this.#orders.stop();

@@ -1,4 +1,5 @@
-import { OWNER_UID_LABEL } from '../domain/labels.ts';
+import type { NodeName } from '../domain/ids.ts';
+import { DEFAULT_NAMESPACE, OWNER_UID_LABEL } from '../domain/labels.ts';
 import { DEFAULT_COST_MODEL, type CostModel } from '../domain/victim-cost.ts';
 import { Engine } from '../engine/engine.ts';
 import type { EngineState } from '../engine/engine-state.ts';
@@ -6,6 +7,7 @@ import { DEFAULT_ENGINE_SETTINGS, type EngineSettings } from '../engine/steps.ts
 import { ClusterIndex } from '../index/cluster-index.ts';
 import type { Ticket } from '../domain/ticket.ts';
 import type { IndexedKind } from '../index/types.ts';
+import { AgentWatch } from '../kube/agent-watch.ts';
 import { KubeClient } from '../kube/client.ts';
 import { ClusterReader } from '../kube/cluster-reader.ts';
 import { KubeClusterWriter } from '../kube/cluster-writer.ts';
@@ -32,6 +34,10 @@ export interface ReprieveOptions {
   readonly leadership?: Leadership;
   /** Name of this process among its replicas; the pod's name in a cluster. */
   readonly instance: string;
+  /** Of Reprieve itself: the Leases of the agents lie there. */
+  readonly namespace?: string;
+  /** An agent fell silent, or is heard again. */
+  readonly onAgent?: (node: NodeName, silent: boolean) => void;
   readonly random?: () => number;
   /** Lets other work of a real process run between slices of a long listing. */
   readonly breathe?: () => Promise<void>;
@@ -59,6 +65,7 @@ export class Reprieve {
   readonly index = new ClusterIndex();
   readonly engine: Engine;
   readonly reader: ClusterReader;
+  readonly agents: AgentWatch;
   readonly #recorder: EventRecorder;
   readonly #clock: Clock;
   readonly #instance: string;
@@ -78,6 +85,18 @@ export class Reprieve {
       transport,
       clock,
       index: this.index,
+      ...(options.random && { random: options.random }),
+      ...(options.breathe && { breathe: options.breathe }),
+      ...(options.onNotice && { onNotice: options.onNotice }),
+    });
+    this.agents = new AgentWatch({
+      transport,
+      clock,
+      namespace: options.namespace ?? DEFAULT_NAMESPACE,
+      onChange: (node, silent) => {
+        this.index.setAgentSilent(node, silent);
+        options.onAgent?.(node, silent);
+      },
       ...(options.random && { random: options.random }),
       ...(options.breathe && { breathe: options.breathe }),
       ...(options.onNotice && { onNotice: options.onNotice }),
@@ -117,6 +136,7 @@ export class Reprieve {
   /** Resolves when the index holds the cluster and the engine answers. */
   async start(): Promise<void> {
     this.reader.start();
+    this.agents.start();
     this.engine.start();
     await this.reader.synced;
     this.#isSynced = true;
@@ -148,7 +168,7 @@ export class Reprieve {
 
   async stop(): Promise<void> {
     this.engine.stop();
-    await this.reader.stop();
+    await Promise.all([this.reader.stop(), this.agents.stop()]);
   }
 
   #actingTerm(): number | null {

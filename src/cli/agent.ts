@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { assembleAgent } from '../agent/assemble.ts';
 import { defaultConfiguration, type ReprieveConfiguration } from '../config/configuration.ts';
 import { loadConfiguration } from '../config/load.ts';
+import { ownNamespace } from '../config/namespace.ts';
 import type { NodeName } from '../domain/ids.ts';
 import { agentRights } from '../kube/access.ts';
 import { HttpTransport } from '../kube/http-transport.ts';
@@ -31,8 +32,9 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
   try {
     const patienceMs = kubernetes.startupTimeoutMs;
     const rights = agentRights();
-    await preflight({ transport, access, clock: systemClock, patienceMs, namespace: '', rights });
-    const nodeAgent = await assembleAgent({ nodeName, settings, transport, clock: systemClock, log });
+    const namespace = await ownNamespace(kubernetes.namespace);
+    await preflight({ transport, access, clock: systemClock, patienceMs, namespace, rights });
+    const nodeAgent = await assembleAgent({ nodeName, namespace, settings, transport, clock: systemClock, log });
     const ended = signalled();
     await nodeAgent.start();
     log.info({ node: nodeName, apiServer: access.server }, 'ready');

@@ -11,6 +11,7 @@ import { accessRights } from '../kube/access.ts';
 import { HttpTransport } from '../kube/http-transport.ts';
 import type { ClusterAccess } from '../kube/kube-config.ts';
 import { preflight } from '../kube/preflight.ts';
+import { measureAgents } from '../observe/agent-metrics.ts';
 import { measureEngine } from '../observe/engine-metrics.ts';
 import { measureEventLoop } from '../observe/event-loop-delay.ts';
 import { logEngine } from '../observe/engine-log.ts';
@@ -62,6 +63,11 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
     costs: configuration.extender.cost,
     onUnsynced: configuration.extender.onUnsynced,
     instance,
+    namespace,
+    onAgent: (node, silent) =>
+      silent
+        ? log.warn({ node }, 'the agent of the node is silent: its pods are not saved')
+        : log.info({ node }, 'the agent of the node is heard again'),
     breathe: () => new Promise((resolve) => setImmediate(resolve)),
     onNotice: (notice) => log.warn(notice, 'reading the cluster'),
     onListenerError: (error) => log.error({ err: error }, 'a listener failed'),
@@ -70,6 +76,7 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
   const { engine, index } = reprieve;
   measureEngine({ metrics, engine, view: index, clock: systemClock });
   measureWatches(metrics, () => reprieve.reader.stats(), systemClock);
+  measureAgents(metrics, reprieve.agents);
   measureLeadership(metrics, {
     isLeader: () => reprieve.leads,
     onChange: (listener) => election?.onChange(listener),

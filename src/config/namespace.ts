@@ -1,9 +1,8 @@
 import { readFile } from 'node:fs/promises';
+import { DEFAULT_NAMESPACE } from '../domain/labels.ts';
 
 /** Where a pod finds the namespace of its service account. */
 const NAMESPACE_FILE = '/var/run/secrets/kubernetes.io/serviceaccount/namespace';
-/** That of deploy/namespace.yaml. */
-const DEFAULT_NAMESPACE = 'reprieve-system';
 
 export interface NamespaceSources {
   readonly environment: Readonly<Record<string, string | undefined>>;

@@ -26,6 +26,8 @@ export const COMPATIBILITY_FACTS_ANNOTATION = 'reprieve.dev/compatibility-facts'
 export const CHECKPOINT_PROBLEM_ANNOTATION = 'reprieve.dev/checkpoint-problem';
 /** Node annotation, written by the agent: `host:port` where other agents fetch states from. */
 export const PEER_ANNOTATION = 'reprieve.dev/peer';
+/** Label of the Leases by which agents say that they are alive; its value is `true`. */
+export const AGENT_LEASE_LABEL = 'reprieve.dev/agent-lease';
 /** Label of tickets and checkpoints: UID of the saved pod's controller. */
 export const OWNER_UID_LABEL = 'reprieve.dev/owner-uid';
 /** Label of tickets and checkpoints: UID of the saved pod. */
@@ -34,5 +36,7 @@ export const POD_UID_LABEL = 'reprieve.dev/pod-uid';
 export const ROLE_LABEL = 'reprieve.dev/role';
 /** Finalizer of PodCheckpoints: the agent thaws the pod and removes the files first. */
 export const AGENT_FINALIZER = 'reprieve.dev/agent';
+/** Namespace of what belongs to Reprieve itself, where nothing says otherwise: that of deploy/namespace.yaml. */
+export const DEFAULT_NAMESPACE = 'reprieve-system';
 /** Field manager and event source. */
 export const COMPONENT = 'reprieve';

@@ -18,6 +18,8 @@ export interface Node {
   readonly taints: readonly Taint[];
   /** The agent saves pods here (label `reprieve.dev/checkpoint=true`). */
   readonly canCheckpoint: boolean;
+  /** Its agent has not renewed its Lease for a while (`src/kube/agent-watch.ts`): nothing is saved or restored here until it does. */
+  readonly agentSilent: boolean;
   /** Checkpoints move between nodes of one class (label `reprieve.dev/compatibility`); null when the agent has not said. */
   readonly compatibility: string | null;
   /** Measured by the agent (annotation `reprieve.dev/dump-bytes-per-second`); null when it has not said. */

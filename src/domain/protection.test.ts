@@ -72,6 +72,12 @@ describe('protectionOf', () => {
     'protects pods of a Job': { pod: { owner: owner('Job') }, want: 'protected' },
     'passes over what cannot be saved': { pod: { notCheckpointable: 'hostPID' }, want: 'NotCheckpointable' },
     'passes over nodes without an agent': { node: { canCheckpoint: false }, want: 'NodeCannotCheckpoint' },
+    'passes over nodes whose agent is silent': { node: { agentSilent: true }, want: 'AgentSilent' },
+    'protects there what its policy refuses to let go unsaved': {
+      node: { agentSilent: true },
+      policies: [makePolicy({ preemption: { ...makePolicy().preemption, onFailure: 'Refuse' } })],
+      want: 'protected',
+    },
     'passes over nodes that are not known': { node: null, want: 'NodeCannotCheckpoint' },
   };
   for (const [sentence, { pod, policies = [makePolicy()], namespace = {}, node = {}, want }] of Object.entries(table)) {

@@ -22,7 +22,9 @@ type UnprotectedReason =
   /** Something in its spec cannot be saved. */
   | 'NotCheckpointable'
   /** No agent saves pods on its node. */
-  | 'NodeCannotCheckpoint';
+  | 'NodeCannotCheckpoint'
+  /** The agent of its node is silent. */
+  | 'AgentSilent';
 
 const SYSTEM_NAMESPACE = 'kube-system';
 const NAMESPACE_NAME_LABEL = 'kubernetes.io/metadata.name';
@@ -57,7 +59,9 @@ function whyUnprotected(pod: Pod, node: Node | undefined, policy: Policy | undef
   if (pod.phase !== 'Running' || isTerminal(pod) || isTerminating(pod)) return 'NotRunning';
   if (pod.owner?.kind === 'DaemonSet' || pod.owner?.kind === 'Node') return 'UnsupportedOwner';
   if (pod.notCheckpointable !== null) return 'NotCheckpointable';
-  return node === undefined || !node.canCheckpoint ? 'NodeCannotCheckpoint' : null;
+  if (node === undefined || !node.canCheckpoint) return 'NodeCannotCheckpoint';
+  // A policy that refuses to let its pods go unsaved refuses that here too: their decision fails, and another node is tried.
+  return node.agentSilent && policy.preemption.onFailure !== 'Refuse' ? 'AgentSilent' : null;
 }
 
 const MESSAGES: Readonly<Record<UnprotectedReason, (pod: Pod, policy: string) => string>> = {
@@ -68,6 +72,7 @@ const MESSAGES: Readonly<Record<UnprotectedReason, (pod: Pod, policy: string) =>
   UnsupportedOwner: ({ owner }) => `pods of a ${owner?.kind ?? ''} come back on the same node at once`,
   NotCheckpointable: ({ notCheckpointable }) => notCheckpointable ?? '',
   NodeCannotCheckpoint: () => 'no agent saves pods on its node',
+  AgentSilent: () => 'the agent of its node does not answer',
 };
 
 /** The policy of a pod, whether or not it protects it: the first of `policies` that selects it. */

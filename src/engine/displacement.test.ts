@@ -248,6 +248,30 @@ describe('failure', () => {
     expect(evicting.commands()).toEqual(['Evict pod unsaved']);
   });
 
+  it('does not wait for an agent that is silent', () => {
+    const world = saving();
+    world.index.setAgentSilent(makeNode().name, true);
+    expect(world.commands()).toEqual(['Evict pod unsaved']);
+    expect(
+      decided()
+        .put('node', { ...makeNode(), agentSilent: true })
+        .commands(),
+    ).not.toContain('CreateCheckpoint pod-uid-pod-d1');
+  });
+
+  it('gives up on a silent agent where the policy refuses', () => {
+    const refusing = { ...planned, onFailure: 'Refuse' as const };
+    const world = saving(makeDecision({ victims: [refusing] }));
+    world.index.setAgentSilent(makeNode().name, true);
+    expect(world.steps().closed).toMatchObject([{ because: 'CheckpointFailed' }]);
+  });
+
+  it('evicts who was saved before the agent fell silent', () => {
+    const world = saving().put('checkpoint', saved).put('pod', frozenPod);
+    world.index.setAgentSilent(makeNode().name, true);
+    expect(world.commands()).toEqual(['Evict pod']);
+  });
+
   it('does not trust a checkpoint after which the pod went on', () => {
     const thawed = { ...saved, frozen: false, thawed: true };
     expect(saving(refusing).put('checkpoint', thawed).steps().closed).toHaveLength(1);

@@ -79,6 +79,16 @@ describe('filter', () => {
     expect(Object.keys(refusals(w, makePod({ name: 'back', ticket: makeTicket().name })))).toEqual(['n1', 'n3']);
   });
 
+  it('keeps a restored pod, and no other, off a node whose agent is silent', () => {
+    const w = world()
+      .put('ticket', makeTicket())
+      .put('checkpoint', makeCheckpoint({ name: makeTicket().checkpoint, compatibility: 'v3' }));
+    w.index.setAgentSilent('n2' as NodeName, true);
+    const pod = makePod({ name: 'back', ticket: makeTicket().name });
+    expect(refusals(w, pod)).toMatchObject({ n2: 'has an agent that does not answer' });
+    expect(refusals(w, makePod({ name: 'cold' }))).toEqual({});
+  });
+
   it('lets a pod go anywhere when its state is gone', () => {
     expect(refusals(world(), makePod({ name: 'back', ticket: 'forgotten' }))).toEqual({});
   });

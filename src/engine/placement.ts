@@ -18,6 +18,7 @@ const SATURATED = 'is restoring as many pods as it may';
 const OBSTACLES = {
   OtherClass: 'cannot restore the checkpoint of this pod',
   DoesNotHoldIt: 'does not hold the checkpoint of this pod',
+  AgentSilent: 'has an agent that does not answer',
 };
 
 /**

@@ -46,7 +46,11 @@ export function savedStateOf(view: ClusterView, pod: Pod): SavedState | null {
 }
 
 /** Why `node` may not restore it, whatever room there is; null when it may. */
-export function restoreObstacle(node: Node, { ticket, checkpoint }: SavedState): 'OtherClass' | 'DoesNotHoldIt' | null {
+export function restoreObstacle(
+  node: Node,
+  { ticket, checkpoint }: SavedState,
+): 'OtherClass' | 'DoesNotHoldIt' | 'AgentSilent' | null {
+  if (node.agentSilent) return 'AgentSilent';
   if (checkpoint.compatibility !== null && node.compatibility !== checkpoint.compatibility) return 'OtherClass';
   if (ticket.restore.nodes === 'Same' && checkpoint.location?.node !== node.name) return 'DoesNotHoldIt';
   return null;

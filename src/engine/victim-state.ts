@@ -37,7 +37,8 @@ export function victimState(
   { deadlineMs, steps }: VictimLook,
 ): VictimState {
   const { view } = world;
-  const now = { nowMs: world.nowMs, deadlineMs };
+  const agentSilent = view.node(decision.node)?.node.agentSilent ?? false;
+  const now = { nowMs: world.nowMs, deadlineMs, agentSilent };
   const pod = view.pod(victim.uid);
   if (!standsOn(pod, decision.node)) return { kind: 'gone' };
   if (pod.deletionMs !== null) return { kind: 'terminating' };
@@ -73,8 +74,13 @@ export function victimState(
 function unfinished(
   next: Command | null,
   pod: Pod,
-  { nowMs, deadlineMs }: { readonly nowMs: number; readonly deadlineMs: number },
+  {
+    nowMs,
+    deadlineMs,
+    agentSilent,
+  }: { readonly nowMs: number; readonly deadlineMs: number; readonly agentSilent: boolean },
 ): VictimState {
+  if (agentSilent) return failed(pod, 'AgentSilent', 'the agent of its node does not answer');
   if (nowMs < deadlineMs) return { kind: 'unfinished', next };
   return failed(pod, 'DeadlineExceeded', 'its checkpoint was not ready in time');
 }

@@ -76,7 +76,8 @@ function obstacleOn(
   { maxRestores, entry }: { readonly maxRestores: number; readonly entry: Queued },
 ): keyof NodeObstacles {
   const { ticket, checkpoint, pod } = entry;
-  if (checkpoint !== undefined && restoreObstacle(on.node, { ticket, checkpoint }) !== null) return 'incompatible';
+  const obstacle = checkpoint === undefined ? null : restoreObstacle(on.node, { ticket, checkpoint });
+  if (obstacle !== null) return obstacle === 'AgentSilent' ? 'unsuitable' : 'incompatible';
   if (!suits(on.node, entry)) return 'unsuitable';
   if (restoresUnderWay(view, on) >= maxRestores) return 'saturated';
   let { free } = on;

@@ -66,6 +66,7 @@ export class ClusterIndex implements ClusterView {
   readonly #checkpointsByNode = new MultiMap<NodeName, Checkpoint>(({ nodeName }) => nodeName); // node -> checkpoints of its pods
   readonly #listeners = new Set<IndexListener>();
   readonly #onListenerError: ((error: unknown) => void) | null;
+  readonly #silentAgents = new Set<NodeName>(); // nodes whose agents are not heard
   #policies: readonly Policy[] = []; // in order of precedence; another array whenever somebody may be ruled by another one
 
   constructor({ onListenerError }: ClusterIndexOptions = {}) {
@@ -76,7 +77,8 @@ export class ClusterIndex implements ClusterView {
    * Takes one change. Returns false, and does nothing, when it is not newer than what is known. An object that has the name of
    * another one takes its place; listeners hear of that as the other's deletion.
    */
-  apply(event: IndexEvent): boolean {
+  apply(reported: IndexEvent): boolean {
+    const event = this.#withSilence(reported);
     const table = this.#tables[event.kind] as Table;
     if (event.type === 'delete') {
       const before = table.delete(event.uid, event.resourceVersion);
@@ -138,6 +140,24 @@ export class ClusterIndex implements ClusterView {
       yield;
     }
     return { missed: missed.map(({ uid }) => uid), redundant };
+  }
+
+  /** The agent of a node is not heard any more, or is again. Listeners hear of it as a change of the node. */
+  setAgentSilent(name: NodeName, silent: boolean): void {
+    if (silent === this.#silentAgents.has(name)) return;
+    if (silent) this.#silentAgents.add(name);
+    else this.#silentAgents.delete(name);
+    const before = this.#tables.node.named(name);
+    if (before === undefined) return;
+    const value: Node = { ...before, agentSilent: silent };
+    this.#tables.node.set(value);
+    this.#changed({ type: 'upsert', kind: 'node', value }, before, value);
+  }
+
+  /** The API server does not say of a node whether its agent is heard. */
+  #withSilence(event: IndexEvent): IndexEvent {
+    if (event.type !== 'upsert' || event.kind !== 'node' || !this.#silentAgents.has(event.value.name)) return event;
+    return { ...event, value: { ...event.value, agentSilent: true } };
   }
 
   /** Calls `listener` after each applied change; returns the function that ends it. A listener must not apply changes itself. */

@@ -70,8 +70,9 @@ export function accessRights(names: AccessNames): readonly AccessRight[] {
     ]),
     ...whereNamed(names.lease, (name) => [
       own(leases, ['create'], 'leader election; create cannot be restricted to a name'),
-      { ...own(leases, ['get', 'watch', 'update'], 'leader election'), resourceNames: [name] },
+      { ...own(leases, ['get', 'update'], 'leader election'), resourceNames: [name] },
     ]),
+    own(leases, ['list', 'watch'], 'which agents are alive; who leads'),
     ...whereNamed(names.servingSecret, (name) => [
       own(secrets, ['create'], 'the serving certificate, where we issue it; create cannot be restricted to a name'),
       { ...own(secrets, ['get', 'patch'], 'the serving certificate'), resourceNames: [name] },
@@ -82,7 +83,7 @@ export function accessRights(names: AccessNames): readonly AccessRight[] {
 /** Every right `reprieve agent` needs: deploy/rbac-agent.yaml is generated from it, and the agent asks for it at its start. */
 export function agentRights(): readonly AccessRight[] {
   const { pods, nodes, namespaces, events, reprievePolicies, podCheckpoints, reprieves } = RESOURCES;
-  const { customResourceDefinitions } = RESOURCES;
+  const { customResourceDefinitions, leases } = RESOURCES;
   return [
     cluster(pods, ['get', 'list', 'watch'], 'the pods of its node; the latest version before each write to a pod'),
     cluster(status(pods), ['patch'], 'the conditions Frozen, Restored and Checkpointable'),
@@ -94,6 +95,7 @@ export function agentRights(): readonly AccessRight[] {
     cluster(reprievePolicies, ['list', 'watch'], 'whose processes to look at beforehand'),
     cluster(namespaces, ['list', 'watch'], 'namespaceSelector of policies'),
     cluster(events, ['create', 'patch'], 'telling why a pod cannot be saved'),
+    own(leases, ['create', 'patch'], 'saying that it is alive'),
     {
       ...cluster(customResourceDefinitions, ['get'], 'refusing to start with older ones'),
       resourceNames: [reprievePolicies, podCheckpoints, reprieves].map(crdName),

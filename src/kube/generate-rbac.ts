@@ -7,10 +7,9 @@ import { join } from 'node:path';
 import { format } from 'prettier';
 import { Document, YAMLSeq, type YAMLMap } from 'yaml';
 import { generate } from '../config/generated-file.ts';
-import { COMPONENT } from '../domain/labels.ts';
+import { COMPONENT, DEFAULT_NAMESPACE } from '../domain/labels.ts';
 import { accessRights, agentRights, DEPLOYED_NAMES, viewRights, type AccessRight } from './access.ts';
 
-const NAMESPACE = 'reprieve-system';
 const API_GROUP = 'rbac.authorization.k8s.io';
 
 /** Who has the rights: the name of the account and of its roles, and the command that runs as it. */
@@ -48,13 +47,13 @@ function yamlOf({ name, command, rights }: Holder): Promise<string> {
   const scoped = (scope: AccessRight['scope']): readonly AccessRight[] =>
     rights.filter((right) => right.scope === scope);
   const documents: object[] = [
-    { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name, namespace: NAMESPACE } },
+    { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name, namespace: DEFAULT_NAMESPACE } },
     role('ClusterRole', { name }, scoped('cluster')),
     binding('ClusterRole', { name }, name),
   ];
   const own = scoped('own namespace');
   if (own.length > 0) {
-    const metadata = { name, namespace: NAMESPACE };
+    const metadata = { name, namespace: DEFAULT_NAMESPACE };
     documents.push(role('Role', metadata, own), binding('Role', metadata, name));
   }
   return written(documents, `Exactly what \`${command}\` does, and nothing else.`);
@@ -87,7 +86,7 @@ function rule({ group, resource, resourceNames, verbs, why }: AccessRight): YAML
 }
 
 function binding(of: 'ClusterRole' | 'Role', metadata: object, name: string): object {
-  const subjects = [{ kind: 'ServiceAccount', name, namespace: NAMESPACE }];
+  const subjects = [{ kind: 'ServiceAccount', name, namespace: DEFAULT_NAMESPACE }];
   return {
     apiVersion: `${API_GROUP}/v1`,
     kind: `${of}Binding`,

@@ -257,13 +257,14 @@ describe('preflight', () => {
           !(verb === 'patch' && subresource === 'status') && !(resource === 'leases' && verb !== 'get');
       },
       code: 'RbacMissing',
-      want: `6 right(s) missing; run: kubectl apply -f deploy/rbac.yaml
+      want: `7 right(s) missing; run: kubectl apply -f deploy/rbac.yaml
   patch pods/status
   patch reprievepolicies.reprieve.dev/status
   patch reprieves.reprieve.dev/status
   create leases.coordination.k8s.io in namespace reprieve-system
-  watch leases.coordination.k8s.io "reprieve" in namespace reprieve-system
-  update leases.coordination.k8s.io "reprieve" in namespace reprieve-system`,
+  update leases.coordination.k8s.io "reprieve" in namespace reprieve-system
+  list leases.coordination.k8s.io in namespace reprieve-system
+  watch leases.coordination.k8s.io in namespace reprieve-system`,
     },
     'no right to see the CRDs that are missing': {
       given: (server) => {

@@ -33,6 +33,12 @@ const LOSS_CAUSES = {
 
 export type LossCause = keyof typeof LOSS_CAUSES;
 
+/** Whether an agent renews its Lease. */
+const AGENT_STATES = {
+  live: 'It does.',
+  silent: 'Not for 40 s: its node saves and restores nothing, and nobody waits for it.',
+} as const;
+
 interface LabelEntry {
   readonly metric: MetricName;
   readonly label: string;
@@ -44,6 +50,7 @@ export const LABEL_VALUES: readonly LabelEntry[] = [
   { metric: 'reprieve_decisions_total', label: 'verdict', values: VERDICTS },
   { metric: 'reprieve_decisions_total', label: 'reason', values: PREEMPT_REASONS },
   { metric: 'reprieve_decision_duration_seconds', label: 'reason', values: CLOSE_REASONS },
+  { metric: 'reprieve_agents', label: 'state', values: AGENT_STATES },
   { metric: 'reprieve_frozen_pods', label: 'cause', values: FROZEN_CAUSES },
   { metric: 'reprieve_lost_node_seconds_total', label: 'cause', values: LOSS_CAUSES },
 ];

@@ -100,6 +100,11 @@ export const METRICS = {
     help: 'Work thrown away, and room held without progress, in the same measure, by cause.',
     labels: ['cause'],
   },
+  reprieve_agents: {
+    type: 'gauge',
+    help: 'Agents that have a Lease, by whether they renew it: nothing is saved or restored on the node of a silent one.',
+    labels: ['state'],
+  },
   reprieve_frozen_pods: {
     type: 'gauge',
     help: 'Pods that stand still now, by cause.',

@@ -1,3 +1,4 @@
+import { LEASE } from './replica.ts';
 import type { KubeRequest } from '../../src/kube/transport.ts';
 import type { ServerWrite } from '../../src/sim/api-server/server-options.ts';
 import type { WorkEvent } from '../../src/sim/nodes/work-ledger.ts';
@@ -100,7 +101,7 @@ export class Truth {
       const list = this.world.api.list(RESOURCES.reprievePolicies).map(policyOf).sort(comparePolicies);
       this.policies.push({ fromMs: this.world.elapsedMs, list });
     }
-    if (kind === RESOURCES.leases) {
+    if (kind === RESOURCES.leases && object.metadata.namespace === LEASE.namespace) {
       const { holderIdentity } = object['spec'] as { readonly holderIdentity?: string };
       if (holderIdentity !== this.#holder) {
         this.leadingSinceMs = this.world.elapsedMs;

@@ -234,7 +234,7 @@ export class World {
 
   /** The replica that truly leads; else any that lives. */
   leader(): { readonly replica: Replica; readonly index: number } | null {
-    const [lease] = this.api.list(RESOURCES.leases);
+    const [lease] = this.api.list(RESOURCES.leases, LEASE.namespace);
     const { holderIdentity } = (lease?.['spec'] ?? {}) as { readonly holderIdentity?: string };
     const living = this.replicas.flatMap((replica, index) => (replica?.process.isAlive ? [{ replica, index }] : []));
     return living.find(({ replica }) => replica.process.name === holderIdentity) ?? living[0] ?? null;

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { startServer, type RunningServer } from '../../src/http/server.ts';
+import { measureAgents } from '../../src/observe/agent-metrics.ts';
 import { measureEngine } from '../../src/observe/engine-metrics.ts';
 import { LABEL_VALUES } from '../../src/observe/label-values.ts';
 import { createLog } from '../../src/observe/log.ts';
@@ -41,6 +42,7 @@ async function play(seed: number): Promise<{ story: Story; metrics: Metrics; set
     extender: async (reprieve, clock) => {
       measureEngine({ metrics, engine: reprieve.engine, view: reprieve.index, clock });
       measureWatches(metrics, () => reprieve.reader.stats(), clock);
+      measureAgents(metrics, reprieve.agents);
       const server: RunningServer = await startServer({
         callbacks: reprieve.engine,
         readiness: () => ({ ready: true, reasons: [] }),

@@ -72,6 +72,7 @@ export function makeNode(overrides: Partial<Omit<Node, 'name'>> & { readonly nam
     ready: true,
     taints: [],
     canCheckpoint: true,
+    agentSilent: false,
     compatibility: null,
     dumpBytesPerSecond: null,
     ...overrides,

@@ -1,6 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { KubeClient } from '../../kube/client.ts';
+import { RESOURCES } from '../../kube/resources.ts';
+import { ApiServer } from '../../sim/api-server/api-server.ts';
+import { VirtualClock } from '../../sim/virtual-clock.ts';
 import { compatibilityOf, type NodeFacts } from './node-facts.ts';
-import { nodePatch } from './node-record.ts';
+import { NodeRecord, nodePatch } from './node-record.ts';
 
 const FACTS: NodeFacts = {
   architecture: 'amd64',
@@ -42,6 +46,20 @@ describe('nodePatch', () => {
   it('writes an address of IPv6 so that a port can follow', () => {
     expect(JSON.stringify(nodePatch(REPORT, 'fd00::7'))).toContain('"[fd00::7]:9444"');
   });
+});
+
+it('takes back that pods can be saved when the agent stops, and is not overruled by a probe under way', async () => {
+  const clock = new VirtualClock();
+  const client = new KubeClient(new ApiServer({ clock }));
+  const node = { metadata: { name: 'n1', labels: { other: 'label' } } };
+  await client.create(RESOURCES.nodes, null, node);
+  const record = new NodeRecord(client, 'n1');
+  await record.write(REPORT);
+  const probed = record.write({ ...REPORT, dumpSpeed: 7 });
+  await record.withdraw();
+  await probed;
+  const { labels } = (await client.get(RESOURCES.nodes, null, 'n1')).metadata;
+  expect(Object.keys(labels ?? {}).sort()).toEqual(['other', 'reprieve.dev/compatibility']);
 });
 
 describe('compatibilityOf', () => {

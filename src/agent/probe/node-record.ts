@@ -9,6 +9,7 @@ import {
 import type { KubeClient } from '../../kube/client.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/transport.ts';
+import { Turns } from '../turns.ts';
 import { compatibilityOf, type NodeFacts } from './node-facts.ts';
 
 /** What the agent says of its node. */
@@ -46,14 +47,28 @@ export class NodeRecord {
   readonly #client: KubeClient;
   readonly #nodeName: string;
   #written = '';
+  readonly #writes = new Turns();
+  #isWithdrawn = false;
 
   constructor(client: KubeClient, nodeName: string) {
     this.#client = client;
     this.#nodeName = nodeName;
   }
 
-  async write(report: NodeReport): Promise<void> {
+  write(report: NodeReport): Promise<void> {
+    return this.#writes.take(() => this.#write(report));
+  }
+
+  /** Pods can no longer be saved here: the agent stops. Its other labels describe the node, and stay. */
+  async withdraw(): Promise<void> {
+    this.#isWithdrawn = true;
+    const patch = { metadata: { labels: { [CHECKPOINT_LABEL]: null } } };
+    await this.#writes.take(() => this.#client.patch(RESOURCES.nodes, null, this.#nodeName, patch, { type: 'merge' }));
+  }
+
+  async #write(report: NodeReport): Promise<void> {
     const node = await this.#client.get(RESOURCES.nodes, null, this.#nodeName);
+    if (this.#isWithdrawn) return;
     const patch = nodePatch(report, addressOf(node));
     const text = JSON.stringify(patch);
     if (text === this.#written) return;

@@ -28,6 +28,7 @@ export function nodeOf(object: KubeObject): Node {
       value: text('spec.taints[].value', taint.value),
       effect: (text('spec.taints[].effect', taint.effect) || 'NoSchedule') as Taint['effect'],
     })),
+    agentSilent: false, // the index knows that
     canCheckpoint: labels[CHECKPOINT_LABEL] === 'true',
     compatibility: labels[COMPATIBILITY_LABEL] || null,
     dumpBytesPerSecond: dumpSpeed > 0 && Number.isFinite(dumpSpeed) ? dumpSpeed : null,

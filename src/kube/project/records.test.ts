@@ -233,6 +233,7 @@ describe('nodeOf', () => {
       ready: true,
       taints: [{ key: 'k', value: '', effect: 'NoExecute' }],
       canCheckpoint: true,
+      agentSilent: false,
       compatibility: 'c1',
       dumpBytesPerSecond: 250_000_000,
     });

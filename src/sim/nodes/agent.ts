@@ -1,3 +1,6 @@
+import type { NodeName } from '../../domain/ids.ts';
+import { DEFAULT_NAMESPACE } from '../../domain/labels.ts';
+import { Heartbeat } from '../../agent/heartbeat.ts';
 import { CheckpointOrders } from '../../agent/orders/checkpoint-orders.ts';
 import type { NodeApi } from '../../agent/node-api.ts';
 import type { KubeObject } from '../../kube/transport.ts';
@@ -13,6 +16,7 @@ export class Agent {
   readonly #options: AgentOptions;
   readonly #pods: SimulatedPods;
   #orders: CheckpointOrders;
+  #life = new AbortController(); // of the process that runs now
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -30,6 +34,20 @@ export class Agent {
     this.#orders.removed(checkpoint);
   }
 
+  /** Renews its Lease from now on. To be called once its node is registered. */
+  beat(): void {
+    const { api, clock, node } = this.#options;
+    const heartbeat = new Heartbeat({
+      client: api.client,
+      clock,
+      nodeName: node.spec.name as NodeName,
+      namespace: DEFAULT_NAMESPACE,
+      random: () => 0.5,
+      onError: () => undefined, // a simulated agent has no log
+    });
+    void heartbeat.run(this.#life.signal);
+  }
+
   /** The kubelet killed a frozen container, as it must once the pod is being deleted. */
   killed(container: Container): void {
     if (container.frozenBy !== null) this.#orders.killed(container.frozenBy);
@@ -38,6 +56,7 @@ export class Agent {
   /** Dies: dumps end unfinished, frozen containers stand still, states stay on the disk. */
   crash(): void {
     this.#options.node.agentAlive = false;
+    this.#life.abort(new Error('the agent died'));
     this.#orders.stop();
   }
 
@@ -46,7 +65,10 @@ export class Agent {
     const { node } = this.#options;
     if (node.agentAlive) return;
     const orders = (this.#orders = this.#begin());
-    if (await orders.recover(checkpoints)) node.agentAlive = true;
+    if (!(await orders.recover(checkpoints))) return;
+    node.agentAlive = true;
+    this.#life = new AbortController();
+    this.beat();
   }
 
   #begin(): CheckpointOrders {

@@ -107,6 +107,7 @@ export class SimulatedNodes {
       if (!isAlreadyExists(error)) throw error;
       await this.#api.patchNode(spec.name, readyStatus(true, timestamp));
     }
+    agent.beat();
     // What was assigned or ordered before there was anybody to see it.
     for (const pod of this.#pods.list()) if (nodeNameOf(pod) === spec.name) kubelet.podChanged(pod);
     for (const checkpoint of this.#checkpointsOf(spec.name)) agent.checkpointChanged(checkpoint);
