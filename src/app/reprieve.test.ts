@@ -10,8 +10,8 @@ async function setUp(leadership: { term(): number | null }) {
   const clock = new VirtualClock();
   const server = new ApiServer({ clock });
   const requests: string[] = [];
-  server.hooks.intercept = async ({ method, path, user }) => {
-    if (user === 'reprieve') requests.push(`${method} ${path}`);
+  server.hooks.intercept = async ({ method, path, query, user }) => {
+    if (user === 'reprieve') requests.push(query?.['dryRun'] ? 'a canary' : `${method} ${path}`);
     return null;
   };
   const reprieve = new Reprieve({ transport: server.transport('reprieve'), clock, leadership, instance: 'r-1' });
@@ -28,8 +28,8 @@ describe('leading', () => {
     const leads = (): boolean => (reprieve.describe() as { leads: boolean }).leads;
     expect(leads()).toBe(false);
     const gate = Promise.withResolvers<null>();
-    server.hooks.intercept = async ({ method, path }) => {
-      requests.push(`${method} ${path}`);
+    server.hooks.intercept = async ({ method, path, query }) => {
+      requests.push(query?.['dryRun'] ? 'a canary' : `${method} ${path}`);
       return gate.promise;
     };
     requests.length = 0;
@@ -37,7 +37,7 @@ describe('leading', () => {
     const changed = reprieve.leadershipChanged();
     await clock.advance(0);
     const listed = new Set(requests.map((request) => request.split('/').at(-1)));
-    expect(listed).toEqual(new Set(['podcheckpoints', 'reprieves']));
+    expect(listed).toEqual(new Set(['podcheckpoints', 'reprieves', 'a canary']));
     expect(leads()).toBe(false);
     gate.resolve(null);
     await clock.advance(0);
@@ -52,12 +52,14 @@ describe('leading', () => {
     let term: number | null = 1;
     const { clock, reprieve, client, requests } = await setUp({ term: () => term });
     term = null;
+    await reprieve.leadershipChanged();
+    const before = requests.length;
     await client.create(RESOURCES.pods, 'default', {
       metadata: { name: 'gated' },
       spec: { schedulingGates: [{ name: 'reprieve.dev/restore' }], containers: [{ name: 'main', image: 'app:1' }] },
     });
     await clock.advance(60_000);
-    expect(requests.filter((request) => !request.startsWith('GET'))).toEqual([]);
+    expect(requests.slice(before).filter((request) => !request.startsWith('GET'))).toEqual([]);
     term = 2;
     const changed = reprieve.leadershipChanged();
     await clock.advance(60_000);

@@ -6,6 +6,7 @@ import type { EngineState } from '../engine/engine-state.ts';
 import { DEFAULT_ENGINE_SETTINGS, type EngineSettings } from '../engine/steps.ts';
 import { ClusterIndex } from '../index/cluster-index.ts';
 import type { Ticket } from '../domain/ticket.ts';
+import type { WebhookReach } from '../domain/webhook-reach.ts';
 import type { IndexedKind } from '../index/types.ts';
 import { AgentWatch } from '../kube/agent-watch.ts';
 import { KubeClient } from '../kube/client.ts';
@@ -20,6 +21,7 @@ import { narrate } from '../observe/narrator.ts';
 import { sleep, type Clock } from '../ports/clock.ts';
 import { SOLE_LEADER, type Leadership } from '../ports/leadership.ts';
 import { FencedTransport } from '../kube/fenced-transport.ts';
+import { WebhookWatch } from './webhook-watch.ts';
 
 /** How long the hand-over waits for writes under way; a follower must lead within a second of SIGTERM. */
 const LAST_WRITES_MS = 500;
@@ -42,6 +44,8 @@ export interface ReprieveOptions {
   /** Lets other work of a real process run between slices of a long listing. */
   readonly breathe?: () => Promise<void>;
   readonly onNotice?: (notice: ReflectorNotice) => void;
+  /** Called when it changes what is known about the webhook, and every minute while it is not known to be called. */
+  readonly onWebhookReach?: (reach: WebhookReach) => void;
   readonly onListenerError?: (error: unknown) => void;
 }
 
@@ -49,6 +53,7 @@ interface ReprieveState extends EngineState {
   readonly time: string;
   readonly instance: string;
   readonly synced: boolean;
+  readonly webhook: { readonly called: boolean; readonly message: string; readonly missedIn: readonly string[] };
   /** By kind: what the index holds of it, and how long ago the server last said anything; null before it did. */
   readonly watches: Readonly<
     Record<IndexedKind, Omit<ReflectorStats, 'lastEventMs'> & { readonly objects: number; readonly age: number | null }>
@@ -67,6 +72,7 @@ export class Reprieve {
   readonly reader: ClusterReader;
   readonly agents: AgentWatch;
   readonly #recorder: EventRecorder;
+  readonly #webhook: WebhookWatch;
   readonly #clock: Clock;
   readonly #instance: string;
   readonly #leadership: Leadership;
@@ -122,10 +128,29 @@ export class Reprieve {
     });
     this.#recorder = new EventRecorder({ client: writing, clock, instance });
     narrate(this.engine.events, this.index, this.#recorder);
+    const { onWebhookReach = () => undefined } = options;
+    this.#webhook = new WebhookWatch({
+      client: writing,
+      clock,
+      instance,
+      namespaceLabels: (name) => this.index.namespaceLabels(name),
+      onChange: (reach) => {
+        this.index.setWebhookReach(reach);
+        this.engine.poke();
+        onWebhookReach(reach);
+      },
+      onReminder: onWebhookReach,
+    });
+    this.index.setWebhookReach(this.#webhook.reach);
   }
 
   get isSynced(): boolean {
     return this.#isSynced;
+  }
+
+  /** This replica leads, and kube-apiserver calls the webhook as far as it knows. */
+  get reachesWebhook(): boolean {
+    return this.leads && this.#webhook.reach.isCalled;
   }
 
   /** This replica decides and writes. */
@@ -145,12 +170,15 @@ export class Reprieve {
 
   /**
    * To be called when {@link ReprieveOptions.leadership} says something else. A new leader first reads the records again:
-   * its watches may be behind the last writes of its predecessor, and what it does not see it would do a second time.
+   * its watches may be behind the last writes of its predecessor, and what it does not see it would do a second time. It also
+   * asks whether the webhook is called, for until it knows, nothing of a controller's is saved.
    */
   async leadershipChanged(): Promise<void> {
     const term = this.#leadership.term();
+    if (term === null) this.#webhook.end();
     if (term === null || !this.#isSynced || term === this.#freshTerm) return;
-    if (this.#leadership !== SOLE_LEADER) await this.reader.relist('ticket', 'checkpoint');
+    const isAlone = this.#leadership === SOLE_LEADER;
+    await Promise.all([isAlone ? null : this.reader.relist('ticket', 'checkpoint'), this.#webhook.begin()]);
     if (this.#leadership.term() !== term) return;
     this.#freshTerm = term;
     this.engine.poke();
@@ -162,12 +190,14 @@ export class Reprieve {
    */
   async handOver(release: () => Promise<void>): Promise<void> {
     this.engine.stop();
+    this.#webhook.end();
     await Promise.race([this.engine.idle(), sleep(this.#clock, LAST_WRITES_MS)]);
     await release();
   }
 
   async stop(): Promise<void> {
     this.engine.stop();
+    this.#webhook.end();
     await Promise.all([this.reader.stop(), this.agents.stop()]);
   }
 
@@ -179,6 +209,7 @@ export class Reprieve {
   /** What `/debug/state` shows: names, counts and ages in seconds; no pod contents. */
   describe(): ReprieveState {
     const nowMs = this.#clock.now();
+    const { isCalled, message, missedIn } = this.#webhook.reach;
     const watches = Object.entries(this.reader.stats()).map(([kind, { lastEventMs, ...totals }]) => {
       const age = lastEventMs === null ? null : (nowMs - lastEventMs) / 1000;
       return [kind, { objects: this.index.count(kind as IndexedKind), age, ...totals }];
@@ -187,6 +218,7 @@ export class Reprieve {
       time: new Date(nowMs).toISOString(),
       instance: this.#instance,
       synced: this.#isSynced,
+      webhook: { called: isCalled, message, missedIn: [...missedIn] },
       ...this.engine.describe(),
       watches: Object.fromEntries(watches) as ReprieveState['watches'],
       eventsDropped: this.#recorder.dropped,

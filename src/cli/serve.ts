@@ -14,7 +14,7 @@ import { preflight } from '../kube/preflight.ts';
 import { measureAgents } from '../observe/agent-metrics.ts';
 import { measureEngine } from '../observe/engine-metrics.ts';
 import { measureEventLoop } from '../observe/event-loop-delay.ts';
-import { logEngine } from '../observe/engine-log.ts';
+import { logEngine, logReach } from '../observe/engine-log.ts';
 import { measureLeadership } from '../observe/leader-metrics.ts';
 import { createLog } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
@@ -70,6 +70,7 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
         : log.info({ node }, 'the agent of the node is heard again'),
     breathe: () => new Promise((resolve) => setImmediate(resolve)),
     onNotice: (notice) => log.warn(notice, 'reading the cluster'),
+    onWebhookReach: (reach) => logReach(log, reach),
     onListenerError: (error) => log.error({ err: error }, 'a listener failed'),
   });
   const metrics = new Metrics();
@@ -79,6 +80,7 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
   measureAgents(metrics, reprieve.agents);
   measureLeadership(metrics, {
     isLeader: () => reprieve.leads,
+    reachesWebhook: () => reprieve.reachesWebhook,
     onChange: (listener) => election?.onChange(listener),
   });
   const endMeasuring = measureEventLoop(metrics);
@@ -108,6 +110,7 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
       await transport.close(); // an idle connection would keep the process from ending
       throw error;
     });
+  if (tls === null) log.warn('server.tls is null: kube-apiserver cannot call the webhook over http');
   log.info({ address: server.address, port: server.port, apiServer: access.server }, 'listening');
   const ended = signalled();
   election?.onChange(() => void reprieve.leadershipChanged());

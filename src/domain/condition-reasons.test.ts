@@ -15,6 +15,7 @@ function writers(): string {
       readdirSync(join(src, folder), { recursive: true, encoding: 'utf8' }).map((file) => join(src, folder, file)),
     )
     .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
+    .concat(join(src, 'domain/policy-findings.ts'), join(src, 'app/webhook-watch.ts'))
     .map((file) => readFileSync(file, 'utf8'))
     .join('\n');
 }

@@ -13,6 +13,33 @@ type ConditionStatus = 'True' | 'False' | 'Unknown';
 
 /** Every condition that Reprieve and its agents write, once: nobody can write a reason that is not here. */
 export const CONDITIONS = {
+  ReprievePolicy: {
+    Restorable: {
+      writer: 'Reprieve',
+      statuses: {
+        True: 'kube-apiserver calls the webhook, so the replacement of a displaced pod is gated and restored.',
+        False:
+          'Pods of controllers are evicted unsaved: their replacements would start cold. Bare pods are still saved.',
+      },
+      reasons: {
+        WebhookCalled: { status: 'True', meaning: 'The webhook answered the last canary, a pod created as a dry run.' },
+        WebhookNotCalled: {
+          status: 'False',
+          meaning:
+            'kube-apiserver created the canary without an answer of the webhook: no webhook configuration, no `server.tls`, a Service without endpoints, a certificate of another authority, or selectors that leave out namespace `reprieve-canary`.',
+        },
+        NotYetKnown: {
+          status: 'False',
+          meaning: 'No canary was answered: kube-apiserver refused it or did not answer; the message says how.',
+        },
+        NamespaceNotReviewed: {
+          status: 'False',
+          meaning:
+            'The webhook answers the canary, but a replacement in the named namespaces was created without a review: often selectors of the webhook configuration.',
+        },
+      },
+    },
+  },
   Reprieve: {
     Restored: {
       writer: 'Reprieve',

@@ -38,5 +38,12 @@ export const ROLE_LABEL = 'reprieve.dev/role';
 export const AGENT_FINALIZER = 'reprieve.dev/agent';
 /** Namespace of what belongs to Reprieve itself, where nothing says otherwise: that of deploy/namespace.yaml. */
 export const DEFAULT_NAMESPACE = 'reprieve-system';
+/**
+ * Pod annotation of a canary, which is created by a dry run only: a nonce. The webhook repeats it in {@link CANARY_ANSWER_ANNOTATION},
+ * so the answer of the dry run shows that kube-apiserver calls the webhook.
+ */
+export const CANARY_ANNOTATION = 'reprieve.dev/canary';
+/** Pod annotation that the webhook adds to a canary: the nonce of {@link CANARY_ANNOTATION}. */
+export const CANARY_ANSWER_ANNOTATION = 'reprieve.dev/canary-answer';
 /** Field manager and event source. */
 export const COMPONENT = 'reprieve';

@@ -1,5 +1,6 @@
 import type { Policy, PolicyFinding } from './policy.ts';
 import { impossibleKey } from './satisfiable.ts';
+import type { WebhookReach } from './webhook-reach.ts';
 
 const ACCEPTED: PolicyFinding = { holds: true, reason: 'Accepted', message: 'nothing in it contradicts itself' };
 
@@ -54,11 +55,30 @@ export function conflict(policy: Policy, rulesNone: boolean, { before, after, ru
   return { holds: true, reason: 'SamePrecedence', message };
 }
 
+/**
+ * Condition `Restorable`: whether the pods of controllers that a policy rules would come back. Where they would not, they are
+ * evicted unsaved. `missedIn`: namespaces of such pods in which a replacement was not reviewed.
+ */
+export function restorability(
+  { isCalled, reason, message }: WebhookReach,
+  missedIn: ReadonlySet<string>,
+): PolicyFinding {
+  const consequence = 'pods of controllers are evicted unsaved, because their replacements would start cold';
+  if (!isCalled) return { holds: false, reason, message: `${message}; ${consequence}` };
+  if (missedIn.size === 0) return { holds: true, reason, message };
+  const where = listOf([...missedIn].sort());
+  const cause = `a replacement was created without a review of the webhook in namespace ${where}`;
+  return { holds: false, reason: 'NamespaceNotReviewed', message: `${cause}; there ${consequence}` };
+}
+
 /** As many names as a line of `kubectl describe` bears. */
 const MOST_NAMES = 5;
 
 function namesOf(policies: readonly Policy[]): string {
-  const names = policies.slice(0, MOST_NAMES).map(({ name }) => name);
-  const more = policies.length - names.length;
-  return names.join(', ') + (more > 0 ? ` and ${more} more` : '');
+  return listOf(policies.map(({ name }) => name));
+}
+
+function listOf(names: readonly string[]): string {
+  const more = names.length - MOST_NAMES;
+  return names.slice(0, MOST_NAMES).join(', ') + (more > 0 ? ` and ${more} more` : '');
 }

@@ -42,6 +42,8 @@ export interface PolicyReport {
   readonly accepted: PolicyFinding;
   /** True: it shares pods with another policy of its precedence, or others rule all of its pods. */
   readonly conflicted: PolicyFinding;
+  /** False: pods of controllers would not come back, so they are evicted unsaved. */
+  readonly restorable: PolicyFinding;
   /** Pods that it selects, of those that hold room or wait for it. */
   readonly selectedPods: number;
   /** Those of them for which it is the policy. */
@@ -63,6 +65,7 @@ export interface PolicyStatus {
   /** Since when each finding holds, or does not; null where it does not say. */
   readonly acceptedSinceMs: number | null;
   readonly conflictedSinceMs: number | null;
+  readonly restorableSinceMs: number | null;
 }
 
 /** All given parts must select the pod; a policy that gives none selects every pod outside kube-system. */

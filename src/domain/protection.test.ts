@@ -3,6 +3,7 @@ import { makeNode, makePod, makePolicy } from '../../test/support/builders.ts';
 import type { Policy } from './policy.ts';
 import { comparePolicies, protectionOf } from './protection.ts';
 import { selectorOf } from './selector.ts';
+import { ASSUMED_REACH, type WebhookReach } from './webhook-reach.ts';
 
 const running = { nodeName: 'n1', priorityClassName: 'batch', labels: { app: 'train' } };
 const owner = (kind: string) => ({ apiVersion: 'x/v1', kind, name: 'o', uid: 'o' });
@@ -91,6 +92,25 @@ describe('protectionOf', () => {
       expect(protection.protected ? 'protected' : protection.reason).toBe(want);
     });
   }
+});
+
+describe('protectionOf, where the webhook is not known to be called', () => {
+  const away: WebhookReach = { isCalled: false, reason: 'WebhookNotCalled', message: '', missedIn: new Set() };
+  const missed: WebhookReach = { ...ASSUMED_REACH, missedIn: new Set(['team']) };
+  it.each([
+    ['does not save a pod of a controller', { owner: owner('ReplicaSet') }, away, 'NotRestorable'],
+    ['saves a bare pod, which Reprieve creates again', {}, away, 'protected'],
+    [
+      'does not save in a namespace without reviews',
+      { owner: owner('Job'), namespace: 'team' },
+      missed,
+      'NotRestorable',
+    ],
+    ['saves in the other namespaces', { owner: owner('Job'), namespace: 'other' }, missed, 'protected'],
+  ] as const)('%s', (_, pod, reach, want) => {
+    const protection = protectionOf(makePod({ ...running, ...pod }), makeNode(), [makePolicy()], {}, reach);
+    expect(protection.protected ? 'protected' : protection.reason).toBe(want);
+  });
 });
 
 describe('comparePolicies', () => {

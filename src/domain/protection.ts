@@ -2,6 +2,7 @@ import type { Node } from './node.ts';
 import { isTerminal, isTerminating, type Pod } from './pod.ts';
 import type { Policy } from './policy.ts';
 import { selects } from './selector.ts';
+import { ASSUMED_REACH, comesBack, type WebhookReach } from './webhook-reach.ts';
 
 /** Whether a victim is saved before it is evicted, and if not, why. */
 export type Protection =
@@ -24,7 +25,9 @@ type UnprotectedReason =
   /** No agent saves pods on its node. */
   | 'NodeCannotCheckpoint'
   /** The agent of its node is silent. */
-  | 'AgentSilent';
+  | 'AgentSilent'
+  /** kube-apiserver is not known to call the webhook: the replacement would start cold. */
+  | 'NotRestorable';
 
 const SYSTEM_NAMESPACE = 'kube-system';
 const NAMESPACE_NAME_LABEL = 'kubernetes.io/metadata.name';
@@ -35,9 +38,10 @@ export function protectionOf(
   node: Node | undefined,
   policies: readonly Policy[],
   namespaceLabels: Readonly<Record<string, string>>,
+  reach: WebhookReach = ASSUMED_REACH,
 ): Protection {
   const policy = rulingPolicy(pod, policies, namespaceLabels);
-  const reason = whyUnprotected(pod, node, policy);
+  const reason = whyUnprotected(pod, node, policy, reach);
   if (reason === null) return { protected: true, policy: policy as Policy };
   return { protected: false, reason, message: MESSAGES[reason](pod, policy?.name ?? '') };
 }
@@ -48,12 +52,18 @@ export function protectingPolicy(
   node: Node | undefined,
   policies: readonly Policy[],
   namespaceLabels: Readonly<Record<string, string>>,
+  reach: WebhookReach = ASSUMED_REACH,
 ): Policy | null {
   const policy = rulingPolicy(pod, policies, namespaceLabels);
-  return policy !== undefined && whyUnprotected(pod, node, policy) === null ? policy : null;
+  return policy !== undefined && whyUnprotected(pod, node, policy, reach) === null ? policy : null;
 }
 
-function whyUnprotected(pod: Pod, node: Node | undefined, policy: Policy | undefined): UnprotectedReason | null {
+function whyUnprotected(
+  pod: Pod,
+  node: Node | undefined,
+  policy: Policy | undefined,
+  reach: WebhookReach,
+): UnprotectedReason | null {
   if (policy === undefined) return pod.namespace === SYSTEM_NAMESPACE ? 'SystemNamespace' : 'NoPolicy';
   if (policy.preemption.decision === 'Never') return 'DecisionNever';
   if (pod.phase !== 'Running' || isTerminal(pod) || isTerminating(pod)) return 'NotRunning';
@@ -61,7 +71,8 @@ function whyUnprotected(pod: Pod, node: Node | undefined, policy: Policy | undef
   if (pod.notCheckpointable !== null) return 'NotCheckpointable';
   if (node === undefined || !node.canCheckpoint) return 'NodeCannotCheckpoint';
   // A policy that refuses to let its pods go unsaved refuses that here too: their decision fails, and another node is tried.
-  return node.agentSilent && policy.preemption.onFailure !== 'Refuse' ? 'AgentSilent' : null;
+  if (node.agentSilent && policy.preemption.onFailure !== 'Refuse') return 'AgentSilent';
+  return comesBack(pod, reach) ? null : 'NotRestorable';
 }
 
 const MESSAGES: Readonly<Record<UnprotectedReason, (pod: Pod, policy: string) => string>> = {
@@ -73,6 +84,7 @@ const MESSAGES: Readonly<Record<UnprotectedReason, (pod: Pod, policy: string) =>
   NotCheckpointable: ({ notCheckpointable }) => notCheckpointable ?? '',
   NodeCannotCheckpoint: () => 'no agent saves pods on its node',
   AgentSilent: () => 'the agent of its node does not answer',
+  NotRestorable: () => 'kube-apiserver does not call the webhook: its replacement would start cold',
 };
 
 /** The policy of a pod, whether or not it protects it: the first of `policies` that selects it. */

@@ -47,7 +47,8 @@ export function refusesUnsaved(view: ClusterView, pod: Pod): boolean {
 /** The policy that now demands that a victim be saved which was to go unsaved: rule 3. Null: none does. */
 export function demandsSaving(view: ClusterView, pod: Pod, decision: Decision): Policy | null {
   const node = view.node(decision.node)?.node;
-  const protection = protectionOf(pod, node, view.policies(), view.namespaceLabels(pod.namespace));
+  const labels = view.namespaceLabels(pod.namespace);
+  const protection = protectionOf(pod, node, view.policies(), labels, view.webhookReach());
   return protection.protected && protection.policy.preemption.decision === 'Always' ? protection.policy : null;
 }
 

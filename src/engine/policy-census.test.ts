@@ -169,3 +169,27 @@ describe('Accepted', () => {
     });
   }
 });
+
+describe('finds whether pods of controllers come back', () => {
+  const owner = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web', uid: 'uid-web' };
+  const restorables = (world: TestWorld): string[] =>
+    [...policyReports(world.index)].map(
+      ([name, { restorable, protectedPods }]) => `${name} ${restorable.reason} ${protectedPods}`,
+    );
+
+  it('not while the webhook is not called: only bare pods are protected', () => {
+    const world = cluster(selecting('web', 'web')).put('pod', pod('owned', 'web', { owner }));
+    expect(restorables(world)).toEqual(['web WebhookCalled 3']);
+    const missedIn = new Set<string>();
+    world.index.setWebhookReach({ isCalled: false, reason: 'WebhookNotCalled', message: 'no answer', missedIn });
+    expect(restorables(world)).toEqual(['web WebhookNotCalled 2']);
+  });
+
+  it('not where a replacement was not reviewed, and only for policies with such pods', () => {
+    const world = cluster(selecting('web', 'web'), selecting('db', 'db'));
+    world.put('pod', pod('owned', 'web', { owner }));
+    world.index.setWebhookReach({ ...world.index.webhookReach(), missedIn: new Set(['default']) });
+    expect(restorables(world)).toEqual(['db WebhookCalled 1', 'web NamespaceNotReviewed 2']);
+    expect(policyReports(world.index).get('web')?.restorable.message).toContain('in namespace default');
+  });
+});

@@ -1,8 +1,9 @@
 import type { Node } from '../domain/node.ts';
 import type { Pod } from '../domain/pod.ts';
 import type { Policy, PolicyReport } from '../domain/policy.ts';
-import { acceptance, conflict } from '../domain/policy-findings.ts';
+import { acceptance, conflict, restorability } from '../domain/policy-findings.ts';
 import { protectionOf, selectsPod } from '../domain/protection.ts';
+import { comesBack } from '../domain/webhook-reach.ts';
 import type { ClusterView } from '../index/types.ts';
 
 /** What the pods counted so far show about one policy. */
@@ -11,6 +12,8 @@ interface Tally {
   selected: number;
   ruling: number;
   protected: number;
+  /** Namespaces of pods that it rules, in which a replacement came without a review of the webhook. */
+  readonly missedIn: Set<string>;
   /** Of the same precedence, selecting some of its pods; by their place in the order of precedence. */
   readonly equals: Set<number>;
   /** Who rules pods that it selects and does not rule; the same. */
@@ -43,6 +46,7 @@ export class PolicyCensus {
       selected: 0,
       ruling: 0,
       protected: 0,
+      missedIn: new Set(),
       equals: new Set(),
       rulers: new Set(),
     }));
@@ -67,6 +71,7 @@ export class PolicyCensus {
   #count(pod: Pod, node: Node | undefined): void {
     const tallies = this.#tallies;
     const labels = this.#view.namespaceLabels(pod.namespace);
+    const reach = this.#view.webhookReach();
     let ruler = -1;
     for (let place = 0; place < tallies.length; place++) {
       const tally = tallies[place] as Tally;
@@ -75,7 +80,8 @@ export class PolicyCensus {
       if (ruler < 0) {
         ruler = place;
         tally.ruling++;
-        if (protectionOf(pod, node, [tally.policy], labels).protected) tally.protected++;
+        if (protectionOf(pod, node, [tally.policy], labels, reach).protected) tally.protected++;
+        if (reach.isCalled && !comesBack(pod, reach)) tally.missedIn.add(pod.namespace);
         continue;
       }
       tally.rulers.add(ruler);
@@ -95,7 +101,10 @@ export class PolicyCensus {
     }
   }
 
-  #report({ policy, selected, ruling, protected: saved, equals, rulers }: Tally, place: number): PolicyReport {
+  #report(
+    { policy, selected, ruling, protected: saved, missedIn, equals, rulers }: Tally,
+    place: number,
+  ): PolicyReport {
     const at = (places: Iterable<number>): Policy[] =>
       [...places].sort((a, b) => a - b).map((other) => (this.#tallies[other] as Tally).policy);
     const before = at([...equals].filter((other) => other < place));
@@ -104,6 +113,7 @@ export class PolicyCensus {
       observedGeneration: policy.generation,
       accepted: acceptance(policy),
       conflicted: conflict(policy, ruling === 0, { before, after, rulers: at(rulers) }),
+      restorable: restorability(this.#view.webhookReach(), missedIn),
       selectedPods: selected,
       rulingPods: ruling,
       protectedPods: saved,

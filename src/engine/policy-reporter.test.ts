@@ -21,7 +21,7 @@ function setUp({ accepts = true } = {}) {
           if (command.kind !== 'SetPolicyStatus') throw new Error(command.kind);
           const { policy, report } = command;
           written.push(`${policy.name} ${report.selectedPods}`);
-          const status = { report, acceptedSinceMs: 0, conflictedSinceMs: 0 };
+          const status = { report, acceptedSinceMs: 0, conflictedSinceMs: 0, restorableSinceMs: 0 };
           if (accepts) world.put('policy', { ...policy, status });
         }
       },

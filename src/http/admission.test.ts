@@ -54,6 +54,20 @@ describe('handleAdmission', () => {
     ]);
   });
 
+  it('answers a canary with its nonce, and asks nobody about it', async () => {
+    const annotations = { 'reprieve.dev/canary': 'r-1-7' };
+    const { patch, asked, answer } = await admit(review(pod({}, { annotations }), { dryRun: true }));
+    expect(patch).toEqual([{ op: 'add', path: '/metadata/annotations/reprieve.dev~1canary-answer', value: 'r-1-7' }]);
+    expect(asked).toEqual([]);
+    expect(answer.fields).toMatchObject({ verb: 'canary' });
+  });
+
+  it('takes a pod that is stored for no canary, whatever it is annotated with', async () => {
+    const annotations = { 'reprieve.dev/canary': 'r-1-7' };
+    const { patch } = await admit(review(pod({}, { annotations })), { gate: false, reason: 'NoTicket' });
+    expect(patch).toBeUndefined();
+  });
+
   it('adds to the gates that are there', async () => {
     const { patch } = await admit(
       review(pod({ schedulingGates: [{ name: 'other' }], runtimeClassName: RUNTIME_CLASS })),

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { RESTORE_GATE, RUNTIME_CLASS } from '../domain/labels.ts';
+import { CANARY_ANNOTATION, CANARY_ANSWER_ANNOTATION, RESTORE_GATE, RUNTIME_CLASS } from '../domain/labels.ts';
 import type { Pod } from '../domain/pod.ts';
 import type { AdmissionRequest, ExtenderCallbacks } from '../engine/callbacks.ts';
 import { errorAnswer, jsonAnswer, type Answer } from './answer.ts';
@@ -58,6 +58,8 @@ interface PatchOperation {
 async function decided(callbacks: Pick<ExtenderCallbacks, 'admitPod'>, review: Review): Promise<Answer> {
   if (!isPodCreation(review)) return allowed(review, { reason: 'NotAPodCreation' });
   const raw = newPodSchema.parse(review.object);
+  const nonce = raw.metadata.annotations?.[CANARY_ANNOTATION];
+  if (review.dryRun && nonce) return canaryAnswer(review, nonce);
   const pod = readPod('request.object', raw);
   const request = requestOf(review, pod);
   const fields = {
@@ -70,8 +72,17 @@ async function decided(callbacks: Pick<ExtenderCallbacks, 'admitPod'>, review: R
   const { gate, reason } = await callbacks.admitPod(request);
   if (!gate || request.gated) return allowed(review, { ...fields, reason });
   const patch = patchOf(pod, Array.isArray(raw.spec?.schedulingGates));
-  const body = { patchType: 'JSONPatch', patch: Buffer.from(JSON.stringify(patch)).toString('base64') };
-  return allowed(review, { ...fields, reason, gated: true }, body);
+  return allowed(review, { ...fields, reason, gated: true }, patched(patch));
+}
+
+/** Shows whoever sent the dry run (`src/kube/webhook-canary.ts`) that this review took place. */
+function canaryAnswer(review: Review, nonce: string): Answer {
+  const path = `/metadata/annotations/${CANARY_ANSWER_ANNOTATION.replace('/', '~1')}`;
+  return allowed(review, { verb: 'canary' }, patched([{ op: 'add', path, value: nonce }]));
+}
+
+function patched(patch: readonly PatchOperation[]): object {
+  return { patchType: 'JSONPatch', patch: Buffer.from(JSON.stringify(patch)).toString('base64') };
 }
 
 function isPodCreation({ operation, resource, subResource }: Review): boolean {

@@ -26,6 +26,7 @@ import type { Pod } from '../domain/pod.ts';
 import type { Policy } from '../domain/policy.ts';
 import { comparePolicies } from '../domain/protection.ts';
 import type { Ticket } from '../domain/ticket.ts';
+import { ASSUMED_REACH, type WebhookReach } from '../domain/webhook-reach.ts';
 import { MultiMap } from './multi-map.ts';
 import { compareVersions, ObjectTable } from './object-table.ts';
 import { PodIndex } from './pod-index.ts';
@@ -68,6 +69,7 @@ export class ClusterIndex implements ClusterView {
   readonly #onListenerError: ((error: unknown) => void) | null;
   readonly #silentAgents = new Set<NodeName>(); // nodes whose agents are not heard
   #policies: readonly Policy[] = []; // in order of precedence; another array whenever somebody may be ruled by another one
+  #webhookReach = ASSUMED_REACH;
 
   constructor({ onListenerError }: ClusterIndexOptions = {}) {
     this.#onListenerError = onListenerError ?? null;
@@ -213,6 +215,16 @@ export class ClusterIndex implements ClusterView {
 
   policies(): readonly Policy[] {
     return this.#policies;
+  }
+
+  webhookReach(): WebhookReach {
+    return this.#webhookReach;
+  }
+
+  /** Listeners are not told: no object changed. */
+  setWebhookReach(reach: WebhookReach): void {
+    this.#webhookReach = reach;
+    this.#policies = this.#policies.slice();
   }
 
   budgets(namespace: string): readonly DisruptionBudget[] {

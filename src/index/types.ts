@@ -6,6 +6,7 @@ import type { Pod } from '../domain/pod.ts';
 import type { Policy } from '../domain/policy.ts';
 import type { Resources } from '../domain/resources.ts';
 import type { Ticket } from '../domain/ticket.ts';
+import type { WebhookReach } from '../domain/webhook-reach.ts';
 import type { VictimSheet } from './victim-sheet.ts';
 
 /** A namespace: only its labels matter, to policies. */
@@ -88,9 +89,10 @@ export interface ClusterView {
   namespaceLabels(name: string): Readonly<Record<string, string>>;
   /**
    * In order of precedence: the first that selects a pod is its policy. Another array whenever a pod may have come under another
-   * policy: after each change of a policy or of a namespace.
+   * policy, or be no longer protected by it: after each change of a policy, of a namespace, or of {@link webhookReach}.
    */
   policies(): readonly Policy[];
+  webhookReach(): WebhookReach;
   budgets(namespace: string): readonly DisruptionBudget[];
 
   ticket(key: ObjectKey): Ticket | undefined;

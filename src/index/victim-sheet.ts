@@ -92,8 +92,9 @@ export class VictimSheet {
     const policies = view.policies();
     if (this.#decidedBy !== policies) {
       this.#decidedBy = policies;
+      const reach = view.webhookReach();
       this.#policies = this.#pods.map((pod) =>
-        protectingPolicy(pod, this.#node, policies, view.namespaceLabels(pod.namespace)),
+        protectingPolicy(pod, this.#node, policies, view.namespaceLabels(pod.namespace), reach),
       );
     }
     return this.#policies[place] as Policy | null;

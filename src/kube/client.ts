@@ -64,6 +64,13 @@ export class KubeClient {
     return this.#send(`creating ${type.plural}`, { method: 'POST', path: pathOf(type, namespace), body });
   }
 
+  /** The object as {@link create} would store it, after all of admission; nothing is stored. */
+  createDryRun(type: ResourceType, namespace: string, object: object, signal: AbortSignal): Promise<KubeObject> {
+    const body = { apiVersion: apiVersionOf(type), kind: type.kind, ...object };
+    const request = { method: 'POST', path: pathOf(type, namespace), query: { dryRun: 'All' }, body, signal } as const;
+    return this.#send(`creating ${type.plural} as a dry run`, request);
+  }
+
   patch(
     type: ResourceType,
     namespace: string | null,

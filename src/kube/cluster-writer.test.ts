@@ -568,6 +568,7 @@ describe('setPolicyStatus', () => {
     observedGeneration: 1,
     accepted: { holds: true, reason: 'Accepted', message: '' },
     conflicted: { holds: false, reason: 'NoConflict', message: 'nobody' },
+    restorable: { holds: true, reason: 'WebhookCalled', message: 'it is called' },
     selectedPods: 3,
     rulingPods: 2,
     protectedPods: 1,
@@ -581,7 +582,7 @@ describe('setPolicyStatus', () => {
   it('writes what can be read back, and tells the index', async () => {
     expect((await policyNow()).status).toBeNull();
     expect(await writer.setPolicyStatus(await policyNow(), report)).toBe('done');
-    const status = { report, acceptedSinceMs: NOW_MS, conflictedSinceMs: NOW_MS };
+    const status = { report, acceptedSinceMs: NOW_MS, conflictedSinceMs: NOW_MS, restorableSinceMs: NOW_MS };
     expect(await policyNow()).toMatchObject({ status, generation: 1 });
     expect(applied.at(-1)).toMatchObject({ kind: 'policy', value: { name: 'batch', status } });
     const raw = await client.get(RESOURCES.reprievePolicies, null, 'batch');
@@ -590,6 +591,7 @@ describe('setPolicyStatus', () => {
       conditions: [
         { type: 'Accepted', status: 'True', reason: 'Accepted', observedGeneration: 1 },
         { type: 'Conflicted', status: 'False', reason: 'NoConflict', message: 'nobody' },
+        { type: 'Restorable', status: 'True', reason: 'WebhookCalled' },
       ],
     });
   });

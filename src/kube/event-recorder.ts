@@ -128,7 +128,8 @@ export class EventRecorder implements EventSink {
 
   async #write(recorded: Recorded): Promise<void> {
     const { event, name } = recorded;
-    const { namespace } = event.regarding;
+    // kube-apiserver takes Events about objects without a namespace in "default" only.
+    const namespace = event.regarding.namespace || 'default';
     const { count } = recorded;
     const lastTimestamp = secondsTimestampOf(recorded.lastMs);
     if (recorded.created) {
@@ -168,7 +169,7 @@ function keyOf({ regarding, related, type, reason, action, message }: ClusterEve
 
 function referenceTo({ kind, namespace, name, uid }: ClusterEventRecord['regarding']): object {
   const apiVersion = kind === 'Pod' ? apiVersionOf(RESOURCES.pods) : apiVersionOf(RESOURCES.reprieves);
-  return { apiVersion, kind, namespace, name, uid };
+  return { apiVersion, kind, ...(namespace !== '' && { namespace }), name, uid };
 }
 
 function shortened(message: string): string {

@@ -5,7 +5,7 @@ import { timestampOf } from './project/time.ts';
 
 /** The status that says `report`. A condition whose status stays as it was keeps the time of its last change. */
 export function policyStatusObject({ status }: Policy, report: PolicyReport, nowMs: number): ReprievePolicyStatus {
-  const { observedGeneration, accepted, conflicted, selectedPods, rulingPods, protectedPods } = report;
+  const { observedGeneration, accepted, conflicted, restorable, selectedPods, rulingPods, protectedPods } = report;
   const sinceMs = (now: PolicyFinding, before: PolicyFinding | undefined, ms: number | null | undefined): number =>
     now.holds === before?.holds ? (ms ?? nowMs) : nowMs;
   const condition = (type: string, { holds, reason, message }: PolicyFinding, ms: number): Condition => ({
@@ -21,6 +21,7 @@ export function policyStatusObject({ status }: Policy, report: PolicyReport, now
     conditions: [
       condition('Accepted', accepted, sinceMs(accepted, status?.report.accepted, status?.acceptedSinceMs)),
       condition('Conflicted', conflicted, sinceMs(conflicted, status?.report.conflicted, status?.conflictedSinceMs)),
+      condition('Restorable', restorable, sinceMs(restorable, status?.report.restorable, status?.restorableSinceMs)),
     ],
     selectedPods,
     rulingPods,

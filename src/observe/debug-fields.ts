@@ -6,6 +6,8 @@ export const DEBUG_FIELDS = {
   time: 'When this was asked, by the clock of this process.',
   instance: 'Which process answered.',
   synced: 'The index is complete.',
+  webhook:
+    'Whether kube-apiserver calls the webhook, as the last canary of this replica showed while it led, and the namespaces in which a replacement came without review.',
   leads: 'This replica leads.',
   mayAct: 'It decides and writes: complete, and leading.',
   decisions:

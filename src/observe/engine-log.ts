@@ -1,5 +1,6 @@
 import type { Command } from '../engine/commands.ts';
 import type { EngineEvents } from '../engine/engine-events.ts';
+import type { WebhookReach } from '../domain/webhook-reach.ts';
 import type { Log } from './log.ts';
 
 /** One line for each decision, its end, each contradiction and each write: ids, names and counts. */
@@ -29,6 +30,15 @@ export function logEngine(events: EngineEvents, log: Log): void {
     else if (outcome === 'moved') log.debug(line, 'the world moved');
     else log.info(line, 'written');
   });
+}
+
+/** What the leader knows of the webhook: at each change, and each minute while pods of controllers are not saved for it. */
+export function logReach(log: Log, { isCalled, reason, message, missedIn }: WebhookReach): void {
+  const line = { reason, ...(missedIn.size > 0 && { missedIn: [...missedIn] }) };
+  if (isCalled && missedIn.size === 0) log.info(line, message);
+  else if (isCalled)
+    log.warn(line, 'no review in some namespaces: protected pods of controllers there are evicted unsaved');
+  else log.warn(line, `${message}: protected pods of controllers are evicted unsaved`);
 }
 
 function subjectOf(command: Command): string {

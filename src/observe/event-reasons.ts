@@ -95,6 +95,13 @@ export const EVENT_REASONS = {
     on: 'ticket',
     meaning: 'Nobody will continue the saved state, for the named cause.',
   },
+  WebhookNotCalled: {
+    type: 'Warning',
+    action: 'Protecting',
+    on: 'policy',
+    meaning:
+      'Pods of controllers that the policy protects are evicted unsaved, because kube-apiserver does not call the webhook; condition `Restorable` says when that is over.',
+  },
   RecordsConflict: {
     type: 'Warning',
     action: 'Resolving',

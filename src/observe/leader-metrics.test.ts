@@ -7,7 +7,15 @@ it('shows who leads, and counts how often that changed', async () => {
   const metrics = new Metrics();
   let isLeader = false;
   let changed = (): void => undefined;
-  measureLeadership(metrics, { isLeader: () => isLeader, onChange: (listener) => (changed = listener) });
+  let reachesWebhook = false;
+  measureLeadership(metrics, {
+    isLeader: () => isLeader,
+    reachesWebhook: () => reachesWebhook,
+    onChange: (listener) => (changed = listener),
+  });
+  expect(await samplesOf(metrics, 'reprieve_webhook_reachable')).toEqual(['0']);
+  reachesWebhook = true;
+  expect(await samplesOf(metrics, 'reprieve_webhook_reachable')).toEqual(['1']);
   expect(await samplesOf(metrics, 'reprieve_leader')).toEqual(['0']);
   for (const next of [true, false, true]) {
     isLeader = next;

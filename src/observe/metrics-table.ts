@@ -182,6 +182,11 @@ export const METRICS = {
     help: '1 while this replica leads: it alone decides and writes; else 0.',
     labels: [],
   },
+  reprieve_webhook_reachable: {
+    type: 'gauge',
+    help: '1 while this replica leads and kube-apiserver calls the webhook (the last canary was answered); else 0. While no replica has 1, protected pods of controllers are evicted unsaved.',
+    labels: [],
+  },
   reprieve_leader_transitions_total: {
     type: 'counter',
     help: 'How often this replica began or ceased to lead.',

@@ -88,7 +88,9 @@ function narrateCommand(command: Command, view: ClusterView, sink: EventSink): v
     case 'Wake':
     case 'RecreatePod':
     case 'Claim':
+      return;
     case 'SetPolicyStatus':
+      narrateReport(command, sink);
       return;
     default:
       command satisfies never;
@@ -99,6 +101,14 @@ function narrateThaw({ victim, because }: Undo, view: ClusterView, sink: EventSi
   // The ticket outlives the checkpoint: it knows for whom the pod was frozen.
   const preemptor = view.ticketOfVictim(victim.uid)?.decision.preemptor;
   say(sink, 'Thawed', podObject(victim), `goes on: ${because}`, preemptor && podObject(preemptor));
+}
+
+/** Once: the status that was written says so from then on. */
+function narrateReport({ policy, report }: Extract<Command, { kind: 'SetPolicyStatus' }>, sink: EventSink): void {
+  const { holds, message } = report.restorable;
+  if (holds || policy.status?.report.restorable.holds === false) return;
+  const { name, uid } = policy;
+  say(sink, 'WebhookNotCalled', { kind: 'ReprievePolicy', namespace: '', name, uid }, message);
 }
 
 type Undo = NonNullable<Extract<Command, { kind: 'DeleteCheckpoint' }>['undo']>;

@@ -104,20 +104,18 @@ export interface EventSink {
 }
 
 export interface ClusterEventRecord {
-  readonly regarding: {
-    readonly kind: 'Pod' | 'Reprieve';
-    readonly namespace: string;
-    readonly name: string;
-    readonly uid: string;
-  };
-  readonly related?: {
-    readonly kind: 'Pod' | 'Reprieve';
-    readonly namespace: string;
-    readonly name: string;
-    readonly uid: string;
-  };
+  readonly regarding: EventSubject;
+  readonly related?: EventSubject;
   readonly type: 'Normal' | 'Warning';
   readonly reason: string;
   readonly action: string;
   readonly message: string;
+}
+
+interface EventSubject {
+  readonly kind: 'Pod' | 'Reprieve' | 'ReprievePolicy';
+  /** Empty for a policy. */
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
 }

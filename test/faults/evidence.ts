@@ -134,6 +134,7 @@ export function whyNotUnsaved(truth: Truth, object: KubeObject, { action, onFail
   };
   const broken = `${pod.name} was deleted unsaved though its policy refuses that`;
   return unless(truth, EVICTED_SAVED, refuses(truth.policiesWithin(0).at(-1) ?? []) ? broken : null, {
+    'a webhook that is not known to be called': () => pod.owner !== null && truth.isUnreached(behindMs(truth)),
     'a policy that demanded it only a moment ago': () => !truth.policiesWithin(behindMs(truth)).every(refuses),
   });
 }
@@ -207,6 +208,7 @@ export function demandsSaving(
   };
   const broken = `${pod.name} was evicted unsaved though its policy says Always and Refuse`;
   return unless(truth, what, demand(truth.policiesWithin(0).at(-1) ?? []) ? broken : null, {
+    'a webhook that is not known to be called': () => pod.owner !== null && truth.isUnreached(behindMs(truth)),
     'a policy that demanded it only a moment ago': () => !truth.policiesWithin(behindMs(truth)).every(demand),
     'a start that was only a moment ago': () => truth.world.clock.now() - startMs < behindMs(truth),
   });

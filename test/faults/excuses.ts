@@ -14,6 +14,7 @@ export interface Excuse {
 /** Invariant -> what excuses it -> why. */
 const REASONS = {
   'a victim is evicted saved, or as its policy allows': {
+    'a webhook that is not known to be called': 'the replacement of a controller would start cold',
     'a policy that demanded it only a moment ago': 'watches lag, and a request may be slow on its way',
     'a start that was only a moment ago': 'the pod was not running yet, as far as the decision could know',
     'the terms of another decision':
@@ -24,6 +25,7 @@ const REASONS = {
     'a checkpoint beside it that is gone or going': 'who was to be saved by it goes as if saving had failed',
   },
   'kube-scheduler evicts nobody that is to be saved': {
+    'a webhook that is not known to be called': 'the replacement of a controller would start cold',
     'a policy that demanded it only a moment ago': 'watches lag, and a request may be slow on its way',
     'a start that was only a moment ago': 'the pod was not running yet, as far as the decision could know',
   },

@@ -98,6 +98,14 @@ export const INVARIANTS = {
     return null;
   },
 
+  'the leader knows within a minute whether the webhook is called': (truth, seen) => {
+    const { world, reach } = truth;
+    if (seen.kind !== 'second' || reach === null) return null;
+    const sinceMs = Math.max(truth.webhookTurnedMs, truth.leadingSinceMs, world.unwellMs - world.startMs);
+    if (world.elapsedMs - sinceMs < 60_000 || reach.isCalled !== truth.isWebhookAway) return null;
+    return `the webhook is ${truth.isWebhookAway ? 'away' : 'there'}, and the leader says ${reach.reason}: ${reach.message}`;
+  },
+
   'kube-scheduler evicts nobody that is to be saved': (truth, seen) => {
     const victim = deletionBegun(seen);
     if (victim === null || !victim.by.startsWith('scheduler')) return null;

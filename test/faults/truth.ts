@@ -4,6 +4,7 @@ import type { ServerWrite } from '../../src/sim/api-server/server-options.ts';
 import type { WorkEvent } from '../../src/sim/nodes/work-ledger.ts';
 import type { CloseReason } from '../../src/engine/close-reasons.ts';
 import type { Policy } from '../../src/domain/policy.ts';
+import type { WebhookReach } from '../../src/domain/webhook-reach.ts';
 import { isFinal, type Decision, type Ticket } from '../../src/domain/ticket.ts';
 import { comparePolicies } from '../../src/domain/protection.ts';
 import { policyOf } from '../../src/kube/project/policy.ts';
@@ -41,6 +42,12 @@ export class Truth {
   /** When an object left the API server. */
   readonly goneMs = new Map<string, number>(); // uid -> time
 
+  isWebhookAway = false;
+  /** When the webhook went away, or came back. */
+  webhookTurnedMs = 0;
+
+  /** When the leader last thought that pods of controllers would not come back. */
+  #unreachedMs = 0;
   #holder: string | null = null;
   /** What each process decided. A request for one that is over may still be on its way. */
   #decisions: readonly DecisionMade[] = [];
@@ -146,6 +153,10 @@ export class Truth {
   }
 
   second(): void {
+    const isAway = this.world.elapsedMs < this.world.until.webhookAway;
+    if (isAway !== this.isWebhookAway) this.webhookTurnedMs = this.world.elapsedMs;
+    this.isWebhookAway = isAway;
+    if (!this.#isReached()) this.#unreachedMs = this.world.elapsedMs;
     this.#check({ kind: 'second' });
   }
 
@@ -165,6 +176,22 @@ export class Truth {
   /** Who holds the Lease. */
   get holder(): string | null {
     return this.#holder;
+  }
+
+  /** What the leader thinks of the webhook; null where nobody leads. */
+  get reach(): WebhookReach | null {
+    const leading = this.world.replicas.find((replica) => replica?.process.name === this.#holder);
+    return leading?.reprieve.leads ? leading.reprieve.index.webhookReach() : null;
+  }
+
+  /** Within the last `ms`, the leader did not know whether a pod of a controller would come back. */
+  isUnreached(ms: number): boolean {
+    return !this.#isReached() || this.world.elapsedMs - this.#unreachedMs < ms;
+  }
+
+  #isReached(): boolean {
+    const { reach } = this;
+    return reach !== null && reach.isCalled && reach.missedIn.size === 0;
   }
 
   /** All versions of the policies that stood within the last `ms`, the present one included. */

@@ -9,6 +9,7 @@ afterEach(async () => {
 });
 
 const KINDS = {
+  ReprievePolicy: RESOURCES.reprievePolicies,
   Reprieve: RESOURCES.reprieves,
   PodCheckpoint: RESOURCES.podCheckpoints,
   Pod: RESOURCES.pods,

@@ -57,6 +57,7 @@ const SCHEMA = z.strictObject({
   time: z.iso.datetime(),
   instance: z.string(),
   synced: z.boolean(),
+  webhook: z.strictObject({ called: z.boolean(), message: z.string(), missedIn: z.array(z.string()) }),
   leads: z.boolean(),
   mayAct: z.boolean(),
   decisions: z.array(

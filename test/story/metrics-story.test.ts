@@ -16,6 +16,7 @@ const SET_ELSEWHERE: Partial<Record<MetricName, string>> = {
   reprieve_event_loop_delay_seconds: 'measured in real time: event-loop-delay.ts, in `serve` only',
   reprieve_contradictions_total: 'no record of a story contradicts another: contradictions.test.ts',
   reprieve_leader: 'told by whoever elects: leader-metrics.test.ts',
+  reprieve_webhook_reachable: 'told by whoever asks: leader-metrics.test.ts',
   reprieve_leader_transitions_total: 'told by whoever elects: leader-metrics.test.ts',
 };
 

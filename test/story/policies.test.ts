@@ -163,6 +163,7 @@ describe('the status of policies', () => {
       conditions: [
         { type: 'Accepted', status: 'True' },
         { type: 'Conflicted', status: 'False' },
+        { type: 'Restorable', status: 'True', reason: 'WebhookCalled' },
       ],
     });
     const { client } = story.cluster;
@@ -170,7 +171,7 @@ describe('the status of policies', () => {
     await story.play(IN_THE_MIDDLE_MS + 10 * SECOND);
     expect(statusOf('batch')).toMatchObject({
       rulingPods: 0,
-      conditions: [{}, { type: 'Conflicted', status: 'True', reason: 'Shadowed' }],
+      conditions: [{}, { type: 'Conflicted', status: 'True', reason: 'Shadowed' }, {}],
     });
     expect(statusOf('all')).toMatchObject({ selectedPods: 2, rulingPods: 2 });
 

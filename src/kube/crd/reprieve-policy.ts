@@ -126,7 +126,7 @@ const status = described(
   object({
     observedGeneration: described('The generation of the spec that was looked at.', optional(integer(0))),
     conditions: described(
-      'Accepted: what it says can work. Conflicted: it shares pods with another policy of its precedence (SamePrecedence), or others rule all of its pods (Shadowed).',
+      'Accepted: what it says can work. Conflicted: it shares pods with another policy of its precedence (SamePrecedence), or others rule all of its pods (Shadowed). Restorable: pods of controllers would be restored after an eviction; where it is False, they are evicted unsaved.',
       optional(conditions),
     ),
     selectedPods: pods('Pods that it selects, of those that hold room or wait for it.'),

@@ -50,20 +50,23 @@ export function policyOf(object: KubeObject): Policy {
 function statusOf(status: Wire<ReprievePolicyStatus> | null | undefined): PolicyStatus | null {
   const accepted = conditionOf(status?.conditions, 'Accepted');
   const conflicted = conditionOf(status?.conditions, 'Conflicted');
+  const restorable = conditionOf(status?.conditions, 'Restorable');
   const { observedGeneration, selectedPods, rulingPods, protectedPods } = status ?? {};
-  if (!accepted || !conflicted || observedGeneration == null) return null;
+  if (!accepted || !conflicted || !restorable || observedGeneration == null) return null;
   if (selectedPods == null || rulingPods == null || protectedPods == null) return null;
   return {
     report: {
       observedGeneration,
       accepted: findingOf(accepted),
       conflicted: findingOf(conflicted),
+      restorable: findingOf(restorable),
       selectedPods,
       rulingPods,
       protectedPods,
     },
     acceptedSinceMs: millisOf(accepted.lastTransitionTime),
     conflictedSinceMs: millisOf(conflicted.lastTransitionTime),
+    restorableSinceMs: millisOf(restorable.lastTransitionTime),
   };
 }
 

@@ -128,7 +128,7 @@ describe('the status of a policy', () => {
   });
   const whole = {
     observedGeneration: 3,
-    conditions: [condition('Accepted', 'True'), condition('Conflicted', 'False')],
+    conditions: [condition('Accepted', 'True'), condition('Conflicted', 'False'), condition('Restorable', 'True')],
     selectedPods: 2,
     rulingPods: 1,
     protectedPods: 0,
@@ -140,12 +140,14 @@ describe('the status of a policy', () => {
         observedGeneration: 3,
         accepted: { holds: true, reason: 'R', message: 'm' },
         conflicted: { holds: false, reason: 'R', message: 'm' },
+        restorable: { holds: true, reason: 'R', message: 'm' },
         selectedPods: 2,
         rulingPods: 1,
         protectedPods: 0,
       },
       acceptedSinceMs: Date.parse(at),
       conflictedSinceMs: Date.parse(at),
+      restorableSinceMs: Date.parse(at),
     });
   });
 

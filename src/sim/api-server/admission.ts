@@ -26,7 +26,7 @@ interface AdmissionRequest {
   readonly userInfo: { readonly username: string; readonly groups: readonly string[] };
   readonly object: KubeObject;
   readonly oldObject: null;
-  readonly dryRun: false;
+  readonly dryRun: boolean;
   readonly options: { readonly kind: 'CreateOptions'; readonly apiVersion: 'meta.k8s.io/v1' };
 }
 
@@ -95,7 +95,7 @@ function toleratesNoExecute(toleration: unknown, key: string): boolean {
 export async function callWebhook(
   admitPod: (review: AdmissionReview) => Promise<AdmissionReview>,
   draft: Draft,
-  context: { readonly uid: string; readonly namespace: string; readonly user: string },
+  context: { readonly uid: string; readonly namespace: string; readonly user: string; readonly dryRun: boolean },
 ): Promise<Draft> {
   const pod = { group: '', version: 'v1' };
   const request: AdmissionRequest = {
@@ -110,7 +110,7 @@ export async function callWebhook(
     userInfo: { username: context.user, groups: ['system:authenticated'] },
     object: copyJson(draft),
     oldObject: null,
-    dryRun: false,
+    dryRun: context.dryRun,
     options: { kind: 'CreateOptions', apiVersion: 'meta.k8s.io/v1' },
   };
   let response: AdmissionResponse | undefined;

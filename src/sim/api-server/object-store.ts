@@ -31,6 +31,11 @@ export class ObjectStore {
     return object;
   }
 
+  /** What {@link create} would store; without a version, as the answer to a dry run. */
+  sealed(type: ResourceType, draft: Draft): StoredObject {
+    return deepFreeze(normalise(type, draft)) as StoredObject;
+  }
+
   /** A write that changes nothing leaves the version alone and is told to nobody. */
   update(type: ResourceType, previous: StoredObject, draft: Draft): StoredObject {
     draft.metadata.resourceVersion = previous.metadata.resourceVersion;

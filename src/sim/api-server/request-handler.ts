@@ -77,7 +77,7 @@ export class RequestHandler {
     }
     if (request.method !== 'POST' || type.namespaced !== (namespace !== null)) throw methodNotAllowed();
     const draft = this.#decode(request.body, type, namespace);
-    return { status: 201, headers: JSON_HEADERS, body: await this.#create(draft, type, user) };
+    return { status: 201, headers: JSON_HEADERS, body: await this.#create(draft, type, user, isDryRun(request)) };
   }
 
   #get({ type, namespace }: Route, name: string): StoredObject {
@@ -86,7 +86,7 @@ export class RequestHandler {
     return object;
   }
 
-  async #create(sent: Draft, type: ResourceType, user: string): Promise<StoredObject> {
+  async #create(sent: Draft, type: ResourceType, user: string, dryRun: boolean): Promise<StoredObject> {
     const { metadata } = sent;
     if (metadata.resourceVersion) throw unclassified('resourceVersion should not be set on objects to be created');
     for (const name of ['resourceVersion', 'uid', 'deletionTimestamp', 'deletionGracePeriodSeconds'] as const) {
@@ -94,12 +94,12 @@ export class RequestHandler {
     }
     metadata.name ??= '';
     // The webhook sees a pod that has no UID yet, and no name where that is generated.
-    const draft = type === RESOURCES.pods ? await this.#admitPod(sent, user) : sent;
+    const draft = type === RESOURCES.pods ? await this.#admitPod(sent, user, dryRun) : sent;
     const prefix = draft.metadata.generateName ?? '';
     if (draft.metadata.name === '' && prefix !== '') draft.metadata.name = this.#freeName(type, draft, prefix);
     draft.metadata.uid = this.#names.uid();
     strategyOf(type).applyDefaults(draft);
-    return createObject(this.#context(type), draft);
+    return createObject({ ...this.#context(type), dryRun }, draft);
   }
 
   /** A generated name; the last one, whether or not it is taken, when none was free. */
@@ -112,14 +112,14 @@ export class RequestHandler {
     return name;
   }
 
-  async #admitPod(sent: Draft, user: string): Promise<Draft> {
+  async #admitPod(sent: Draft, user: string, dryRun: boolean): Promise<Draft> {
     strategyOf(RESOURCES.pods).applyDefaults(sent);
     admitPriority(sent, this.#store);
     admitTolerations(sent);
     const { admitPod } = this.#hooks;
     if (admitPod === undefined) return sent;
     const namespace = sent.metadata.namespace ?? '';
-    const draft = await callWebhook(admitPod, sent, { uid: this.#names.uid(), namespace, user });
+    const draft = await callWebhook(admitPod, sent, { uid: this.#names.uid(), namespace, user, dryRun });
     admitPriority(draft, this.#store);
     return draft;
   }
@@ -136,7 +136,7 @@ export class RequestHandler {
     if (old === undefined) {
       if (!strategyOf(type).createsOnUpdate || route.subresource !== null) throw notFound(type, name);
       delete draft.metadata.resourceVersion;
-      return { status: 201, headers: JSON_HEADERS, body: await this.#create(draft, type, user) };
+      return { status: 201, headers: JSON_HEADERS, body: await this.#create(draft, type, user, isDryRun(request)) };
     }
     const { uid } = draft.metadata;
     if (uid && uid !== old.metadata.uid) {
@@ -200,6 +200,11 @@ export class RequestHandler {
     strategyOf(type).applyDefaults(draft);
     createObject({ ...this.#context(type), hooks: {} }, draft);
   }
+}
+
+/** Of creates only: nothing of ours asks for another. */
+function isDryRun({ query }: KubeRequest): boolean {
+  return query?.['dryRun'] === 'All';
 }
 
 function ok(body: unknown): KubeResponse {

@@ -14,6 +14,8 @@ interface WriteContext {
   readonly type: ResourceType;
   readonly hooks: ServerHooks;
   readonly nowMs: number;
+  /** Everything but the write. */
+  readonly dryRun?: boolean;
 }
 
 /** `rest.BeforeCreate` and the write. The draft has its name, namespace and UID. */
@@ -31,7 +33,7 @@ export function createObject(context: WriteContext, draft: Draft): StoredObject 
   if (existing !== undefined) {
     throw alreadyExists(type, draft.metadata.name, existing.metadata.deletionTimestamp !== undefined);
   }
-  return store.create(type, draft);
+  return context.dryRun === true ? store.sealed(type, draft) : store.create(type, draft);
 }
 
 /**

@@ -23,6 +23,15 @@ export function objectRules(rule: Rule): void {
     expect(await item.get(leases, 'a')).toEqual(response.body);
   });
 
+  rule('a dry run answers what would be created, and stores nothing', async (item) => {
+    const query = { dryRun: 'All' };
+    const body = { metadata: { generateName: 'dry-' }, spec: podSpec() };
+    const response = await item.send({ method: 'POST', path: item.path(pods), query, body });
+    expect(response.status).toBe(201);
+    expect(response.body).toMatchObject({ metadata: { namespace: item.namespace }, spec: { restartPolicy: 'Always' } });
+    expect(await item.client.list(pods, { namespace: item.namespace })).toEqual([]);
+  });
+
   rule('generateName makes a name of its own for each', async (item) => {
     const [first, second] = [await item.createLease(), await item.createLease()];
     expect(first.metadata.name).toMatch(/^lease-[a-z0-9]{5}$/);
