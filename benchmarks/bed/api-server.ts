@@ -2,6 +2,8 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { handleAdmission } from '../../src/http/admission.ts';
+import type { AdmissionReview } from '../../src/sim/api-server/admission.ts';
 import { RESOURCES, type ResourceType } from '../../src/kube/resources.ts';
 import { KubeClient } from '../../src/kube/client.ts';
 import { systemClock } from '../../src/ports/clock.ts';
@@ -38,6 +40,10 @@ const handlers = {
       await client.create(RESOURCES.pods, namespace, pod);
       await setStatus(RESOURCES.pods, namespace, name, population.podStatus(startTimeOf(number)));
     }
+    // From now on pods are reviewed: those of controllers are saved only where the webhook is called.
+    const admitPod = async () => ({ gate: false, reason: 'NoTicket' }) as const;
+    server.hooks.admitPod = async (review) =>
+      JSON.parse((await handleAdmission({ admitPod }, JSON.stringify(review))).body) as AdmissionReview;
     return listen();
   },
   setPolicy: async (decision: 'Adaptive' | 'Never' | null): Promise<void> => {

@@ -28,6 +28,8 @@ export interface ServedClusterOptions extends Pick<
   readonly configuration?: ConfigurationSections;
   /** kube-scheduler preempts by itself when Reprieve does not answer; default false. */
   readonly preemptIgnorable?: boolean;
+  /** False: nobody applies deploy/webhook.yaml; default true. */
+  readonly webhook?: boolean;
 }
 
 /**
@@ -80,9 +82,13 @@ export class ServedCluster implements AsyncDisposable {
       });
       stops.unshift(() => webhook.close());
       await Promise.all(replicas.map((replica) => replica.start()));
-      await cluster.applyObjects(await webhookConfiguration(cluster));
-
-      return new ServedCluster({ cluster, history, replicas, transport }, stops);
+      const served = new ServedCluster({ cluster, history, replicas, transport }, stops);
+      if (options.webhook ?? true) {
+        await cluster.applyObjects(await webhookConfiguration(cluster));
+        // Pods of controllers are not saved before.
+        await (await served.leader()).logged(WEBHOOK_CALLED);
+      }
+      return served;
     } catch (error) {
       for (const stop of stops) await stop();
       throw error;
@@ -143,6 +149,9 @@ async function startControlPlane(options: ServedClusterOptions): Promise<Control
     throw error;
   }
 }
+
+/** What the leader logs as soon as it knows. */
+const WEBHOOK_CALLED = /"msg":"kube-apiserver calls the webhook"/;
 
 /** As the Service selects it: by the label, whether the process behind it lives or not. */
 function portsOfLeader(history: History, replicas: readonly Replica[]): number[] {
