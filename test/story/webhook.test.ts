@@ -65,7 +65,8 @@ const restorable = ({ cluster }: Story): string | undefined => {
 const told = ({ cluster }: Story): number =>
   cluster.api.list(events).filter(({ reason }) => reason === 'WebhookNotCalled').length;
 const nodeOf = ({ cluster }: Story, name: string): unknown =>
-  (cluster.api.list(pods).find(({ metadata }) => metadata.name === name)?.['spec'] as { nodeName?: string }).nodeName;
+  (cluster.api.list(pods).find(({ metadata }) => metadata.name === name)?.['spec'] as { nodeName?: string } | undefined)
+    ?.nodeName;
 
 describe('while the webhook is away', () => {
   it('no pod of a controller is saved, and the policy says so; one Event is written', async () => {
