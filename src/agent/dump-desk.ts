@@ -46,7 +46,7 @@ export class DumpDesk {
   }
 
   async dump(
-    { pod, key, rules, longestFreezeMs }: DumpRequest,
+    { pod, key, rules, token, longestFreezeMs }: DumpRequest,
     containers: readonly RuntimeContainer[],
     stop: AbortSignal,
   ): Promise<Dump> {
@@ -91,6 +91,7 @@ export class DumpDesk {
       compatibility: compatibility(),
       images: () => this.#imagesOf(containers),
       clock,
+      token,
       signal: AbortSignal.any([stop, limit.exceeded]),
     });
     const report = await dumping.catch((error: unknown) => error as Error).finally(() => limit.end());

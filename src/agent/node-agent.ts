@@ -2,6 +2,7 @@ import type { NodeName } from '../domain/ids.ts';
 import { KubeClient } from '../kube/client.ts';
 import { EventRecorder } from '../kube/event-recorder.ts';
 import type { ReflectorNotice } from '../kube/reflector.ts';
+import { TimedTransport } from '../kube/server-time.ts';
 import type { KubeObject, KubeTransport } from '../kube/transport.ts';
 import type { IndexedKind } from '../index/types.ts';
 import type { Log } from '../observe/log.ts';
@@ -55,6 +56,7 @@ export interface RestoreSide {
  */
 export class NodeAgent {
   readonly #options: NodeAgentOptions;
+  readonly #transport: TimedTransport;
   readonly #stopped = new AbortController();
   readonly #pods: FollowedObjects;
   readonly #checkpoints: FollowedObjects;
@@ -70,8 +72,10 @@ export class NodeAgent {
   #running: Promise<unknown> = Promise.resolve();
 
   constructor(options: NodeAgentOptions) {
-    const { nodeName, transport, clock, processes } = options;
+    const { nodeName, clock, processes } = options;
+    const transport = new TimedTransport(options.transport, clock);
     this.#options = options;
+    this.#transport = transport;
     const client = new KubeClient(transport);
     const api = new NodeApi(transport, clock, this.#stopped.signal);
     const onError = (error: unknown): void => this.#failed(error);
@@ -89,6 +93,7 @@ export class NodeAgent {
       folder: options.checkpointsFolder,
       manifestFile: options.manifestFile,
       maxConcurrentDumps: options.maxConcurrentDumps,
+      onFound: (pod) => this.#orders.found(pod),
       onKilled: (key) => this.#orders.killed(key),
       onError,
     });
@@ -97,7 +102,9 @@ export class NodeAgent {
       pods: this.#nodePods,
       api,
       clock,
+      serverTime: transport,
       compatibility: () => options.compatibility() ?? '',
+      onError,
     });
     this.#obstacles = new ObstacleWatch({
       pods: () => this.#pods.list(),
@@ -124,7 +131,7 @@ export class NodeAgent {
     const followed = [this.#pods, this.#checkpoints, this.#policies, this.#namespaces];
     this.#running = Promise.all(followed.map((objects) => objects.run(signal)));
     await Promise.all(followed.map(({ synced }) => synced));
-    await this.#nodePods.endOrphans(this.#pods.list());
+    this.#nodePods.endOrphans(this.#pods.list());
     await this.#probe();
     if (!(await this.#orders.recover(() => this.#checkpoints.list()))) return;
     this.#checkpoints.onChange((before, after) => {
@@ -149,9 +156,15 @@ export class NodeAgent {
   }
 
   #follow(kind: IndexedKind, fieldSelector?: string): FollowedObjects {
-    const { transport, clock, log } = this.#options;
+    const { clock, log } = this.#options;
     const onNotice = (notice: ReflectorNotice): void => log.warn(notice, 'reading the cluster');
-    return new FollowedObjects({ transport, clock, kind, onNotice, ...(fieldSelector && { fieldSelector }) });
+    return new FollowedObjects({
+      transport: this.#transport,
+      clock,
+      kind,
+      onNotice,
+      ...(fieldSelector && { fieldSelector }),
+    });
   }
 
   /** Until the Node object says it: the kubelet may not have registered it yet. */

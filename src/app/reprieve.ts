@@ -16,6 +16,7 @@ import { EventRecorder } from '../kube/event-recorder.ts';
 import { ticketOf } from '../kube/project/ticket.ts';
 import type { ReflectorNotice, ReflectorStats } from '../kube/reflector.ts';
 import { RESOURCES } from '../kube/resources.ts';
+import { TimedTransport } from '../kube/server-time.ts';
 import type { KubeObject, KubeTransport } from '../kube/transport.ts';
 import { narrate } from '../observe/narrator.ts';
 import { sleep, type Clock } from '../ports/clock.ts';
@@ -85,8 +86,9 @@ export class Reprieve {
     this.#clock = clock;
     this.#instance = instance;
     this.#leadership = leadership;
-    const client = new KubeClient(transport);
-    const writing = new KubeClient(new FencedTransport(transport, leadership));
+    const timed = new TimedTransport(transport, clock);
+    const client = new KubeClient(timed);
+    const writing = new KubeClient(new FencedTransport(timed, leadership));
     this.reader = new ClusterReader({
       transport,
       clock,
@@ -109,7 +111,12 @@ export class Reprieve {
     });
     this.engine = new Engine({
       view: this.index,
-      writer: new KubeClusterWriter({ client: writing, clock, apply: (event) => this.index.apply(event) }),
+      writer: new KubeClusterWriter({
+        client: writing,
+        clock,
+        serverTime: timed,
+        apply: (event) => this.index.apply(event),
+      }),
       clock,
       settings: { ...DEFAULT_ENGINE_SETTINGS, ...options.settings },
       costs: { ...DEFAULT_COST_MODEL, ...options.costs },

@@ -15,8 +15,10 @@ export interface Checkpoint {
   readonly reason: 'Preemption' | 'Manual';
   readonly keepFrozen: boolean;
   readonly rules: CheckpointRules;
-  /** After this the agent thaws a pod that nobody deleted, without asking. */
+  /** After this the agent neither begins to save the pod nor keeps it frozen. */
   readonly deadlineMs: number | null;
+  /** When the agent thaws the frozen pod, by the rule of `thaw-rule.ts`; null before it is frozen. */
+  readonly thawAtMs: number | null;
   readonly deleting: boolean;
   /** Verified on the node: condition `Ready=True`. */
   readonly ready: boolean;

@@ -14,7 +14,7 @@ it('lets one pod be claimed for by one ticket at a time', () => {
 it('does not delete a ticket while its victim is being evicted', () => {
   const decision = makeDecision();
   const [victim] = decision.victims as [PlannedVictim];
-  const order = { victim, frozenBy: null, preemptor: decision.preemptor };
+  const order = { victim, frozenBy: null, thawAtMs: null, preemptor: decision.preemptor };
   expect(commandKey({ kind: 'DeleteTicket', ticket, because: '', whileStands: null })).toBe(
     commandKey({ kind: 'Evict', order, victim, decision, unsaved: null }),
   );

@@ -57,6 +57,7 @@ export function stepDecision(world: World, decision: Decision, steps: Steps): vo
       order: {
         victim: { namespace: victim.namespace, name: victim.name, uid: victim.uid },
         frozenBy: state.kind === 'ready' ? state.frozenBy : null,
+        thawAtMs: state.kind === 'ready' ? state.thawAtMs : null,
         preemptor: decision.preemptor,
       },
       victim,

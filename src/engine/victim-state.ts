@@ -1,5 +1,6 @@
 import { objectKey } from '../domain/ids.ts';
 import { standsOn, type Pod } from '../domain/pod.ts';
+import { lastEvictionMs, THAW_AFTER_DEADLINE_MS } from '../domain/thaw-rule.ts';
 import type { Decision, PlannedVictim, SavedVictim } from '../domain/ticket.ts';
 import type { Command } from './commands.ts';
 import { ticketNameOf } from './names.ts';
@@ -17,7 +18,13 @@ export type VictimState =
   /** Its deletion has begun, by us or by others. */
   | { readonly kind: 'terminating' }
   /** It may be evicted now: saved and frozen, covered by a fresh checkpoint, or never protected. */
-  | { readonly kind: 'ready'; readonly pod: Pod; readonly frozenBy: string | null }
+  | {
+      readonly kind: 'ready';
+      readonly pod: Pod;
+      readonly frozenBy: string | null;
+      /** When its node thaws it; null where it is not frozen for this. */
+      readonly thawAtMs: number | null;
+    }
   /** It is being saved; `next` is the write that is still missing, null while the node works. */
   | { readonly kind: 'unfinished'; readonly next: Command | null }
   /** It will not be saved. */
@@ -42,7 +49,7 @@ export function victimState(
   const pod = view.pod(victim.uid);
   if (!standsOn(pod, decision.node)) return { kind: 'gone' };
   if (pod.deletionMs !== null) return { kind: 'terminating' };
-  if (victim.action === 'evict') return { kind: 'ready', pod, frozenBy: null };
+  if (victim.action === 'evict') return { kind: 'ready', pod, frozenBy: null, thawAtMs: null };
 
   const ticket = view.ticketOfVictim(victim.uid);
   if (ticket === undefined) return unfinished(createTicket(decision, victim, pod), pod, now);
@@ -58,7 +65,7 @@ export function victimState(
   }
   if (checkpoint.failure !== null) return failed(pod, checkpoint.failure.reason, checkpoint.failure.message);
   if (victim.action === 'reuse') {
-    if (!checkpoint.deleting) return { kind: 'ready', pod, frozenBy: null };
+    if (!checkpoint.deleting) return { kind: 'ready', pod, frozenBy: null, thawAtMs: null };
     return failed(pod, 'CheckpointGone', `checkpoint ${victim.checkpoint} is being deleted`);
   }
   // Its node lets the pod go on and removes the files: what is evicted now would have no state to come back to. Once the object
@@ -66,7 +73,11 @@ export function victimState(
   if (checkpoint.deleting) return unfinished(null, pod, now);
   if (checkpoint.thawed) return failed(pod, 'Thawed', 'the node let it go on before it was evicted');
   if (checkpoint.ready && checkpoint.frozen && pod.frozenBy === checkpoint.name) {
-    return { kind: 'ready', pod, frozenBy: checkpoint.name };
+    const thawAtMs = checkpoint.thawAtMs ?? checkpoint.deadlineMs ?? Infinity;
+    // Too late to be evicted for its state: its node thaws it, and says so.
+    if (world.nowMs >= lastEvictionMs(thawAtMs)) return unfinished(null, pod, now);
+    steps.lookAgainAt(lastEvictionMs(thawAtMs));
+    return { kind: 'ready', pod, frozenBy: checkpoint.name, thawAtMs };
   }
   return unfinished(null, pod, now);
 }
@@ -121,6 +132,3 @@ function createCheckpoint(decision: Decision, victim: SavedVictim): Command {
     preemptor: decision.preemptor,
   };
 }
-
-/** How long after the decision's deadline a node may still hold a pod frozen: time for the eviction to be written. */
-const THAW_AFTER_DEADLINE_MS = 30_000;

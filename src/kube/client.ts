@@ -20,6 +20,10 @@ export interface DeleteOptions {
   /** The delete fails with 409 unless the stored object is at this version. */
   readonly resourceVersion?: string;
   readonly gracePeriodSeconds?: number;
+  /** The server gives the delete up after this, and it has no effect. */
+  readonly timeoutMs?: number;
+  /** See {@link KubeRequest.maySend}. */
+  readonly maySend?: () => boolean;
 }
 
 /**
@@ -115,6 +119,8 @@ export class KubeClient {
       method: 'DELETE',
       path: pathOf(type, namespace, name),
       body,
+      ...(options.timeoutMs !== undefined && { query: { timeout: `${options.timeoutMs}ms` } }),
+      ...(options.maySend && { maySend: options.maySend }),
     });
   }
 

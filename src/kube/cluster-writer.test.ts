@@ -18,6 +18,7 @@ import { policyOf } from './project/policy.ts';
 import { restoreShapeOf } from './project/restore-shape.ts';
 import { ticketOf } from './project/ticket.ts';
 import { RESOURCES } from './resources.ts';
+import { TimedTransport } from './server-time.ts';
 import type { KubeObject } from './transport.ts';
 
 const NOW_MS = Date.UTC(2026, 0, 1, 12, 0, 0, 250);
@@ -32,10 +33,11 @@ let writer: KubeClusterWriter;
 beforeEach(async () => {
   clock = new VirtualClock({ startMs: NOW_MS });
   server = new ApiServer({ clock });
-  client = new KubeClient(server.transport());
+  const timed = new TimedTransport(server.transport(), clock);
+  client = new KubeClient(timed);
   await client.create(RESOURCES.priorityClasses, null, { metadata: { name: 'low' }, value: 10 });
   applied = [];
-  writer = new KubeClusterWriter({ client, clock, apply: (event) => applied.push(event) });
+  writer = new KubeClusterWriter({ client, clock, serverTime: timed, apply: (event) => applied.push(event) });
 });
 
 /** Lets `change` happen just before the first request that matches reaches the server. */
@@ -278,7 +280,12 @@ describe('nominate', () => {
 });
 
 describe('evict', () => {
-  const order = (victim: PodRef, frozenBy: string | null = CHECKPOINT) => ({ victim, frozenBy, preemptor });
+  const order = (victim: PodRef, frozenBy: string | null = CHECKPOINT) => ({
+    victim,
+    frozenBy,
+    thawAtMs: frozenBy === null ? null : NOW_MS + 60_000,
+    preemptor,
+  });
   const isDelete = ({ method }: ServerRequest): boolean => method === 'DELETE';
 
   it('marks the frozen pod as kube-scheduler does, and deletes that version', async () => {

@@ -4,6 +4,7 @@ import type { ConditionOf } from '../domain/condition-reasons.ts';
 import { AGENT_FINALIZER, DISPLACEMENTS_ANNOTATION, RESTORE_GATE, TICKET_ANNOTATION } from '../domain/labels.ts';
 import type { NodeName } from '../domain/ids.ts';
 import { isTerminal, isTerminating, type Pod } from '../domain/pod.ts';
+import { DELETE_TIMEOUT_MS, lastEvictionMs } from '../domain/thaw-rule.ts';
 import type { Policy, PolicyReport } from '../domain/policy.ts';
 import type { Ticket } from '../domain/ticket.ts';
 import type { IndexEvent } from '../index/types.ts';
@@ -33,6 +34,7 @@ import { wireOf } from './project/wire.ts';
 import { RESOURCES } from './resources.ts';
 import { recreatedPod, ticketObject } from './ticket-object.ts';
 import { restoredCondition } from './ticket-condition.ts';
+import type { ServerTime } from './server-time.ts';
 import type { KubeObject } from './transport.ts';
 
 /** How often a write is tried again after somebody else changed the object in between. Pods are changed a few times a second at most. */
@@ -41,6 +43,7 @@ const CONFLICT_ATTEMPTS = 5;
 export interface KubeClusterWriterOptions {
   readonly client: KubeClient;
   readonly clock: Clock;
+  readonly serverTime: ServerTime;
   /** Gets every object that an answer holds: the index is never behind our own writes. */
   readonly apply: (event: IndexEvent) => void;
 }
@@ -49,11 +52,13 @@ export interface KubeClusterWriterOptions {
 export class KubeClusterWriter implements ClusterWriter {
   readonly #client: KubeClient;
   readonly #clock: Clock;
+  readonly #serverTime: ServerTime;
   readonly #apply: (event: IndexEvent) => void;
 
-  constructor({ client, clock, apply }: KubeClusterWriterOptions) {
+  constructor({ client, clock, serverTime, apply }: KubeClusterWriterOptions) {
     this.#client = client;
     this.#clock = clock;
+    this.#serverTime = serverTime;
     this.#apply = apply;
   }
 
@@ -142,9 +147,12 @@ export class KubeClusterWriter implements ClusterWriter {
   /**
    * GET, mark, DELETE, each at the version of the one before: what is deleted is the frozen pod that was read, or nothing.
    * A mark on a pod that in the end is not deleted needs no cleaning: the disruption controller resets it after two minutes.
+   * A delete that relies on the pod being frozen follows `src/domain/thaw-rule.ts`: it is sent in time, or not at all.
    */
   async evict(order: EvictionOrder): Promise<WriteOutcome> {
     const { victim, frozenBy } = order;
+    const thawAtMs = order.thawAtMs ?? Infinity;
+    const maySend = (): boolean => this.#serverTime.latestMs() < lastEvictionMs(thawAtMs);
     return this.#untilUnchanged(async () => {
       let read = await this.#readPod(victim);
       if (read === null || isTerminating(read.pod) || isTerminal(read.pod)) return 'done';
@@ -165,7 +173,11 @@ export class KubeClusterWriter implements ClusterWriter {
       const { uid, resourceVersion } = read.pod;
       // An unsaved pod may change all the time; only its identity matters then.
       const preconditions = frozenBy === null ? { uid } : { uid, resourceVersion };
-      const answer = await ifFound(this.#client.delete(RESOURCES.pods, victim.namespace, victim.name, preconditions));
+      if (!maySend()) return 'moved';
+      const bounds = { timeoutMs: DELETE_TIMEOUT_MS, maySend };
+      const answer = await ifFound(
+        this.#client.delete(RESOURCES.pods, victim.namespace, victim.name, { ...preconditions, ...bounds }),
+      );
       if (answer !== null && answer.metadata.uid === uid && answer.metadata.deletionTimestamp) this.#seenPod(answer);
       return 'done';
     });

@@ -16,8 +16,8 @@ export class FencedTransport implements KubeTransport {
 
   async request(request: KubeRequest): Promise<KubeResponse> {
     if (request.method === 'GET') return this.#transport.request(request);
-    const maySend = (): boolean => this.#leadership.term() !== null;
-    if (!maySend()) throw new NotSentError(`${request.method} ${request.path}: this replica does not lead`);
+    const maySend = (): boolean => this.#leadership.term() !== null && request.maySend?.() !== false;
+    if (!maySend()) throw new NotSentError(`${request.method} ${request.path}: held back`);
     return this.#transport.request({ ...request, maySend });
   }
 

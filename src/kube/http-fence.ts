@@ -16,8 +16,7 @@ export const askBeforeSending: Dispatcher.DispatcherComposeInterceptor = (dispat
   return dispatch(options, {
     onRequestStart(controller, context) {
       handler.onRequestStart?.(controller, context);
-      if (!maySend())
-        controller.abort(new NotSentError(`${options.method} ${options.path}: this replica does not lead`));
+      if (!maySend()) controller.abort(new NotSentError(`${options.method} ${options.path}: held back`));
     },
     onResponseStart: (...args) => handler.onResponseStart?.(...args),
     onResponseData: (...args) => handler.onResponseData?.(...args),

@@ -17,7 +17,8 @@ import type { Command } from '../engine/commands.ts';
 function evict(victim: PlannedVictim, unsaved: string | null): Command {
   const decision = makeDecision();
   const preemptor = makePod({ name: 'high' });
-  return { kind: 'Evict', order: { victim: makePod(), frozenBy: null, preemptor }, victim, decision, unsaved };
+  const order = { victim: makePod(), frozenBy: null, thawAtMs: null, preemptor };
+  return { kind: 'Evict', order, victim, decision, unsaved };
 }
 
 describe('measureEngine', () => {

@@ -71,7 +71,7 @@ class Told {
 }
 
 function evict(unsaved: string | null): Command {
-  const order = { victim: pod, frozenBy: null, preemptor: decision.preemptor };
+  const order = { victim: pod, frozenBy: null, thawAtMs: null, preemptor: decision.preemptor };
   return { kind: 'Evict', order, victim: planned, decision, unsaved };
 }
 

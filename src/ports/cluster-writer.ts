@@ -44,6 +44,8 @@ export interface EvictionOrder {
   readonly victim: PodRef;
   /** The pod must be frozen by this checkpoint at the version that is deleted; null: it is evicted as it is. */
   readonly frozenBy: string | null;
+  /** When its node thaws it: the delete takes effect before that or not at all (`moved`). Null: it does not matter. */
+  readonly thawAtMs: number | null;
   readonly preemptor: PodRef;
 }
 

@@ -23,8 +23,8 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
   },
   'takes a ready checkpoint for a frozen pod': {
     file: 'engine/victim-state.ts',
-    from: "    return { kind: 'ready', pod, frozenBy: checkpoint.name };",
-    to: "    return { kind: 'ready', pod, frozenBy: null };",
+    from: "    return { kind: 'ready', pod, frozenBy: checkpoint.name, thawAtMs };",
+    to: "    return { kind: 'ready', pod, frozenBy: null, thawAtMs: null };",
   },
   'takes a state that is being deleted for one to come back to': {
     file: 'engine/victim-state.ts',
@@ -33,8 +33,8 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
   },
   'takes a frozen pod for a saved one': {
     file: 'agent/orders/checkpoint-orders.ts',
-    from: '    const dump = await pod.dump(order.key, stop);',
-    to: "    if (order.value.keepFrozen) await this.#freezer.mark(pod, order.checkpoint.metadata.name, stop);\n    await this.#reportReady(order, pod, { startedMs: takenMs, takenMs, saved: { containers: [], bytes: 0, manifestDigest: '' } });\n    const dump = await pod.dump(order.key, stop);",
+    from: '    const dump = await pod.dump(order.key, order.value.rules, stop);',
+    to: "    if (order.value.keepFrozen) await this.#freezer.mark(pod, order.checkpoint.metadata.name, stop);\n    await this.#reportReady(order, pod, { startedMs: takenMs, takenMs, saved: { containers: [], bytes: 0, manifestDigest: '' } });\n    const dump = await pod.dump(order.key, order.value.rules, stop);",
   },
   'evicts whoever could not be saved': {
     file: 'engine/decision-terms.ts',
@@ -63,18 +63,18 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
   },
   'thaws first and takes the mark off then': {
     file: 'agent/orders/freezer.ts',
-    from: '    const fenced = await this.#api.patchPodLocked(',
-    to: '    await pod.thaw();\n    const fenced = await this.#api.patchPodLocked(',
+    from: '    const fenced = await api.patchPodLocked(',
+    to: '    await pod.thaw();\n    const fenced = await api.patchPodLocked(',
   },
   'thaws though the pod is being deleted': {
     file: 'agent/orders/freezer.ts',
-    from: '    if (fenced === null || fenced.metadata.deletionTimestamp !== undefined) return false;\n',
+    from: '          pod.deletionSeen(current);\n          return null;\n',
     to: '',
   },
-  'forgets the deadline of an order': {
+  'forgets the bound of a hold': {
     file: 'agent/orders/checkpoint-orders.ts',
-    from: '      else void unlessDead(order, this.#expire(order));',
-    to: '',
+    from: '    this.#timers.set(key, thawAt.monotonicMs - UNMARK_BEFORE_MS, () => {',
+    to: '    this.#timers.set(key, thawAt.monotonicMs + 300_000, () => {',
   },
   'keeps the finalizer': {
     file: 'agent/orders/checkpoint-orders.ts',
@@ -183,8 +183,8 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
   },
   'writes without being the leader': {
     file: 'kube/fenced-transport.ts',
-    from: 'this.#leadership.term() !== null;',
-    to: 'true;',
+    from: 'this.#leadership.term() !== null && request.maySend?.() !== false;',
+    to: 'request.maySend?.() !== false;',
   },
   'is not asked again when a request has waited': {
     file: 'kube/fenced-transport.ts',

@@ -29,6 +29,7 @@ export class Machine {
     this.nodes = new SimulatedNodes({
       transport: kubelet.transport,
       agentTransport: agent.transport,
+      agentClock: agent.clock,
       clock: kubelet.clock,
       nodes: [spec],
       ledger,

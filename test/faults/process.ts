@@ -208,6 +208,13 @@ export class Process {
     const connection = api.transport(name);
     const { signal: _, ...sent } = request; // on the wire it cannot be called back
     const delayMs = latencyMs + (mishap?.kind === 'slow' ? mishap.ms : 0);
+    const limitMs = serverLimitMs(request);
+    if (delayMs > limitMs) {
+      // Slow is the server, which gives up what it was told to give up.
+      await sleep(clock, Math.min(limitMs, REQUEST_TIMEOUT_MS), request.signal);
+      await this.running();
+      return refusal(504, 'Timeout');
+    }
     // It takes effect whatever becomes of the process meanwhile.
     const answer = delayMs > 0 ? sleep(clock, delayMs).then(() => connection.request(sent)) : connection.request(sent);
     if (delayMs > REQUEST_TIMEOUT_MS) {
@@ -313,6 +320,12 @@ function drawn<Subject, What>(troubles: readonly Trouble<Subject, What>[], subje
 }
 
 async function* nothing(): AsyncGenerator<never> {}
+
+/** `timeout` of a request. */
+function serverLimitMs({ query }: KubeRequest): number {
+  const timeout = query?.['timeout'];
+  return timeout === undefined ? Infinity : Number(/^(\d+)ms$/.exec(timeout)?.[1]);
+}
 
 function refusal(code: number, reason: string): KubeResponse {
   const body = { kind: 'Status', status: 'Failure', code, reason, message: `injected ${reason}` };

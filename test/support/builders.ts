@@ -120,6 +120,7 @@ export function makeCheckpoint(
     keepFrozen: true,
     rules: DEFAULT_RULES,
     deadlineMs: null,
+    thawAtMs: null,
     deleting: false,
     ready: false,
     frozen: false,

@@ -2,7 +2,6 @@ import type { ConditionOf, ConditionReason } from '../../domain/condition-reason
 import type { Checkpoint } from '../../domain/checkpoint.ts';
 import { checkpointOf } from '../../kube/project/checkpoint.ts';
 import type { KubeObject } from '../../kube/transport.ts';
-import type { Timer } from '../../ports/clock.ts';
 import type { NodeApi } from '../node-api.ts';
 import type { SaveFailure } from './savable-pod.ts';
 import { Turns } from '../turns.ts';
@@ -11,20 +10,26 @@ import { Turns } from '../turns.ts';
  * One PodCheckpoint the agent works on.
  *
  *     saving ──> saved ──┐
- *        └───────────────┴──> undone     (deleted, or its deadline passed)
+ *        └───────────────┴──> undone     (deleted, or `thawAt` came)
  *
- * Whoever undoes it first waits for `saving`: a mark that is still on its way must not land on a pod that goes on.
+ * Whoever undoes it first waits for `saving`: a mark that is still on its way must not land on a pod that goes on. Only at
+ * `thawAt` nobody waits for the API server: the pod is thawed once `working` has settled, and its mark is removed later.
  */
 export class Order {
   /** The newest version of its object. */
   checkpoint: KubeObject;
   /** Ends the dump: the order was undone, or the agent died. */
   readonly cancelled = new AbortController();
-  /** Settles when nothing of the save is under way any more; never rejects. */
-  saving: Promise<void> = Promise.resolve();
-  deadline: Timer | null = null;
-  /** When a liveness probe would have the frozen pod killed, on the clock that nobody sets; null: never, or it is not frozen. */
-  probesEndMs: number | null = null;
+  /** Settles when nothing on the node works for it any more: no freeze, no dump. Never rejects. */
+  working: Promise<unknown> = Promise.resolve();
+  /** Settles when the mark is not on its way any more either. Never rejects. */
+  saving: Promise<unknown> = Promise.resolve();
+  /** The Frozen mark was set, or may have been. */
+  mayBeMarked: boolean;
+  /** It froze the pod, which was thawed before it was seen that it is being deleted: the state is no longer its last. */
+  wentOn = false;
+  /** `thawAt`, or its deadline, has come. */
+  isExpiring = false;
   /** Its object is being deleted, and this agent has seen that. */
   removing = false;
   /** Its status says Frozen=True, or is about to. */
@@ -41,6 +46,7 @@ export class Order {
     this.#api = api;
     this.life = life;
     this.heldInStatus = this.value.frozen;
+    this.mayBeMarked = this.value.frozen;
     this.isDone = this.value.ready || this.value.failure !== null;
   }
 
@@ -78,6 +84,11 @@ export class Order {
  */
 function keyOf({ metadata: { namespace = '', name, uid = '' } }: KubeObject): string {
   return `${namespace}_${name}_${uid}`;
+}
+
+/** Name of the PodCheckpoint of that key. */
+export function checkpointNameIn(key: string): string {
+  return key.split('_')[1] ?? '';
 }
 
 export function held(message: string): ConditionOf<'PodCheckpoint'> {

@@ -14,6 +14,27 @@ export interface SaveFailure {
 /** What was saved, as it stands in the status of its PodCheckpoint. */
 export type SavedParts = Required<Pick<PodCheckpointStatus, 'containers' | 'bytes' | 'manifestDigest'>>;
 
+/** What a pod is frozen for. */
+export interface HoldTerms {
+  /** Key of the order. */
+  readonly key: string;
+  /** When it is thawed, whatever happens: one moment, on two clocks. */
+  readonly thawAt: {
+    /** Of the API server. */
+    readonly serverMs: number;
+    /** Of this machine since it was booted: `Clock.monotonic` of every process on it. */
+    readonly monotonicMs: number;
+  };
+  /** It stays frozen after it was saved, and is marked; otherwise it is thawed at once. */
+  readonly keepFrozen: boolean;
+}
+
+/** A pod that is frozen. */
+export interface Hold extends HoldTerms {
+  /** Its state is whole on the disk. */
+  readonly isSaved: boolean;
+}
+
 export type Dump = { readonly failure: SaveFailure } | { readonly failure: null; readonly saved: SavedParts };
 
 /**
@@ -35,17 +56,21 @@ export interface SavablePod {
   readonly longestFreezeMs: number | null;
   /** Aborted when its processes have ended, or are about to: it is being deleted, and nothing is to be saved or held any more. */
   readonly ended: AbortSignal;
+  /** Null where it is not frozen. */
+  readonly hold: Hold | null;
   /** Stops all its processes, all or none. Rejects with the reason of `stop`. */
-  freeze(key: string, stop: AbortSignal): Promise<SaveFailure | null>;
-  /** Lets them go on. Nothing happens where they do not stand frozen. */
+  freeze(terms: HoldTerms, stop: AbortSignal): Promise<SaveFailure | null>;
+  /** Lets them go on. Nothing happens where they do not stand frozen. Where it rejects, they may: it is to be called again. */
   thaw(): Promise<void>;
+  /** The API server has said that the pod is being deleted, which its watch may not have brought yet. */
+  deletionSeen(object: KubeObject): void;
   /** Writes the state of the frozen pod to the node's disk under `key`, and reads it back. Rejects with the reason of `stop`. */
   dump(key: string, rules: CheckpointRules, stop: AbortSignal): Promise<Dump>;
   /** Annotations that are written along with the Frozen mark. */
   annotations(): Readonly<Record<string, string>>;
 }
 
-/** The pods of a node and the states saved on it (design 8: one port, several node paths). */
+/** The pods of a node and the states saved on it: real ones (`src/agent/pods`) or simulated ones (`src/sim/nodes`). */
 export interface SavablePods {
   /** The disk takes a few dumps at a time. A pod is frozen when its turn has come, and runs until then. */
   readonly disk: Turns;
@@ -55,4 +80,8 @@ export interface SavablePods {
   references(): readonly string[];
   /** Removes a state; nothing happens where there is none. */
   forget(reference: string): Promise<void>;
+  /** Its pod goes on: nothing is restored from this state any more. Holds also after a crash. */
+  invalidate(reference: string): Promise<void>;
+  /** The state is whole, and was not invalidated. */
+  isValid(reference: string): Promise<boolean>;
 }

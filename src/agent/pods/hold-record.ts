@@ -8,6 +8,11 @@ const schema = z.object({
   pod: z.object({ namespace: z.string(), name: z.string(), uid: z.string() }),
   /** Ids of the containers that may stand frozen. */
   containers: z.array(z.string()),
+  /** See `HoldTerms`. */
+  thawAt: z.object({ serverMs: z.number(), monotonicMs: z.number() }),
+  keepFrozen: z.boolean(),
+  /** In the environment of the runtime that dumps them, and of all that it starts; nobody but root can know it. */
+  token: z.string(),
 });
 
 /** Which containers an order has frozen, or was about to: what a later agent process needs to let them go on. */
@@ -32,15 +37,16 @@ export class HoldRecords {
     return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
   }
 
-  /** Null where there is none, or none that can be read: nothing was frozen yet. */
+  /** Null where there is none: nothing was frozen yet. Rejects where it cannot be read. */
   async read(key: string): Promise<HoldRecord | null> {
-    const text = await readFile(join(this.#folder, key, FILE), 'utf8').catch(() => null);
-    if (text === null) return null;
+    let text: string;
     try {
-      return schema.parse(JSON.parse(text));
-    } catch {
-      return null;
+      text = await readFile(join(this.#folder, key, FILE), 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+      throw error;
     }
+    return schema.parse(JSON.parse(text));
   }
 
   /** Resolves when it is on the disk. */

@@ -1,6 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import type { CheckpointRules } from '../../domain/checkpoint-rules.ts';
 import { messageOf } from '../../domain/message-of.ts';
-import type { Dump, SavablePod, SaveFailure } from '../orders/savable-pod.ts';
+import type { Dump, Hold, HoldTerms, SavablePod, SaveFailure } from '../orders/savable-pod.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import { sleep, type Clock } from '../../ports/clock.ts';
 import { Turns } from '../turns.ts';
@@ -10,11 +11,12 @@ import type { HoldRecords } from './hold-record.ts';
 import type { PodContainer, PodIdentity, PodProcesses } from './pod-processes.ts';
 
 /** By which order which containers stand frozen. */
-export interface Hold {
-  readonly key: string;
+export interface HeldContainers extends HoldTerms {
   readonly containers: readonly string[];
+  /** See `HoldRecord`. */
+  readonly token: string;
   /** Their state is on the disk, whole. */
-  saved: boolean;
+  isSaved: boolean;
 }
 
 export interface NodePodOptions {
@@ -25,6 +27,8 @@ export interface NodePodOptions {
   readonly life: AbortSignal;
   /** The processes that an order held are dead. */
   readonly onKilled: (key: string) => void;
+  /** Told of what does not keep the pod from going on. */
+  readonly onError: (error: unknown) => void;
 }
 
 /** A pod of this node: its object as it was seen last, and what stands frozen of it. */
@@ -36,12 +40,21 @@ export class NodePod implements SavablePod {
   #deletedAt: number | null = null; // generation of the object when its deletion was seen first
   #isEnding = false; // a kill, or a wait for one, is under way
   readonly #turns = new Turns(); // pausing, resuming and killing one pod never overlap
-  #hold: Hold | null;
+  #hold: HeldContainers | null = null;
 
-  constructor(object: KubeObject, options: NodePodOptions, hold: Hold | null = null) {
+  constructor(object: KubeObject, options: NodePodOptions) {
     this.object = object;
     this.#options = options;
-    this.#hold = hold;
+  }
+
+  /** Takes over what an earlier process of the agent froze, as `look` finds it. Until then nothing is frozen or thawed here. */
+  async takeOver(look: () => Promise<HeldContainers | null>): Promise<void> {
+    await this.#turns.take(async () => {
+      this.#hold = await look();
+    });
+    const { onError } = this.#options;
+    if (this.#mayKill.signal.aborted) this.gone().catch(onError);
+    else if (this.object.metadata.deletionTimestamp !== undefined) this.deleted().catch(onError);
   }
 
   get state(): SavablePod['state'] {
@@ -57,6 +70,10 @@ export class NodePod implements SavablePod {
     return this.#hold?.key ?? null;
   }
 
+  get hold(): Hold | null {
+    return this.#hold;
+  }
+
   get longestFreezeMs(): number | null {
     return longestFreezeMs(this.object);
   }
@@ -69,8 +86,8 @@ export class NodePod implements SavablePod {
     return {};
   }
 
-  freeze(key: string, stop: AbortSignal): Promise<SaveFailure | null> {
-    return this.#turns.take(() => this.#freeze(key), stop);
+  freeze(terms: HoldTerms, stop: AbortSignal): Promise<SaveFailure | null> {
+    return this.#turns.take(() => this.#freeze(terms), stop);
   }
 
   async thaw(): Promise<void> {
@@ -81,11 +98,16 @@ export class NodePod implements SavablePod {
 
   async dump(key: string, rules: CheckpointRules, stop: AbortSignal): Promise<Dump> {
     const { longestFreezeMs } = this;
-    const containers = this.#hold?.containers ?? [];
-    const request = { pod: this.#identity, key, containers, rules, longestFreezeMs };
+    const { containers = [], token = '' } = this.#hold ?? {};
+    const request = { pod: this.#identity, key, containers, rules, token, longestFreezeMs };
     const dump = await this.#options.processes.dump(request, stop);
-    if (dump.failure === null && this.#hold !== null) this.#hold.saved = true;
+    if (dump.failure === null && this.#hold !== null) this.#hold.isSaved = true;
     return dump;
+  }
+
+  deletionSeen(object: KubeObject): void {
+    this.object = object;
+    this.deleted().catch(this.#options.onError);
   }
 
   /**
@@ -131,7 +153,7 @@ export class NodePod implements SavablePod {
     }
   }
 
-  async #endHeld({ key, saved }: Hold, waitMs: number): Promise<void> {
+  async #endHeld({ key, isSaved: saved }: HeldContainers, waitMs: number): Promise<void> {
     const { clock, life, onKilled } = this.#options;
     this.#ended.abort(new Error('the pod is being deleted'));
     const mayKill = this.#mayKill.signal;
@@ -164,9 +186,10 @@ export class NodePod implements SavablePod {
     return { namespace, name, uid };
   }
 
-  async #freeze(key: string): Promise<SaveFailure | null> {
+  async #freeze(terms: HoldTerms): Promise<SaveFailure | null> {
     const { processes, records } = this.#options;
     const { name, uid } = this.#identity;
+    if (this.#hold !== null) return { reason: 'NotRunning', message: `pod ${name} is frozen already` };
     const running = await processes.containers(uid);
     const going: SaveFailure = { reason: 'NotRunning', message: `pod ${name} is being deleted` };
     if (this.#isGoing) return going;
@@ -175,13 +198,15 @@ export class NodePod implements SavablePod {
     const obstacle = await processes.obstacle(uid);
     if (obstacle !== null) return obstacle;
     const containers = running.filter(({ status }) => status === 'running').map(({ id }) => id);
+    const token = randomUUID();
+    const { key, thawAt, keepFrozen } = terms;
     try {
-      await records.write(key, { pod: this.#identity, containers });
+      await records.write(key, { pod: this.#identity, containers, thawAt, keepFrozen, token });
     } catch (error) {
       const isFull = (error as NodeJS.ErrnoException).code === 'ENOSPC';
       return { reason: isFull ? 'NoSpace' : 'DumpFailed', message: `nothing can be written down: ${messageOf(error)}` };
     }
-    this.#hold = { key, containers, saved: false };
+    this.#hold = { key, thawAt, keepFrozen, containers, token, isSaved: false };
     try {
       await processes.pause(containers);
     } catch (error) {
@@ -193,13 +218,16 @@ export class NodePod implements SavablePod {
     return going;
   }
 
+  /** All of them, also where one cannot be. */
   async #release(): Promise<void> {
-    const { processes, records } = this.#options;
+    const { processes, records, onError } = this.#options;
     const hold = this.#hold;
     if (hold === null) return;
-    await Promise.all(hold.containers.map((id) => processes.resume(id)));
+    const resumes = await Promise.allSettled(hold.containers.map((id) => processes.resume(id)));
+    for (const resume of resumes) if (resume.status === 'rejected') throw resume.reason;
     this.#hold = null;
-    await records.end(hold.key);
+    // A record that stays names containers that run: whoever finds it sees that.
+    await records.end(hold.key).catch(onError);
   }
 }
 

@@ -11,6 +11,7 @@ import { NodePods } from './node-pods.ts';
 import type { PodContainer, PodProcesses } from './pod-processes.ts';
 
 const KEY = 'default_c_1';
+const TERMS = { key: KEY, keepFrozen: true, thawAt: { serverMs: 60_000, monotonicMs: 1e15 } };
 const UID = 'u1' as PodUid;
 const NEVER = new AbortController().signal;
 const SAVED: Dump = { failure: null, saved: { containers: [], bytes: 1, manifestDigest: 'sha256:0' } };
@@ -90,6 +91,7 @@ let folder: string;
 let processes: FakeProcesses;
 let clock: VirtualClock;
 let killed: string[];
+let found: (string | null)[];
 const errors: unknown[] = [];
 
 beforeEach(async () => {
@@ -97,8 +99,11 @@ beforeEach(async () => {
   processes = new FakeProcesses();
   clock = new VirtualClock();
   killed = [];
+  found = [];
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
+
+const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
 
 /** As a new process of the agent. */
 async function start(objects: readonly KubeObject[] = [podObject()]): Promise<NodePods> {
@@ -108,23 +113,23 @@ async function start(objects: readonly KubeObject[] = [podObject()]): Promise<No
     folder,
     manifestFile: 'manifest.json',
     maxConcurrentDumps: 1,
+    onFound: (pod) => found.push(pod.frozenBy),
     onKilled: (key) => killed.push(key),
     onError: (error) => errors.push(error),
   });
   await pods.load();
   for (const object of objects) pods.changed(null, object);
-  await pods.endOrphans(objects);
+  pods.endOrphans(objects);
+  await pods.looked;
   return pods;
 }
-
-const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
 
 describe('freezing', () => {
   it('stops every container, and a later process knows', async () => {
     processes.all.push({ id: 'i2', name: 'side', status: 'running' });
     const object = podObject({ containers: ['main', 'side'] });
     const pod = (await start([object])).find(UID);
-    expect(await pod?.freeze(KEY, NEVER)).toBeNull();
+    expect(await pod?.freeze(TERMS, NEVER)).toBeNull();
     expect(pod).toMatchObject({ state: 'frozen', frozenBy: KEY });
     expect(processes.done).toEqual(['pause i1', 'pause i2']);
     expect((await start([object])).find(UID)).toMatchObject({ state: 'frozen', frozenBy: KEY });
@@ -134,7 +139,7 @@ describe('freezing', () => {
     processes.all.push({ id: 'i2', name: 'side', status: 'running' });
     processes.unpausable = 'i2';
     const pod = (await start([podObject({ containers: ['main', 'side'] })])).find(UID);
-    expect(await pod?.freeze(KEY, NEVER)).toMatchObject({ reason: 'DumpFailed', message: /cgroup is gone/ });
+    expect(await pod?.freeze(TERMS, NEVER)).toMatchObject({ reason: 'DumpFailed', message: /cgroup is gone/ });
     expect(pod).toMatchObject({ state: 'running', frozenBy: null });
     expect(processes.all.every(({ status }) => status === 'running')).toBe(true);
   });
@@ -145,7 +150,7 @@ describe('freezing', () => {
   ] as const)('of a pod whose container %s is refused, and nothing stopped', async (_, all) => {
     processes.all = [...all];
     const pod = (await start()).find(UID);
-    expect(await pod?.freeze(KEY, NEVER)).toMatchObject({ reason: 'NotRunning', message: /container main/ });
+    expect(await pod?.freeze(TERMS, NEVER)).toMatchObject({ reason: 'NotRunning', message: /container main/ });
     expect(processes.done).toEqual([]);
   });
 });
@@ -154,7 +159,7 @@ describe('the end of a pod that stands frozen', () => {
   it('is a kill where it is saved, without going on for a moment', async () => {
     const pods = await start();
     const pod = pods.find(UID);
-    await pod?.freeze(KEY, NEVER);
+    await pod?.freeze(TERMS, NEVER);
     await pod?.dump(KEY, DEFAULT_RULES, NEVER);
     pods.changed(podObject(), podObject({ deleting: true, observed: 2 }));
     pods.changed(podObject(), podObject({ deleting: true, observed: 2 })); // seen twice
@@ -170,7 +175,7 @@ describe('the end of a pod that stands frozen', () => {
     let pods: NodePods;
     beforeEach(async () => {
       pods = await start();
-      await pods.find(UID)?.freeze(KEY, NEVER);
+      await pods.find(UID)?.freeze(TERMS, NEVER);
       await pods.find(UID)?.dump(KEY, DEFAULT_RULES, NEVER);
     });
     afterEach(() => pods.stop());
@@ -251,7 +256,7 @@ describe('the end of a pod that stands frozen', () => {
   it('is its own where it is not: it goes on, and ends as whoever deleted it meant', async () => {
     const pods = await start();
     const pod = pods.find(UID);
-    await pod?.freeze(KEY, NEVER);
+    await pod?.freeze(TERMS, NEVER);
     pods.changed(podObject(), podObject({ deleting: true }));
     await settle();
     expect(processes.done).toEqual(['pause i1', 'resume i1']);
@@ -261,7 +266,7 @@ describe('the end of a pod that stands frozen', () => {
   it('is noticed when somebody else brings it about', async () => {
     const pods = await start();
     const pod = pods.find(UID);
-    await pod?.freeze(KEY, NEVER);
+    await pod?.freeze(TERMS, NEVER);
     processes.all = [{ id: 'i9', name: 'main', status: 'running' }]; // the kubelet has started it again
     await clock.advance(2_000);
     await settle();
@@ -273,7 +278,7 @@ describe('the end of a pod that stands frozen', () => {
 
 describe('a later process', () => {
   async function leftFrozen({ saved }: { readonly saved: boolean }): Promise<void> {
-    await (await start()).find(UID)?.freeze(KEY, NEVER);
+    await (await start()).find(UID)?.freeze(TERMS, NEVER);
     if (saved) await writeFile(join(folder, KEY, 'manifest.json'), '{}');
     processes.done.length = 0;
   }
@@ -294,7 +299,7 @@ describe('a later process', () => {
   it('lets all go on where only some stand still: the one before it died in between', async () => {
     processes.all.push({ id: 'i2', name: 'side', status: 'running' });
     const object = podObject({ containers: ['main', 'side'] });
-    await (await start([object])).find(UID)?.freeze(KEY, NEVER);
+    await (await start([object])).find(UID)?.freeze(TERMS, NEVER);
     await processes.resume('i2');
     const pod = (await start([object])).find(UID);
     expect(pod).toMatchObject({ state: 'running', frozenBy: null });
@@ -333,7 +338,7 @@ describe('states on the disk', () => {
 
   it('stay as long as a pod stands frozen for them', async () => {
     const pods = await start();
-    await pods.find(UID)?.freeze(KEY, NEVER);
+    await pods.find(UID)?.freeze(TERMS, NEVER);
     await pods.forget(KEY);
     expect(await readdir(folder)).toEqual([KEY]);
   });
@@ -354,7 +359,7 @@ describe('a pod of several containers', () => {
   }
 
   async function isSaved(): Promise<void> {
-    await pods.find(UID)?.freeze(KEY, NEVER);
+    await pods.find(UID)?.freeze(TERMS, NEVER);
     await pods.find(UID)?.dump(KEY, DEFAULT_RULES, NEVER);
   }
 
@@ -364,7 +369,7 @@ describe('a pod of several containers', () => {
   }
 
   it('is held as long as one of them stands frozen, and goes on when it is let go', async () => {
-    await pods.find(UID)?.freeze(KEY, NEVER);
+    await pods.find(UID)?.freeze(TERMS, NEVER);
     processes.all = processes.all.filter(({ id }) => id !== 'i1');
     await passes(2_000);
     expect(killed).toEqual([]);
@@ -374,7 +379,7 @@ describe('a pod of several containers', () => {
   });
 
   it('is dead when the last of them is', async () => {
-    await pods.find(UID)?.freeze(KEY, NEVER);
+    await pods.find(UID)?.freeze(TERMS, NEVER);
     processes.all = [];
     await passes(2_000);
     expect(killed).toEqual([KEY]);
@@ -413,7 +418,7 @@ describe('a pod of several containers', () => {
   });
 
   it('is not frozen where its deletion is seen meanwhile', async () => {
-    const freezing = pods.find(UID)?.freeze(KEY, NEVER);
+    const freezing = pods.find(UID)?.freeze(TERMS, NEVER);
     await seen({ observed: 2 });
     expect(await freezing).toMatchObject({ reason: 'NotRunning' });
     expect(processes.all.map(({ status }) => status)).toEqual(['running', 'running']);

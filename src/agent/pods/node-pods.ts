@@ -1,12 +1,14 @@
-import { access } from 'node:fs/promises';
+import { access, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PodUid } from '../../domain/ids.ts';
 import type { KubeObject } from '../../kube/transport.ts';
-import type { Clock, Timer } from '../../ports/clock.ts';
+import { sleep, type Clock, type Timer } from '../../ports/clock.ts';
 import type { SavablePod, SavablePods } from '../orders/savable-pod.ts';
 import { Turns } from '../turns.ts';
-import { HoldRecords } from './hold-record.ts';
-import { NodePod, type Hold, type NodePodOptions } from './node-pod.ts';
+import { retryMs, untilDone } from '../orders/retry.ts';
+import { syncPath } from '../state/manifest.ts';
+import { HoldRecords, type HoldRecord } from './hold-record.ts';
+import { NodePod, type HeldContainers, type NodePodOptions } from './node-pod.ts';
 import type { PodProcesses } from './pod-processes.ts';
 
 /** How soon it is noticed that somebody else ended what stands frozen. */
@@ -20,6 +22,8 @@ export interface NodePodsOptions {
   /** A file in such a folder that exists once the state is whole. */
   readonly manifestFile: string;
   readonly maxConcurrentDumps: number;
+  /** An earlier process of the agent has left this pod frozen. */
+  readonly onFound: (pod: SavablePod) => void;
   /** The frozen processes of that order are dead. */
   readonly onKilled: (key: string) => void;
   readonly onError: (error: unknown) => void;
@@ -34,8 +38,11 @@ export class NodePods implements SavablePods {
   readonly #pods = new Map<string, NodePod>(); // uid -> pod
   readonly #references = new Set<string>();
   readonly #unwanted = new Set<string>(); // references to forget when what stands frozen for them is dead
+  readonly #looking = new Set<string>(); // references of which it is not known yet whether anything stands frozen for them
   readonly #life = new AbortController();
   #timer: Timer | null = null;
+  #looked: Promise<unknown> = Promise.resolve();
+  #isThere: ((uid: string) => boolean) | null = null; // whether the object of a pod exists; null: not known yet
 
   constructor(options: NodePodsOptions) {
     const { processes, maxConcurrentDumps, clock } = options;
@@ -48,28 +55,39 @@ export class NodePods implements SavablePods {
       clock,
       life: this.#life.signal,
       onKilled: (key) => this.#killed(key),
+      onError: options.onError,
     };
   }
 
-  /** Finds what an earlier process left frozen. To be called once, before the first pod is made known. */
+  /**
+   * Finds what an earlier process left frozen. To be called once, before the first pod is made known. Resolves when it is known
+   * where to look; each pod is looked at by itself, and {@link NodePodsOptions.onFound} told: what hangs holds up one pod.
+   */
   async load(): Promise<void> {
-    for (const key of await this.#records.keys()) {
+    const { clock, onError } = this.#options;
+    const keys = await this.#records.keys();
+    const looks = keys.map((key) => {
       this.#references.add(key);
-      const record = await this.#records.read(key);
-      if (record === null) continue;
-      const hold = await this.#foundHold(key, record.pod.uid, record.containers);
-      if (hold !== null) this.#pods.set(record.pod.uid, new NodePod({ metadata: record.pod }, this.#podOptions, hold));
-    }
+      this.#looking.add(key);
+      return untilDone({ clock, onError, life: this.#life.signal }, () => this.#look(key));
+    });
+    this.#looked = Promise.all(looks);
     this.#lookSoon();
   }
 
-  /** Ends what was found frozen of pods whose objects are gone: of those that are not among `objects`, which are all. */
-  async endOrphans(objects: readonly KubeObject[]): Promise<void> {
+  /** Resolves when every pod that an earlier process left frozen was found. */
+  get looked(): Promise<unknown> {
+    return this.#looked;
+  }
+
+  /** Ends what was found frozen, or will be, of pods whose objects are gone: of those that are not among `objects`, which are all. */
+  endOrphans(objects: readonly KubeObject[]): void {
     const uids = new Set(objects.map(({ metadata }) => metadata.uid));
+    this.#isThere = (uid) => uids.has(uid);
     for (const [uid, pod] of this.#pods) {
       if (uids.has(uid)) continue;
       this.#pods.delete(uid);
-      await pod.gone();
+      void this.#gone(pod);
     }
   }
 
@@ -85,8 +103,9 @@ export class NodePods implements SavablePods {
     } else {
       pod.object = after;
     }
-    if (after === null) pod?.gone().catch(this.#options.onError);
-    else if (after.metadata.deletionTimestamp !== undefined) pod?.deleted().catch(this.#options.onError);
+    if (after === null) {
+      if (pod !== undefined) void this.#gone(pod);
+    } else if (after.metadata.deletionTimestamp !== undefined) pod?.deleted().catch(this.#options.onError);
   }
 
   /** Ends nothing: what stands frozen stays so. */
@@ -109,13 +128,35 @@ export class NodePods implements SavablePods {
 
   async forget(reference: string): Promise<void> {
     // What stands frozen must stay known: a later agent finds it by this record only.
-    for (const pod of this.#pods.values()) {
-      if (pod.frozenBy !== reference) continue;
+    if (this.#looking.has(reference) || this.#isHeld(reference)) {
       this.#unwanted.add(reference);
       return;
     }
     this.#references.delete(reference);
     await this.#records.remove(reference);
+  }
+
+  async invalidate(reference: string): Promise<void> {
+    await rm(this.#manifestOf(reference), { force: true });
+    await syncPath(join(this.#options.folder, reference));
+  }
+
+  async isValid(reference: string): Promise<boolean> {
+    return access(this.#manifestOf(reference)).then(() => true, falseIfMissing);
+  }
+
+  #isHeld(reference: string): boolean {
+    return [...this.#pods.values()].some(({ frozenBy }) => frozenBy === reference);
+  }
+
+  #manifestOf(reference: string): string {
+    return join(this.#options.folder, reference, this.#options.manifestFile);
+  }
+
+  /** Nobody looks after it any more: what fails is tried again here. */
+  #gone(pod: NodePod): Promise<void> {
+    const { clock, onError } = this.#options;
+    return untilDone({ clock, onError, life: this.#life.signal }, () => pod.gone());
   }
 
   #killed(key: string): void {
@@ -124,26 +165,59 @@ export class NodePods implements SavablePods {
     onKilled(key);
   }
 
+  /** Finds out whether anything stands frozen for this order. Until then nothing else is done to its pod. */
+  async #look(key: string): Promise<void> {
+    const record = await this.#records.read(key);
+    if (record !== null) {
+      const { uid } = record.pod;
+      let pod = this.#pods.get(uid);
+      if (pod === undefined) {
+        pod = new NodePod({ metadata: record.pod }, this.#podOptions);
+        if (this.#isThere?.(uid) === false) void this.#gone(pod);
+        else this.#pods.set(uid, pod);
+      }
+      await pod.takeOver(() => this.#found(key, record));
+      if (pod.frozenBy === key) this.#options.onFound(pod);
+    }
+    this.#looking.delete(key);
+    if (!this.#isHeld(key) && this.#unwanted.delete(key)) await this.forget(key);
+  }
+
+  /** What of a record is still frozen, looked for until there is an answer. At `thawAt` all goes on without one. */
+  async #found(key: string, record: HoldRecord): Promise<HeldContainers | null> {
+    const { clock, onError, processes } = this.#options;
+    await processes.undisturbed(record.token);
+    for (let failures = 1; ; failures++) {
+      try {
+        return await this.#foundHold(key, record);
+      } catch (error) {
+        onError(error);
+      }
+      if (clock.monotonic() >= record.thawAt.monotonicMs) {
+        const resumes = await Promise.allSettled(record.containers.map((id) => processes.resume(id)));
+        if (resumes.every(({ status }) => status === 'fulfilled')) return null;
+      }
+      await sleep(clock, retryMs(failures), this.#life.signal);
+    }
+  }
+
   /**
-   * What of a record is still frozen. Where the rest runs, the agent died between two pauses or two resumes: all goes on. Where the
-   * rest is dead, it died between two kills, if the state is whole: what is left must not go on.
+   * Where the rest runs, the agent died between two pauses or two resumes: all goes on. Where the rest is dead, it died between
+   * two kills, if the state is whole: what is left must not go on.
    */
-  async #foundHold(key: string, podUid: string, containers: readonly string[]): Promise<Hold | null> {
-    const { processes, folder, manifestFile } = this.#options;
-    await processes.undisturbed(containers);
-    const present = await processes.containers(podUid);
+  async #foundHold(key: string, record: HoldRecord): Promise<HeldContainers | null> {
+    const { processes } = this.#options;
+    const { containers, thawAt, keepFrozen, token, pod } = record;
+    const present = await processes.containers(pod.uid);
     const paused = present.filter(({ id, status }) => containers.includes(id) && status === 'paused');
     if (paused.length === 0) return null;
     const runs = present.some(({ id, status }) => containers.includes(id) && status === 'running');
-    const saved = await access(join(folder, key, manifestFile)).then(
-      () => true,
-      () => false,
-    );
-    if (runs || (paused.length < containers.length && !saved)) {
-      for (const { id } of paused) await processes.resume(id);
+    const isSaved = await this.isValid(key);
+    if (runs || (paused.length < containers.length && !isSaved)) {
+      await Promise.all(paused.map(({ id }) => processes.resume(id)));
       return null;
     }
-    return { key, containers: paused.map(({ id }) => id), saved };
+    return { key, thawAt, keepFrozen, token, containers: paused.map(({ id }) => id), isSaved };
   }
 
   #lookSoon(): void {
@@ -154,4 +228,9 @@ export class NodePods implements SavablePods {
         .finally(() => this.#lookSoon());
     });
   }
+}
+
+function falseIfMissing(error: NodeJS.ErrnoException): false {
+  if (error.code === 'ENOENT') return false;
+  throw error;
 }

@@ -21,6 +21,8 @@ export interface DumpRequest {
   /** Ids of all that were frozen: without one of them, the state is not that of the pod. */
   readonly containers: readonly string[];
   readonly rules: CheckpointRules;
+  /** By which a later process of the agent recognises what still works on it. */
+  readonly token: string;
   /** A dump that would take longer is not begun; null: it may take as long as it does. */
   readonly longestFreezeMs: number | null;
 }
@@ -28,10 +30,10 @@ export interface DumpRequest {
 /** What can be done to the processes of pods on this node. The runtime does it for real, tests without. */
 export interface PodProcesses {
   /**
-   * Resolves when nothing of an earlier agent works on these containers: a dump outlives the agent that began it, and as long
-   * as criu writes, the runtime says of a frozen container that it runs. Whoever froze it then would stop criu's own code in it.
+   * Resolves when no dump of that token is under way: a dump outlives the agent that began it, and as long as criu writes, the
+   * runtime says of a frozen container that it runs. Whoever froze it then would stop criu's own code in it.
    */
-  undisturbed(ids: readonly string[]): Promise<void>;
+  undisturbed(token: string): Promise<void>;
   /** Every container of the pod that has one, ended ones included. */
   containers(podUid: string): Promise<readonly PodContainer[]>;
   /** What makes them impossible to save; null: nothing that can be seen from outside. */

@@ -10,7 +10,14 @@ import { DumpError, type Runc } from '../runtime/runc.ts';
 import { RuntimeProcesses } from './runtime-processes.ts';
 
 const POD = { namespace: 'shop', name: 'web-0', uid: 'u1' };
-const REQUEST = { pod: POD, key: 'key', containers: ['c1'], rules: DEFAULT_RULES, longestFreezeMs: null };
+const REQUEST = {
+  pod: POD,
+  key: 'key',
+  containers: ['c1'],
+  token: 't',
+  rules: DEFAULT_RULES,
+  longestFreezeMs: null,
+};
 const SAID = 'container web: it has the unix socket /run/s connected to a process of another container';
 
 let proc: string;

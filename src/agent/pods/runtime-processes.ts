@@ -38,8 +38,8 @@ export class RuntimeProcesses implements PodProcesses {
     this.#options = options;
   }
 
-  undisturbed(ids: readonly string[]): Promise<void> {
-    return this.#options.runc.undisturbed(ids);
+  undisturbed(token: string): Promise<void> {
+    return this.#options.runc.undisturbed(token);
   }
 
   async containers(podUid: string): Promise<readonly PodContainer[]> {

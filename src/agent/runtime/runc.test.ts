@@ -114,6 +114,7 @@ describe('Runc.checkpoint', () => {
     isFrozen,
     imagePath: join(folder, 'images'),
     workPath: join(folder, 'work'),
+    token: 'token',
   });
 
   it('leaves the container running and names absolute folders', async () => {

@@ -7,8 +7,11 @@ import { beginFreeze, cgroupOf, isFrozen, processesOf, thaw, type CgroupFolder }
 import { CommandError, type RunCommand } from './command.ts';
 import { dumpFailure, type DumpFailure } from './dump-failure.ts';
 
-/** How often it is looked whether a dump has ended. */
-const LOOK_EVERY_MS = 50;
+/** How often it is looked whether a dump has ended, and how long: what hangs longer than this does not end. */
+const LOOK_EVERY_MS = 100;
+const DUMP_ENDS_WITHIN_MS = 600_000;
+/** In the environment of a dump, and of all that it starts. */
+const TOKEN_VARIABLE = 'REPRIEVE_DUMP';
 /** The kernel stops processes within a few milliseconds, except one that waits for a device: then runc tries, and says what is wrong. */
 const FREEZE_WITHIN_MS = 50;
 const FREEZE_LOOK_MS = 1;
@@ -37,6 +40,8 @@ export interface CheckpointOptions {
   /** Both absolute: runc resolves relative ones against other folders than one would think. They are made if missing. */
   readonly imagePath: string;
   readonly workPath: string;
+  /** By which {@link Runc.undisturbed} recognises it, whoever asks. Secret: others could hold it up. */
+  readonly token: string;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -171,9 +176,11 @@ export class Runc {
     return folder === null ? [] : processesOf(folder.path);
   }
 
-  /** Resolves when no dump of these containers is under way, whoever began it. */
-  async undisturbed(ids: readonly string[]): Promise<void> {
-    while (await isAnyBeingDumped(ids)) await sleep(LOOK_EVERY_MS);
+  /** Resolves when no dump with this token is under way, whichever process of the agent began it, or hangs. */
+  async undisturbed(token: string): Promise<void> {
+    for (let leftMs = DUMP_ENDS_WITHIN_MS; leftMs > 0 && (await isAnyOf(token)); leftMs -= LOOK_EVERY_MS) {
+      await sleep(LOOK_EVERY_MS);
+    }
   }
 
   /**
@@ -181,12 +188,13 @@ export class Runc {
    * inside of the processes, and where it was killed in the wrong moment, they died of it (tried with criu 4.2). It is left to
    * finish, and then this rejects with the signal's reason. Who wants it to end soon kills the container.
    */
-  async checkpoint(id: string, { isFrozen, imagePath, workPath, signal }: CheckpointOptions): Promise<void> {
+  async checkpoint(id: string, { isFrozen, imagePath, workPath, token, signal }: CheckpointOptions): Promise<void> {
     await Promise.all([imagePath, workPath].map((path) => mkdir(path, { recursive: true, mode: 0o700 })));
     signal?.throwIfAborted();
     try {
       const paths = ['--image-path', imagePath, '--work-path', workPath];
-      await this.#on(['checkpoint', '--leave-running', ...paths, id]);
+      const env = { [TOKEN_VARIABLE]: token };
+      await this.#on(['checkpoint', '--leave-running', ...paths, id], { env });
     } catch (error) {
       // criu thaws what it dumps; one that was killed by somebody did not freeze it again.
       if (isFrozen && (await this.#lives(id))) await this.pause(id);
@@ -216,17 +224,21 @@ export class Runc {
     return (await this.list()).find((container) => container.id === id);
   }
 
-  #on(args: readonly string[]): ReturnType<RunCommand> {
-    return this.#run(this.#command, ['--root', this.#root, ...args]);
+  #on(args: readonly string[], options?: Parameters<RunCommand>[2]): ReturnType<RunCommand> {
+    return this.#run(this.#command, ['--root', this.#root, ...args], options);
   }
 }
 
-/** Whether a `runc checkpoint` of one of them runs: its command line says so. */
-async function isAnyBeingDumped(ids: readonly string[]): Promise<boolean> {
+/**
+ * Whether a process was started with this token: runc, or criu, which inherits it. It tells our own dumps from whatever else runs
+ * on the node, also where the agent died in the moment it started one, before it could have written down a process id.
+ */
+async function isAnyOf(token: string): Promise<boolean> {
+  const variable = `${TOKEN_VARIABLE}=${token}`;
   for (const pid of await readdir('/proc')) {
     if (!/^\d+$/.test(pid)) continue;
-    const words = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0');
-    if (words.includes('checkpoint') && ids.some((id) => words.includes(id))) return true;
+    const variables = (await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '')).split('\0');
+    if (variables.includes(variable)) return true;
   }
   return false;
 }

@@ -54,6 +54,7 @@ function options(
     containers: [container('web'), container('log')],
     layout,
     clock: systemClock,
+    token: 'token',
     runc: { checkpoint },
     run: runCommand,
     mounts: parseMountinfo(overlays.join('')),

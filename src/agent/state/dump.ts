@@ -43,6 +43,8 @@ export interface DumpOptions {
   /** Container -> digest of its image's configuration; asked of the runtime while criu works. */
   readonly images: () => Promise<ReadonlyMap<string, string>>;
   readonly clock: Clock;
+  /** See `CheckpointOptions`. */
+  readonly token: string;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -149,7 +151,7 @@ function imageOf(container: string, images: ReadonlyMap<string, string>): string
  */
 async function dumpContainer(
   { id, name, bundle }: RuntimeContainer,
-  { layout, runc, run, mounts, clock }: DumpOptions,
+  { layout, runc, run, mounts, clock, token }: DumpOptions,
   known: Map<string, FileDigest>,
   signal: AbortSignal,
 ): Promise<number> {
@@ -163,7 +165,8 @@ async function dumpContainer(
   try {
     await together(signal, [
       async (signal) => {
-        await runc.checkpoint(id, { isFrozen: true, imagePath: paths.images, workPath: paths.work, signal });
+        const { images: imagePath, work: workPath } = paths;
+        await runc.checkpoint(id, { isFrozen: true, imagePath, workPath, token, signal });
         criu = clock.monotonic() - startedMs;
       },
       (signal) => pack(overlay.upperdir, paths.rootfs, { run, signal }),

@@ -93,7 +93,9 @@ function failed(action: Action): string {
 
 /** False where the object has changed or gone meanwhile; the next pass looks again. */
 async function carriedOut(action: Action, client: KubeClient, clock: Clock): Promise<boolean> {
-  const writer = new KubeClusterWriter({ client, clock, apply: () => undefined });
+  const nowMs = (): number => clock.now(); // no pod is evicted here
+  const serverTime = { earliestMs: nowMs, latestMs: nowMs };
+  const writer = new KubeClusterWriter({ client, clock, serverTime, apply: () => undefined });
   switch (action.kind) {
     case 'RecreatePod':
       return (await writer.recreatePod(action.ticket)) === 'done';

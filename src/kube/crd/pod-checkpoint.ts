@@ -33,7 +33,10 @@ const spec = described(
       sockets,
       volumes,
       maxBytes,
-      deadline: described('After this the agent thaws a pod that nobody deleted, without asking.', optional(timestamp)),
+      deadline: described(
+        'After this the agent neither begins to save the pod nor keeps it frozen.',
+        optional(timestamp),
+      ),
     },
     [
       { ...IMMUTABLE, message: 'the order of a checkpoint is immutable; create another PodCheckpoint' },
@@ -83,6 +86,10 @@ const status = described(
       ),
     ),
     compatibility: described('It can be restored on nodes whose label has this value.', optional(text(63))),
+    thawAt: described(
+      'When the agent thaws the frozen pod, even if the API server is unreachable then: the earliest of the deadline and the moment at which a liveness probe would kill the pod.',
+      optional(timestamp),
+    ),
     startedAt: described('The agent began.', optional(timestamp)),
     takenAt: described('The moment the saved state is from.', optional(timestamp)),
     completedAt: described('It was verified, or had failed.', optional(timestamp)),

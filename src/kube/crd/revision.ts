@@ -8,7 +8,7 @@ import { customResourceDefinition, type CustomResource } from './definition.ts';
 const REVISIONS: readonly string[] = [
   '1336ddc6882495a4646f598ec8a1c5763f8052201133be3504ec7326e46faf76',
   '493f08d8b2e7bef04ff5348eb98420fc2397fa145b3919998e933d1a615fe85f',
-  '347f78fe1fa8a965b7dfa5de95599520d94e758d2cc026d4efd7dc9835a07b32',
+  '328dbb121be3e1578f1520d9d32c4e0b15869626418a904b2a880a8139c4f161',
 ];
 
 /** Of the CRDs as they are generated now; the annotation {@link REVISION_ANNOTATION} of each has it. */

@@ -36,6 +36,7 @@ export function checkpointOf(object: KubeObject): Checkpoint {
     keepFrozen: spec?.keepFrozen ?? false,
     rules: checkpointRulesOf(spec),
     deadlineMs: millisOf(spec?.deadline),
+    thawAtMs: millisOf(status?.thawAt),
     deleting: object.metadata.deletionTimestamp !== undefined,
     ready: isConditionTrue(status?.conditions, 'Ready'),
     frozen: frozen?.status === 'True',

@@ -105,7 +105,7 @@ export class ApiServer implements KubeTransport {
   async #request(request: KubeRequest, user: string): Promise<KubeResponse> {
     const intercepted = await this.#arrive({ ...request, user, isWatch: false });
     if (typeof intercepted === 'object' && intercepted !== null) return intercepted;
-    const response = await this.#answer(() => this.#serve(request, user));
+    const response = this.#dated(await this.#answer(() => this.#serve(request, user)));
     if (intercepted === 'reset-after') throw new TransportError(`${request.method} ${request.path}: connection reset`);
     request.signal?.throwIfAborted();
     return response;
@@ -129,8 +129,14 @@ export class ApiServer implements KubeTransport {
       return Promise.resolve({ status: 200, headers: NO_HEADERS, body: undefined });
     });
     const opened = watcher as Watcher | null;
-    if (opened === null) return { ...response, events: nothing() };
-    return { status: 200, headers: NO_HEADERS, events: opened.events };
+    const { headers } = this.#dated(response);
+    if (opened === null) return { ...response, headers, events: nothing() };
+    return { status: 200, headers, events: opened.events };
+  }
+
+  /** As every answer of a Go server. */
+  #dated(response: KubeResponse): KubeResponse {
+    return { ...response, headers: { ...response.headers, date: new Date(this.#clock.now()).toUTCString() } };
   }
 
   #openWatch(request: KubeRequest): Watcher {

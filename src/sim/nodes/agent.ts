@@ -2,6 +2,7 @@ import type { NodeName } from '../../domain/ids.ts';
 import { DEFAULT_NAMESPACE } from '../../domain/labels.ts';
 import { Heartbeat } from '../../agent/heartbeat.ts';
 import { CheckpointOrders } from '../../agent/orders/checkpoint-orders.ts';
+import type { ServerTime } from '../../kube/server-time.ts';
 import type { NodeApi } from '../../agent/node-api.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import type { Container } from './container.ts';
@@ -9,6 +10,7 @@ import { SimulatedPods, type SimulatedPodsOptions } from './simulated-pods.ts';
 
 export interface AgentOptions extends SimulatedPodsOptions {
   readonly api: NodeApi;
+  readonly serverTime: ServerTime;
 }
 
 /** The agent process of a simulated node: the real one's orders over simulated pods. It can die and be started again. */
@@ -65,6 +67,7 @@ export class Agent {
     const { node } = this.#options;
     if (node.agentAlive) return;
     const orders = (this.#orders = this.#begin());
+    for (const pod of this.#pods.all()) orders.found(pod);
     if (!(await orders.recover(checkpoints))) return;
     node.agentAlive = true;
     this.#life = new AbortController();
@@ -72,14 +75,16 @@ export class Agent {
   }
 
   #begin(): CheckpointOrders {
-    const { node, api, clock } = this.#options;
+    const { node, api, clock, serverTime } = this.#options;
     const { name, compatibility } = node.spec;
     return new CheckpointOrders({
       nodeName: name,
       pods: this.#pods,
       api,
       clock,
+      serverTime,
       compatibility: () => compatibility,
+      onError: () => undefined, // simulated faults
     });
   }
 }

@@ -1,5 +1,6 @@
 import type { KubeObject } from '../../kube/transport.ts';
 import type { Clock } from '../../ports/clock.ts';
+import type { Hold, HoldTerms } from '../../agent/orders/savable-pod.ts';
 import { Turns } from '../../agent/turns.ts';
 
 /**
@@ -20,8 +21,8 @@ export class Container {
   readonly nodeName: string;
   /** The newest version of its pod. */
   pod: KubeObject;
-  /** PodCheckpoint (namespace/name) that froze it; null while it is not frozen. */
-  frozenBy: string | null = null;
+  /** Null while it is not frozen; stays when it ends frozen. */
+  hold: Hold | null = null;
   /** Ends what the kubelet or the agent is waiting for when the pod goes. */
   readonly ended = new AbortController();
   /** 0 once its work was done; what ends it later does not change that. */
@@ -64,13 +65,22 @@ export class Container {
     this.#enter('running');
   }
 
-  freeze(by: string): void {
-    this.frozenBy = by;
+  /** Key of the order that froze it. */
+  get frozenBy(): string | null {
+    return this.hold?.key ?? null;
+  }
+
+  freeze(terms: HoldTerms): void {
+    this.hold = { ...terms, isSaved: false };
     this.#enter('frozen');
   }
 
+  saved(): void {
+    if (this.hold !== null) this.hold = { ...this.hold, isSaved: true };
+  }
+
   thaw(): void {
-    this.frozenBy = null;
+    this.hold = null;
     this.#enter('running');
   }
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { FROZEN_CONDITION, RESTORED_CONDITION, TICKET_ANNOTATION } from '../../domain/labels.ts';
+import { UNMARK_BEFORE_MS } from '../../domain/thaw-rule.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { condition, displaced, MI, phase, progress, setUp } from './test-nodes.ts';
 
@@ -167,7 +168,7 @@ describe('agent', () => {
     const pod = await world.pod('a', 'n1');
     await world.clock.advance(6_000);
     await world.checkpoint(pod, 'c', { deadline: new Date(world.clock.now() + 10_000).toISOString() });
-    await world.clock.advance(9_999);
+    await world.clock.advance(9_999 - UNMARK_BEFORE_MS);
     expect(world.nodes.frozen()).toHaveLength(1);
     await world.clock.advance(1);
     expect(world.nodes.frozen()).toEqual([]);

@@ -2,6 +2,7 @@ import { isAlreadyExists } from '../../kube/api-error.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import type { KubeObject, KubeTransport } from '../../kube/transport.ts';
 import type { Clock } from '../../ports/clock.ts';
+import { TimedTransport, type ServerTime } from '../../kube/server-time.ts';
 import { Informer } from '../informer.ts';
 import { Agent } from './agent.ts';
 import { Kubelet } from './kubelet.ts';
@@ -23,6 +24,8 @@ export interface SimulatedNodesOptions {
   readonly peer?: (name: string) => SimulatedNode | undefined;
   /** The connection of the agents; absent: that of the kubelets. */
   readonly agentTransport?: KubeTransport;
+  /** Of the agents; absent: that of the kubelets. */
+  readonly agentClock?: Clock;
 }
 
 /**
@@ -33,6 +36,7 @@ export class SimulatedNodes {
   readonly #options: SimulatedNodesOptions;
   readonly #api: NodeApi;
   readonly #agentApi: NodeApi;
+  readonly #serverTime: ServerTime;
   readonly #stopped = new AbortController();
   readonly #nodes = new Map<
     string,
@@ -43,14 +47,14 @@ export class SimulatedNodes {
   readonly #checkpoints: Informer;
 
   constructor(options: SimulatedNodesOptions) {
-    const { transport, clock } = options;
+    const { transport, clock, agentTransport = transport, agentClock = clock } = options;
     this.#options = options;
     this.#api = new NodeApi(transport, clock, this.#stopped.signal);
-    this.#agentApi = options.agentTransport
-      ? new NodeApi(options.agentTransport, clock, this.#stopped.signal)
-      : this.#api;
+    const timed = new TimedTransport(agentTransport, agentClock);
+    this.#serverTime = timed;
+    this.#agentApi = new NodeApi(timed, agentClock, this.#stopped.signal);
     this.#pods = new Informer({ transport, clock, resource: RESOURCES.pods, fieldSelector: 'spec.nodeName!=' });
-    this.#checkpoints = new Informer({ transport, clock, resource: RESOURCES.podCheckpoints });
+    this.#checkpoints = new Informer({ transport: timed, clock: agentClock, resource: RESOURCES.podCheckpoints });
     this.#pods.onChange((before, after) => this.#podChanged(before, after));
     this.#checkpoints.onChange((before, after) => this.#checkpointChanged(before, after));
   }
@@ -77,16 +81,18 @@ export class SimulatedNodes {
 
   /** Registers a node, or brings back one that died: its pods start anew, its disk is empty. */
   async addNode(spec: NodeSpec): Promise<void> {
-    const { clock, ledger, faults = {}, peer } = this.#options;
+    const { clock, agentClock = clock, ledger, faults = {}, peer } = this.#options;
     const node = new SimulatedNode(spec);
     const agent: Agent = new Agent({
       node,
       api: this.#agentApi,
-      clock,
+      serverTime: this.#serverTime,
+      clock: agentClock,
       ledger,
       faults,
       onFrozen: (container) => kubelet.frozen(container),
       onThawed: (container) => kubelet.resumed(container),
+      onDeleted: (object) => kubelet.podChanged(object),
     });
     const nodeNamed = (other: string): SimulatedNode | undefined => this.node(other) ?? peer?.(other);
     const restorer = new Restorer({ node, api: this.#agentApi, clock, faults, nodeNamed });

@@ -1,6 +1,6 @@
 import { isTooLarge, type CheckpointRules } from '../../domain/checkpoint-rules.ts';
 import type { PodUid } from '../../domain/ids.ts';
-import type { Dump, SavablePod, SavablePods, SaveFailure } from '../../agent/orders/savable-pod.ts';
+import type { Dump, Hold, HoldTerms, SavablePod, SavablePods, SaveFailure } from '../../agent/orders/savable-pod.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import { LONGEST_TIMER_MS, sleep, type Clock } from '../../ports/clock.ts';
 import type { Turns } from '../../agent/turns.ts';
@@ -14,6 +14,8 @@ import { containersOf, PROGRESS_ANNOTATION, rounded, workloadOf } from './worklo
 export interface NodeFaults {
   /** Message of a dump that fails; null: it succeeds. */
   readonly dumpFails?: (pod: KubeObject) => string | null;
+  /** Message of a thaw that fails; null: it succeeds. */
+  readonly thawFails?: (pod: KubeObject) => string | null;
   readonly dumpHangs?: (pod: KubeObject) => boolean;
   readonly restoreFails?: (pod: KubeObject) => string | null;
   /** How many times longer the disk takes than the node's spec says; absent: 1. */
@@ -28,6 +30,8 @@ export interface SimulatedPodsOptions {
   /** The kubelet's timers follow what the agent does to a container. */
   readonly onFrozen: (container: Container) => void;
   readonly onThawed: (container: Container) => void;
+  /** The agent has learned that its pod is being deleted, maybe before the kubelet. */
+  readonly onDeleted: (object: KubeObject) => void;
 }
 
 /** What the real node does with runc and CRIU takes time and bytes here, and saves a number. */
@@ -63,6 +67,15 @@ export class SimulatedPods implements SavablePods {
     return Promise.resolve();
   }
 
+  /** A simulated state that is not to be restored need not be there at all. */
+  invalidate(reference: string): Promise<void> {
+    return this.forget(reference);
+  }
+
+  isValid(reference: string): Promise<boolean> {
+    return Promise.resolve(this.#options.node.store.get(reference) !== undefined);
+  }
+
   #podOf(container: Container): SavablePod {
     let pod = this.#pods.get(container);
     if (pod === undefined) this.#pods.set(container, (pod = new SimulatedPod(container, this.#options)));
@@ -88,7 +101,11 @@ class SimulatedPod implements SavablePod {
   }
 
   get frozenBy(): string | null {
-    return this.state === 'frozen' ? this.#container.frozenBy : null;
+    return this.hold?.key ?? null;
+  }
+
+  get hold(): Hold | null {
+    return this.state === 'frozen' ? this.#container.hold : null;
   }
 
   /** Simulated kubelets probe nothing. */
@@ -100,28 +117,33 @@ class SimulatedPod implements SavablePod {
     return this.#container.ended.signal;
   }
 
-  async freeze(key: string, stop: AbortSignal): Promise<SaveFailure | null> {
+  async freeze(terms: HoldTerms, stop: AbortSignal): Promise<SaveFailure | null> {
     const { node, clock, ledger, onFrozen } = this.#options;
     await sleep(clock, node.spec.freezeMs, stop);
     if (this.state !== 'running') {
       return { reason: 'NotRunning', message: `pod ${this.object.metadata.name} ended before it was frozen` };
     }
-    this.#container.freeze(key);
+    this.#container.freeze(terms);
     onFrozen(this.#container);
     ledger.record(workEvent('frozen', this.#container, clock.now()));
     return null;
   }
 
-  thaw(): Promise<void> {
-    const { node, clock, ledger, onThawed } = this.#options;
+  async thaw(): Promise<void> {
+    const { node, clock, ledger, faults, onThawed } = this.#options;
     const container = this.#container;
+    const failure = faults.thawFails?.(this.object) ?? null;
+    if (failure !== null) throw new Error(failure);
     if (container.state === 'frozen') {
       ledger.hold(node.weightOf(container.pod), container.stateSeconds);
       container.thaw();
       ledger.record(workEvent('thawed', container, clock.now()));
       onThawed(container);
     }
-    return Promise.resolve();
+  }
+
+  deletionSeen(object: KubeObject): void {
+    this.#options.onDeleted(object);
   }
 
   async dump(key: string, rules: CheckpointRules, stop: AbortSignal): Promise<Dump> {
@@ -145,6 +167,7 @@ class SimulatedPod implements SavablePod {
       weight: node.weightOf(container.pod),
       owed: false,
     });
+    container.saved();
     ledger.record(workEvent('saved', container, clock.now(), bytes));
     const digest = digestOf(key);
     const containers = containersOf(container.pod).map(({ name, image }) => ({

@@ -1,6 +1,7 @@
 import { nodeSpec } from './node-spec.ts';
 import { describe, expect, it } from 'vitest';
 import { FROZEN_CONDITION } from '../../domain/labels.ts';
+import { UNMARK_BEFORE_MS } from '../../domain/thaw-rule.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import { condition, MI, NODES_USER, setUp, type TestNodes } from './test-nodes.ts';
@@ -30,7 +31,7 @@ describe('no container stays frozen without a cause', () => {
     const checkpoint = await world.getCheckpoint('ca');
     expect(condition(checkpoint, 'Failed')).toMatchObject({ status: 'True', reason: 'DeadlineExceeded' });
     expect(condition(checkpoint, 'Ready')).toBeUndefined();
-    expect(condition(await world.get('a'), FROZEN_CONDITION)?.status).toBe('False');
+    expect(condition(await world.get('a'), FROZEN_CONDITION)).toBeUndefined(); // it was never marked
     await world.clock.advance(2_000);
     expect(condition(await world.getCheckpoint('cb'), 'Ready')?.status).toBe('True');
   });
@@ -65,8 +66,9 @@ describe('no container stays frozen without a cause', () => {
     const world = await setUp();
     const pod = await working(world, 'a', { 'sim.reprieve.dev/work-seconds': '8' });
     await world.checkpoint(pod, 'c', { deadline: at(world, 10) });
-    world.clock.setTimer(10_000, () => void world.client.delete(RESOURCES.podCheckpoints, 'default', 'c'));
-    await world.clock.advance(10_000);
+    const ms = 10_000 - UNMARK_BEFORE_MS;
+    world.clock.setTimer(ms, () => void world.client.delete(RESOURCES.podCheckpoints, 'default', 'c'));
+    await world.clock.advance(ms);
     expect(world.ledger.count('thawed')).toBe(1);
     await world.clock.advance(2_999);
     expect(world.ledger.count('completed')).toBe(0);
@@ -161,6 +163,101 @@ describe('the fence', () => {
       await expect(world.getCheckpoint('c')).rejects.toMatchObject({ status: 404 });
     });
   }
+});
+
+describe('while the API server is away', () => {
+  /** From now on, until the result is called, nothing of the nodes reaches it. */
+  function away(world: TestNodes): () => void {
+    world.api.hooks.intercept = ({ user }) => Promise.resolve(user === NODES_USER ? 'reset' : null);
+    return () => delete world.api.hooks.intercept;
+  }
+
+  it.each([
+    ['fails', { dumpFails: () => 'disk full' }, {}],
+    ['is done, and the pod was to run on', {}, { keepFrozen: false }],
+  ])('a pod is thawed at once whose dump %s: it was never marked', async (_, faults, spec) => {
+    const world = await setUp(faults);
+    const pod = await working(world, 'a');
+    await world.checkpoint(pod, 'c', spec);
+    expect(world.nodes.frozen()).toHaveLength(1);
+    away(world);
+    await world.clock.advance(2_000);
+    expect(world.nodes.frozen()).toEqual([]);
+  });
+
+  it('a pod is thawed when it is not marked at its bound', async () => {
+    const world = await setUp();
+    const pod = await working(world, 'a');
+    await world.checkpoint(pod, 'c', { deadline: at(world, 30) });
+    away(world);
+    await world.clock.advance(29_999);
+    expect(world.nodes.frozen()).toHaveLength(1);
+    await world.clock.advance(1);
+    expect(world.nodes.frozen()).toEqual([]);
+  });
+
+  it('a marked pod is thawed at its bound, nobody can restore its state, and all is told later', async () => {
+    const world = await setUp();
+    const pod = await working(world, 'a');
+    await world.checkpoint(pod, 'c', { deadline: at(world, 30) });
+    await world.clock.advance(3_000);
+    expect((await world.getCheckpoint('c'))['status']).toMatchObject({ thawAt: at(world, 27) });
+    const back = away(world);
+    await world.clock.advance(26_999);
+    expect(world.nodes.frozen()).toHaveLength(1);
+    await world.clock.advance(1);
+    expect(world.nodes.frozen()).toEqual([]);
+    expect(world.nodes.node('n1')?.store.references()).toEqual([]);
+    expect(condition(await world.get('a'), FROZEN_CONDITION)?.status).toBe('True');
+    back();
+    await world.clock.advance(2_000);
+    expect(condition(await world.get('a'), FROZEN_CONDITION)?.status).toBe('False');
+    const checkpoint = await world.getCheckpoint('c');
+    expect(condition(checkpoint, 'Frozen')).toMatchObject({ status: 'False', reason: 'DeadlineExceeded' });
+  });
+
+  it('a pod that went on and was deleted then was not killed for its state', async () => {
+    const world = await setUp();
+    const pod = await working(world, 'a');
+    await world.checkpoint(pod, 'c', { deadline: at(world, 30) });
+    await world.clock.advance(3_000);
+    const back = away(world);
+    await world.clock.advance(30_000);
+    world.nodes.crashAgent('n1');
+    back();
+    await world.evict(pod);
+    await world.clock.advance(40_000);
+    await world.done(world.nodes.restartAgent('n1'));
+    await world.clock.advance(1_000);
+    expect(condition(await world.getCheckpoint('c'), 'Frozen')).toMatchObject({ status: 'False', reason: 'Thawed' });
+  });
+
+  it('an agent that was started again thaws at the bound as well', async () => {
+    const world = await setUp();
+    const pod = await working(world, 'a');
+    await world.checkpoint(pod, 'c', { deadline: at(world, 30) });
+    await world.clock.advance(3_000);
+    away(world);
+    world.nodes.crashAgent('n1');
+    await world.clock.advance(10_000);
+    void world.nodes.restartAgent('n1');
+    await world.clock.advance(16_999);
+    expect(world.nodes.frozen()).toHaveLength(1);
+    await world.clock.advance(1);
+    expect(world.nodes.frozen()).toEqual([]);
+  });
+});
+
+it('a thaw that fails is tried again until it succeeds', async () => {
+  let failures = 20;
+  const world = await setUp({ dumpFails: () => 'disk full', thawFails: () => (failures-- > 0 ? 'EIO' : null) });
+  const pod = await working(world, 'a');
+  await world.checkpoint(pod, 'c');
+  await world.clock.advance(60_000);
+  expect(world.nodes.frozen()).toHaveLength(1);
+  await world.clock.advance(200_000);
+  expect(world.nodes.frozen()).toEqual([]);
+  expect(condition(await world.getCheckpoint('c'), 'Failed')?.reason).toBe('DumpFailed');
 });
 
 describe('an agent that dies', () => {
