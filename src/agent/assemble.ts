@@ -50,6 +50,7 @@ export async function assembleAgent(options: AssembleOptions): Promise<NodeAgent
     run,
     memoryOf,
     dump: (...dump) => dumps.dump(...dump),
+    progress: (key) => dumps.progress(key),
   });
   return new NodeAgent({
     nodeName,

@@ -1,7 +1,7 @@
 import type { AgentConfiguration } from '../config/configuration.ts';
 import type { Log } from '../observe/log.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { Dump } from './orders/savable-pod.ts';
+import type { Dump, DumpProgress } from './orders/savable-pod.ts';
 import type { DumpRequest } from './pods/pod-processes.ts';
 import type { RunCommand } from './runtime/command.ts';
 import type { RuntimeContainer } from './runtime/containers.ts';
@@ -34,6 +34,7 @@ export interface DumpDeskOptions {
 /** Collects what belongs to a pod, sees whether there is room, and has it written to the disk. */
 export class DumpDesk {
   readonly #options: DumpDeskOptions;
+  readonly #underWay = new Map<string, { readonly folder: string; readonly expectedBytes: number }>(); // key -> its dump
   #bytesPerSecond: number | null = null;
 
   constructor(options: DumpDeskOptions) {
@@ -43,6 +44,14 @@ export class DumpDesk {
   /** Of the dumps so far, the newest more than the others; null before the first. */
   get bytesPerSecond(): number | null {
     return this.#bytesPerSecond;
+  }
+
+  /** How far the dump under `key` is; null where none writes. */
+  async progress(key: string): Promise<DumpProgress | null> {
+    const dump = this.#underWay.get(key);
+    if (dump === undefined) return null;
+    const { folder, expectedBytes } = dump;
+    return { writtenBytes: await diskUsage([folder], this.#options.run), expectedBytes };
   }
 
   async dump(
@@ -77,6 +86,8 @@ export class DumpDesk {
       return { failure: { reason: 'ProbesEnd', message } };
     }
     const preparedMs = clock.monotonic();
+    const { folder } = layout;
+    this.#underWay.set(key, { folder, expectedBytes: estimate.memoryBytes + estimate.fileBytes });
     const limit = new SizeLimit({ folder: layout.folder, rules, run, clock });
     const dumping = dumpPod({
       containers,
@@ -95,6 +106,7 @@ export class DumpDesk {
       signal: AbortSignal.any([stop, limit.exceeded]),
     });
     const report = await dumping.catch((error: unknown) => error as Error).finally(() => limit.end());
+    this.#underWay.delete(key);
     if (report instanceof Error && stop.aborted) throw report;
     const tooLarge = report instanceof Error ? limit.failure : limit.judge(report.bytes);
     if (tooLarge !== null) return { failure: tooLarge };

@@ -19,6 +19,11 @@ export interface KubeletCondition {
   readonly message: string;
 }
 
+/** Fields of a PodCheckpoint's status; null removes one. */
+export type StatusPatch = Partial<Omit<PodCheckpointStatus, 'progress'>> & {
+  readonly progress?: PodCheckpointStatus['progress'] | null;
+};
+
 export interface PodPatch {
   readonly status?: Readonly<Record<string, unknown>>;
   readonly conditions?: readonly (KubeletCondition | ConditionOf<'Pod'>)[];
@@ -83,7 +88,7 @@ export class NodeApi {
   /** Sets fields of a PodCheckpoint's status and its conditions. */
   patchCheckpoint(
     checkpoint: KubeObject,
-    fields: Partial<PodCheckpointStatus>,
+    fields: StatusPatch,
     conditions: readonly ConditionOf<'PodCheckpoint'>[],
     stop?: AbortSignal,
   ): Promise<KubeObject | null> {

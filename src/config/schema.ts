@@ -325,7 +325,12 @@ const agent = z.strictObject({
     })
     .prefault({})
     .meta({ description: 'How containers of pods are run on this node; the defaults are those of containerd.' }),
-  maxConcurrentDumps: integer(2, 1, 64, 'Pods that are written to the disk at the same time; others wait, frozen.'),
+  maxConcurrentDumps: integer(
+    2,
+    1,
+    64,
+    'Pods that are written to the disk at the same time; others run until it is their turn.',
+  ),
   reserve: bytes(1024 ** 3, 'Free space that a dump must leave on the disk of stateDir.'),
   peer: peer.nullable().default(null).meta({
     description:

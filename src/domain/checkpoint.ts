@@ -22,7 +22,7 @@ export interface Checkpoint {
   readonly deleting: boolean;
   /** Verified on the node: condition `Ready=True`. */
   readonly ready: boolean;
-  /** Held still: condition `Frozen=True`. */
+  /** Held still, saved or while it is being saved: condition `Frozen=True`. */
   readonly frozen: boolean;
   /** It was frozen and went on: condition `Frozen=False` with reason `Thawed`, `DeadlineExceeded` or `ProbesEnd` (not `PodKilled`). Its state is old. */
   readonly thawed: boolean;

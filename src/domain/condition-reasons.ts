@@ -99,13 +99,21 @@ export const CONDITIONS = {
     },
     Frozen: {
       writer: 'agent',
-      statuses: { True: 'The pod stands still.', False: 'It stood still, and no longer does.' },
+      statuses: { True: 'The pod is frozen.', False: 'It was frozen, and no longer is.' },
       reasons: {
+        Saving: {
+          status: 'True',
+          meaning: 'The pod is frozen while its state is written; `status.progress` says how far that is.',
+        },
         Held: {
           status: 'True',
           meaning: 'It is held until it is deleted, this object is, or the deadline has passed.',
         },
         Thawed: { status: 'False', meaning: 'The pod went on; the saved state is old.' },
+        AgentRestarted: {
+          status: 'False',
+          meaning: 'The agent died during the dump: the pod was thawed, and is saved again.',
+        },
         DeadlineExceeded: { status: 'False', meaning: 'Nobody deleted the pod until the deadline: it went on.' },
         ProbesEnd: { status: 'False', meaning: 'A liveness probe would have had it killed: it went on.' },
         PodKilled: { status: 'False', meaning: 'The pod was deleted while it stood still; the state is its last.' },

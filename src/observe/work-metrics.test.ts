@@ -75,6 +75,34 @@ const STORIES: Readonly<
     saved: 0,
     lost: ['{cause="Unsaved"} 40'],
   },
+  'a checkpoint that waits does not end the freeze by another one': {
+    tell: (m) => {
+      const waiting = checkpointOf({
+        name: 'manual',
+        uid: 'uid-manual',
+        ready: false,
+        keepFrozen: false,
+        takenMs: null,
+      });
+      m.put('checkpoint', checkpointOf({ frozen: true }), waiting, checkpointOf({ thawed: true }), waiting);
+    },
+    saved: 0,
+    lost: ['{cause="Frozen"} 10'],
+  },
+  'a dump that is begun anew counts twice': {
+    tell: (m) => {
+      const saving = checkpointOf({ ready: false, frozen: true });
+      m.put(
+        'checkpoint',
+        saving,
+        checkpointOf({ ready: false, frozen: false }),
+        saving,
+        checkpointOf({ thawed: true }),
+      );
+    },
+    saved: 0,
+    lost: ['{cause="Frozen"} 20'],
+  },
   'a pod that was frozen in vain lost that time': {
     tell: (m) => m.put('checkpoint', checkpointOf({ frozen: true }), checkpointOf({ thawed: true })),
     saved: 0,

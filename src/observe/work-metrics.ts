@@ -9,6 +9,8 @@ import type { LossCause } from './label-values.ts';
 
 /** Room that is held without progress. */
 interface Hold {
+  /** UID of the checkpoint or ticket that holds it. */
+  readonly by: string;
   /** Share of the node, 0 to 1. */
   readonly weight: number;
   readonly sinceMs: number;
@@ -58,13 +60,13 @@ class WorkMeter {
     this.#endHold('Frozen', this.#frozen, uid, this.#options.clock.now());
   }
 
-  checkpointChanged({ podUid, frozen, thawed, takenMs }: Checkpoint): void {
+  checkpointChanged({ uid, podUid, frozen, takenMs }: Checkpoint): void {
     const { view, engine, clock } = this.#options;
-    if (thawed) this.#endHold('Frozen', this.#frozen, podUid, clock.now());
+    if (!frozen && this.#frozen.get(podUid)?.by === uid) this.#endHold('Frozen', this.#frozen, podUid, clock.now());
     const pod = view.pod(podUid);
     if (!frozen || pod === undefined || !engine.mayAct || this.#frozen.has(podUid)) return;
     const weight = this.#weightOn(pod.nodeName, pod.requests);
-    this.#frozen.set(podUid, { weight, sinceMs: takenMs ?? clock.now() });
+    this.#frozen.set(podUid, { by: uid, weight, sinceMs: takenMs ?? clock.now() });
   }
 
   ticketChanged({ uid, phase, phaseMs, claim, requests }: Ticket): void {
@@ -72,7 +74,7 @@ class WorkMeter {
     if (phase !== 'Restoring') this.#endHold('Restoring', this.#restoring, uid, phaseMs);
     else if (engine.mayAct && !this.#restoring.has(uid)) {
       const node = claim === null ? null : (view.pod(claim.uid)?.nodeName ?? null);
-      this.#restoring.set(uid, { weight: this.#weightOn(node, requests), sinceMs: phaseMs });
+      this.#restoring.set(uid, { by: uid, weight: this.#weightOn(node, requests), sinceMs: phaseMs });
     }
     const carried = this.#carried.get(uid);
     if (carried === undefined || !isFinal(phase)) return;

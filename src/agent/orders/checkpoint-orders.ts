@@ -7,6 +7,7 @@ import type { ServerTime } from '../../kube/server-time.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import { sleep, type Clock } from '../../ports/clock.ts';
 import type { NodeApi } from '../node-api.ts';
+import { reportDump } from './dump-report.ts';
 import { Freezer } from './freezer.ts';
 import { checkpointNameIn, held, notHeld, Order } from './order.ts';
 import { untilDone } from './retry.ts';
@@ -172,6 +173,10 @@ export class CheckpointOrders {
       if (order.heldInStatus) this.#firmly(() => this.#catchUp(order));
       return;
     }
+    if (order.heldInStatus) {
+      const restarted = notHeld('AgentRestarted', 'the agent died during the dump; the pod was thawed');
+      this.#firmly(() => order.report({}, [restarted]));
+    }
     const { deadlineMs } = order.value;
     if (deadlineMs !== null) {
       this.#timers.set(order.key, this.#monotonicOf(deadlineMs), () => this.#beginExpiry(order));
@@ -243,8 +248,9 @@ export class CheckpointOrders {
 
   /** What works on the node alone: one order of a pod at a time, and few of the disk. Never rejects. */
   async #copyInTurn(order: Order, pod: SavablePod): Promise<Copy | null> {
-    const { pods, onError } = this.#options;
+    const { pods, clock, onError } = this.#options;
     const { podName } = order.value;
+    const startedMs = clock.now();
     const cancelled = order.cancelled.signal;
     const stop = AbortSignal.any([cancelled, pod.ended]);
     try {
@@ -252,7 +258,7 @@ export class CheckpointOrders {
       if (pod.state !== 'running' || pod.object.metadata.deletionTimestamp !== undefined) {
         return { failure: { reason: 'NotRunning', message: `pod ${podName} does not run` } };
       }
-      return await pods.disk.take(() => this.#copy(order, pod, stop), stop);
+      return await pods.disk.take(() => this.#copy(order, pod, { startedMs, stop }), stop);
     } catch (error) {
       // Whoever undid the order says so; the kubelet, which ended the pod, knows nothing of it.
       if (cancelled.aborted) return null;
@@ -265,15 +271,27 @@ export class CheckpointOrders {
   }
 
   /** Freezes the pod and writes its state to the disk, whose turn it has: nothing is frozen that waits for the disk. */
-  async #copy(order: Order, pod: SavablePod, stop: AbortSignal): Promise<Copy> {
+  async #copy(
+    order: Order,
+    pod: SavablePod,
+    { startedMs, stop }: { readonly startedMs: number; readonly stop: AbortSignal },
+  ): Promise<Copy> {
+    const { clock, onError } = this.#options;
     const terms = this.#termsFor(order, pod);
     if (this.#isTooShort(terms)) return { failure: expired(isByProbes(order, terms)) };
     const unfreezable = await pod.freeze(terms, stop);
     if (unfreezable !== null) return { failure: unfreezable };
-    const takenMs = this.#options.clock.now();
+    const takenMs = clock.now();
     this.#bound(pod, terms);
-    const dump = await pod.dump(order.key, order.value.rules, stop);
-    return dump.failure === null ? { ...dump, takenMs } : dump;
+    const ended = new AbortController();
+    const until = AbortSignal.any([ended.signal, order.life]);
+    void reportDump(order, pod, { clock, startedMs, takenMs, until, onError });
+    try {
+      const dump = await pod.dump(order.key, order.value.rules, stop);
+      return dump.failure === null ? { ...dump, takenMs } : dump;
+    } finally {
+      ended.abort();
+    }
   }
 
   async #reportReady(

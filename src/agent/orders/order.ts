@@ -2,7 +2,8 @@ import type { ConditionOf, ConditionReason } from '../../domain/condition-reason
 import type { Checkpoint } from '../../domain/checkpoint.ts';
 import { checkpointOf } from '../../kube/project/checkpoint.ts';
 import type { KubeObject } from '../../kube/transport.ts';
-import type { NodeApi } from '../node-api.ts';
+import type { PodCheckpointStatus } from '../../kube/crd/pod-checkpoint.ts';
+import type { NodeApi, StatusPatch } from '../node-api.ts';
 import type { SaveFailure } from './savable-pod.ts';
 import { Turns } from '../turns.ts';
 
@@ -40,13 +41,15 @@ export class Order {
   readonly life: AbortSignal;
   readonly #api: NodeApi;
   readonly #reports = new Turns();
+  #hasProgress: boolean; // its status says how far the dump is
 
   constructor(checkpoint: KubeObject, api: NodeApi, life: AbortSignal) {
     this.checkpoint = checkpoint;
     this.#api = api;
     this.life = life;
     this.heldInStatus = this.value.frozen;
-    this.mayBeMarked = this.value.frozen;
+    this.mayBeMarked = this.value.ready && this.value.frozen;
+    this.#hasProgress = (checkpoint['status'] as PodCheckpointStatus | undefined)?.progress !== undefined;
     this.isDone = this.value.ready || this.value.failure !== null;
   }
 
@@ -58,23 +61,26 @@ export class Order {
     return keyOf(this.checkpoint);
   }
 
-  /** Writes into its status, after everything that was reported before. */
+  /** Writes into its status, after everything that was reported before. Rejects with the reason of `until` where that comes first. */
   async report(
-    fields: Parameters<NodeApi['patchCheckpoint']>[1],
+    fields: StatusPatch,
     conditions: readonly ConditionOf<'PodCheckpoint'>[],
+    until: AbortSignal = this.life,
   ): Promise<void> {
+    const isOver = conditions.some(({ reason }) => reason !== 'Saving');
+    const patch = isOver && this.#hasProgress ? { ...fields, progress: null } : fields;
+    this.#hasProgress = isOver ? false : this.#hasProgress || fields.progress !== undefined;
     for (const { type, status } of conditions) {
       if (type === 'Frozen') this.heldInStatus = status === 'True';
       else this.isDone = true;
     }
-    await this.#reports.take(
-      () => this.#api.patchCheckpoint(this.checkpoint, fields, conditions, this.life),
-      this.life,
-    );
+    await this.#reports.take(() => this.#api.patchCheckpoint(this.checkpoint, patch, conditions, until), until);
   }
 
   fail({ reason, message }: SaveFailure): Promise<void> {
-    return this.report({}, [{ type: 'Failed', status: 'True', reason, message }]);
+    const failed = { type: 'Failed', status: 'True', reason, message } as const;
+    const thawed = this.heldInStatus ? [notHeld('Thawed', 'the pod was thawed: its state was not saved')] : [];
+    return this.report({}, [failed, ...thawed]);
   }
 }
 

@@ -35,6 +35,13 @@ export interface Hold extends HoldTerms {
   readonly isSaved: boolean;
 }
 
+/** How far a dump is. */
+export interface DumpProgress {
+  readonly writtenBytes: number;
+  /** An estimate. */
+  readonly expectedBytes: number;
+}
+
 export type Dump = { readonly failure: SaveFailure } | { readonly failure: null; readonly saved: SavedParts };
 
 /**
@@ -66,6 +73,8 @@ export interface SavablePod {
   deletionSeen(object: KubeObject): void;
   /** Writes the state of the frozen pod to the node's disk under `key`, and reads it back. Rejects with the reason of `stop`. */
   dump(key: string, rules: CheckpointRules, stop: AbortSignal): Promise<Dump>;
+  /** How far the dump under `key` is; null before the first byte, and when it has ended. */
+  progress(key: string): Promise<DumpProgress | null>;
   /** Annotations that are written along with the Frozen mark. */
   annotations(): Readonly<Record<string, string>>;
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { CheckpointRules } from '../../domain/checkpoint-rules.ts';
 import { messageOf } from '../../domain/message-of.ts';
-import type { Dump, Hold, HoldTerms, SavablePod, SaveFailure } from '../orders/savable-pod.ts';
+import type { Dump, DumpProgress, Hold, HoldTerms, SavablePod, SaveFailure } from '../orders/savable-pod.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import { sleep, type Clock } from '../../ports/clock.ts';
 import { Turns } from '../turns.ts';
@@ -103,6 +103,10 @@ export class NodePod implements SavablePod {
     const dump = await this.#options.processes.dump(request, stop);
     if (dump.failure === null && this.#hold !== null) this.#hold.isSaved = true;
     return dump;
+  }
+
+  progress(key: string): Promise<DumpProgress | null> {
+    return this.#options.processes.progress(key);
   }
 
   deletionSeen(object: KubeObject): void {

@@ -82,6 +82,9 @@ class FakeProcesses implements PodProcesses {
     this.done.push('dump');
     return Promise.resolve(this.dumped);
   }
+  progress(): Promise<null> {
+    return Promise.resolve(null);
+  }
   #become(id: string, status: PodContainer['status']): void {
     this.all = this.all.map((one) => (one.id === id ? { ...one, status } : one));
   }

@@ -1,5 +1,5 @@
 import type { CheckpointRules } from '../../domain/checkpoint-rules.ts';
-import type { Dump, SaveFailure } from '../orders/savable-pod.ts';
+import type { Dump, DumpProgress, SaveFailure } from '../orders/savable-pod.ts';
 
 /** One container of a pod as the runtime of the node knows it; its sandbox is none. */
 export interface PodContainer {
@@ -46,4 +46,6 @@ export interface PodProcesses {
   kill(id: string): Promise<void>;
   /** Writes the state of a pod whose containers are paused, and reads it back. Rejects with the reason of `stop`. */
   dump(request: DumpRequest, stop: AbortSignal): Promise<Dump>;
+  /** See `SavablePod`. */
+  progress(key: string): Promise<DumpProgress | null>;
 }

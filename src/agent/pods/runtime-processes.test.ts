@@ -71,6 +71,7 @@ function makeProcesses(failing?: unknown): RuntimeProcesses {
     run,
     proc,
     memoryOf: () => memoryBytes,
+    progress: () => Promise.resolve(null),
     dump: () => {
       dumps++;
       if (failing !== undefined) return Promise.reject(failing);

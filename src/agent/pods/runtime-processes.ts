@@ -1,6 +1,6 @@
 import { isTooLarge, type CheckpointRules } from '../../domain/checkpoint-rules.ts';
 import { messageOf } from '../../domain/message-of.ts';
-import type { Dump, SaveFailure } from '../orders/savable-pod.ts';
+import type { Dump, DumpProgress, SaveFailure } from '../orders/savable-pod.ts';
 import type { ContainerIndex, RuntimeContainer } from '../runtime/containers.ts';
 import { CommandError, type RunCommand } from '../runtime/command.ts';
 import { externalSocketFailure, type DumpFailure, type DumpFailureReason } from '../runtime/dump-failure.ts';
@@ -27,6 +27,8 @@ export interface RuntimeProcessesOptions {
   readonly proc?: string;
   /** Writes the state of paused containers; see `dumpPod`. */
   readonly dump: (request: DumpRequest, containers: readonly RuntimeContainer[], stop: AbortSignal) => Promise<Dump>;
+  /** How far that is. */
+  readonly progress: (key: string) => Promise<DumpProgress | null>;
 }
 
 /** {@link PodProcesses} by the OCI runtime of the node. */
@@ -118,6 +120,10 @@ export class RuntimeProcesses implements PodProcesses {
     if (used === null) return null;
     const message = `a process uses ${used}, and its checkpoint says volumes: None: the file would be missing`;
     return { reason: 'NotCheckpointable', message };
+  }
+
+  progress(key: string): Promise<DumpProgress | null> {
+    return this.#options.progress(key);
   }
 
   async #firstOf(

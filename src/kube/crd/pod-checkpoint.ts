@@ -91,7 +91,18 @@ const status = described(
       optional(timestamp),
     ),
     startedAt: described('The agent began.', optional(timestamp)),
-    takenAt: described('The moment the saved state is from.', optional(timestamp)),
+    progress: described(
+      'How far the dump is; absent before the pod is frozen, and when the dump has ended.',
+      optional(
+        object({
+          writtenBytes: described('Bytes on the disk so far.', integer(0)),
+          expectedBytes: described('Estimated size of the state.', optional(integer(0))),
+          bytesPerSecond: described('Mean speed of this dump.', integer(0)),
+          percent: described('Written share of the estimate; never 100 before the end.', optional(integer(0))),
+        }),
+      ),
+    ),
+    takenAt: described('The moment the pod was frozen: the state is from it.', optional(timestamp)),
     completedAt: described('It was verified, or had failed.', optional(timestamp)),
     bytes: described('Size of all it consists of.', optional(integer(0))),
     manifestDigest: described('Digest of the manifest, which lists the digests of all files.', optional(digest)),
@@ -110,7 +121,7 @@ export const podCheckpoint: CustomResource = {
   selectable: ['.spec.nodeName'],
   columns: [
     { name: 'Pod', type: 'string', jsonPath: '.spec.pod.name', description: 'The saved pod.' },
-    { name: 'Node', type: 'string', jsonPath: '.spec.nodeName', description: 'Where it ran.' },
+    { name: 'Node', type: 'string', jsonPath: '.spec.nodeName', description: 'Where it ran.', priority: 1 },
     { name: 'Ready', type: 'string', jsonPath: conditionPath('Ready'), description: 'Saved and verified.' },
     { name: 'Frozen', type: 'string', jsonPath: conditionPath('Frozen'), description: 'The pod stands still.' },
     {
@@ -120,8 +131,20 @@ export const podCheckpoint: CustomResource = {
       description: 'It could not be saved.',
       priority: 1,
     },
+    {
+      name: 'Percent',
+      type: 'integer',
+      jsonPath: '.status.progress.percent',
+      description: 'How far the dump is; empty before and after.',
+    },
     { name: 'Bytes', type: 'integer', jsonPath: '.status.bytes', description: 'Size.' },
-    { name: 'Taken', type: 'date', jsonPath: '.status.takenAt', description: 'The moment the saved state is from.' },
+    {
+      name: 'Taken',
+      type: 'date',
+      jsonPath: '.status.takenAt',
+      description: 'The moment the saved state is from.',
+      priority: 1,
+    },
     { name: 'Reason', type: 'string', jsonPath: '.spec.reason', description: 'Why it was made.', priority: 1 },
     {
       name: 'Location',

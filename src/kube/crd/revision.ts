@@ -8,7 +8,7 @@ import { customResourceDefinition, type CustomResource } from './definition.ts';
 const REVISIONS: readonly string[] = [
   '1336ddc6882495a4646f598ec8a1c5763f8052201133be3504ec7326e46faf76',
   '493f08d8b2e7bef04ff5348eb98420fc2397fa145b3919998e933d1a615fe85f',
-  '328dbb121be3e1578f1520d9d32c4e0b15869626418a904b2a880a8139c4f161',
+  'be4fdebdb8be10449081ba708422f4ced1b84acc08ec3ec6df55ada6dcc0b8c8',
 ];
 
 /** Of the CRDs as they are generated now; the annotation {@link REVISION_ANNOTATION} of each has it. */

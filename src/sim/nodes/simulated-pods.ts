@@ -1,6 +1,14 @@
 import { isTooLarge, type CheckpointRules } from '../../domain/checkpoint-rules.ts';
 import type { PodUid } from '../../domain/ids.ts';
-import type { Dump, Hold, HoldTerms, SavablePod, SavablePods, SaveFailure } from '../../agent/orders/savable-pod.ts';
+import type {
+  Dump,
+  DumpProgress,
+  Hold,
+  HoldTerms,
+  SavablePod,
+  SavablePods,
+  SaveFailure,
+} from '../../agent/orders/savable-pod.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import { LONGEST_TIMER_MS, sleep, type Clock } from '../../ports/clock.ts';
 import type { Turns } from '../../agent/turns.ts';
@@ -86,6 +94,7 @@ export class SimulatedPods implements SavablePods {
 class SimulatedPod implements SavablePod {
   readonly #container: Container;
   readonly #options: SimulatedPodsOptions;
+  #writing: { readonly sinceMs: number; readonly lengthMs: number; readonly bytes: number } | null = null;
 
   constructor(container: Container, options: SimulatedPodsOptions) {
     this.#container = container;
@@ -179,6 +188,13 @@ class SimulatedPod implements SavablePod {
     return { failure: null, saved: { containers, bytes, manifestDigest: digest } };
   }
 
+  progress(): Promise<DumpProgress | null> {
+    if (this.#writing === null) return Promise.resolve(null);
+    const { sinceMs, lengthMs, bytes } = this.#writing;
+    const share = lengthMs === 0 ? 1 : Math.min(1, (this.#options.clock.monotonic() - sinceMs) / lengthMs);
+    return Promise.resolve({ writtenBytes: Math.round(share * bytes), expectedBytes: bytes });
+  }
+
   annotations(): Readonly<Record<string, string>> {
     return { [PROGRESS_ANNOTATION]: String(rounded(this.#container.progressSeconds)) };
   }
@@ -188,7 +204,13 @@ class SimulatedPod implements SavablePod {
     const { node, clock, faults } = this.#options;
     node.store.begin(key);
     if (faults.dumpHangs?.(this.object)) await sleep(clock, LONGEST_TIMER_MS, stop);
-    await sleep(clock, (bytes / node.spec.dumpBytesPerSecond) * 1000 * (faults.slowness?.() ?? 1), stop);
+    const lengthMs = (bytes / node.spec.dumpBytesPerSecond) * 1000 * (faults.slowness?.() ?? 1);
+    this.#writing = { sinceMs: clock.monotonic(), lengthMs, bytes };
+    try {
+      await sleep(clock, lengthMs, stop);
+    } finally {
+      this.#writing = null;
+    }
     return faults.dumpFails?.(this.object) ?? null;
   }
 }

@@ -266,7 +266,7 @@ describe('an agent that dies', () => {
     const pod = await working(world, 'a');
     let writes = 0;
     world.api.hooks.intercept = async ({ user, method, path }) =>
-      user === NODES_USER && method !== 'GET' && !path.includes('/leases/') && writes++ >= 0 ? 'reset' : null;
+      user === NODES_USER && method !== 'GET' && path.includes('/pods/') && writes++ >= 0 ? 'reset' : null;
     await world.checkpoint(pod, 'c');
     await world.clock.advance(2_000);
     expect(writes).toBe(1);
