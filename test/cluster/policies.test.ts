@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FROZEN_CONDITION } from '../../src/domain/labels.ts';
 import { compareVersions } from '../../src/index/object-table.ts';
+import { KubeClient } from '../../src/kube/client.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
 import type { KubeObject } from '../../src/kube/transport.ts';
 import { condition, field, type Version } from './story/history.ts';
@@ -236,6 +237,16 @@ describe('Accepted', () => {
     await lab.cluster.applyObjects(policyFor('impossible', '-', { match: impossible }));
     const { object } = await policyStatus('impossible', 'refused', (seen) => condition(seen, 'Accepted') === 'False');
     expect(field(object, 'status', 'conditions')).toMatchObject([{ reason: 'SelectorNeverMatches' }, {}]);
+  });
+
+  it('is True for an object of an earlier schema, of which the server drops what nothing acts on', async () => {
+    const earlier = { schedule: { every: '1h' }, store: { durability: 'Node', maxBytes: '2Gi' } };
+    const { spec } = policyFor('earlier', '-') as { readonly spec: object };
+    const body = { metadata: { name: 'earlier' }, spec: { ...spec, ...earlier } };
+    await new KubeClient(lab.transport).create(RESOURCES.reprievePolicies, null, body);
+    const { object } = await policyStatus('earlier', 'accepted', (seen) => condition(seen, 'Accepted') === 'True');
+    expect(field(object, 'spec', 'store')).toEqual({ ttl: '24h', maxBytes: '2Gi' });
+    expect(field(object, 'spec', 'schedule')).toBeUndefined();
   });
 
   it('follows the spec, and keeps the time of what did not change', async () => {

@@ -43,6 +43,11 @@ export function nowOf({ world }: Truth, processName: string): number {
   return (replica?.process ?? world).clock.now();
 }
 
+/** When somebody set the wall clock of that process last. */
+export function clockSetMs({ world }: Truth, processName: string): number {
+  return world.replicas.find((candidate) => candidate?.process.name === processName)?.process.clockSetMs ?? 0;
+}
+
 /** Until then all victims must be saved before one goes. A policy that allows less time by now ends the wait sooner. */
 export function waitEndsMs(truth: Truth, { decision }: Ticket): number {
   const planned = decision.victims.flatMap(({ terms }) => (terms === null ? [] : [terms.maxDelayMs]));
@@ -83,8 +88,12 @@ export function checkpointDeletionBegun(seen: Seen): { readonly by: string; read
 }
 
 /** By the clock of that process, the ticket has been kept for as long as the settings say. */
-export function isKeptLongEnough({ world }: Truth, ticket: Ticket, nowMs: number): boolean {
-  return nowMs >= ticket.phaseMs + (world.plan.settings.ticketRetentionMs ?? DEFAULT_ENGINE_SETTINGS.ticketRetentionMs);
+export function isKeptLongEnough(truth: Truth, ticket: Ticket, nowMs: number): boolean {
+  return nowMs >= ticket.phaseMs + retentionMs(truth);
+}
+
+export function retentionMs({ world }: Truth): number {
+  return world.plan.settings.ticketRetentionMs ?? DEFAULT_ENGINE_SETTINGS.ticketRetentionMs;
 }
 
 /** The moment in which a ticket is created, and by whom. */

@@ -13,6 +13,7 @@ import {
   behindMs,
   checkpointDeletionBegun,
   checkpointNamed,
+  clockSetMs,
   containers,
   deletionBegun,
   demandsSaving,
@@ -26,6 +27,7 @@ import {
   nowOf,
   otherPlans,
   podWith,
+  retentionMs,
   stands,
   stillHolds,
   ticketCreated,
@@ -411,11 +413,16 @@ export const INVARIANTS = {
     if (seen.kind !== 'second' || truth.endedMs.size === 0 || !isCalm(truth)) return null;
     const sinceMs = truth.world.elapsedMs - WELL_BEHIND_MS;
     const open = tickets(truth).filter(({ phase }) => !isFinal(phase));
+    const leaderNowMs = nowOf(truth, truth.holder ?? '');
     for (const ticket of tickets(truth)) {
       const { uid, name, phase, claim, checkpoint } = ticket;
       if (!((truth.endedMs.get(uid) ?? Infinity) < sinceMs)) continue;
       const raw = checkpointNamed(truth, checkpoint);
-      const isKept = phase !== 'Restored' && !isKeptLongEnough(truth, ticket, truth.world.clock.now() - WELL_BEHIND_MS);
+      // By a clock that jumped forth the time may be over before the leader meant to look again.
+      const isEarly =
+        !isKeptLongEnough(truth, ticket, leaderNowMs - WELL_BEHIND_MS) ||
+        truth.world.clock.now() - clockSetMs(truth, truth.holder ?? '') < retentionMs(truth) + WELL_BEHIND_MS;
+      const isKept = phase !== 'Restored' && isEarly;
       const isOwned = raw !== undefined && checkpointOf(raw).reason === 'Preemption';
       if (isOwned && !isKept && raw.metadata.deletionTimestamp === undefined)
         return `${name} is ${phase}, and ${checkpoint} still stands`;

@@ -52,9 +52,16 @@ function policies(random: Random): readonly Timed[] {
   return timed;
 }
 
-function policy(random: Random): { match: object; preemption: object; restore: object } {
+function policy(random: Random): {
+  match: object;
+  checkpoint?: object;
+  store?: object;
+  preemption: object;
+  restore: object;
+} {
   return {
     match: { priorityClassNames: ['batch'] },
+    ...rules(random.fork('rules')),
     preemption: {
       decision: random.pick(['Always', 'Always', 'Always', 'Adaptive', 'Never']),
       maxDelay: `${random.pick([3, 15, 40])}s`,
@@ -67,6 +74,15 @@ function policy(random: Random): { match: object; preemption: object; restore: o
       onFailure: random.pick(['ColdStart', 'Hold']),
       maxWait: `${random.pick([60, 120, 240])}s`,
     },
+  };
+}
+
+/** How pods are saved, where a policy says so: some of them cannot be. */
+function rules(random: Random): { checkpoint?: object; store?: object } {
+  if (random.next() < 0.7) return {};
+  return {
+    checkpoint: { sockets: random.pick(['Close', 'Refuse']), volumes: random.pick(['EmptyDir', 'None']) },
+    store: { maxBytes: random.pick(['0', '1Gi']) },
   };
 }
 
@@ -127,6 +143,9 @@ export function worker(random: Random, app: string): Template {
     'sim.reprieve.dev/memory': `${random.pick([64, 512, 2048])}Mi`,
     [TERMINATION]: random.pick(['1', '30']),
   };
+  const shape = random.fork(`rules ${app}`);
+  if (shape.next() < 0.2) annotations['sim.reprieve.dev/connections'] = '1';
+  if (shape.next() < 0.2) annotations['sim.reprieve.dev/volumes'] = '32Mi';
   if (random.next() < 0.4) annotations['sim.reprieve.dev/work-seconds'] = String(random.integer(20, 400));
   const labels = { app, tier: random.next() < 0.3 ? 'special' : 'common' };
   return { metadata: { annotations, labels }, spec: podSpec('batch', random.pick(['2', '3', '5', '7'])) };

@@ -66,6 +66,7 @@ export class Process {
   readonly #options: ProcessOptions;
   #dead = false;
   #skewMs = 0;
+  #clockSetMs = 0;
   /** Settles when it goes on; null while it runs. */
   #standstill: PromiseWithResolvers<void> | null = null;
   #heldTimers: (() => void)[] = [];
@@ -136,11 +137,17 @@ export class Process {
   /** Somebody sets its wall clock. */
   jumpClock(ms: number): void {
     this.#skewMs += ms;
+    this.#clockSetMs = this.#options.clock.now();
   }
 
   /** Its clock is right again. */
   setClock(): void {
-    this.#skewMs = 0;
+    if (this.#skewMs !== 0) this.jumpClock(-this.#skewMs);
+  }
+
+  /** When its wall clock was set last; what it waited for by the one before, it may look at later. */
+  get clockSetMs(): number {
+    return this.#clockSetMs;
   }
 
   /** Cuts it off from the API server, or ends that. Streams break when the cut ends: until then nobody knows. */
