@@ -92,6 +92,7 @@ export interface Ticket {
   readonly uid: string;
   readonly resourceVersion: string;
   readonly creationMs: number;
+  readonly generation: number;
   readonly deleting: boolean;
   readonly pod: {
     readonly name: string;

@@ -14,6 +14,7 @@ function facts(overrides: Partial<VictimFacts> = {}): VictimFacts {
     isEnding: false,
     displacements: 0,
     policy: makePolicy(),
+    hold: null,
     latest: null,
     dumpBytesPerSecond: 512 * 2 ** 20,
     preemptorShare: 0.5,

@@ -38,6 +38,8 @@ export interface VictimFacts {
   readonly displacements: number;
   /** The policy that protects it; null: it is evicted as Kubernetes does. */
   readonly policy: Policy | null;
+  /** Another decision, which this one takes over, has saved it, or is at it; null: none has. */
+  readonly hold: 'saved' | 'saving' | null;
   /** The newest checkpoint of this pod that is ready, verified and not being deleted. */
   readonly latest: Checkpoint | null;
   /** Measured by its node; null where it has not said. */
@@ -69,13 +71,17 @@ export function planVictim(facts: VictimFacts, model: CostModel): VictimPlan {
   const evictCost = burden * weight * (secondsSince(facts.startMs, nowMs) + model.coldStartMs / 1000);
   // It ends anyway; nothing more can be lost or saved.
   if (facts.isEnding) return { action: 'evict', cost: 0, saveMs: 0, bytes };
-  if (policy === null) return { action: 'evict', cost: evictCost, saveMs: 0, bytes };
+  if (policy === null && facts.hold === null) return { action: 'evict', cost: evictCost, saveMs: 0, bytes };
 
-  const dumpMs = ((facts.queuedBytes + bytes) / (facts.dumpBytesPerSecond ?? model.dumpBytesPerSecond)) * 1000;
+  // What is being saved already stands in the queue of its disk.
+  const queuedBytes = facts.queuedBytes + (facts.hold === null ? bytes : 0);
+  const dumpMs = (queuedBytes / (facts.dumpBytesPerSecond ?? model.dumpBytesPerSecond)) * 1000;
   const restoreMs = (bytes / model.restoreBytesPerSecond) * 1000;
-  const saveMs = model.freezeMs + dumpMs;
+  const saveMs = facts.hold === 'saved' ? 0 : model.freezeMs + dumpMs;
   let action: VictimAction = 'checkpoint';
   let cost = (burden * weight * (saveMs + restoreMs)) / 1000 + (facts.preemptorShare * saveMs) / 1000;
+  // Begun is begun: the pod stands still for it.
+  if (policy === null || facts.hold !== null) return { action, cost, saveMs, bytes };
   const fresh = latest !== null && latest.takenMs !== null && nowMs - latest.takenMs <= policy.preemption.freshForMs;
   if (fresh) {
     const reuseCost = burden * weight * (secondsSince(latest.takenMs, nowMs) + restoreMs / 1000);

@@ -25,6 +25,7 @@ export type Command =
       /** Its victim, where the ticket goes because that goes on: with it gone after all, the ticket is what brings it back. */
       readonly whileStands: PodRef | null;
     }
+  | { readonly kind: 'AdoptTicket'; readonly ticket: Ticket; readonly decision: Decision }
   | { readonly kind: 'CreateCheckpoint'; readonly order: CheckpointOrder; readonly preemptor: PodRef }
   | {
       readonly kind: 'DeleteCheckpoint';
@@ -84,6 +85,7 @@ export function commandKey(command: Command): string {
     case 'DeleteCheckpoint':
     case 'ReleaseCheckpoint':
       return `pod:${command.checkpoint.podUid}`;
+    case 'AdoptTicket':
     case 'DeleteTicket':
       // Not while its victim is being evicted: the ticket is what brings the pod back.
       return `pod:${command.ticket.pod.uid}`;
@@ -116,6 +118,8 @@ export function commandSignature(command: Command): string {
       return `${command.kind} ${command.pod?.uid ?? ''}`;
     case 'CreateTicket':
       return `${command.kind} ${command.order.decision.id}`;
+    case 'AdoptTicket':
+      return `${command.kind} ${command.decision.id}`;
     case 'CreateCheckpoint':
       return `${command.kind} ${command.order.name}`;
     case 'SetPolicyStatus':

@@ -7,6 +7,7 @@ import { whyUnfit } from '../domain/toleration.ts';
 import { LONGEST_SAVE_MS, type Decision, type PlannedVictim } from '../domain/ticket.ts';
 import { planVictim, type CostModel, type VictimPlan } from '../domain/victim-cost.ts';
 import type { ClusterView, NodeSnapshot } from '../index/types.ts';
+import { NO_HOLDS, type Holds } from './adoption.ts';
 import type { PreemptCandidate, PreemptRequest } from './callbacks.ts';
 import { checkpointNameOf, ticketNameOf } from './names.ts';
 
@@ -15,6 +16,8 @@ export interface DecideContext {
   readonly costs: CostModel;
   /** Nodes that must not be chosen for this preemptor: used by decisions of equal or higher priority, or tried and failed. */
   isExcluded(node: NodeName): boolean;
+  /** Victims there that a lower decision has saved, or is saving, and that pass over to this preemptor. */
+  holdsOn(node: NodeName): Holds;
   /** Unique for each decision, at most 12 characters fit for object names. */
   readonly decisionId: string;
   /** Where no victim's policy says otherwise. */
@@ -80,11 +83,11 @@ export function decide(view: ClusterView, request: PreemptRequest, context: Deci
     if (best === null || compareNodeOptions(planned, best) < 0) best = planned;
   }
   const chosen = best as PlannedOffer;
-  const plans = plansOf(view, request.preemptor, chosen.offer, context);
-  if (plans.every((plan) => plan.action === 'evict')) {
+  const plan = planOf(view, request.preemptor, chosen.offer, context);
+  if (plan.victims.every(({ action }) => action === 'evict')) {
     return { kind: 'evictNow', candidate: toCandidate(chosen.offer) };
   }
-  return { kind: 'save', decision: toDecision(view, request.preemptor, { ...chosen, plans }, context) };
+  return { kind: 'save', decision: toDecision(view, request.preemptor, { ...chosen, plan }, context) };
 }
 
 /** With those who still stand there. */
@@ -113,7 +116,7 @@ function planOffer(view: ClusterView, preemptor: Pod, offer: Offer, context: Dec
   const { on, places, candidate } = offer;
   const { sheet } = on;
   let cost = 0;
-  for (const plan of plansOf(view, preemptor, offer, context)) cost += plan.cost;
+  for (const victim of planOf(view, preemptor, offer, context).victims) cost += victim.cost;
   const highest = sheet.priority(places[0] as number);
   let startOfHighestMs = Number.POSITIVE_INFINITY;
   for (const place of places) {
@@ -133,15 +136,50 @@ function planOffer(view: ClusterView, preemptor: Pod, offer: Offer, context: Dec
 }
 
 /** What is best done with each victim, in the order of the offer. */
-function plansOf(view: ClusterView, preemptor: Pod, { on, places }: Offer, context: DecideContext): VictimPlan[] {
+interface Plan {
+  readonly victims: readonly VictimPlan[];
+  /** What it takes over. */
+  readonly holds: Holds;
+}
+
+/** With what can be taken over, unless that would end before all are saved. */
+function planOf(view: ClusterView, preemptor: Pod, offer: Offer, context: DecideContext): Plan {
+  const holds = context.holdsOn(offer.on.node.name);
+  const victims = plansOf(view, preemptor, offer, context, holds);
+  if (holds.size === 0) return { victims, holds };
+  let savedMs = context.nowMs;
+  for (const { saveMs } of victims) savedMs = Math.max(savedMs, context.nowMs + saveMs);
+  if (savedMs + LEAST_MARGIN_MS <= endOf(offer, holds)) return { victims, holds };
+  return { victims: plansOf(view, preemptor, offer, context, NO_HOLDS), holds: NO_HOLDS };
+}
+
+/** Beyond the time that is expected. */
+const LEAST_MARGIN_MS = 2_000;
+
+/** When the first of those ends that the offer takes over. */
+function endOf({ on, places }: Offer, holds: Holds): number {
+  let endMs = Number.POSITIVE_INFINITY;
+  for (const place of places) endMs = Math.min(endMs, holds.get(on.sheet.pod(place).uid)?.untilMs ?? endMs);
+  return endMs;
+}
+
+function plansOf(
+  view: ClusterView,
+  preemptor: Pod,
+  { on, places }: Offer,
+  context: DecideContext,
+  holds: Holds,
+): VictimPlan[] {
   const { node, sheet } = on;
   const preemptorShare = dominantShare(preemptor.requests, node.allocatable);
   const saved = view.checkpointsOn(node.name);
   let queuedBytes = bytesBeingWritten(view, on, context.costs);
   const plans: VictimPlan[] = [];
   for (const place of places) {
+    const hold = holds.size === 0 ? undefined : holds.get(sheet.pod(place).uid);
     const plan = planVictim(
       {
+        hold: hold === undefined ? null : hold.checkpoint?.ready ? 'saved' : 'saving',
         weight: sheet.weight(place),
         memoryBytes: sheet.memoryBytes(place),
         startMs: sheet.startMs(place),
@@ -156,7 +194,7 @@ function plansOf(view: ClusterView, preemptor: Pod, { on, places }: Offer, conte
       },
       context.costs,
     );
-    if (plan.action === 'checkpoint') queuedBytes += plan.bytes;
+    if (plan.action === 'checkpoint' && hold === undefined) queuedBytes += plan.bytes;
     plans.push(plan);
   }
   return plans;
@@ -187,7 +225,7 @@ function latestCheckpoint(view: ClusterView, pod: Pod): Checkpoint | null {
 function toDecision(
   view: ClusterView,
   preemptor: Pod,
-  { plans, offer, ...chosen }: PlannedOffer & { readonly plans: readonly VictimPlan[] },
+  { plan: { victims: plans, holds }, offer, ...chosen }: PlannedOffer & { readonly plan: Plan },
   context: DecideContext,
 ): Decision {
   let promisedMs = 0;
@@ -198,6 +236,11 @@ function toDecision(
     const policy = sheet.policy(place, view);
     const plan = plans[position] as VictimPlan;
     promisedMs = Math.max(promisedMs, plan.saveMs);
+    const hold = holds.get(pod.uid);
+    if (hold !== undefined) {
+      maxDelayMs = Math.min(maxDelayMs, hold.planned.terms.maxDelayMs);
+      return hold.planned;
+    }
     if (policy !== null && plan.action === 'checkpoint')
       maxDelayMs = Math.min(maxDelayMs, policy.preemption.maxDelayMs);
     const ref = {
@@ -215,6 +258,7 @@ function toDecision(
     return { ...ref, action: 'checkpoint', checkpoint, terms };
   });
   if (maxDelayMs === Number.POSITIVE_INFINITY) maxDelayMs = context.defaultMaxDelayMs;
+  const deadlineMs = context.nowMs + Math.min(Math.ceil(promisedMs), LONGEST_SAVE_MS) + maxDelayMs;
   return {
     id: context.decisionId,
     preemptor: {
@@ -227,7 +271,7 @@ function toDecision(
     victims,
     numPdbViolations: chosen.numPdbViolations,
     decidedMs: context.nowMs,
-    deadlineMs: context.nowMs + Math.min(Math.ceil(promisedMs), LONGEST_SAVE_MS) + maxDelayMs,
+    deadlineMs: Math.min(deadlineMs, endOf(offer, holds)),
   };
 }
 

@@ -1,11 +1,12 @@
 import type { Checkpoint } from '../domain/checkpoint.ts';
-import { isTerminal, type Pod } from '../domain/pod.ts';
+import { isTerminal, standsOn, type Pod } from '../domain/pod.ts';
 import { isBeforeEviction, type Decision, type PlannedVictim, type Ticket } from '../domain/ticket.ts';
 import { whyUnfit } from '../domain/toleration.ts';
+import { isAdopted, isTakenOver } from './adoption.ts';
 import type { CloseReason } from './close-reasons.ts';
 import { deadlineOf, demandsSaving, mayGoUnsaved } from './decision-terms.ts';
 import { checkpointOf, isSaved } from './saved-state.ts';
-import { isGone, WATCH_LAG_MS, type Steps, type World } from './steps.ts';
+import { isGone, seesAll, WATCH_LAG_MS, type Steps, type World } from './steps.ts';
 import { victimState, type VictimState } from './victim-state.ts';
 
 /**
@@ -21,7 +22,8 @@ export function stepDecision(world: World, decision: Decision, steps: Steps): vo
   const over =
     whyNotNeeded(world, decision, preemptor, steps) ??
     whyNotHere(world, decision, preemptor) ??
-    whyImpossible(world, decision, preemptor);
+    whyImpossible(world, decision, preemptor) ??
+    whyNotItsTurn(world, decision, steps);
   if (over !== null) {
     steps.close(decision, over.because, over.message);
     return;
@@ -159,13 +161,29 @@ function whyImpossible({ view, nowMs }: World, decision: Decision, preemptor: Po
   return null;
 }
 
+/** Another preemptor has the node, or what this one was to take over is gone. */
+function whyNotItsTurn(world: World, decision: Decision, steps: Steps): Ending | null {
+  const { view, book } = world;
+  for (const { preemptor } of book.on(decision.node, decision.preemptor.uid)) {
+    // One that a predecessor had closed, and could not undo any more.
+    if (preemptor.priority > decision.preemptor.priority)
+      return { because: 'Superseded', message: `${preemptor.name} of higher priority takes the node` };
+  }
+  for (const victim of decision.victims) {
+    if (!isTakenOver(decision, victim) || view.ticketOfVictim(victim.uid) !== undefined) continue;
+    if (standsOn(view.pod(victim.uid), decision.node) && seesAll(world, steps))
+      return { because: 'HoldLost', message: `the ticket of ${victim.namespace}/${victim.name} was removed` };
+  }
+  return null;
+}
+
 /** How far the clocks of two replicas may be apart, so that what one wrote lies ahead of the other. */
 const LONGEST_CLOCK_ERROR_MS = 3_600_000;
 
 /** A ticket whose decision is over and whose victim was not evicted: the pod goes on as if nothing had been. */
 export function stepLeftover(world: World, ticket: Ticket, steps: Steps): void {
   if (!isBeforeEviction(ticket.phase) || ticket.deleting) return;
-  if (world.book.get(ticket.decision.preemptor.uid)?.id === ticket.decision.id) return;
+  if (world.book.get(ticket.decision.preemptor.uid)?.id === ticket.decision.id || isAdopted(world.book, ticket)) return;
   const { view } = world;
   const victim = view.pod(ticket.pod.uid);
   if (victim === undefined || victim.deletionMs !== null) return; // its eviction was on the way: the ticket stands

@@ -151,6 +151,8 @@ export class Executor {
         return writer.createTicket(command.order);
       case 'DeleteTicket':
         return writer.deleteTicket(command.ticket, command.whileStands);
+      case 'AdoptTicket':
+        return writer.adoptTicket(command.ticket, command.decision);
       case 'CreateCheckpoint':
         return writer.createCheckpoint(command.order);
       case 'DeleteCheckpoint':

@@ -3,6 +3,7 @@ import { standsOn } from '../domain/pod.ts';
 import type { Decision } from '../domain/ticket.ts';
 import type { CostModel } from '../domain/victim-cost.ts';
 import type { ClusterView } from '../index/types.ts';
+import { holdsOn } from './adoption.ts';
 import type { PreemptCandidate, PreemptRequest, PreemptVerdict } from './callbacks.ts';
 import { decide } from './decide.ts';
 import type { DecisionBook } from './decision-book.ts';
@@ -50,6 +51,7 @@ export function preempt(request: PreemptRequest, context: PreemptContext): Preem
     costs: context.costs,
     defaultMaxDelayMs: context.defaultMaxDelayMs,
     decisionId: context.newDecisionId(),
+    holdsOn: (node) => holdsOn(view, book, node, request.preemptor),
     isExcluded: (node) => context.isRefused(request.preemptor.uid, node) || book.isTaken(node, request.preemptor),
   });
   switch (choice.kind) {

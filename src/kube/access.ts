@@ -54,6 +54,7 @@ export function accessRights(names: AccessNames): readonly AccessRight[] {
     cluster(podCheckpoints, ['get', 'list', 'watch', 'create', 'delete'], 'orders to the nodes, and their results'),
     cluster(podCheckpoints, ['patch'], 'taking the finalizer of an agent off whose node is gone'),
     cluster(reprieves, ['get', 'list', 'watch', 'create', 'delete'], 'tickets of displaced pods'),
+    cluster(reprieves, ['patch'], 'a higher preemptor takes over what a lower decision has saved'),
     cluster(status(reprieves), ['patch'], 'phases and claims of tickets'),
     {
       ...cluster(customResourceDefinitions, ['get'], 'refusing to start with older ones'),

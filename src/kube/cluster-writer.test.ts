@@ -279,6 +279,25 @@ describe('nominate', () => {
   });
 });
 
+describe('adoptTicket', () => {
+  it('replaces the decision and nothing else', async () => {
+    const ticket = await createdTicket(await createPod('web-0'));
+    const decision = { ...ticket.decision, id: 'd2', preemptor: { ...ticket.decision.preemptor, priority: 2000 } };
+    expect(await writer.adoptTicket(ticket, decision)).toBe('done');
+    const after = await ticketNow();
+    expect(after).toMatchObject({ uid: ticket.uid, checkpoint: ticket.checkpoint, phase: 'Saving', generation: 2 });
+    expect(after.decision).toEqual(decision);
+    expect(await writer.adoptTicket(ticket, decision)).toBe('done'); // the answer was lost
+  });
+
+  it('leaves a ticket alone that changed meanwhile', async () => {
+    const ticket = await createdTicket(await createPod('web-0'));
+    await writer.setTicketPhase(ticket, { phase: 'Displacing', reason: 'Evicted', message: '' });
+    expect(await writer.adoptTicket(ticket, { ...ticket.decision, id: 'd2' })).toBe('moved');
+    expect((await ticketNow()).decision.id).toBe('d1');
+  });
+});
+
 describe('evict', () => {
   const order = (victim: PodRef, frozenBy: string | null = CHECKPOINT) => ({
     victim,

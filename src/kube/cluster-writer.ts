@@ -6,7 +6,7 @@ import type { NodeName } from '../domain/ids.ts';
 import { isTerminal, isTerminating, type Pod } from '../domain/pod.ts';
 import { DELETE_TIMEOUT_MS, lastEvictionMs } from '../domain/thaw-rule.ts';
 import type { Policy, PolicyReport } from '../domain/policy.ts';
-import type { Ticket } from '../domain/ticket.ts';
+import type { Decision, Ticket } from '../domain/ticket.ts';
 import type { IndexEvent } from '../index/types.ts';
 import type { Clock } from '../ports/clock.ts';
 import type {
@@ -32,7 +32,7 @@ import { ticketOf } from './project/ticket.ts';
 import { secondsTimestampOf, timestampOf } from './project/time.ts';
 import { wireOf } from './project/wire.ts';
 import { RESOURCES } from './resources.ts';
-import { recreatedPod, ticketObject } from './ticket-object.ts';
+import { decisionIn, recreatedPod, ticketObject } from './ticket-object.ts';
 import { restoredCondition } from './ticket-condition.ts';
 import type { ServerTime } from './server-time.ts';
 import type { KubeObject } from './transport.ts';
@@ -87,6 +87,11 @@ export class KubeClusterWriter implements ClusterWriter {
     const answer = await this.#deleted(this.#client.delete(RESOURCES.reprieves, namespace, name, { uid }));
     if (answer !== null) this.#seenTicket(answer);
     return 'done';
+  }
+
+  async adoptTicket(ticket: Ticket, decision: Decision): Promise<WriteOutcome> {
+    const patch = { spec: { decision: decisionIn(decision) } };
+    return this.#patchTicket(ticket, patch, {}, (now) => now.decision.id === decision.id);
   }
 
   async createCheckpoint(order: CheckpointOrder): Promise<WriteOutcome> {
@@ -202,7 +207,7 @@ export class KubeClusterWriter implements ClusterWriter {
   async claim(ticket: Ticket, pod: Pod | null, whileGone?: PodRef): Promise<WriteOutcome> {
     if (whileGone !== undefined && (await this.#stands(whileGone))) return 'moved';
     const claim = pod === null ? null : { name: pod.name, uid: pod.uid };
-    return this.#patchTicketStatus(ticket, { claim }, (now) => now.claim?.uid === claim?.uid);
+    return this.#patchTicket(ticket, { status: { claim } }, STATUS, (now) => now.claim?.uid === claim?.uid);
   }
 
   async ungate(pod: Pod, as: { readonly ticket: Ticket; readonly placement: Placement } | null): Promise<WriteOutcome> {
@@ -226,13 +231,13 @@ export class KubeClusterWriter implements ClusterWriter {
     const nowMs = this.#clock.now();
     const isNewAttempt = phase === 'Restoring' && ticket.phase !== 'Restoring';
     const status = {
-      observedGeneration: 1, // a ticket's spec never changes
+      observedGeneration: ticket.generation,
       phase,
       phaseTime: timestampOf(nowMs),
       attempts: ticket.attempts + (isNewAttempt ? 1 : 0),
       conditions: [restoredCondition(ticket, phase, reason, message, nowMs)],
     };
-    return this.#patchTicketStatus(ticket, status, (now) => now.phase === phase);
+    return this.#patchTicket(ticket, { status }, STATUS, (now) => now.phase === phase);
   }
 
   async setPolicyStatus(policy: Policy, report: PolicyReport): Promise<WriteOutcome> {
@@ -256,14 +261,16 @@ export class KubeClusterWriter implements ClusterWriter {
   }
 
   /** `isDone` recognises our own write where its answer was lost, so that the version no longer is the one we know. */
-  async #patchTicketStatus(ticket: Ticket, status: object, isDone: (now: Ticket) => boolean): Promise<WriteOutcome> {
+  async #patchTicket(
+    ticket: Ticket,
+    change: object,
+    part: typeof STATUS | Record<string, never>,
+    isDone: (now: Ticket) => boolean,
+  ): Promise<WriteOutcome> {
     const { namespace, name, uid, resourceVersion } = ticket;
-    const patch = { metadata: { resourceVersion }, status };
+    const patch = { metadata: { uid, resourceVersion }, ...change };
     try {
-      const answer = await this.#client.patch(RESOURCES.reprieves, namespace, name, patch, {
-        type: 'merge',
-        subresource: 'status',
-      });
+      const answer = await this.#client.patch(RESOURCES.reprieves, namespace, name, patch, { type: 'merge', ...part });
       this.#seenTicket(answer);
       return 'done';
     } catch (error) {
@@ -342,6 +349,8 @@ export class KubeClusterWriter implements ClusterWriter {
     return value;
   }
 }
+
+const STATUS = { subresource: 'status' } as const;
 
 /** Makes a patch fail with 409 unless it meets this object at this version. */
 function locked({ metadata: { uid, resourceVersion } }: KubeObject): object {

@@ -63,7 +63,8 @@ function tolerationsIn({ tolerations }: Pod): NonNullable<ReprieveSpec['tolerati
   }));
 }
 
-function decisionIn(decision: Decision): ReprieveSpec['decision'] {
+/** As a ticket records it. */
+export function decisionIn(decision: Decision): ReprieveSpec['decision'] {
   return {
     id: decision.id,
     preemptor: decision.preemptor,

@@ -61,6 +61,7 @@ function subjectOf(command: Command): string {
       return `${command.ticket.namespace}/${command.ticket.name} ${command.phase}`;
     case 'SetPolicyStatus':
       return command.policy.name;
+    case 'AdoptTicket':
     case 'DeleteTicket':
     case 'Claim':
     case 'RecreatePod':

@@ -82,6 +82,7 @@ function narrateCommand(command: Command, view: ClusterView, sink: EventSink): v
       narratePhase(command, view, sink);
       return;
     case 'CreateTicket':
+    case 'AdoptTicket':
     case 'DeleteTicket':
     case 'ReleaseCheckpoint':
     case 'Nominate':

@@ -77,6 +77,8 @@ export interface ClusterWriter {
   createTicket(order: TicketOrder): Promise<WriteOutcome>;
   /** With `whileStands`, only if that pod exists and is not being deleted; else `moved`. */
   deleteTicket(ticket: Ticket, whileStands: PodRef | null): Promise<WriteOutcome>;
+  /** Replaces the decision of a ticket whose victim still stands; `moved` when the ticket changed since `ticket` was read. */
+  adoptTicket(ticket: Ticket, decision: Decision): Promise<WriteOutcome>;
   createCheckpoint(order: CheckpointOrder): Promise<WriteOutcome>;
   /** The agent undoes what it did (fence, thaw, remove files) before the object goes. `whileStands` as for tickets. */
   deleteCheckpoint(checkpoint: Checkpoint, whileStands: PodRef | null): Promise<WriteOutcome>;

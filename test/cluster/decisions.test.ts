@@ -95,6 +95,8 @@ const ticketsOf = (pods: readonly RunningPod[]): number =>
   lab.history
     .of('Reprieve')
     .filter(({ type, object }) => type === 'ADDED' && pods.some(({ uid }) => uid === victimUidOf(object))).length;
+const ordersOf = ({ uid }: RunningPod): number =>
+  lab.history.of('PodCheckpoint').filter(({ type, object }) => type === 'ADDED' && victimUidOf(object) === uid).length;
 /** It runs, was never marked for eviction since, and its work goes on. */
 async function expectUntouched({ name, uid }: RunningPod): Promise<void> {
   expect(wasEvicted(lab, uid)).toBe(false);
@@ -160,6 +162,9 @@ describe('several preemptors', () => {
     await lab.cluster.applyObjects(serving('higher', ['node-1'], '3', 'critical'));
     expect(await boundTo('higher')).toBe('node-1');
     expect(await workLost(lab, low.uid)).toBe(0);
+    // The higher one takes the dump over that the other had begun.
+    expect(ticketsOf([low])).toBe(1);
+    expect(ordersOf(low)).toBe(1);
     expect(lab.history.last('Pod', n('high'))?.['spec']).not.toHaveProperty('nodeName');
     await lab.cluster.kubectl('delete', 'pod', n('higher'), '--wait=false');
     expect(await boundTo('high')).toBe('node-1');

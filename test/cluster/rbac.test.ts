@@ -7,7 +7,7 @@ import { accessRights, DEPLOYED_NAMES, type AccessRight } from '../../src/kube/a
 import { Lab, QUICK_LEASE } from './story/lab.ts';
 import { Replica, REPRIEVE_NAMESPACE, REPRIEVE_USER } from './story/replica.ts';
 import { bound, ordered, resumed, running, ticketIn, victimUidOf } from './story/seen.ts';
-import { pod, policy, statefulSet } from './story/workloads.ts';
+import { pod, policy, priorityClass, statefulSet } from './story/workloads.ts';
 
 /**
  * `reprieve serve` with exactly the rights of deploy/rbac.yaml, while kube-apiserver writes down each of its requests: none is
@@ -107,6 +107,16 @@ it('a bare pod and one of a controller are displaced, come back, and their recor
   }
   expect(await count('delete', 'reprieves')).toBeGreaterThanOrEqual(2);
   await lab.cluster.kubectl('delete', 'statefulset/notebook', 'pod/notebook-for', 'pod/bare', 'pod/bare-for');
+});
+
+it('a higher preemptor takes over what a lower one has saved', async () => {
+  await lab.cluster.applyObjects(priorityClass('urgent', 2000));
+  const victim = await displace('wanted', '2Gi');
+  await ordered(lab, victim.uid);
+  await lab.cluster.applyObjects(pod('wanted-first', { priorityClassName: 'urgent', cpu: '3', node: victim.node }));
+  await bound(lab, 'wanted-first');
+  expect(await count('patch', 'reprieves')).toBeGreaterThanOrEqual(1);
+  await lab.cluster.kubectl('delete', 'pod', 'wanted', 'wanted-first', 'wanted-for');
 });
 
 it('a node is gone before it undid a checkpoint', async () => {

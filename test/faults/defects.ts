@@ -56,6 +56,16 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
     from: '  if (ticket === undefined) return unfinished(createTicket(decision, victim, pod), pod, now);',
     to: "  if (ticket === undefined) return unfinished(createCheckpoint(decision, victim, { name: 'none', uid: 'none' } as Ticket), pod, now);",
   },
+  'throws finished dumps away for a higher preemptor': {
+    file: 'engine/preempt.ts',
+    from: 'holdsOn: (node) => holdsOn(view, book, node, request.preemptor),',
+    to: 'holdsOn: (node) => holdsOn(view, book, node, { ...request.preemptor, priority: -Infinity }),',
+  },
+  'undoes what it is about to take over': {
+    file: 'engine/displacement.ts',
+    from: ' || isAdopted(world.book, ticket)) return;',
+    to: ') return;',
+  },
   'passes every victim on': {
     file: 'engine/preempt.ts',
     from: "    case 'save': {\n",

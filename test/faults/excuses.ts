@@ -36,6 +36,10 @@ const REASONS = {
     'its own deletion': 'the pod or its ticket was deleted in the moment in which it was restored',
     'a node that runs on without its pod': 'the pod was removed by force, and its node has not heard of it',
   },
+  'what is saved passes over to a higher preemptor': {
+    'a hold that ends too soon': 'the node would thaw the pod before the other victims are saved',
+    'a record that came late': 'the higher preemptor was decided for before the leader saw the ticket',
+  },
   'a bare pod is created again': {
     'a name that is taken': 'nobody can create a second pod of that name',
     'trouble of those who would': 'they were dead, cut off or behind',

@@ -1,6 +1,7 @@
 import { TICKET_ANNOTATION } from '../../src/domain/labels.ts';
 import { isTerminal } from '../../src/domain/pod.ts';
-import { isFinal, type TicketPhase } from '../../src/domain/ticket.ts';
+import { isFinal, type Decision, type TicketPhase } from '../../src/domain/ticket.ts';
+import { THAW_AFTER_DEADLINE_MS } from '../../src/engine/adoption.ts';
 import type { CloseReason } from '../../src/engine/close-reasons.ts';
 import { checkpointOf } from '../../src/kube/project/checkpoint.ts';
 import { podOf } from '../../src/kube/project/pod.ts';
@@ -205,6 +206,27 @@ export const INVARIANTS = {
       }
     }
     return null;
+  },
+
+  'what is saved passes over to a higher preemptor': (truth, seen) => {
+    const deletion = checkpointDeletionBegun(seen);
+    if (deletion === null || deletion.by !== truth.holder) return null;
+    const { by, checkpoint } = deletion;
+    const { name, podUid, ready, frozen, deadlineMs } = checkpoint;
+    const ticket = tickets(truth).find((one) => one.checkpoint === name && one.phase === 'Saving');
+    const pod = podWith(truth, podUid);
+    if (!ready || !frozen || ticket === undefined || !stands(pod)) return null;
+    const heir = truth.heirOf(by, ticket.decision);
+    if (heir === undefined || !heir.victims.some(({ uid }) => uid === podUid)) return null;
+    return unless(
+      truth,
+      'what is saved passes over to a higher preemptor',
+      `${by} throws ${name} away, and ${heir.preemptor.name} needs the room of ${pod.metadata.name}`,
+      {
+        'a hold that ends too soon': () => (deadlineMs ?? 0) - THAW_AFTER_DEADLINE_MS < plannedEndMs(heir),
+        'a record that came late': () => truth.world.clock.now() - truth.world.unwellMs < behindMs(truth),
+      },
+    );
   },
 
   'a bare pod is created again': (truth, seen) => {
@@ -446,6 +468,11 @@ export const INVARIANTS = {
     return invalidAnswer(truth, verb, body, answer.body);
   },
 } as const satisfies Record<string, Invariant>;
+
+/** When all that a decision has planned to save is saved, if it takes no longer than expected. */
+function plannedEndMs({ deadlineMs, victims }: Decision): number {
+  return deadlineMs - Math.min(...victims.flatMap(({ terms }) => (terms === null ? [] : [terms.maxDelayMs])));
+}
 
 const NEXT_PHASES: Readonly<Record<TicketPhase, readonly TicketPhase[]>> = {
   Saving: ['Displacing', 'Waiting', 'Abandoned'],

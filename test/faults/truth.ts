@@ -78,6 +78,19 @@ export class Truth {
     return this.#decisions.filter((made) => made.by === by && made.overMs >= sinceMs).map(({ decision }) => decision);
   }
 
+  /** The decision for whose higher preemptor that process closed this one, in the same moment. */
+  heirOf(by: string, { id, node, preemptor }: Decision): Decision | undefined {
+    const closed = this.#decisions.find((made) => made.by === by && made.decision.id === id);
+    return this.#decisions.find(
+      ({ by: other, decision, sinceMs, overMs }) =>
+        other === by &&
+        overMs === Infinity &&
+        decision.node === node &&
+        sinceMs === closed?.overMs &&
+        decision.preemptor.priority > preemptor.priority,
+    )?.decision;
+  }
+
   /** What the present leader may go by: what it decided since it leads, and what was recorded then or later. */
   decisionsKnown(): readonly Decision[] {
     const { leadingSinceMs } = this;
@@ -217,7 +230,9 @@ export class Truth {
   #noteTicket({ uid, phase, deleting, decision }: Ticket, isGone: boolean): void {
     const nowMs = this.world.elapsedMs;
     if (isFinal(phase) && !this.endedMs.has(uid)) this.endedMs.set(uid, nowMs);
-    const before = this.#adoptable.get(uid);
+    const known = this.#adoptable.get(uid);
+    // A higher preemptor has taken it over: the ticket says so from now on.
+    const before = known?.decision.id === decision.id ? known : undefined;
     const isAdoptable = !isGone && !deleting && (phase === 'Saving' || phase === 'Displacing');
     if (isAdoptable && before === undefined) this.#adoptable.set(uid, { decision, fromMs: nowMs, untilMs: Infinity });
     else if (!isAdoptable && before?.untilMs === Infinity) this.#adoptable.set(uid, { ...before, untilMs: nowMs });

@@ -180,6 +180,7 @@ export function makeTicket(overrides: Partial<Ticket> = {}): Ticket {
     uid: `uid-${name}`,
     resourceVersion: '1',
     creationMs: 0,
+    generation: 1,
     deleting: false,
     pod: { name: 'pod', uid: 'uid-pod' as PodUid, completionIndex: null, displacements: 0 },
     owner: null,

@@ -76,6 +76,7 @@ export class TestWorld {
           return `SetTicketPhase ${command.ticket.name} ${command.phase} ${command.reason}`;
         case 'SetPolicyStatus':
           return `SetPolicyStatus ${command.policy.name}`;
+        case 'AdoptTicket':
         case 'DeleteTicket':
         case 'RecreatePod':
           return `${command.kind} ${command.ticket.name}`;

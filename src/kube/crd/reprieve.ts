@@ -6,7 +6,6 @@ import {
   conditions,
   described,
   duration,
-  IMMUTABLE,
   type Infer,
   integer,
   list,
@@ -16,6 +15,7 @@ import {
   oneOf,
   optional,
   quantity,
+  type Rule,
   text,
   timestamp,
   uid,
@@ -33,44 +33,70 @@ const restore = object({
 });
 
 const decision = described(
-  'The decision this pod fell victim to, in full: any one ticket is enough to carry it on after a crash.',
-  object({
-    id: text(128, { minLength: 1 }),
-    preemptor: described('The pod that needs the room.', object({ namespace, name, uid, priority })),
-    node: name,
-    victims: described(
-      'All victims, highest priority first.',
-      list(
-        object({
-          namespace,
-          name,
-          uid,
-          action: oneOf('checkpoint', 'reuse', 'evict'),
-          checkpoint: described('The PodCheckpoint; absent for evict.', optional(name)),
-          onFailure: oneOf('Evict', 'Refuse'),
-          terms: described(
-            'What else its policy promised; absent for evict.',
-            optional(
-              object({
-                policy: name,
-                maxDelay: duration('0s', '8760h'),
-                checkpoint: described('How the pod is saved.', optional(object({ sockets, volumes, maxBytes }))),
-                restore,
-              }),
-            ),
+  'The decision this pod fell victim to, in full: any one ticket is enough to carry it on after a crash. Another one replaces it where a higher preemptor takes over what this one has saved.',
+  object(
+    {
+      id: text(128, { minLength: 1 }),
+      preemptor: described('The pod that needs the room.', object({ namespace, name, uid, priority })),
+      node: name,
+      victims: described(
+        'All victims, highest priority first.',
+        list(
+          object(
+            {
+              namespace,
+              name,
+              uid,
+              action: oneOf('checkpoint', 'reuse', 'evict'),
+              checkpoint: described('The PodCheckpoint; absent for evict.', optional(name)),
+              onFailure: oneOf('Evict', 'Refuse'),
+              terms: described(
+                'What else its policy promised; absent for evict.',
+                optional(
+                  object({
+                    policy: name,
+                    maxDelay: duration('0s', '8760h'),
+                    checkpoint: described('How the pod is saved.', optional(object({ sockets, volumes, maxBytes }))),
+                    restore,
+                  }),
+                ),
+              ),
+            },
+            [
+              {
+                rule: "self.action == 'evict' || has(self.checkpoint)",
+                message: 'a victim that is to be saved needs a checkpoint',
+              },
+            ],
           ),
-        }),
-        512,
+          512,
+        ),
       ),
-    ),
-    numPDBViolations: integer(0),
-    decidedAt: timestamp,
-    deadline: described('When saving must be done.', timestamp),
-  }),
+      numPDBViolations: integer(0),
+      decidedAt: timestamp,
+      deadline: described('When saving must be done.', timestamp),
+    },
+    [{ rule: 'self.deadline >= self.decidedAt', message: 'the deadline comes after the decision' }],
+  ),
 );
 
+/** Required fields that never change. */
+function unchanged(...fields: readonly string[]): Rule {
+  return {
+    rule: fields.map((field) => `self.${field} == oldSelf.${field}`).join(' && '),
+    message: 'a ticket is immutable',
+  };
+}
+
+/** Optional ones: neither added, nor removed, nor changed. */
+function unchangedIfAny(...fields: readonly string[]): Rule {
+  const isUnchanged = (field: string): string =>
+    `has(self.${field}) == has(oldSelf.${field}) && (!has(self.${field}) || self.${field} == oldSelf.${field})`;
+  return { rule: fields.map(isUnchanged).join(' && '), message: 'a ticket is immutable' };
+}
+
 const spec = described(
-  'What the pod was, and why it had to go. It never changes.',
+  'What the pod was, and why it had to go. Nothing but the decision ever changes.',
   object(
     {
       pod: described(
@@ -125,7 +151,10 @@ const spec = described(
       restore: described('What its policy said when it was displaced.', restore),
       policy: described('Name of that policy.', name),
     },
-    [{ ...IMMUTABLE, message: 'a ticket is immutable' }],
+    [
+      unchanged('pod', 'priority', 'requests', 'restoreShape', 'checkpoint', 'restore', 'policy'),
+      unchangedIfAny('owner', 'nodeSelector', 'tolerations'),
+    ],
   ),
 );
 

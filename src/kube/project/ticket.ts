@@ -24,6 +24,7 @@ export function ticketOf(object: KubeObject): Ticket {
     uid,
     resourceVersion,
     creationMs,
+    generation: object.metadata.generation ?? 1,
     deleting: object.metadata.deletionTimestamp !== undefined,
     pod: {
       name: spec?.pod?.name ?? '',
