@@ -59,6 +59,8 @@ export interface VictimPlan {
   readonly saveMs: number;
   /** Expected size of its state. */
   readonly bytes: number;
+  /** What saving it would cost, where its policy would have it saved and evicting it is cheaper; else null. Node-seconds. */
+  readonly savingCost: number | null;
 }
 
 /**
@@ -70,8 +72,9 @@ export function planVictim(facts: VictimFacts, model: CostModel): VictimPlan {
   const burden = 1 + model.displacementFactor * facts.displacements;
   const evictCost = burden * weight * (secondsSince(facts.startMs, nowMs) + model.coldStartMs / 1000);
   // It ends anyway; nothing more can be lost or saved.
-  if (facts.isEnding) return { action: 'evict', cost: 0, saveMs: 0, bytes };
-  if (policy === null && facts.hold === null) return { action: 'evict', cost: evictCost, saveMs: 0, bytes };
+  if (facts.isEnding) return { action: 'evict', cost: 0, saveMs: 0, bytes, savingCost: null };
+  if (policy === null && facts.hold === null)
+    return { action: 'evict', cost: evictCost, saveMs: 0, bytes, savingCost: null };
 
   // What is being saved already stands in the queue of its disk.
   const queuedBytes = facts.queuedBytes + (facts.hold === null ? bytes : 0);
@@ -81,7 +84,7 @@ export function planVictim(facts: VictimFacts, model: CostModel): VictimPlan {
   let action: VictimAction = 'checkpoint';
   let cost = (burden * weight * (saveMs + restoreMs)) / 1000 + (facts.preemptorShare * saveMs) / 1000;
   // Begun is begun: the pod stands still for it.
-  if (policy === null || facts.hold !== null) return { action, cost, saveMs, bytes };
+  if (policy === null || facts.hold !== null) return { action, cost, saveMs, bytes, savingCost: null };
   const fresh = latest !== null && latest.takenMs !== null && nowMs - latest.takenMs <= policy.preemption.freshForMs;
   if (fresh) {
     const reuseCost = burden * weight * (secondsSince(latest.takenMs, nowMs) + restoreMs / 1000);
@@ -92,10 +95,9 @@ export function planVictim(facts: VictimFacts, model: CostModel): VictimPlan {
   }
   // `startMs` of a restored pod says nothing about the work it carries: what was saved once is not thrown away.
   if (policy.preemption.decision === 'Adaptive' && facts.displacements === 0 && evictCost < cost) {
-    action = 'evict';
-    cost = evictCost;
+    return { action: 'evict', cost: evictCost, saveMs: 0, bytes, savingCost: cost };
   }
-  return { action, cost, saveMs: action === 'checkpoint' ? saveMs : 0, bytes };
+  return { action, cost, saveMs: action === 'checkpoint' ? saveMs : 0, bytes, savingCost: null };
 }
 
 /** 0 since what has not been. */

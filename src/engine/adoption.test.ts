@@ -3,8 +3,8 @@ import { makeCheckpoint, makeNode, makePod, makePolicy, makeTicket } from '../..
 import { TestWorld } from '../../test/support/world.ts';
 import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { Pod } from '../domain/pod.ts';
-import type { Decision, SavedVictim } from '../domain/ticket.ts';
-import { THAW_AFTER_DEADLINE_MS } from './adoption.ts';
+import type { Decision } from '../domain/ticket.ts';
+import { THAW_AFTER_DEADLINE_MS } from '../domain/thaw-rule.ts';
 
 const high = makePod({ name: 'high', priority: 1000, nominatedNodeName: 'n1' });
 const higher = makePod({ name: 'higher', priority: 2000, nominatedNodeName: 'n1' });
@@ -96,7 +96,7 @@ describe('a higher preemptor on the node of a lower decision', () => {
     const { w, lower } = saved(a);
     const policy = makePolicy();
     w.put('policy', { ...policy, restore: { ...policy.restore, attempts: 9 } });
-    const terms = (decision: Decision | null) => (decision?.victims[0] as SavedVictim).terms;
+    const terms = (decision: Decision | null) => decision?.victims[0]?.terms;
     expect(terms(w.preempt(higher, { n1: [a] }).opened)).toEqual(terms(lower));
   });
 

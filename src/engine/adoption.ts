@@ -9,13 +9,11 @@
 import type { Checkpoint } from '../domain/checkpoint.ts';
 import { objectKey, type NodeName, type PodUid } from '../domain/ids.ts';
 import { standsOn } from '../domain/pod.ts';
+import { lastEvictionMs, THAW_AFTER_DEADLINE_MS } from '../domain/thaw-rule.ts';
 import type { Decision, PlannedVictim, SavedVictim, Ticket } from '../domain/ticket.ts';
 import type { ClusterView } from '../index/types.ts';
-import type { DecisionBook } from './decision-book.ts';
+import type { Decisions } from './steps.ts';
 import { checkpointNameOf, ticketNameOf } from './names.ts';
-
-/** How long after the deadline of its decision a node may hold a pod frozen: time for the eviction to be written. */
-export const THAW_AFTER_DEADLINE_MS = 30_000;
 
 /** A victim of a lower decision, on its way to be saved or saved already. */
 export interface Hold {
@@ -33,7 +31,7 @@ export const NO_HOLDS: Holds = new Map();
 /** What a preemptor of that priority could take over on `node`; nearly always nothing, and then at no cost. */
 export function holdsOn(
   view: ClusterView,
-  book: DecisionBook,
+  book: Decisions,
   node: NodeName,
   preemptor: { readonly uid: PodUid; readonly priority: number },
 ): Holds {
@@ -57,7 +55,9 @@ function holdOf(view: ClusterView, decision: Decision, victim: PlannedVictim): H
   if (checkpoint === null) return { planned: victim, checkpoint, untilMs: Number.POSITIVE_INFINITY };
   if (checkpoint.deleting || checkpoint.thawed || checkpoint.failure !== null || checkpoint.deadlineMs === null)
     return null;
-  return { planned: victim, checkpoint, untilMs: checkpoint.deadlineMs - THAW_AFTER_DEADLINE_MS };
+  const evictedMs = lastEvictionMs(checkpoint.thawAtMs ?? checkpoint.deadlineMs);
+  const untilMs = Math.min(checkpoint.deadlineMs - THAW_AFTER_DEADLINE_MS, evictedMs);
+  return { planned: victim, checkpoint, untilMs };
 }
 
 function mayBeAdopted({ phase, deleting, flaw }: Ticket): boolean {
@@ -72,7 +72,7 @@ export function adopts(decision: Decision, ticket: Ticket): boolean {
 }
 
 /** An open decision takes this ticket over, or is about to. */
-export function isAdopted(book: DecisionBook, ticket: Ticket): boolean {
+export function isAdopted(book: Decisions, ticket: Ticket): boolean {
   for (const decision of book.on(ticket.decision.node)) if (adopts(decision, ticket)) return true;
   return false;
 }

@@ -8,7 +8,9 @@ import { LONGEST_SAVE_MS, type Decision, type PlannedVictim } from '../domain/ti
 import { planVictim, type CostModel, type VictimPlan } from '../domain/victim-cost.ts';
 import type { ClusterView, NodeSnapshot } from '../index/types.ts';
 import { NO_HOLDS, type Holds } from './adoption.ts';
+import type { PodRef } from '../ports/cluster-writer.ts';
 import type { PreemptCandidate, PreemptRequest } from './callbacks.ts';
+import type { CheaperEviction } from './cheaper-evictions.ts';
 import { checkpointNameOf, ticketNameOf } from './names.ts';
 
 export interface DecideContext {
@@ -29,9 +31,9 @@ export type Choice =
   /** Nobody offered is protected: kube-scheduler's own choice stands. */
   | { readonly kind: 'passThrough'; readonly candidates: readonly PreemptCandidate[] }
   /** The best node's victims can go at once. */
-  | { readonly kind: 'evictNow'; readonly candidate: PreemptCandidate }
+  | { readonly kind: 'evictNow'; readonly candidate: PreemptCandidate; readonly cheaper: readonly CheaperEviction[] }
   /** The best node's victims have to be saved first. */
-  | { readonly kind: 'save'; readonly decision: Decision }
+  | { readonly kind: 'save'; readonly decision: Decision; readonly cheaper: readonly CheaperEviction[] }
   /** Offers are left out because they are excluded or unfit, or because the index sees none of their victims. */
   | { readonly kind: 'none'; readonly because: 'AllReserved' | 'NoKnownVictims' };
 
@@ -84,10 +86,11 @@ export function decide(view: ClusterView, request: PreemptRequest, context: Deci
   }
   const chosen = best as PlannedOffer;
   const plan = planOf(view, request.preemptor, chosen.offer, context);
+  const cheaper = cheaperIn(view, request.preemptor, chosen.offer, plan);
   if (plan.victims.every(({ action }) => action === 'evict')) {
-    return { kind: 'evictNow', candidate: toCandidate(chosen.offer) };
+    return { kind: 'evictNow', candidate: toCandidate(chosen.offer), cheaper };
   }
-  return { kind: 'save', decision: toDecision(view, request.preemptor, { ...chosen, plan }, context) };
+  return { kind: 'save', decision: toDecision(view, request.preemptor, { ...chosen, plan }, context), cheaper };
 }
 
 /** With those who still stand there. */
@@ -273,6 +276,25 @@ function toDecision(
     decidedMs: context.nowMs,
     deadlineMs: Math.min(deadlineMs, endOf(offer, holds)),
   };
+}
+
+/** Protected victims that are not worth saving. */
+function cheaperIn(
+  view: ClusterView,
+  preemptor: Pod,
+  { on: { sheet }, places }: Offer,
+  { victims }: Plan,
+): readonly CheaperEviction[] {
+  return places.flatMap((place, position) => {
+    const { cost, savingCost } = victims[position] as VictimPlan;
+    if (savingCost === null) return [];
+    const policy = sheet.policy(place, view)?.name ?? '';
+    return [{ victim: refOf(sheet.pod(place)), preemptor: refOf(preemptor), policy, evictCost: cost, savingCost }];
+  });
+}
+
+function refOf({ namespace, name, uid }: Pod): PodRef {
+  return { namespace, name, uid };
 }
 
 function passedOn(offer: Offer): PreemptCandidate {

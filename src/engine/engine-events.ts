@@ -1,5 +1,6 @@
 import type { Pod } from '../domain/pod.ts';
 import type { Decision } from '../domain/ticket.ts';
+import type { CheaperEviction } from './cheaper-evictions.ts';
 import type { Command } from './commands.ts';
 import type { PreemptVerdict } from './callbacks.ts';
 import type { CloseReason } from './close-reasons.ts';
@@ -12,6 +13,8 @@ export interface EngineEventMap {
   'decision:opened': { readonly decision: Decision };
   /** The decision is over: carried out (`Bound`) or not; what it left behind is undone. */
   'decision:closed': { readonly decision: Decision; readonly because: CloseReason; readonly message: string };
+  /** A protected victim is being evicted without its state, because saving it would cost more. Told once. */
+  'victim:cheaper': CheaperEviction;
   /** Records cannot all be true; `resolution` is under way. Told once for as long as it stands. */
   'record:contradiction': Contradiction;
   /** The reconciler has looked at what changed. Times are those of the event loop, without what ran between two slices. */

@@ -134,6 +134,47 @@ describe('preempt', () => {
   });
 });
 
+describe('a protected victim that is not worth saving', () => {
+  const adaptive = makePolicy({ preemption: { ...makePolicy().preemption, decision: 'Adaptive' } });
+  const costs = { ...DEFAULT_COST_MODEL, coldStartMs: 0, freezeMs: 60_000 };
+  const told = (engine: Engine): object[] => {
+    const events: object[] = [];
+    engine.events.on('victim:cheaper', (event) => events.push(event));
+    return events;
+  };
+  const going = { ...low, deletionMs: 1, disruptionTarget: true, resourceVersion: '3' };
+
+  it('is told of when it goes, once, with both costs', () => {
+    const { engine, index, clock } = setUp({ costs });
+    const events = told(engine);
+    index.apply({ type: 'upsert', kind: 'policy', value: adaptive });
+    index.apply({ type: 'upsert', kind: 'pod', value: { ...low, startMs: clock.now(), resourceVersion: '2' } });
+    for (let asked = 0; asked < 2; asked++)
+      expect(engine.preempt({ preemptor: high, candidates: [offer] }).reason).toBe('NoneToSave');
+    expect(events).toEqual([]);
+    for (const resourceVersion of ['3', '4'])
+      index.apply({ type: 'upsert', kind: 'pod', value: { ...going, resourceVersion } });
+    expect(events).toMatchObject([{ victim: { name: 'low' }, preemptor: { name: 'high' }, policy: 'everything' }]);
+    const [{ evictCost, savingCost }] = events as [{ evictCost: number; savingCost: number }];
+    expect(savingCost).toBeGreaterThan(evictCost);
+    engine.stop();
+  });
+
+  it('is not told of where somebody else deletes it later', async () => {
+    const { engine, index, clock } = setUp({ costs });
+    const events = told(engine);
+    index.apply({ type: 'upsert', kind: 'policy', value: adaptive });
+    index.apply({ type: 'upsert', kind: 'pod', value: { ...low, startMs: clock.now(), resourceVersion: '2' } });
+    engine.preempt({ preemptor: high, candidates: [offer] });
+    index.apply({ type: 'upsert', kind: 'pod', value: { ...going, disruptionTarget: false } });
+    await clock.advance(61_000);
+    engine.preempt({ preemptor: high, candidates: [] });
+    index.apply({ type: 'upsert', kind: 'pod', value: { ...going, resourceVersion: '4' } });
+    expect(events).toEqual([]);
+    engine.stop();
+  });
+});
+
 describe('describe', () => {
   it('shows what a decision waits for, and who was turned away for it', async () => {
     const { engine, index, clock } = setUp();

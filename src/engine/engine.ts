@@ -14,6 +14,7 @@ import type {
   PreemptVerdict,
   PrioritizeVerdict,
 } from './callbacks.ts';
+import { CheaperEvictions } from './cheaper-evictions.ts';
 import { isOpenAndFree, sameIdentity } from './claims.ts';
 import { DecisionBook } from './decision-book.ts';
 import { EngineEvents } from './engine-events.ts';
@@ -54,6 +55,7 @@ export class Engine implements ExtenderCallbacks {
   readonly events: EngineEvents;
   readonly #options: EngineOptions;
   readonly #book = new DecisionBook();
+  readonly #cheaper = new CheaperEvictions();
   readonly #reconciler: Reconciler;
   readonly #executor: Executor;
   readonly #reporter: PolicyReporter;
@@ -88,6 +90,8 @@ export class Engine implements ExtenderCallbacks {
 
   start(): void {
     this.#unsubscribe = this.#options.view.onChange((event) => {
+      const cheaper = this.#cheaper.seen(event);
+      if (cheaper !== null) this.events.emit('victim:cheaper', cheaper);
       this.#reconciler.changed(event);
       this.#reporter.poke();
     });
@@ -213,7 +217,9 @@ export class Engine implements ExtenderCallbacks {
       this.events.emit('decision:closed', { decision, because: isOwn ? 'NotBound' : 'Superseded', message });
       if (!isOwn) this.#reconciler.wake(decision.preemptor.uid, decision.node);
     }
+    this.#cheaper.expect(outcome.cheaper, clock.monotonic());
     if (outcome.opened !== null) {
+      for (const { uid, action } of outcome.opened.victims) if (action !== 'evict') this.#cheaper.forget(uid);
       this.#book.open(outcome.opened);
       this.events.emit('decision:opened', { decision: outcome.opened });
     }

@@ -5,6 +5,7 @@ import type { CostModel } from '../domain/victim-cost.ts';
 import type { ClusterView } from '../index/types.ts';
 import { holdsOn } from './adoption.ts';
 import type { PreemptCandidate, PreemptRequest, PreemptVerdict } from './callbacks.ts';
+import type { CheaperEviction } from './cheaper-evictions.ts';
 import { decide } from './decide.ts';
 import type { DecisionBook } from './decision-book.ts';
 import type { PreemptReason } from './preempt-reasons.ts';
@@ -31,6 +32,8 @@ export interface PreemptOutcome {
   readonly opened: Decision | null;
   /** Decisions that are over: void, or outranked on the node that was chosen. */
   readonly closed: readonly Decision[];
+  /** Protected victims that go unsaved if this is carried out, because saving them would cost more. */
+  readonly cheaper: readonly CheaperEviction[];
 }
 
 /**
@@ -42,7 +45,7 @@ export function preempt(request: PreemptRequest, context: PreemptContext): Preem
   const known = book.get(request.preemptor.uid);
   if (known !== undefined) {
     const verdict = followUp(known, context);
-    if (verdict !== null) return { verdict, opened: null, closed: [] };
+    if (verdict !== null) return { verdict, opened: null, closed: [], cheaper: [] };
   }
   const stale = known === undefined ? [] : [known];
 
@@ -56,15 +59,16 @@ export function preempt(request: PreemptRequest, context: PreemptContext): Preem
   });
   switch (choice.kind) {
     case 'passThrough':
-      return { verdict: verdictOf('NothingProtected', choice.candidates), opened: null, closed: stale };
+      return { verdict: verdictOf('NothingProtected', choice.candidates), opened: null, closed: stale, cheaper: [] };
     case 'evictNow':
       return {
         verdict: verdictOf('NoneToSave', [choice.candidate], choice.candidate.node),
         opened: null,
         closed: stale,
+        cheaper: choice.cheaper,
       };
     case 'none':
-      return { verdict: verdictOf(choice.because, []), opened: null, closed: stale };
+      return { verdict: verdictOf(choice.because, []), opened: null, closed: stale, cheaper: [] };
     case 'save': {
       const { decision } = choice;
       const saving = decision.victims.filter((victim) => victim.action === 'checkpoint').length;
@@ -72,6 +76,7 @@ export function preempt(request: PreemptRequest, context: PreemptContext): Preem
         verdict: { reason: 'Saving', candidates: [], node: decision.node, decisionId: decision.id, saving },
         opened: decision,
         closed: [...stale, ...outranked(book, decision)],
+        cheaper: choice.cheaper,
       };
     }
     default:

@@ -8,7 +8,7 @@ import type { DecisionBook } from './decision-book.ts';
 import type { Queued } from './queue.ts';
 
 /** What the step functions may ask about decisions. */
-type Decisions = Pick<DecisionBook, 'get' | 'all' | 'isOverruled' | 'emptiedAt'>;
+export type Decisions = Pick<DecisionBook, 'get' | 'all' | 'on' | 'isOverruled' | 'emptiedAt'>;
 
 /**
  * All that the step functions may look at. What they read of `view` and `book` decides when they are called again, so nothing

@@ -2,7 +2,7 @@ import { objectKey } from '../domain/ids.ts';
 import { standsOn, type Pod } from '../domain/pod.ts';
 import { lastEvictionMs, THAW_AFTER_DEADLINE_MS } from '../domain/thaw-rule.ts';
 import type { Decision, PlannedVictim, SavedVictim } from '../domain/ticket.ts';
-import { adopts, THAW_AFTER_DEADLINE_MS } from './adoption.ts';
+import { adopts } from './adoption.ts';
 import type { Command } from './commands.ts';
 import { ticketNameOf } from './names.ts';
 import { seesAll, type Steps, type World } from './steps.ts';
@@ -55,7 +55,8 @@ export function victimState(
   const ticket = view.ticketOfVictim(victim.uid);
   if (ticket === undefined) return unfinished(createTicket(decision, victim, pod), pod, now);
   // Of an earlier decision about the same pod: it is taken over, or undone first.
-  if (adopts(decision, ticket)) return unfinished({ kind: 'AdoptTicket', ticket, decision }, pod, now);
+  if (adopts(decision, ticket))
+    return unfinished({ kind: 'AdoptTicket', ticket, decision }, pod, { ...now, agentSilent: false });
   if (ticket.decision.id !== decision.id || ticket.deleting) return unfinished(null, pod, now);
 
   const checkpoint = view.checkpoint(objectKey(victim.namespace, victim.checkpoint));

@@ -78,6 +78,16 @@ describe('measureEngine', () => {
     done(evict(makeVictim(), null), 'moved');
     done(evict(makeVictim(), 'its checkpoint failed'));
     done(evict(makeUnsavedVictim('pod'), null));
+    const refs = { victim: makePod(), preemptor: makePod({ name: 'high' }), policy: 'batch' };
+    measured.engine.events.emit('victim:cheaper', { ...refs, evictCost: 2, savingCost: 5 });
+    expect(await measured.read('reprieve_unsaved_evictions_total')).toEqual([
+      '{cause="SavingCostsMore"} 1',
+      '{cause="SavingFailed"} 1',
+    ]);
+    expect(await measured.read('reprieve_unsaved_cost_node_seconds_total')).toEqual([
+      '{action="evict"} 2',
+      '{action="save"} 5',
+    ]);
     expect(await measured.read('reprieve_evictions_total')).toEqual(['{saved="false"} 2', '{saved="true"} 1']);
   });
 

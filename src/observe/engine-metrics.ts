@@ -4,7 +4,7 @@ import type { Engine } from '../engine/engine.ts';
 import { frozenPods, type FrozenCause } from '../engine/frozen-pods.ts';
 import type { ClusterView, IndexedKind, IndexEvent } from '../index/types.ts';
 import type { Clock } from '../ports/clock.ts';
-import { FROZEN_CAUSES, type VerdictKind } from './label-values.ts';
+import { FROZEN_CAUSES, type UnsavedCause, type VerdictKind } from './label-values.ts';
 import type { Metrics } from './metrics.ts';
 import { measureRecords } from './record-metrics.ts';
 import { measureWork } from './work-metrics.ts';
@@ -56,6 +56,11 @@ function countEvents({ metrics, engine: { events }, clock }: EngineMetricsOption
     metrics.inc('reprieve_decisions_total', { verdict: kindOf(verdict), reason: verdict.reason });
   });
   events.on('record:contradiction', ({ kind }) => metrics.inc('reprieve_contradictions_total', { kind }));
+  events.on('victim:cheaper', ({ evictCost, savingCost }) => {
+    countUnsaved(metrics, 'SavingCostsMore');
+    metrics.inc('reprieve_unsaved_cost_node_seconds_total', { action: 'evict' }, evictCost);
+    metrics.inc('reprieve_unsaved_cost_node_seconds_total', { action: 'save' }, savingCost);
+  });
   events.on('decision:closed', ({ decision, because }) => {
     const seconds = Math.max(0, clock.now() - decision.decidedMs) / 1000;
     metrics.observe('reprieve_decision_duration_seconds', { reason: because }, seconds);
@@ -67,10 +72,15 @@ function countEvents({ metrics, engine: { events }, clock }: EngineMetricsOption
     if (command.kind === 'Evict') {
       const isSaved = command.unsaved === null && command.victim.checkpoint !== null;
       metrics.inc('reprieve_evictions_total', { saved: String(isSaved) });
+      if (command.unsaved !== null) countUnsaved(metrics, 'SavingFailed');
     } else if (command.kind === 'SetTicketPhase' && isFinal(command.phase)) {
       metrics.inc('reprieve_tickets_ended_total', { phase: command.phase, reason: command.reason });
     }
   });
+}
+
+function countUnsaved(metrics: Metrics, cause: UnsavedCause): void {
+  metrics.inc('reprieve_unsaved_evictions_total', { cause });
 }
 
 function kindOf({ candidates, node }: PreemptVerdict): VerdictKind {

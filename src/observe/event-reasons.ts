@@ -59,6 +59,13 @@ export const EVENT_REASONS = {
     on: 'victim and preemptor',
     meaning: 'A protected pod was evicted without its state, because its policy allows that.',
   },
+  SavingCostsMore: {
+    type: 'Normal',
+    action: 'Evicting',
+    on: 'victim',
+    meaning:
+      'A protected pod was evicted without its state: its policy says Adaptive, and saving it would cost more than starting it again. Both costs are named, in node-seconds.',
+  },
   RestoreQueued: {
     type: 'Normal',
     action: 'Restoring',

@@ -39,6 +39,20 @@ const AGENT_STATES = {
   silent: 'Not for 40 s: its node saves and restores nothing, and nobody waits for it.',
 } as const;
 
+/** Why a protected victim went without its state. */
+const UNSAVED_CAUSES = {
+  SavingCostsMore: 'Its policy says Adaptive, and saving it would cost more than starting it again.',
+  SavingFailed: 'It could not be saved, or not in time, and its policy says `onFailure: Evict`.',
+} as const;
+
+export type UnsavedCause = keyof typeof UNSAVED_CAUSES;
+
+/** What the costs are compared of. */
+const COMPARED_ACTIONS = {
+  evict: 'What was done: its work since its start, and starting it again.',
+  save: 'What was not: freezing, saving and restoring it, or continuing from an earlier checkpoint.',
+} as const;
+
 interface LabelEntry {
   readonly metric: MetricName;
   readonly label: string;
@@ -51,6 +65,8 @@ export const LABEL_VALUES: readonly LabelEntry[] = [
   { metric: 'reprieve_decisions_total', label: 'reason', values: PREEMPT_REASONS },
   { metric: 'reprieve_decision_duration_seconds', label: 'reason', values: CLOSE_REASONS },
   { metric: 'reprieve_agents', label: 'state', values: AGENT_STATES },
+  { metric: 'reprieve_unsaved_evictions_total', label: 'cause', values: UNSAVED_CAUSES },
+  { metric: 'reprieve_unsaved_cost_node_seconds_total', label: 'action', values: COMPARED_ACTIONS },
   { metric: 'reprieve_frozen_pods', label: 'cause', values: FROZEN_CAUSES },
   { metric: 'reprieve_lost_node_seconds_total', label: 'cause', values: LOSS_CAUSES },
 ];

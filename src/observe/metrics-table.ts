@@ -90,6 +90,16 @@ export const METRICS = {
     help: 'Victims evicted for a decision, by whether their state was saved.',
     labels: ['saved'],
   },
+  reprieve_unsaved_evictions_total: {
+    type: 'counter',
+    help: 'Protected victims that were evicted without their state, by cause.',
+    labels: ['cause'],
+  },
+  reprieve_unsaved_cost_node_seconds_total: {
+    type: 'counter',
+    help: 'Expected cost of the victims that were evicted because saving them would cost more, for both actions.',
+    labels: ['action'],
+  },
   reprieve_saved_node_seconds_total: {
     type: 'counter',
     help: 'Work that evicted victims carried in a checkpoint: the largest share of its node that the victim requested, times the seconds from its start to the saved moment.',

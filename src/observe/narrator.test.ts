@@ -57,6 +57,11 @@ class Told {
     return this;
   }
 
+  cheaper(eviction: EngineEventMap['victim:cheaper']): this {
+    this.#events.emit('victim:cheaper', eviction);
+    return this;
+  }
+
   closed(closed: Decision, because: EngineEventMap['decision:closed']['because'], message = ''): this {
     this.#events.emit('decision:closed', { decision: closed, because, message });
     return this;
@@ -120,6 +125,19 @@ const STORIES: Readonly<Record<string, { readonly tell: (told: Told) => unknown;
       want: [
         'pod EvictedUnsaved (high): evicted for default/high without its state: DumpFailed: disk full',
         'high EvictedUnsaved (pod): default/pod was evicted without its state: DumpFailed: disk full',
+      ],
+    },
+    'a victim that is not worth saving names both costs': {
+      tell: (told) =>
+        told.cheaper({
+          victim: pod,
+          preemptor: decision.preemptor,
+          policy: 'batch',
+          evictCost: 0.123,
+          savingCost: 45.6,
+        }),
+      want: [
+        'pod SavingCostsMore (high): evicted for default/high without its state: eviction costs 0.12 node-seconds, saving 46 node-seconds (policy batch: Adaptive)',
       ],
     },
     'a victim that goes on names the preemptor it was frozen for': {

@@ -22,6 +22,11 @@ export function narrate(events: EngineEvents, view: ClusterView, sink: EventSink
     const preemptor = podObject(decision.preemptor);
     say(sink, 'PreemptionHeld', preemptor, heldMessage(decision), onlyVictim(decision));
   });
+  events.on('victim:cheaper', ({ victim, preemptor, policy, evictCost, savingCost }) => {
+    const costs = `eviction costs ${nodeSeconds(evictCost)}, saving ${nodeSeconds(savingCost)}`;
+    const message = `evicted for ${nameOf(preemptor)} without its state: ${costs} (policy ${policy}: Adaptive)`;
+    say(sink, 'SavingCostsMore', podObject(victim), message, podObject(preemptor));
+  });
   events.on('record:contradiction', ({ object, what, resolution }) => {
     say(sink, 'RecordsConflict', ticketObject(object), `${what}: ${resolution}`);
   });
@@ -34,6 +39,10 @@ export function narrate(events: EngineEvents, view: ClusterView, sink: EventSink
       say(sink, 'PreemptionCancelled', preemptor, `${about}: ${message}`, onlyVictim(decision));
     }
   });
+}
+
+function nodeSeconds(cost: number): string {
+  return `${cost.toPrecision(2)} node-seconds`;
 }
 
 function heldMessage({ node, victims }: Decision): string {

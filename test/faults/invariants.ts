@@ -1,7 +1,7 @@
 import { TICKET_ANNOTATION } from '../../src/domain/labels.ts';
 import { isTerminal } from '../../src/domain/pod.ts';
 import { isFinal, type Decision, type TicketPhase } from '../../src/domain/ticket.ts';
-import { THAW_AFTER_DEADLINE_MS } from '../../src/engine/adoption.ts';
+import { lastEvictionMs, THAW_AFTER_DEADLINE_MS } from '../../src/domain/thaw-rule.ts';
 import type { CloseReason } from '../../src/engine/close-reasons.ts';
 import { checkpointOf } from '../../src/kube/project/checkpoint.ts';
 import { podOf } from '../../src/kube/project/pod.ts';
@@ -223,7 +223,9 @@ export const INVARIANTS = {
       'what is saved passes over to a higher preemptor',
       `${by} throws ${name} away, and ${heir.preemptor.name} needs the room of ${pod.metadata.name}`,
       {
-        'a hold that ends too soon': () => (deadlineMs ?? 0) - THAW_AFTER_DEADLINE_MS < plannedEndMs(heir),
+        'a hold that ends too soon': () =>
+          Math.min((deadlineMs ?? 0) - THAW_AFTER_DEADLINE_MS, lastEvictionMs(checkpoint.thawAtMs ?? Infinity)) <
+          plannedEndMs(heir) + 2_000,
         'a record that came late': () => truth.world.clock.now() - truth.world.unwellMs < behindMs(truth),
       },
     );

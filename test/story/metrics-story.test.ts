@@ -15,6 +15,7 @@ import { samplesOf } from '../support/measured.ts';
 const SET_ELSEWHERE: Partial<Record<MetricName, string>> = {
   reprieve_event_loop_delay_seconds: 'measured in real time: event-loop-delay.ts, in `serve` only',
   reprieve_contradictions_total: 'no record of a story contradicts another: contradictions.test.ts',
+  reprieve_unsaved_cost_node_seconds_total: 'the policy of the story says Always: engine-metrics.test.ts',
   reprieve_leader: 'told by whoever elects: leader-metrics.test.ts',
   reprieve_webhook_reachable: 'told by whoever asks: leader-metrics.test.ts',
   reprieve_leader_transitions_total: 'told by whoever elects: leader-metrics.test.ts',
@@ -110,6 +111,7 @@ describe('label values', () => {
   it('are all that a story shows', async () => {
     const { metrics } = await play(2);
     for (const { metric, label, values } of LABEL_VALUES) {
+      if (metric in SET_ELSEWHERE) continue;
       const text = (await metrics.render()).split('\n').filter((line) => line.startsWith(metric));
       const shown = text.flatMap((line) => new RegExp(`[{,]${label}="([^"]*)"`).exec(line)?.[1] ?? []);
       expect(Object.keys(values)).toEqual(expect.arrayContaining(shown));

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { DEFAULT_ENGINE_SETTINGS } from '../../src/engine/steps.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
 import type { NodeFaults } from '../../src/sim/nodes/simulated-pods.ts';
 import { nodeSpec } from '../../src/sim/nodes/node-spec.ts';
@@ -17,12 +18,14 @@ const create = (atMs: number, type: ScenarioAction['type'], object: object): Sce
   type,
   object,
 });
-const pod = (name: string, priorityClassName: string, memory: string): object => ({
+const pod = (name: string, priorityClassName: string, memory: string, requests: object = {}): object => ({
   metadata: { name, namespace: 'default', annotations: { 'sim.reprieve.dev/memory': memory } },
   spec: {
     priorityClassName,
     terminationGracePeriodSeconds: 30,
-    containers: [{ name: 'main', image: 'registry.example/worker:1', resources: { requests: { cpu: '5' } } }],
+    containers: [
+      { name: 'main', image: 'registry.example/worker:1', resources: { requests: { cpu: '5', ...requests } } },
+    ],
   },
 });
 
@@ -147,6 +150,57 @@ describe('a policy that changes in the middle of a dump', () => {
     await say(story, { maxDelay: '1h' });
     await story.play(LATER_MS + 60 * SECOND);
     expect(seen(story)).toEqual(unsaved);
+  });
+});
+
+describe('a victim that goes without its state', () => {
+  const told = (story: Story, reason: string): readonly string[] =>
+    story.cluster.api
+      .list(RESOURCES.events)
+      .filter((event) => event['reason'] === reason)
+      .map((event) => `${(event['involvedObject'] as { name: string }).name}: ${event['message'] as string}`);
+
+  it('because saving it costs more: its Event names both costs', async () => {
+    const story = await midDump({});
+    await say(story, { decision: 'Adaptive' });
+    const { client } = story.cluster;
+    await client.delete(pods, 'default', 'serving');
+    await client.create(pods, 'default', pod('young', 'batch', '20Gi', { memory: '20Gi' }));
+    await story.play(IN_THE_MIDDLE_MS + 10 * SECOND);
+    await client.delete(pods, 'default', 'victim');
+    await story.play(IN_THE_MIDDLE_MS + 50 * SECOND);
+    expect(seen(story).running).toEqual(['young']);
+    await client.create(pods, 'default', pod('urgent', 'serving', '1Gi'));
+    await story.play(IN_THE_MIDDLE_MS + 100 * SECOND);
+    expect(seen(story).running).toEqual(['urgent']);
+    const costs = String.raw`eviction costs [\d.]+ node-seconds, saving [\d.]+ node-seconds`;
+    expect(told(story, 'SavingCostsMore')).toEqual([
+      expect.stringMatching(
+        `^young: evicted for default/urgent without its state: ${costs} \\(policy batch: Adaptive\\)$`,
+      ),
+    ]);
+  });
+
+  it('because it could not be saved: its PodCheckpoint can be read afterwards', async () => {
+    const story = await midDump({ onFailure: 'Evict' }, { dumpFails: () => 'disk full' });
+    await story.play(LATER_MS);
+    expect(told(story, 'EvictedUnsaved')).toHaveLength(2);
+    const [failed] = story.cluster.api.list(RESOURCES.podCheckpoints);
+    expect((failed?.['status'] as { conditions: object[] } | undefined)?.conditions).toContainEqual(
+      expect.objectContaining({ type: 'Failed', status: 'True', message: 'disk full' }),
+    );
+  });
+
+  it('and one that could not be saved and runs on leaves its PodCheckpoint for as long as tickets are kept', async () => {
+    const story = await midDump({ onFailure: 'Refuse' }, { dumpFails: () => 'disk full' });
+    await story.play(LATER_MS);
+    await story.cluster.client.delete(pods, 'default', 'serving');
+    await story.play(LATER_MS + 5 * SECOND);
+    expect(seen(story)).toEqual(stayed);
+    expect(story.cluster.api.list(reprieves)).toEqual([]);
+    expect(story.cluster.api.list(RESOURCES.podCheckpoints)).toHaveLength(1);
+    await story.cluster.clock.advance(DEFAULT_ENGINE_SETTINGS.ticketRetentionMs);
+    expect(story.cluster.api.list(RESOURCES.podCheckpoints)).toEqual([]);
   });
 });
 

@@ -50,9 +50,10 @@ async function played(higherCpu: string, higherAtMs: number): Promise<Story> {
   return story;
 }
 
-const nodeOf = ({ cluster }: Story, name: string): string | undefined =>
-  (cluster.api.list(RESOURCES.pods).find(({ metadata }) => metadata.name === name)?.['spec'] as { nodeName?: string })
-    .nodeName;
+function nodeOf({ cluster }: Story, name: string): string | undefined {
+  const pod = cluster.api.list(RESOURCES.pods).find(({ metadata }) => metadata.name === name);
+  return (pod?.['spec'] as { nodeName?: string } | undefined)?.nodeName;
+}
 
 for (const [sentence, atMs] of [
   ['while the first victim is being saved', 3 * SECOND],

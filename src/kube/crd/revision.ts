@@ -8,7 +8,7 @@ import { customResourceDefinition, type CustomResource } from './definition.ts';
 const REVISIONS: readonly string[] = [
   '1336ddc6882495a4646f598ec8a1c5763f8052201133be3504ec7326e46faf76',
   '493f08d8b2e7bef04ff5348eb98420fc2397fa145b3919998e933d1a615fe85f',
-  'be4fdebdb8be10449081ba708422f4ced1b84acc08ec3ec6df55ada6dcc0b8c8',
+  'bb30be4edde6d7b31d19f376e007b1e2ebe2113ed65de3189cf0eaccd1bf845c',
 ];
 
 /** Of the CRDs as they are generated now; the annotation {@link REVISION_ANNOTATION} of each has it. */
