@@ -37,7 +37,7 @@ export class FollowedObjects {
       sink: {
         upsert: (object) => this.#upsert(object),
         remove: (uid) => this.#remove(uid),
-        replaceAll: (objects) => this.#replaceAll(objects),
+        replaceAll: (objects, _version, wentBack) => this.#replaceAll(objects, wentBack),
       },
     });
   }
@@ -65,10 +65,10 @@ export class FollowedObjects {
     return this.#byUid.get(uid);
   }
 
-  #upsert(object: KubeObject): void {
+  #upsert(object: KubeObject, anyVersion = false): void {
     const uid = object.metadata.uid as string;
     const before = this.#byUid.get(uid) ?? null;
-    if (before !== null && before.metadata.resourceVersion === object.metadata.resourceVersion) return;
+    if (!anyVersion && before !== null && before.metadata.resourceVersion === object.metadata.resourceVersion) return;
     this.#byUid.set(uid, object);
     for (const handler of this.#handlers) handler(before, object);
   }
@@ -80,14 +80,15 @@ export class FollowedObjects {
     for (const handler of this.#handlers) handler(before, null);
   }
 
-  #replaceAll(objects: readonly KubeObject[]): IndexDiff {
+  #replaceAll(objects: readonly KubeObject[], wentBack: boolean): IndexDiff {
     const listed = new Map(objects.map((object) => [object.metadata.uid as string, object]));
     const redundant = [...this.#byUid.keys()].filter((uid) => !listed.has(uid));
     const missed = [...listed]
       .filter(([uid, { metadata }]) => this.#byUid.get(uid)?.metadata.resourceVersion !== metadata.resourceVersion)
       .map(([uid]) => uid);
     for (const uid of redundant) this.#remove(uid);
-    for (const object of listed.values()) this.#upsert(object);
+    // After a restore of etcd, one version may stand for two states of an object.
+    for (const object of listed.values()) this.#upsert(object, wentBack);
     return { missed, redundant };
   }
 }

@@ -22,6 +22,8 @@ export interface LeaderElectionOptions {
 
 /** Pause after the label could not be written. */
 const LABEL_RETRY_MS = 2_000;
+/** A label that somebody removed, or that a restore of etcd put back on a former leader, stands no longer than this. */
+const LABEL_CHECK_MS = 15_000;
 
 /** The elector of one process, on connections of its own, and the leader's label on its pod. */
 export class LeaderElection implements Leadership {
@@ -59,6 +61,16 @@ export class LeaderElection implements Leadership {
     return this.#elector.holder();
   }
 
+  /** See {@link LeaseElector.settledAgeMs}. */
+  settledAgeMs(): number {
+    return this.#elector.settledAgeMs();
+  }
+
+  /** Nothing about the Lease has been certain for longer than it lasts: this replica can neither lead nor follow. */
+  get isStuck(): boolean {
+    return this.settledAgeMs() > this.#options.settings.leaseDurationMs;
+  }
+
   /** `listener` is called each time this replica began or ceased to lead. */
   onChange(listener: () => void): void {
     this.#listeners.push(listener);
@@ -87,6 +99,7 @@ export class LeaderElection implements Leadership {
     for (const listener of this.#listeners) listener();
   }
 
+  /** Keeps the label for as long as the term lasts. */
   async #takeLabel(term: number): Promise<void> {
     const { podName, namespace, clock, log } = this.#options;
     if (podName === null) return;
@@ -94,7 +107,7 @@ export class LeaderElection implements Leadership {
     while (this.term() === term) {
       try {
         await takeLeaderLabel(client, namespace, podName);
-        return;
+        await sleep(clock, LABEL_CHECK_MS);
       } catch (error) {
         log.warn({ err: error }, 'the leader label could not be written');
         await sleep(clock, LABEL_RETRY_MS);

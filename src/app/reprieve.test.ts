@@ -84,3 +84,37 @@ describe('a follower', () => {
     await reprieve.stop();
   });
 });
+
+describe('after a restore of etcd', () => {
+  it('knows nothing of the lost revisions, and sees what happens since', async () => {
+    const { clock, server, reprieve, client } = await setUp({ term: () => 1 });
+    const owner = { apiVersion: 'batch/v1', kind: 'Job', name: 'train', uid: 'uid-train' };
+    const create = async (name: string): Promise<void> => {
+      const metadata = { name, labels: { [OWNER_UID_LABEL]: owner.uid } };
+      await client.create(RESOURCES.reprieves, 'default', { metadata, spec: { owner, pod: { name, uid: name } } });
+    };
+    const label = (value: string) =>
+      client.patch(RESOURCES.nodes, null, 'node-1', { metadata: { labels: { value } } }, { type: 'merge' });
+    await client.create(RESOURCES.nodes, null, { metadata: { name: 'node-1' } });
+    await create('kept');
+    await create('deleted-since');
+    const backup = server.backup();
+    await create('lost');
+    await client.delete(RESOURCES.reprieves, 'default', 'deleted-since');
+    for (let change = 0; change < 20; change++) await label(`lost-${change}`);
+    await clock.advance(1_000);
+    const tickets = (): string[] => [...reprieve.index.tickets()].map(({ name }) => name).toSorted();
+    expect(tickets()).toEqual(['kept', 'lost']);
+
+    server.restore(backup);
+    await create('made-since');
+    await clock.advance(30_000);
+    expect(tickets()).toEqual(['deleted-since', 'kept', 'made-since']);
+    expect((reprieve.describe() as { leads: boolean }).leads).toBe(true);
+    // At a version that an object of the lost revisions had as well.
+    await label('now');
+    await clock.advance(1_000);
+    expect([...reprieve.index.nodes()][0]?.node.labels).toMatchObject({ value: 'now' });
+    await reprieve.stop();
+  });
+});

@@ -18,6 +18,7 @@ import type { ReflectorNotice, ReflectorStats } from '../kube/reflector.ts';
 import { RESOURCES } from '../kube/resources.ts';
 import { TimedTransport } from '../kube/server-time.ts';
 import type { KubeObject, KubeTransport } from '../kube/transport.ts';
+import { INDEXED_RESOURCES } from '../kube/project/kinds.ts';
 import { narrate } from '../observe/narrator.ts';
 import { sleep, type Clock } from '../ports/clock.ts';
 import { SOLE_LEADER, type Leadership } from '../ports/leadership.ts';
@@ -26,6 +27,7 @@ import { WebhookWatch } from './webhook-watch.ts';
 
 /** How long the hand-over waits for writes under way; a follower must lead within a second of SIGTERM. */
 const LAST_WRITES_MS = 500;
+const INDEXED_KINDS = Object.keys(INDEXED_RESOURCES) as readonly IndexedKind[];
 
 export interface ReprieveOptions {
   readonly transport: KubeTransport;
@@ -79,7 +81,12 @@ export class Reprieve {
   readonly #leadership: Leadership;
   #isSynced = false;
   /** The term in which the index was compared with the API server: only then this replica acts. */
-  #freshTerm: number | null = null;
+  #fresh: { readonly term: number; readonly serial: number } | null = null;
+  /** How often this replica began to act. The engine forgets what it remembers at each. */
+  #beginnings = 0;
+  /** Resolves when the index holds the cluster again after the API server went back to an earlier state. */
+  #recovery: Promise<void> = Promise.resolve();
+  #isRecovering = false;
 
   constructor(options: ReprieveOptions) {
     const { transport, clock, instance, leadership = SOLE_LEADER } = options;
@@ -96,6 +103,7 @@ export class Reprieve {
       ...(options.random && { random: options.random }),
       ...(options.breathe && { breathe: options.breathe }),
       ...(options.onNotice && { onNotice: options.onNotice }),
+      onWentBack: () => this.#wentBack(),
     });
     this.agents = new AgentWatch({
       transport,
@@ -183,11 +191,16 @@ export class Reprieve {
   async leadershipChanged(): Promise<void> {
     const term = this.#leadership.term();
     if (term === null) this.#webhook.end();
-    if (term === null || !this.#isSynced || term === this.#freshTerm) return;
+    if (term === null || !this.#isSynced || term === this.#fresh?.term) return;
     const isAlone = this.#leadership === SOLE_LEADER;
-    await Promise.all([isAlone ? null : this.reader.relist('ticket', 'checkpoint'), this.#webhook.begin()]);
-    if (this.#leadership.term() !== term) return;
-    this.#freshTerm = term;
+    let recovery: Promise<void>;
+    do {
+      recovery = this.#recovery;
+      const records = isAlone ? null : this.reader.relist('ticket', 'checkpoint');
+      await Promise.all([recovery, records, this.#webhook.begin()]);
+    } while (this.#recovery !== recovery);
+    if (this.#leadership.term() !== term || this.#fresh?.term === term) return;
+    this.#fresh = { term, serial: ++this.#beginnings };
     this.engine.poke();
   }
 
@@ -209,8 +222,22 @@ export class Reprieve {
   }
 
   #actingTerm(): number | null {
-    const term = this.#leadership.term();
-    return term === this.#freshTerm ? term : null;
+    const fresh = this.#fresh;
+    return fresh !== null && this.#leadership.term() === fresh.term ? fresh.serial : null;
+  }
+
+  /**
+   * etcd was restored: nothing that the index or the engine remembers of the lost revisions counts. Everything is listed again
+   * before this replica acts; each kind notices by its own listing that versions went back.
+   */
+  #wentBack(): void {
+    this.#fresh = null;
+    if (this.#isRecovering) return;
+    this.#isRecovering = true;
+    this.#recovery = this.reader.relist(...INDEXED_KINDS).then(() => {
+      this.#isRecovering = false;
+    });
+    void this.#recovery.then(() => this.leadershipChanged());
   }
 
   /** What `/debug/state` shows: names, counts and ages in seconds; no pod contents. */

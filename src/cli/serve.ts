@@ -81,6 +81,7 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
   measureLeadership(metrics, {
     isLeader: () => reprieve.leads,
     reachesWebhook: () => reprieve.reachesWebhook,
+    leaseAgeMs: () => election?.settledAgeMs() ?? 0,
     onChange: (listener) => election?.onChange(listener),
   });
   const endMeasuring = measureEventLoop(metrics);
@@ -92,10 +93,15 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
     .then((material) =>
       startServer({
         callbacks: engine,
-        readiness: () => ({
-          ready: reprieve.isSynced,
-          reasons: reprieve.isSynced ? [] : ['the index is not complete yet'],
-        }),
+        readiness: () => {
+          const reasons = [
+            ...(reprieve.isSynced ? [] : ['the index is not complete yet']),
+            ...(reprieve.isSynced && election?.isStuck
+              ? ['the lease was neither renewed nor seen held by another']
+              : []),
+          ];
+          return { ready: reasons.length === 0, reasons };
+        },
         leads: () => reprieve.leads,
         callTimeoutMs: configuration.extender.httpTimeoutMs,
         debugState: () => reprieve.describe(),

@@ -88,16 +88,24 @@ export class ClusterIndex implements ClusterView {
       this.#changed(event, before, undefined);
       return true;
     }
+    if (!table.isNews(event.value)) return false;
+    this.#take(event);
+    return true;
+  }
+
+  /** An object as it is now, whatever was known of it. */
+  #take(event: IndexEvent & { readonly type: 'upsert' }): void {
     const { kind, value } = event;
-    if (!table.isNews(value)) return false;
+    const table = this.#tables[kind] as Table;
     const former = table.formerOf(value);
     if (former !== undefined) {
-      this.apply({ type: 'delete', kind, uid: former.uid, resourceVersion: value.resourceVersion });
+      const isLater = compareVersions(former.resourceVersion, value.resourceVersion) > 0;
+      const { resourceVersion } = isLater ? former : value;
+      this.apply({ type: 'delete', kind, uid: former.uid, resourceVersion });
     }
     const before = table.get(value.uid);
     table.set(value);
     this.#changed(event, before, value);
-    return true;
   }
 
   /**
@@ -112,36 +120,44 @@ export class ClusterIndex implements ClusterView {
     }
   }
 
-  /** The same in small steps, between which other changes may come in: 150,000 objects at once would take a second. */
+  /**
+   * The same in small steps, between which other changes may come in: 150,000 objects at once would take a second. `wentBack`:
+   * the API server holds an earlier state than before, so each listed object counts whatever its version, and nothing else does.
+   */
   *replacing<K extends IndexedKind>(
     kind: K,
     values: readonly IndexedKinds[K][],
     resourceVersion: string,
+    wentBack = false,
   ): Generator<void, IndexDiff> {
     const table = this.#tables[kind] as Table;
+    if (wentBack) table.forgetDeletions();
     const listed = new Set<string>();
     const missed: IndexedKinds[K][] = [];
     for (const value of values) {
       listed.add(value.uid);
-      if (table.isNews(value)) missed.push(value);
+      if (wentBack || table.isNews(value)) missed.push(value);
       yield;
     }
-    const redundant: string[] = [];
-    for (const value of table.values()) {
-      if (!listed.has(value.uid) && compareVersions(value.resourceVersion, resourceVersion) <= 0)
-        redundant.push(value.uid);
+    const redundant: { readonly uid: string; readonly resourceVersion: string }[] = [];
+    for (const held of table.values()) {
+      const isLater = compareVersions(held.resourceVersion, resourceVersion) > 0;
+      if (!listed.has(held.uid) && (wentBack || !isLater))
+        redundant.push({ uid: held.uid, resourceVersion: isLater ? held.resourceVersion : resourceVersion });
       yield;
     }
     for (const value of missed) {
       // TypeScript cannot see that the kind and the value of a generic `K` belong together.
-      this.apply({ type: 'upsert', kind, value } as IndexEvent);
+      const event = { type: 'upsert', kind, value } as IndexEvent & { readonly type: 'upsert' };
+      if (wentBack) this.#take(this.#withSilence(event) as typeof event);
+      else this.apply(event);
       yield;
     }
-    for (const uid of redundant) {
-      this.apply({ type: 'delete', kind, uid, resourceVersion });
+    for (const gone of redundant) {
+      this.apply({ type: 'delete', kind, ...gone });
       yield;
     }
-    return { missed: missed.map(({ uid }) => uid), redundant };
+    return { missed: missed.map(({ uid }) => uid), redundant: redundant.map(({ uid }) => uid) };
   }
 
   /** The agent of a node is not heard any more, or is again. Listeners hear of it as a change of the node. */

@@ -71,6 +71,11 @@ export class ObjectTable<T extends Identified, Name extends string> {
     return held;
   }
 
+  /** The API server went back to an earlier state, in which what was deleted since exists again. */
+  forgetDeletions(): void {
+    this.#tombstones.clear();
+  }
+
   #bury(uid: string, resourceVersion: string): void {
     const buried = this.#tombstones.get(uid);
     if (buried !== undefined && compareVersions(buried, resourceVersion) >= 0) return;

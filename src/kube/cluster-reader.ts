@@ -14,6 +14,7 @@ export interface ReaderIndex {
     kind: K,
     values: readonly IndexedKinds[K][],
     resourceVersion: string,
+    wentBack: boolean,
   ): Generator<void, IndexDiff>;
 }
 
@@ -29,6 +30,8 @@ export interface ClusterReaderOptions {
   readonly breathe?: () => Promise<void>;
   readonly relistEveryMs?: number;
   readonly onNotice?: (notice: ReflectorNotice) => void;
+  /** A listing of some kind showed that the API server went back to an earlier state. */
+  readonly onWentBack?: () => void;
 }
 
 /** Keeps the index in step with the cluster: one {@link Reflector} for each kind it holds. */
@@ -100,7 +103,7 @@ async function inSlices<T>(steps: Generator<void, T>, clock: Clock, breathe?: ()
 }
 
 function reflectorOf<K extends IndexedKind>(kind: K, options: ClusterReaderOptions): Reflector<IndexedKinds[K]> {
-  const { transport, clock, index, selectors, random, breathe, relistEveryMs, onNotice } = options;
+  const { transport, clock, index, selectors, random, breathe, relistEveryMs, onNotice, onWentBack } = options;
   const { type, project } = INDEXED_RESOURCES[kind];
   const projectPooled = kind === 'pod' ? (pooledPodOf(new PartPool()) as typeof project) : project;
   const reflectorOptions: ReflectorOptions<IndexedKinds[K]> = {
@@ -112,13 +115,15 @@ function reflectorOf<K extends IndexedKind>(kind: K, options: ClusterReaderOptio
       // TypeScript cannot see that the kind and the value of a generic `K` belong together.
       upsert: (value) => index.apply({ type: 'upsert', kind, value } as IndexEvent),
       remove: (uid, resourceVersion) => index.apply({ type: 'delete', kind, uid, resourceVersion }),
-      replaceAll: (values, resourceVersion) => inSlices(index.replacing(kind, values, resourceVersion), clock, breathe),
+      replaceAll: (values, resourceVersion, wentBack) =>
+        inSlices(index.replacing(kind, values, resourceVersion, wentBack), clock, breathe),
     },
     ...selectors?.[kind],
     ...(random && { random }),
     ...(breathe && { breathe }),
     ...(relistEveryMs !== undefined && { relistEveryMs }),
     ...(onNotice && { onNotice }),
+    ...(onWentBack && { onWentBack }),
   };
   return new Reflector(reflectorOptions);
 }

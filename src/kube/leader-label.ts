@@ -14,7 +14,7 @@ export async function takeLeaderLabel(client: KubeClient, namespace: string, pod
   for (const { metadata } of labelled) {
     if (metadata.name !== podName) await setRole(client, namespace, metadata.name, null);
   }
-  await setRole(client, namespace, podName, LEADER);
+  if (!labelled.some(({ metadata }) => metadata.name === podName)) await setRole(client, namespace, podName, LEADER);
 }
 
 async function setRole(client: KubeClient, namespace: string, name: string, role: string | null): Promise<void> {

@@ -280,6 +280,59 @@ describe('a paused process', () => {
   });
 });
 
+describe('after a restore of etcd, the versions of the Lease begin again where they were', () => {
+  it('the leader leads on within its retry period', async () => {
+    const a = start('a');
+    await clock.advance(10 * SECOND);
+    const backup = server.backup();
+    await clock.advance(60 * SECOND);
+    server.restore(backup);
+    await clock.advance(30 * SECOND);
+    expect(leaders()).toEqual(['a']);
+    expect(a.notices.join()).toContain('went back to an earlier version');
+    expect(a.elector.settledAgeMs()).toBeLessThanOrEqual(2 * SECOND);
+  });
+
+  it('with a holder who is gone: the present leader gives up, and one leads within a minute', async () => {
+    const a = start('a');
+    await clock.advance(10 * SECOND);
+    const backup = server.backup();
+    a.pause();
+    start('b');
+    await clock.advance(60 * SECOND);
+    expect(leaders()).toContain('b');
+    server.restore(backup);
+    await clock.advance(60 * SECOND);
+    expect(leaders().filter((user) => user !== 'a')).toEqual(['b']);
+  });
+
+  it('a follower takes over from a holder who is not back', async () => {
+    const a = start('a');
+    await clock.advance(SECOND);
+    const backup = server.backup();
+    start('b');
+    await clock.advance(60 * SECOND);
+    a.pause();
+    server.restore(backup);
+    await clock.advance(30 * SECOND);
+    expect(leaders()).toEqual(['b']);
+  });
+});
+
+describe('a replica that can neither lead nor follow', () => {
+  it('is told by the age of what it knows', async () => {
+    const a = start('a');
+    await clock.advance(10 * SECOND);
+    server.hooks.intercept = async ({ method }) =>
+      method === 'PUT' ? { status: 409, headers: {}, body: { kind: 'Status', reason: 'Conflict' } } : null;
+    await clock.advance(40 * SECOND);
+    expect(a.elector.settledAgeMs()).toBeGreaterThanOrEqual(40 * SECOND);
+    server.hooks.intercept = async () => null;
+    await clock.advance(5 * SECOND);
+    expect(a.elector.settledAgeMs()).toBeLessThanOrEqual(2 * SECOND);
+  });
+});
+
 describe('the fence', () => {
   it('lets a write through while its replica leads, and none after', async () => {
     const a = start('a');

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { messageOf } from '../domain/message-of.ts';
 import { compareVersions } from '../index/object-table.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -74,9 +75,11 @@ export class LeaseElector implements Leadership {
   /** The Lease was given back or deleted since the last attempt: the next one need not wait. */
   #isFree = false;
   #endPause: (() => void) | null = null;
+  #settledMs: number;
 
   constructor(options: LeaseElectorOptions) {
     this.#options = options;
+    this.#settledMs = options.clock.monotonic();
     this.#client = new KubeClient(options.transport);
   }
 
@@ -92,7 +95,16 @@ export class LeaseElector implements Leadership {
     return this.#observed?.holder ?? null;
   }
 
+  /**
+   * Milliseconds since this process last renewed the Lease, or read that another one holds it. A process of which this grows
+   * beyond the duration of the Lease can neither lead nor follow.
+   */
+  settledAgeMs(): number {
+    return this.#options.clock.monotonic() - this.#settledMs;
+  }
+
   start(): void {
+    this.#settledMs = this.#options.clock.monotonic();
     this.#running ??= Promise.all([this.#campaign(), this.#watch()]);
   }
 
@@ -141,6 +153,7 @@ export class LeaseElector implements Leadership {
   /** Renews, or tries to win. One that is not ours to take is only looked at. */
   async #attempt(): Promise<void> {
     const asked = this.#instant();
+    const before = this.#observed;
     if (this.term() !== null && this.#observed !== null && (await this.#renew(this.#observed, asked))) return;
     let lease: KubeObject;
     try {
@@ -150,10 +163,12 @@ export class LeaseElector implements Leadership {
       await this.#create(asked);
       return;
     }
-    this.#observe(lease);
+    // Nothing newer was seen since this was asked: an older version is no late answer, the API server itself went back.
+    this.#observe(lease, this.#observed === before);
     const { identity } = this.#options;
     const observed = this.#observed as Observed;
     if (observed.holder !== null && observed.holder !== identity && this.#untilExpiryMs() > 0) {
+      this.#settledMs = this.#options.clock.monotonic();
       if (this.#term !== null) this.#lose(`${observed.holder} holds the lease`);
       return;
     }
@@ -198,6 +213,7 @@ export class LeaseElector implements Leadership {
 
   #win(lease: KubeObject, asked: Instant): void {
     this.#observe(lease);
+    this.#settledMs = this.#options.clock.monotonic();
     this.#renewed = asked;
     this.#isFree = false;
     // The answer may have come so late that it says nothing any more.
@@ -238,11 +254,17 @@ export class LeaseElector implements Leadership {
     }
   }
 
-  #observe(lease: KubeObject): void {
+  /**
+   * Takes a version of the Lease. Watch events and answers overtake each other, so an older version is passed over, unless
+   * `mayGoBack`: after a restore of etcd all versions are older than those that were seen before.
+   */
+  #observe(lease: KubeObject, mayGoBack = false): void {
     const before = this.#observed;
     const { resourceVersion = '0', uid } = lease.metadata;
     if (before !== null && before.lease.metadata.uid === uid) {
-      if (compareVersions(resourceVersion, before.lease.metadata.resourceVersion ?? '0') <= 0) return;
+      const newer = compareVersions(resourceVersion, before.lease.metadata.resourceVersion ?? '0');
+      if (mayGoBack ? isDeepStrictEqual(lease, before.lease) : newer <= 0) return;
+      if (newer < 0) this.#notice('the API server went back to an earlier version of the lease');
     }
     const { holderIdentity, leaseDurationSeconds = 0 } = specOf(lease);
     const holder = holderIdentity || null;

@@ -1,3 +1,4 @@
+import { compareVersions } from '../index/object-table.ts';
 import type { IndexDiff } from '../index/types.ts';
 import { sleep, type Clock, type Timer } from '../ports/clock.ts';
 import { apiErrorOf, KubeApiError } from './api-error.ts';
@@ -20,14 +21,17 @@ const SLICE_MS = 2;
 interface ReflectorSink<T> {
   upsert(value: T): void;
   remove(uid: string, resourceVersion: string): void;
-  /** All there is, at that version: what is not among it is gone. */
-  replaceAll(values: readonly T[], resourceVersion: string): IndexDiff | Promise<IndexDiff>;
+  /**
+   * All there is, at that version: what is not among it is gone. `wentBack`: the API server holds an earlier state than it did
+   * (etcd was restored), so versions do not tell what is newer, and only this listing is true.
+   */
+  replaceAll(values: readonly T[], resourceVersion: string, wentBack: boolean): IndexDiff | Promise<IndexDiff>;
 }
 
 /** Something an operator may want to read in the log. */
 export interface ReflectorNotice {
   readonly resource: string;
-  readonly kind: 'watch-list-refused' | 'retry' | 'expired' | 'invalid-object' | 'diverged';
+  readonly kind: 'watch-list-refused' | 'retry' | 'expired' | 'invalid-object' | 'diverged' | 'went-back';
   readonly message: string;
 }
 
@@ -66,6 +70,8 @@ export interface ReflectorOptions<T> {
   /** Lists everything again this often, to find what watches lost; 0: only when it must. Default: an hour. */
   readonly relistEveryMs?: number;
   readonly onNotice?: (notice: ReflectorNotice) => void;
+  /** A listing showed that the API server went back to an earlier state; called before the sink has that listing. */
+  readonly onWentBack?: () => void;
 }
 
 /**
@@ -76,6 +82,9 @@ export interface ReflectorOptions<T> {
  *     │    or in pages)           └─ 410, or an hour has passed ─┐
  *     └──────────────────────────────────────────────────────────┘
  *
+ * Before a watch goes on from a version, the collection is asked for its present one: after a restore of etcd that is lower,
+ * and a watch from a version that is still to come is silent, whatever happens (`cacheWatcher` of kube-apiserver).
+ *
  * The version to go on from moves with every event and with bookmarks, so that a quiet collection does not expire. Nothing
  * but the signal ends the loop.
  */
@@ -85,6 +94,8 @@ export class Reflector<T> {
   readonly #synced = Promise.withResolvers<void>();
   /** Where the next watch goes on; null: everything is listed first. */
   #resourceVersion: string | null = null;
+  /** The highest version that was seen; null before any was. */
+  #highest: string | null = null;
   #refusesWatchList = false;
   #failures = 0; // in a row
   #brokenInPlace = 0; // streams in a row that broke before they said anything
@@ -165,7 +176,10 @@ export class Reflector<T> {
     const linesBefore = this.#lines;
     try {
       if (this.#resourceVersion === null && this.#refusesWatchList) await this.#listInPages(signal);
-      else await this.#watch(signal);
+      else {
+        if (this.#resourceVersion !== null) await this.#checkVersion(signal);
+        await this.#watch(signal);
+      }
       if (this.#lines > linesBefore || clock.now() - startMs >= SHORT_STREAM_MS) return 0;
       return this.#pauseAfterFailure('the watch ended at once', null);
     } catch (error) {
@@ -204,6 +218,21 @@ export class Reflector<T> {
     const pauseMs = backoffMs(this.#failures, this.#random, retryAfterMs);
     this.#notice('retry', `${message}; again in ${pauseMs} ms`);
     return pauseMs;
+  }
+
+  /** Forgets the version to go on from where the API server has not come so far: everything is listed then. */
+  async #checkVersion(signal: AbortSignal): Promise<void> {
+    const { transport, resource, namespace } = this.#options;
+    const query = { ...this.#selectors(), limit: '1' };
+    const response = await transport.request({ method: 'GET', path: pathOf(resource, namespace), query, signal });
+    if (response.status !== 200) throw apiErrorOf(`listing ${resource.plural}`, response);
+    const { metadata } = response.body as { readonly metadata?: { readonly resourceVersion?: string } };
+    if (this.#isBehind(metadata?.resourceVersion ?? '')) this.#resourceVersion = null;
+  }
+
+  /** A version that the API server answers now is lower than one that it gave before. */
+  #isBehind(resourceVersion: string): boolean {
+    return resourceVersion !== '' && this.#highest !== null && compareVersions(resourceVersion, this.#highest) < 0;
   }
 
   async #watch(signal: AbortSignal): Promise<void> {
@@ -303,8 +332,14 @@ export class Reflector<T> {
   }
 
   async #listed(values: readonly T[], resourceVersion: string): Promise<void> {
-    const { resource, sink } = this.#options;
-    const { missed, redundant } = await sink.replaceAll(values, resourceVersion);
+    const { resource, sink, onWentBack } = this.#options;
+    const wentBack = this.#isBehind(resourceVersion);
+    if (wentBack) {
+      this.#notice('went-back', `the API server went back from version ${this.#highest} to ${resourceVersion}`);
+      this.#highest = null;
+      onWentBack?.();
+    }
+    const { missed, redundant } = await sink.replaceAll(values, resourceVersion, wentBack);
     this.#advance(resourceVersion);
     if (this.#listings > 0) {
       this.#missed += missed.length;
@@ -346,7 +381,11 @@ export class Reflector<T> {
   }
 
   #advance(resourceVersion: string): void {
-    if (resourceVersion !== '') this.#resourceVersion = resourceVersion;
+    if (resourceVersion !== '') {
+      this.#resourceVersion = resourceVersion;
+      if (this.#highest === null || compareVersions(resourceVersion, this.#highest) > 0)
+        this.#highest = resourceVersion;
+    }
     this.#failures = 0;
     this.#brokenInPlace = 0;
   }

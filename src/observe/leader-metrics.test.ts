@@ -11,9 +11,11 @@ it('shows who leads, and counts how often that changed', async () => {
   measureLeadership(metrics, {
     isLeader: () => isLeader,
     reachesWebhook: () => reachesWebhook,
+    leaseAgeMs: () => 2_500,
     onChange: (listener) => (changed = listener),
   });
   expect(await samplesOf(metrics, 'reprieve_webhook_reachable')).toEqual(['0']);
+  expect(await samplesOf(metrics, 'reprieve_lease_age_seconds')).toEqual(['2.5']);
   reachesWebhook = true;
   expect(await samplesOf(metrics, 'reprieve_webhook_reachable')).toEqual(['1']);
   expect(await samplesOf(metrics, 'reprieve_leader')).toEqual(['0']);

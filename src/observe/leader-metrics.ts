@@ -4,6 +4,7 @@ import type { Metrics } from './metrics.ts';
 interface LeadershipSource {
   isLeader(): boolean;
   reachesWebhook(): boolean;
+  leaseAgeMs(): number;
   /** Calls `listener` each time this replica began or ceased to lead. */
   onChange(listener: () => void): unknown;
 }
@@ -13,6 +14,7 @@ export function measureLeadership(metrics: Metrics, source: LeadershipSource): v
   source.onChange(() => metrics.inc('reprieve_leader_transitions_total', {}));
   metrics.onCollect(() => {
     metrics.set('reprieve_leader', {}, source.isLeader() ? 1 : 0);
+    metrics.set('reprieve_lease_age_seconds', {}, source.leaseAgeMs() / 1000);
     metrics.set('reprieve_webhook_reachable', {}, source.reachesWebhook() ? 1 : 0);
   });
 }

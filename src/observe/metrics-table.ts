@@ -192,6 +192,11 @@ export const METRICS = {
     help: '1 while this replica leads: it alone decides and writes; else 0.',
     labels: [],
   },
+  reprieve_lease_age_seconds: {
+    type: 'gauge',
+    help: 'Time since this replica renewed the lease, or read that another one holds it. Beyond `leaderElection.leaseDuration` it can neither lead nor follow, and `/readyz` says so.',
+    labels: [],
+  },
   reprieve_webhook_reachable: {
     type: 'gauge',
     help: '1 while this replica leads and kube-apiserver calls the webhook (the last canary was answered); else 0. While no replica has 1, protected pods of controllers are evicted unsaved.',

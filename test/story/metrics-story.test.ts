@@ -17,6 +17,7 @@ const SET_ELSEWHERE: Partial<Record<MetricName, string>> = {
   reprieve_contradictions_total: 'no record of a story contradicts another: contradictions.test.ts',
   reprieve_unsaved_cost_node_seconds_total: 'the policy of the story says Always: engine-metrics.test.ts',
   reprieve_leader: 'told by whoever elects: leader-metrics.test.ts',
+  reprieve_lease_age_seconds: 'told by whoever elects: leader-metrics.test.ts',
   reprieve_webhook_reachable: 'told by whoever asks: leader-metrics.test.ts',
   reprieve_leader_transitions_total: 'told by whoever elects: leader-metrics.test.ts',
 };

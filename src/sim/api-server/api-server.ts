@@ -10,7 +10,7 @@ import { sleep, type Clock } from '../../ports/clock.ts';
 import type { StoredObject } from './api-object.ts';
 import { RequestHandler } from './request-handler.ts';
 import { NameGenerator } from './name-generator.ts';
-import { ObjectStore } from './object-store.ts';
+import { ObjectStore, type StoreBackup } from './object-store.ts';
 import { routeOf } from './route.ts';
 import type { ApiServerOptions, ServerHooks, ServerRequest, ServerWrite } from './server-options.ts';
 import { methodNotAllowed, StatusError } from './status-error.ts';
@@ -90,6 +90,17 @@ export class ApiServer implements KubeTransport {
   /** Forgets all history, as etcd's compaction does: a watch or a continued list from before gets a 410. */
   compact(): void {
     this.#store.compact();
+  }
+
+  /** All that is stored, for {@link restore}. */
+  backup(): StoreBackup {
+    return this.#store.backup();
+  }
+
+  /** etcd is restored from a backup, and the server restarted: versions begin again where they were then. */
+  restore(backup: StoreBackup): void {
+    this.#store.restore(backup);
+    this.closeWatches(new TransportError('the API server was restarted'));
   }
 
   /** Ends all open watches; with an error as broken connections do. */

@@ -77,6 +77,17 @@ export class Collection {
     this.#forgottenVersion = version;
   }
 
+  /** Exactly these objects, without a history. */
+  replace(objects: readonly StoredObject[], version: number): void {
+    this.#objects.clear();
+    for (const object of objects) {
+      const { namespace = '', name } = object.metadata;
+      const byName = this.#objects.get(namespace) ?? new Map<string, StoredObject>();
+      this.#objects.set(namespace, byName.set(name, object));
+    }
+    this.compact(version);
+  }
+
   subscribe(listener: (event: StoreEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

@@ -4,6 +4,11 @@ import { Collection } from './collection.ts';
 import { deepFreeze, sameJson } from './json.ts';
 import { normalise } from './normalise.ts';
 
+export interface StoreBackup {
+  readonly version: number;
+  readonly objects: ReadonlyMap<ResourceType, readonly StoredObject[]>;
+}
+
 /**
  * All objects under one resource version, as etcd keeps them. It knows nothing of kinds: what may be written is for the
  * handlers to say. Every write is atomic and is told to the listeners of its collection before it returns.
@@ -52,6 +57,18 @@ export class ObjectStore {
     const object = deepFreeze({ ...previous, metadata }) as StoredObject;
     this.collection(type).apply({ type: 'DELETED', object, previous, version });
     return object;
+  }
+
+  /** All objects as they are now. */
+  backup(): StoreBackup {
+    const objects = [...this.#collections].map(([type, collection]) => [type, collection.list(null)] as const);
+    return { version: this.#version, objects: new Map(objects) };
+  }
+
+  /** As a restore of etcd: objects and version are those of the backup, and nothing is known of what came before or after. */
+  restore({ version, objects }: StoreBackup): void {
+    this.#version = version;
+    for (const [type, collection] of this.#collections) collection.replace(objects.get(type) ?? [], version);
   }
 
   compact(): void {

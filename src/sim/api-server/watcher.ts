@@ -32,6 +32,8 @@ export class Watcher {
   readonly #selection: Selection;
   #timeout: Timer | null = null;
   #nextBookmark: Timer | null = null;
+  /** Version that the client knows; 0: none. */
+  readonly #from: number;
   #unsubscribe: (() => void) | null = null;
   readonly #onAbort = (): void => this.close(this.#options.signal?.reason as Error);
 
@@ -41,6 +43,7 @@ export class Watcher {
     const { collection, query, namespace } = options;
     this.#selection = selectionOf(collection.type, namespace, query);
     checkQuery(query);
+    this.#from = Number(query['resourceVersion'] ?? 0);
     this.events = new EventQueue(() => this.close());
     if (!this.#start()) return;
     this.#unsubscribe = collection.subscribe((event) => this.#follow(event));
@@ -67,7 +70,7 @@ export class Watcher {
   /** Returns false where the watch ended before it began. */
   #start(): boolean {
     const { collection, query, namespace } = this.#options;
-    const from = Number(query['resourceVersion'] ?? 0);
+    const from = this.#from;
     const wantsInitial = query['sendInitialEvents'];
     if (wantsInitial === 'true' || (wantsInitial === undefined && from === 0)) {
       for (const object of collection.list(namespace)) {
@@ -89,7 +92,9 @@ export class Watcher {
     return true;
   }
 
+  /** Whoever watches from a version that is still to come, as after a restore of etcd, hears of nothing until then. */
   #follow(event: StoreEvent): void {
+    if (event.version <= this.#from) return;
     const translated = this.#translate(event);
     if (translated !== null) this.events.push(translated);
   }
