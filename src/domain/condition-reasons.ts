@@ -2,7 +2,7 @@ import { CHECKPOINTABLE_CONDITION, FROZEN_CONDITION, RESTORED_CONDITION } from '
 
 /** A condition type of one kind of object: who writes it, what each status says, and every reason it can carry. */
 export interface ConditionEntry {
-  readonly writer: 'Reprieve' | 'agent';
+  readonly writer: 'Reprieve' | 'agent' | 'agent and Reprieve';
   /** Only the statuses that are ever written. */
   readonly statuses: Partial<Readonly<Record<ConditionStatus, string>>>;
   /** Reason -> the status it stands with, and what it says. */
@@ -54,6 +54,15 @@ export const CONDITIONS = {
         Queued: { status: 'Unknown', meaning: 'The victim is gone; the ticket waits for a pod and for room.' },
         Admitted: { status: 'Unknown', meaning: 'The gate is lifted; kube-scheduler places the pod.' },
         Placed: { status: 'Unknown', meaning: 'The pod has its node, which restores it.' },
+        TriesElsewhere: {
+          status: 'Unknown',
+          meaning: 'A node could not restore it, the message says why; its pod is replaced, and another node tries.',
+        },
+        Held: {
+          status: 'Unknown',
+          meaning:
+            'Every attempt failed and the policy says Hold: the state is kept, the pod stays gated until a person decides.',
+        },
         Restored: { status: 'True', meaning: 'The pod continues.' },
         NotGated: {
           status: 'False',
@@ -88,6 +97,8 @@ export const CONDITIONS = {
         NameTaken: { status: 'False', meaning: 'Another pod has the name of the bare pod that was to come back.' },
         PodDeleted: { status: 'False', meaning: 'The pod was deleted before it was restored.' },
         Uninstalled: { status: 'False', meaning: '`reprieve uninstall` ended the ticket before a pod continued it.' },
+        DecidedByHand: { status: 'False', meaning: 'A person decided so, by the annotation `reprieve.dev/decide`.' },
+        TicketEnded: { status: 'False', meaning: 'Started cold: its ticket ended before a node could restore it.' },
       },
     },
   },
@@ -157,8 +168,12 @@ export const CONDITIONS = {
       },
     },
     [RESTORED_CONDITION]: {
-      writer: 'agent',
-      statuses: { True: 'It continues a saved state.', False: 'It was to continue one, and started cold.' },
+      writer: 'agent and Reprieve',
+      statuses: {
+        True: 'It continues a saved state.',
+        False: 'It was to continue one, and started cold.',
+        Unknown: 'It is to continue one, and does not run yet.',
+      },
       reasons: {
         Restored: { status: 'True', meaning: 'It continues the checkpoint that the message names.' },
         CheckpointMissing: { status: 'False', meaning: 'No checkpoint exists, or its node no longer holds the state.' },
@@ -180,6 +195,20 @@ export const CONDITIONS = {
           meaning: 'The node could not read the state or its records, several times over; the message says why.',
         },
         RestoreFailed: { status: 'False', meaning: 'The restore itself failed; the message says how.' },
+        TicketEnded: {
+          status: 'False',
+          meaning: 'Its ticket ended before it could be restored; the message says why.',
+        },
+        NotRestoredHere: {
+          status: 'Unknown',
+          meaning:
+            'Its node could not restore it; the message is one of the reasons of `False` and why. Another node tries, the pod starts cold, or its replacement is held.',
+        },
+        Held: {
+          status: 'Unknown',
+          meaning:
+            'Every attempt failed and the policy says Hold: the pod stays gated until a person decides about its ticket.',
+        },
       },
     },
     [CHECKPOINTABLE_CONDITION]: {
@@ -208,10 +237,15 @@ export const CONDITIONS = {
     DisruptionTarget: {
       writer: 'Reprieve',
       statuses: {
-        True: 'It is about to be deleted, for a pod of higher priority: as kube-scheduler marks its victims.',
+        True: 'It is about to be deleted: for a pod of higher priority, or because its restore failed.',
       },
       reasons: {
         PreemptionByScheduler: { status: 'True', meaning: 'Kubernetes’ own reason: controllers and budgets know it.' },
+        RestoreFailed: {
+          status: 'True',
+          meaning:
+            'Its node could not restore it, so it is replaced. A Job whose podFailurePolicy ignores disruptions does not count it.',
+        },
       },
     },
   },
@@ -247,7 +281,7 @@ export type ConditionOf<Kind extends ConditionKind> = {
 
 /** Why a ticket is in its phase. */
 export type TicketReason = ConditionReason<'Reprieve', 'Restored'>;
-/** How a node's attempt to restore a pod went. */
-export type RestoreReason = ConditionReason<'Pod', typeof RESTORED_CONDITION>;
+/** How a restore ended. */
+export type RestoreReason = ConditionReason<'Pod', typeof RESTORED_CONDITION, 'True' | 'False'>;
 /** Why a node did not restore a pod. */
 export type RestoreFailure = ConditionReason<'Pod', typeof RESTORED_CONDITION, 'False'>;

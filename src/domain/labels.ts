@@ -4,6 +4,25 @@
 export const RESTORE_GATE = 'reprieve.dev/restore';
 /** Pod annotation: name of the ticket (same namespace) that this pod continues. */
 export const TICKET_ANNOTATION = 'reprieve.dev/ticket';
+/**
+ * Pod annotation, beside the ticket: `Hold` where the ticket's policy says that a pod whose restore failed must not start cold.
+ * The runtime wrapper reads it when the agent does not answer.
+ */
+export const ON_FAILURE_ANNOTATION = 'reprieve.dev/on-failure';
+/** Pod annotation: nodes that Reprieve excluded from the pod's node affinity, because the restore failed there. */
+export const EXCLUDED_NODES_ANNOTATION = 'reprieve.dev/excluded-nodes';
+/** Ticket annotation, written by people: what becomes of the saved state, see {@link HAND_DECISIONS}. Removed when acted on. */
+export const DECIDE_ANNOTATION = 'reprieve.dev/decide';
+/** Values of {@link DECIDE_ANNOTATION}, and the phases in which each may be given. */
+export const HAND_DECISIONS = {
+  retry: {
+    from: ['Held', 'ColdStarted', 'Abandoned'],
+    meaning:
+      'The next matching pod continues the saved state, on any compatible node. The checkpoint must still exist.',
+  },
+  cold: { from: ['Held', 'Waiting'], meaning: 'The waiting pod starts from the beginning.' },
+  abandon: { from: ['Held', 'Waiting'], meaning: 'Nobody continues the saved state.' },
+} as const;
 /** Pod annotation: how often this work was displaced before. */
 export const DISPLACEMENTS_ANNOTATION = 'reprieve.dev/displacements';
 /** Pod condition, written by the agent: the pod stands still and its state is saved; `message` names the PodCheckpoint. */

@@ -1,4 +1,4 @@
-import type { RestoreReason } from './condition-reasons.ts';
+import type { RestoreFailure, RestoreReason } from './condition-reasons.ts';
 import type { NodeName, PodUid } from './ids.ts';
 import type { Resources } from './resources.ts';
 import type { LabelSelector } from './selector.ts';
@@ -48,6 +48,10 @@ export interface Pod {
   readonly frozenBy: string | null;
   /** Outcome of the restore, from condition `reprieve.dev/Restored`; null while there is none. */
   readonly restored: RestoreOutcome | null;
+  /** Its node could not restore it (`reprieve.dev/Restored=Unknown`, reason `NotRestoredHere`), and waits for what follows. */
+  readonly restoreFailure: RestoreFailed | null;
+  /** `reprieve.dev/Restored=Unknown` with reason `Held`: the pod was told that it waits for a person's decision. */
+  readonly toldHeld: boolean;
   /** Ticket that this pod continues (annotation `reprieve.dev/ticket`); null for all others. */
   readonly ticket: string | null;
   /** How often the work in this pod was displaced before (annotation `reprieve.dev/displacements`). */
@@ -70,6 +74,11 @@ export interface Pod {
 export interface RestoreOutcome {
   readonly succeeded: boolean;
   readonly reason: RestoreReason;
+  readonly message: string;
+}
+
+export interface RestoreFailed {
+  readonly reason: RestoreFailure;
   readonly message: string;
 }
 

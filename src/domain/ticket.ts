@@ -17,6 +17,8 @@ export type TicketPhase =
   | 'Admitted'
   /** The pod is on a node, which restores it. */
   | 'Restoring'
+  /** Every attempt to restore it failed, and its policy says Hold: its pod stays gated until a person decides. */
+  | 'Held'
   /** It goes on. Final. */
   | 'Restored'
   /** It started from nothing, with the reason in a condition. Final. */
@@ -118,6 +120,24 @@ export interface Ticket {
   /** The pod that will continue it, or did. */
   readonly claim: { readonly name: string; readonly uid: PodUid } | null;
   readonly attempts: number;
+  /** Nodes that could not restore it, in order. None of them is tried again. */
+  readonly failedNodes: readonly FailedNode[];
+  /** Reason and message of its condition `Restored`. */
+  readonly said: { readonly reason: string; readonly message: string };
+  /** Annotation `reprieve.dev/decide`; null while nobody has decided. */
+  readonly decide: string | null;
+}
+
+/** A node that could not restore a ticket, and the pod it should have restored there. */
+export interface FailedNode {
+  readonly node: NodeName;
+  readonly pod: PodUid;
+  readonly reason: string;
+}
+
+/** The pod is one whose restore failed: it is deleted, and another one continues the ticket. */
+export function isFailedPod(ticket: Ticket, uid: PodUid): boolean {
+  return ticket.failedNodes.some(({ pod }) => pod === uid);
 }
 
 export function isFinal(phase: TicketPhase): boolean {

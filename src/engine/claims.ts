@@ -29,7 +29,10 @@ export function stepClaims(world: World, group: string, steps: Steps): void {
     );
     const graceEndMs = Math.max(pod.creationMs, actingSinceMs + WATCH_LAG_MS) + settings.claimGraceMs;
     const expiresMs = pod.creationMs + settings.maxGateMs;
-    const ticket = candidates.find(({ phase }) => phase === 'Waiting' || (phase === 'Displacing' && nowMs < expiresMs));
+    const ticket = candidates.find(
+      ({ phase }) => phase === 'Waiting' || phase === 'Held' || (phase === 'Displacing' && nowMs < expiresMs),
+    );
+    const ended = view.ticketsOfClaimant(pod.uid).find(({ phase }) => isFinal(phase));
     if (candidates.length > 0 && nowMs < expiresMs) steps.lookAgainAt(expiresMs);
     if (ticket !== undefined) {
       taken.add(ticket.uid);
@@ -37,8 +40,9 @@ export function stepClaims(world: World, group: string, steps: Steps): void {
     } else if (candidates.length > 0 && nowMs < graceEndMs) {
       // The replacement came before we saw its predecessor's deletion: in a moment one of these is claimable.
       steps.lookAgainAt(graceEndMs);
-    } else if (view.ticketsOfClaimant(pod.uid).some(({ phase }) => isFinal(phase))) {
-      steps.do({ kind: 'Ungate', pod, as: null, because: 'TicketEnded' });
+    } else if (ended !== undefined) {
+      const { reason, message } = ended.said;
+      steps.do({ kind: 'Ungate', pod, as: null, because: 'TicketEnded', ended: `${reason}: ${message}` });
     } else if (seesAll(world, steps)) {
       steps.do({ kind: 'Ungate', pod, as: null, because: 'NoMatchingTicket' });
     }
@@ -61,7 +65,8 @@ function holdsTicket(view: ClusterView, pod: Pod, steps: Steps): boolean {
 
 /** Open, unclaimed tickets that `pod` could continue, oldest first. */
 function candidateTickets(view: ClusterView, pod: Pod): readonly Ticket[] {
-  if (pod.ticket !== null) {
+  // The name on a pod with an owner is that of a claim that was taken back.
+  if (pod.ticket !== null && pod.owner === null) {
     const ticket = view.ticket(objectKey(pod.namespace, pod.ticket));
     const isOurs = ticket?.owner === null && ticket.pod.name === pod.name && ticket.restoreShape === pod.restoreShape;
     return ticket !== undefined && isOurs && isOpenAndFree(ticket) ? [ticket] : [];

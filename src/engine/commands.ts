@@ -44,6 +44,14 @@ export type Command =
       readonly unsaved: string | null;
     }
   | { readonly kind: 'RecreatePod'; readonly ticket: Ticket }
+  | { readonly kind: 'EndPod'; readonly ticket: Ticket; readonly pod: Pod }
+  | { readonly kind: 'TellHeld'; readonly ticket: Ticket; readonly pod: Pod }
+  | {
+      readonly kind: 'ClearDecision';
+      readonly ticket: Ticket;
+      /** Why the decision was not acted on; null where it was. */
+      readonly refused: string | null;
+    }
   | {
       readonly kind: 'Claim';
       readonly ticket: Ticket;
@@ -56,6 +64,8 @@ export type Command =
       readonly pod: Pod;
       readonly as: { readonly ticket: Ticket; readonly placement: Placement } | null;
       readonly because: UngateReason;
+      /** Why its ticket ended, with `TicketEnded`. */
+      readonly ended?: string;
     }
   | ({
       readonly kind: 'SetTicketPhase';
@@ -94,11 +104,15 @@ export function commandKey(command: Command): string {
       return command.pod === null ? `ticket:${command.ticket.uid}` : `gate:${command.pod.uid}`;
     case 'SetTicketPhase':
     case 'RecreatePod':
+    case 'ClearDecision':
       return `ticket:${command.ticket.uid}`;
     case 'Nominate':
     case 'Wake':
       return `nomination:${command.pod.uid}`;
+    case 'EndPod':
+      return `pod:${command.pod.uid}`;
     case 'Ungate':
+    case 'TellHeld':
       return `gate:${command.pod.uid}`;
     case 'SetPolicyStatus':
       return `policy:${command.policy.uid}`;
@@ -130,6 +144,9 @@ export function commandSignature(command: Command): string {
     case 'Wake':
     case 'Evict':
     case 'RecreatePod':
+    case 'EndPod':
+    case 'TellHeld':
+    case 'ClearDecision':
     case 'Ungate':
       return command.kind;
     default:

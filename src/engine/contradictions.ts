@@ -1,5 +1,5 @@
 import { isTerminal, type Pod } from '../domain/pod.ts';
-import { isFinal, type Ticket } from '../domain/ticket.ts';
+import { isFailedPod, isFinal, type Ticket } from '../domain/ticket.ts';
 import { isGated } from './claims.ts';
 import { withdraw } from './displacement.ts';
 import { checkpointOf } from './saved-state.ts';
@@ -100,6 +100,7 @@ function findLostClaim({ view }: World, ticket: Ticket, steps: Steps): void {
   if (ticket.phase !== 'Waiting' || (ticket.owner !== null && ticket.owner.kind !== 'StatefulSet')) return;
   const pod = view.podNamed(ticket.namespace, ticket.pod.name);
   if (pod?.ticket !== ticket.name || pod.uid === ticket.pod.uid || isGated(pod) || pod.deletionMs !== null) return;
+  if (isFailedPod(ticket, pod.uid)) return; // it gave its claim up when its restore failed
   steps.resolve({
     kind: 'ClaimLost',
     object: ticket,

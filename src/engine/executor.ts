@@ -170,12 +170,18 @@ export class Executor {
         return writer.nominate(command.pod, null);
       case 'Evict':
         return writer.evict(command.order);
+      case 'EndPod':
+        return writer.endPod(command.pod);
+      case 'TellHeld':
+        return writer.tellHeld(command.pod, command.ticket.said.message);
+      case 'ClearDecision':
+        return writer.clearDecision(command.ticket);
       case 'RecreatePod':
         return writer.recreatePod(command.ticket);
       case 'Claim':
         return writer.claim(command.ticket, command.pod, command.whileGone);
       case 'Ungate':
-        return writer.ungate(command.pod, command.as);
+        return writer.ungate(command.pod, command.as, command.ended ?? null);
       case 'SetTicketPhase':
         return writer.setTicketPhase(command.ticket, command);
       case 'SetPolicyStatus':

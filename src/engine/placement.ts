@@ -19,6 +19,7 @@ const OBSTACLES = {
   OtherClass: 'cannot restore the checkpoint of this pod',
   DoesNotHoldIt: 'does not hold the checkpoint of this pod',
   AgentSilent: 'has an agent that does not answer',
+  FailedThere: 'could not restore the checkpoint of this pod before',
 };
 
 /**

@@ -4,9 +4,10 @@ import type { Ticket } from '../domain/ticket.ts';
 import { objectKey, type NodeName } from '../domain/ids.ts';
 import type { ClusterView } from '../index/types.ts';
 import { isGated } from './claims.ts';
-import type { Room } from './room.ts';
+import { fits } from '../domain/resources.ts';
+import { suits, type Room } from './room.ts';
 import { checkpointOf } from './saved-state.ts';
-import { seesAll, type Steps, type World } from './steps.ts';
+import type { Steps, World } from './steps.ts';
 
 /** A ticket whose pod waits behind the gate, or was let go and has no node yet. */
 export interface Queued {
@@ -21,12 +22,14 @@ export interface Queued {
 export function stepQueued(world: World, ticket: Ticket, steps: Steps): void {
   const entry = queuedOf(world.view, ticket, steps);
   if (entry === null) return;
-  // Let go but not placed yet: its room is spoken for, wherever kube-scheduler will find it.
-  if (!isGated(entry.pod)) steps.queue.push(entry);
-  else if (isVictimLeft(world.view, entry)) stepVictimLeft(world, entry, steps);
-  // Its watch may be behind that of the ticket: without it, the pod would be let go towards nothing.
-  else if (entry.checkpoint === undefined && !seesAll(world, steps)) return;
+  if (!isGated(entry.pod)) {
+    // Let go but not placed yet: its room is spoken for, wherever kube-scheduler will find it.
+    if (!isOverdue(world, ticket, steps)) steps.queue.push(entry);
+  } else if (isVictimLeft(world.view, entry)) stepVictimLeft(world, entry, steps);
+  // Its watch may be behind that of the ticket; or it is gone, and the ticket ends (`return.ts`).
+  else if (entry.checkpoint === undefined || entry.checkpoint.deleting) return;
   else if (isHolderGone(world.view, entry)) stepHolderGone(world, entry, steps);
+  else if (ticket.failedNodes.length > 0 && !hasOtherNode(world.view, ticket, entry.pod)) stepStranded(entry, steps);
   else steps.queue.push(entry);
 }
 
@@ -94,7 +97,7 @@ function isVictimLeft(view: ClusterView, entry: Queued): boolean {
 
 /** A pod that began to continue it before still holds room on a node. */
 function hasFormerClaimant(view: ClusterView, { ticket, pod }: Queued): boolean {
-  if (ticket.attempts === 0) return false;
+  if (ticket.attempts === 0 && ticket.failedNodes.length === 0) return false;
   return view.podsOfTicket(objectKey(ticket.namespace, ticket.name)).some(({ uid }) => uid !== pod.uid);
 }
 
@@ -130,6 +133,38 @@ function stepHolderGone({ nowMs }: World, { ticket, holder }: Queued, steps: Ste
     );
 }
 
+/** A node that has not failed could restore it, once it has room. */
+export function hasOtherNode(view: ClusterView, ticket: Ticket, pod: Pod): boolean {
+  const entry = { ticket, pod, checkpoint: checkpointOf(view, ticket), holder: null };
+  for (const { node } of view.nodes()) {
+    if (suits(node, entry) && fits(pod.requests, node.allocatable)) return true;
+  }
+  return false;
+}
+
+/** The nodes that could take it next have failed, or went: all attempts are used. */
+function stepStranded({ ticket }: Queued, steps: Steps): void {
+  const failed = ticket.failedNodes.map(({ node, reason }) => `${node} (${reason})`).join(', ');
+  const what = `no node is left to try after ${failed}`;
+  if (ticket.restore.onFailure === 'Hold') {
+    steps.move(ticket, 'Held', 'Held', `${what}: held until reprieve.dev/decide says retry, cold or abandon`);
+  } else steps.move(ticket, 'ColdStarted', 'RestoreFailed', what);
+}
+
+/**
+ * kube-scheduler has not placed an admitted pod within the bound: no room is kept for it any more. A gate cannot be put back
+ * (KEP-3521), and a Job would count a deletion; the pod stands in kube-scheduler's queue and is restored where it lands.
+ */
+function isOverdue({ nowMs }: World, ticket: Ticket, steps: Steps): boolean {
+  if (ticket.phase !== 'Admitted') return false;
+  const overdueMs = ticket.phaseMs + PLACED_WITHIN_MS;
+  if (nowMs < overdueMs) steps.lookAgainAt(overdueMs);
+  return nowMs >= overdueMs;
+}
+
+/** kube-scheduler flushes its unschedulable pods every five minutes: by then it has tried an admitted one again. */
+const PLACED_WITHIN_MS = 300_000;
+
 /** Its place in the queue, where it is open and its claimed pod has no node yet; else null. */
 export function queuedOf(view: ClusterView, ticket: Ticket, steps: Steps): Queued | null {
   if (ticket.claim === null || ticket.deleting || steps.isContested(ticket)) return null;
@@ -160,6 +195,7 @@ function ungate(steps: Steps, { ticket, pod, checkpoint, holder }: Queued, becau
         preferredNode: holder,
         requiredNode: ticket.restore.nodes === 'Same' ? holder : null,
         compatibility: checkpoint?.compatibility ?? null,
+        excludedNodes: ticket.failedNodes.map(({ node }) => node),
       },
     },
     because,

@@ -243,7 +243,7 @@ describe('phases', () => {
       'does not let a pod go anywhere because its checkpoint is not in view': {
         given: () =>
           world().remove('checkpoint', checkpoint).put('ticket', waiting({ claim })).put('pod', gated('new')),
-        later: 'Ungate new Admitted',
+        later: 'SetTicketPhase pod-uid-pod ColdStarted CheckpointMissing',
       },
     };
     for (const [sentence, { given, later }] of Object.entries(early)) {
@@ -470,7 +470,7 @@ describe('queue', () => {
 
     it('ends it too when the state is gone with its record', () => {
       const w = queued(entry('a', 1, { restore: same })).remove('checkpoint', checkpoint);
-      expect(w.commands()).toEqual(['SetTicketPhase t-a ColdStarted HolderGone']);
+      expect(w.commands()).toEqual(['SetTicketPhase t-a ColdStarted CheckpointMissing']);
     });
 
     it('holds it where the policy says so, but not for ever', () => {

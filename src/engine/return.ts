@@ -1,24 +1,37 @@
 import { isTerminal } from '../domain/pod.ts';
-import { isFinal, type Ticket } from '../domain/ticket.ts';
+import { isFailedPod, isFinal, type Ticket } from '../domain/ticket.ts';
 import { isGated } from './claims.ts';
-import { isSaved } from './saved-state.ts';
+import { afterFailedRestore, endFailedPods } from './failed-restore.ts';
+import { stepHandDecision } from './hand-decision.ts';
+import { checkpointOf, isSaved } from './saved-state.ts';
 import { isGone, seesAll, type Steps, type World } from './steps.ts';
 
 /** A pod that runs and whose node never said how the restore went: the ticket does not wait for ever. */
 const RESTORE_REPORT_MS = 600_000;
 
+/** A pod on a node is restored within this, plus the time its state takes to come over a slow network; else that is a failed attempt. */
+const RESTORED_WITHIN_MS = 600_000;
+const SLOW_FETCH_BYTES_PER_MS = 20_000; // 20 MB/s: a gigabit link that six fetches share
+
 /**
  * Moves a ticket along its phases by what is seen (design 5, and `TicketPhase`):
  *
  *     Saving ─> Displacing ─> Waiting ─> Admitted ─> Restoring ─> Restored | ColdStarted
- *        └────────┴──────────────┴─────────> Abandoned
+ *        └────────┴──────────────┴─────────> Abandoned  │
+ *                                └<───────────── Held <─┘
  *
- * A step backwards happens only from Admitted or Restoring to Waiting, when the pod that claimed the ticket is gone.
+ * A step backwards happens from Admitted or Restoring to Waiting when the pod that claimed the ticket is gone or its restore
+ * failed (`failed-restore.ts`), and by a person's decision from Held, ColdStarted or Abandoned to Waiting (`hand-decision.ts`).
  */
 export function stepReturn(world: World, ticket: Ticket, steps: Steps): void {
   if (ticket.deleting || steps.isContested(ticket)) return;
-  if (isFinal(ticket.phase)) stepFinal(world, ticket, steps);
-  else if (ticket.phase === 'Saving' || ticket.phase === 'Displacing') stepDisplaced(world, ticket, steps);
+  if (stepHandDecision(world, ticket, steps)) return;
+  if (isFinal(ticket.phase)) {
+    stepFinal(world, ticket, steps);
+    return;
+  }
+  endFailedPods(world, ticket, steps);
+  if (ticket.phase === 'Saving' || ticket.phase === 'Displacing') stepDisplaced(world, ticket, steps);
   else if (ticket.claim === null) stepUnclaimed(world, ticket, steps);
   else stepClaimed(world, ticket, ticket.claim, steps);
 }
@@ -49,7 +62,7 @@ function stepDisplaced(world: World, ticket: Ticket, steps: Steps): void {
 
 function stepUnclaimed(world: World, ticket: Ticket, steps: Steps): void {
   const { view, nowMs } = world;
-  if (ticket.phase !== 'Waiting') {
+  if (ticket.phase !== 'Waiting' && ticket.phase !== 'Held') {
     steps.move(ticket, 'Waiting', 'Queued', 'the pod that was to continue it is gone');
     return;
   }
@@ -61,9 +74,13 @@ function stepUnclaimed(world: World, ticket: Ticket, steps: Steps): void {
   steps.lookAgainAt(abandonAtMs);
   const other = view.podNamed(ticket.namespace, ticket.pod.name);
   if (ticket.owner !== null) {
+    if (isStateGone(world, ticket, steps)) {
+      steps.move(ticket, 'Abandoned', 'CheckpointMissing', 'its PodCheckpoint was deleted');
+      return;
+    }
     // Its controller makes the replacement. Where the name shows that it came past our webhook, nothing is left to wait for.
     const isReplacement = ticket.owner.kind === 'StatefulSet' && other !== undefined && other.uid !== ticket.pod.uid;
-    if (isReplacement && !isGated(other)) {
+    if (isReplacement && !isGated(other) && !isFailedPod(ticket, other.uid)) {
       steps.move(ticket, 'ColdStarted', 'NotGated', 'its replacement was created while the webhook was away');
     }
     return;
@@ -103,11 +120,21 @@ function stepClaimed(world: World, ticket: Ticket, claim: NonNullable<Ticket['cl
     else steps.move(ticket, 'ColdStarted', reason, message);
     return;
   }
+  if (pod.restoreFailure !== null && pod.nodeName !== null && pod.deletionMs === null) {
+    afterFailedRestore(world, ticket, pod, pod.restoreFailure, steps);
+    return;
+  }
   if (isTerminal(pod)) {
     steps.move(ticket, 'ColdStarted', 'EndedUnreported', 'the pod ended, and its node never said that it was restored');
     return;
   }
-  if (!isGated(pod) && pod.ticket !== ticket.name) {
+  if (isGated(pod)) {
+    if (isStateGone(world, ticket, steps))
+      steps.move(ticket, 'ColdStarted', 'CheckpointMissing', 'its PodCheckpoint was deleted');
+    else if (ticket.phase === 'Held' && !pod.toldHeld) steps.do({ kind: 'TellHeld', ticket, pod });
+    return;
+  }
+  if (pod.ticket !== ticket.name) {
     steps.move(
       ticket,
       'ColdStarted',
@@ -122,11 +149,24 @@ function stepClaimed(world: World, ticket: Ticket, claim: NonNullable<Ticket['cl
       if (nowMs < ticket.phaseMs + RESTORE_REPORT_MS) steps.lookAgainAt(ticket.phaseMs + RESTORE_REPORT_MS);
       else
         steps.move(ticket, 'ColdStarted', 'NotReported', 'the pod runs, and its node never said that it was restored');
+    } else {
+      const bytes = checkpointOf(view, ticket)?.bytes ?? 0;
+      const overdueMs = ticket.phaseMs + RESTORED_WITHIN_MS + Math.ceil(bytes / SLOW_FETCH_BYTES_PER_MS);
+      const message = 'the pod was not restored within the bound, and its node did not say why';
+      if (nowMs < overdueMs) steps.lookAgainAt(overdueMs);
+      else afterFailedRestore(world, ticket, pod, { reason: 'RestoreFailed', message }, steps);
     }
     return;
   }
-  if (!isGated(pod) && ticket.phase === 'Waiting')
+  if (ticket.phase === 'Waiting' || ticket.phase === 'Held')
     steps.move(ticket, 'Admitted', 'Admitted', 'kube-scheduler places it');
+}
+
+/** Nothing is left to wait for: the state of a ticket was deleted, or is being deleted. */
+function isStateGone(world: World, ticket: Ticket, steps: Steps): boolean {
+  if (ticket.phase !== 'Waiting' && ticket.phase !== 'Held') return false;
+  const checkpoint = checkpointOf(world.view, ticket);
+  return checkpoint === undefined ? seesAll(world, steps) : checkpoint.deleting;
 }
 
 /** The record stays for people to read; with it, unless the ticket is Restored, its state (`retention.ts`). */

@@ -176,7 +176,7 @@ const NO_SELECTOR = {};
 
 /** Null: nobody needs the same. Pods of one template have one object for what they have alike (kube/project/part-pool.ts). */
 function sortOf(entry: Queued): Sort | null {
-  if (entry.ticket.restore.nodes === 'Same') return null;
+  if (entry.ticket.restore.nodes === 'Same' || entry.ticket.failedNodes.length > 0) return null;
   const { requests, tolerations, nodeSelector } = entry.pod;
   const alike = partOf(partOf(SORTS, requests), tolerations);
   let sorts = alike.get(nodeSelector ?? NO_SELECTOR) as Map<string, Sort> | undefined;

@@ -49,8 +49,9 @@ export function savedStateOf(view: ClusterView, pod: Pod): SavedState | null {
 export function restoreObstacle(
   node: Node,
   { ticket, checkpoint }: SavedState,
-): 'OtherClass' | 'DoesNotHoldIt' | 'AgentSilent' | null {
+): 'OtherClass' | 'DoesNotHoldIt' | 'AgentSilent' | 'FailedThere' | null {
   if (node.agentSilent) return 'AgentSilent';
+  if (ticket.failedNodes.some((failed) => failed.node === node.name)) return 'FailedThere';
   if (checkpoint.compatibility !== null && node.compatibility !== checkpoint.compatibility) return 'OtherClass';
   if (ticket.restore.nodes === 'Same' && checkpoint.location?.node !== node.name) return 'DoesNotHoldIt';
   return null;

@@ -9,7 +9,7 @@ import { Steps } from './steps.ts';
 
 /** How many nodes stand in the way of a ticket, by the first reason each has. */
 export interface NodeObstacles {
-  /** Another compatibility class, or not the node that holds the state where only that one may. */
+  /** Another compatibility class, not the node that holds the state where only that one may, or its restore failed there. */
   incompatible: number;
   /** Not ready, cordoned, tainted, or not selected by the pod. */
   unsuitable: number;
@@ -36,6 +36,8 @@ export function waitsFor(view: ClusterView, { phase, claim }: Ticket): string {
       return 'kube-scheduler to place its pod';
     case 'Restoring':
       return 'the node to restore its pod';
+    case 'Held':
+      return 'a person to decide: annotation reprieve.dev/decide on the ticket';
     case 'Restored':
     case 'ColdStarted':
     case 'Abandoned':

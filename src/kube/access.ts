@@ -44,7 +44,11 @@ export function accessRights(names: AccessNames): readonly AccessRight[] {
   const everywhere: readonly AccessRight[] = [
     cluster(pods, ['get', 'list', 'watch'], 'the index; the latest version before each write to a pod'),
     cluster(pods, ['create', 'patch', 'delete'], 'bare pods come back; gates and the leader label; eviction'),
-    cluster(status(pods), ['patch'], 'nominatedNodeName of preemptors, DisruptionTarget of victims'),
+    cluster(
+      status(pods),
+      ['patch'],
+      'nominatedNodeName of preemptors, DisruptionTarget of victims, Restored of held pods',
+    ),
     cluster(nodes, ['list', 'watch'], 'the index'),
     cluster(namespaces, ['list', 'watch'], 'the index: namespaceSelector of policies'),
     cluster(podDisruptionBudgets, ['list', 'watch'], 'the index: whom evictions would hurt'),
@@ -54,7 +58,11 @@ export function accessRights(names: AccessNames): readonly AccessRight[] {
     cluster(podCheckpoints, ['get', 'list', 'watch', 'create', 'delete'], 'orders to the nodes, and their results'),
     cluster(podCheckpoints, ['patch'], 'taking the finalizer of an agent off whose node is gone'),
     cluster(reprieves, ['get', 'list', 'watch', 'create', 'delete'], 'tickets of displaced pods'),
-    cluster(reprieves, ['patch'], 'a higher preemptor takes over what a lower decision has saved'),
+    cluster(
+      reprieves,
+      ['patch'],
+      'a higher preemptor takes over a ticket; a decision by hand is removed once acted on',
+    ),
     cluster(status(reprieves), ['patch'], 'phases and claims of tickets'),
     {
       ...cluster(customResourceDefinitions, ['get'], 'refusing to start with older ones'),

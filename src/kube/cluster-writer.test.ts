@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { NodeName, PodUid } from '../domain/ids.ts';
 import type { CheckpointRules } from '../domain/checkpoint-rules.ts';
 import type { Checkpoint } from '../domain/checkpoint.ts';
+import { RESTORE_GATE } from '../domain/labels.ts';
 import type { Pod } from '../domain/pod.ts';
 import type { PolicyReport } from '../domain/policy.ts';
 import type { Ticket } from '../domain/ticket.ts';
@@ -51,6 +52,10 @@ function before(matches: (request: ServerRequest) => boolean, change: () => Prom
 }
 
 const token = { name: 'kube-api-access-x7k2p', projected: { sources: [{ serviceAccountToken: { path: 'token' } }] } };
+
+function createGated(name: string): Promise<Pod> {
+  return createPod(name, { spec: { nodeName: undefined, schedulingGates: [{ name: RESTORE_GATE }] } });
+}
 
 async function createPod(name: string, more: { metadata?: object; spec?: object } = {}): Promise<Pod> {
   const containers = [
@@ -442,18 +447,22 @@ describe('claim and phases', () => {
   it('binds a ticket to one pod only, at the version that was read', async () => {
     const pod = await createPod('web-0');
     const ticket = await createdTicket(pod);
-    const [first, second] = [await createPod('web-1'), await createPod('web-2')];
+    const [first, second] = [await createGated('web-1'), await createGated('web-2')];
     expect(await writer.claim(ticket, first)).toBe('done');
     expect(await writer.claim(ticket, first)).toBe('done'); // the answer was lost
     expect(await writer.claim(ticket, second)).toBe('moved');
     expect((await ticketNow()).claim).toEqual({ name: 'web-1', uid: first.uid });
+    expect(podOf(await get('web-1')).ticket).toBe('web-0-ticket'); // its node finds the ticket, whoever removes the gate
+    const late = await createGated('web-3');
+    await writer.ungate(late, null);
+    expect(await writer.claim(await ticketNow(), late)).toBe('moved');
     expect(await writer.claim(await ticketNow(), null)).toBe('done');
     expect(await ticketNow()).toMatchObject({ claim: null, phase: 'Saving' });
   });
 
   it('moves phases with time and reason, counts attempts, and keeps the claim', async () => {
-    const pod = await createPod('web-0');
-    await createdTicket(pod);
+    await createdTicket(await createPod('web-0'));
+    const pod = await createGated('web-1');
     await writer.claim(await ticketNow(), pod);
     const path = ['Displacing', 'Waiting', 'Admitted', 'Restoring', 'Waiting', 'Restoring', 'Restored'] as const;
     for (const phase of path) {
@@ -489,8 +498,9 @@ describe('claim and phases', () => {
 
   it('gives up no claim on the word of a watch: it asks for the pod, and shows it to the index', async () => {
     await createdTicket(await createPod('web-0'));
-    const claimant = await createPod('web-1');
-    await writer.claim(await ticketNow(), claimant);
+    const gated = await createGated('web-1');
+    await writer.claim(await ticketNow(), gated);
+    const claimant = podOf(await client.get(RESOURCES.pods, 'default', 'web-1'));
     applied.length = 0;
     const abandoned = { phase: 'Abandoned', reason: 'PodDeleted', message: '', whileGone: claimant } as const;
     expect(await writer.claim(await ticketNow(), null, claimant)).toBe('moved');
@@ -503,6 +513,73 @@ describe('claim and phases', () => {
   });
 });
 
+describe('a restore that failed', () => {
+  it('leaves its node and pod in the record, and ends the claim of a ticket that goes on', async () => {
+    await createdTicket(await createPod('web-0'));
+    const pod = await createGated('web-1');
+    await writer.claim(await ticketNow(), pod);
+    const failed = { node: 'n1' as NodeName, pod: pod.uid, reason: 'RestoreFailed' };
+    const change = { phase: 'Waiting', reason: 'TriesElsewhere', message: 'criu said no', failed } as const;
+    expect(await writer.setTicketPhase(await ticketNow(), change)).toBe('done');
+    expect(await ticketNow()).toMatchObject({ phase: 'Waiting', claim: null, failedNodes: [failed] });
+    const afresh = { phase: 'Waiting', reason: 'Queued', message: '', afresh: true } as const;
+    expect(await writer.setTicketPhase(await ticketNow(), afresh)).toBe('done');
+    expect((await ticketNow()).failedNodes).toEqual([]);
+  });
+
+  it('keeps the claim of a ticket that ends: its pod starts cold where it is', async () => {
+    await createdTicket(await createPod('web-0'));
+    const pod = await createGated('web-1');
+    await writer.claim(await ticketNow(), pod);
+    const failed = { node: 'n1' as NodeName, pod: pod.uid, reason: 'RestoreFailed' };
+    const change = { phase: 'ColdStarted', reason: 'RestoreFailed', message: '', failed } as const;
+    await writer.setTicketPhase(await ticketNow(), change);
+    expect(await ticketNow()).toMatchObject({ claim: { uid: pod.uid }, failedNodes: [failed] });
+  });
+
+  it('ends with its pod, marked before it is deleted, and never with one that was restored', async () => {
+    const pod = await createPod('web-1');
+    expect(await writer.endPod(pod)).toBe('done');
+    const raw = await get('web-1');
+    expect(raw.metadata.deletionTimestamp).toBeDefined();
+    expect(raw['status']).toMatchObject({ conditions: [{ type: 'DisruptionTarget', reason: 'RestoreFailed' }] });
+    expect(podOf(raw).disruptionTarget).toBe(false); // not a preemption
+    expect(await writer.endPod(pod)).toBe('done');
+    const restored = await createPod('web-2');
+    await setConditions('web-2', { type: 'reprieve.dev/Restored', status: 'True', reason: 'Restored' });
+    expect(await writer.endPod(restored)).toBe('moved');
+    expect((await get('web-2')).metadata.deletionTimestamp).toBeUndefined();
+  });
+
+  it('is told to a held pod for as long as it is gated', async () => {
+    const pod = await createGated('web-1');
+    expect(await writer.tellHeld(pod, 'why')).toBe('done');
+    expect(podOf(await get('web-1')).toldHeld).toBe(true);
+    await writer.ungate(pod, null);
+    expect(await writer.tellHeld(pod, 'why')).toBe('moved');
+  });
+});
+
+describe('a decision by hand', () => {
+  it('is removed once it was acted on, unless it is another by then', async () => {
+    await createdTicket(await createPod('web-0'));
+    const decide = (value: string) =>
+      client.patch(
+        RESOURCES.reprieves,
+        'default',
+        'web-0-ticket',
+        { metadata: { annotations: { 'reprieve.dev/decide': value } } },
+        { type: 'merge' },
+      );
+    await decide('cold');
+    const ticket = await ticketNow();
+    await decide('retry');
+    expect(await writer.clearDecision(ticket)).toBe('moved');
+    expect(await writer.clearDecision(await ticketNow())).toBe('done');
+    expect((await ticketNow()).decide).toBeNull();
+  });
+});
+
 describe('ungate', () => {
   const gates = [{ name: 'other/gate' }, { name: 'reprieve.dev/restore' }];
   const ssd = { key: 'ssd', operator: 'Exists' };
@@ -511,7 +588,7 @@ describe('ungate', () => {
       requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [{ matchExpressions: [ssd] }] },
     },
   };
-  const placement = { preferredNode: 'n1' as NodeName, requiredNode: null, compatibility: 'c1' };
+  const placement = { preferredNode: 'n1' as NodeName, requiredNode: null, compatibility: 'c1', excludedNodes: [] };
   const gatedPod = (name: string): Promise<Pod> =>
     createPod(name, { spec: { nodeName: undefined, schedulingGates: gates, affinity } });
 
@@ -551,6 +628,15 @@ describe('ungate', () => {
     const raw = await get('web-1');
     expect(podOf(raw)).toMatchObject({ gates: ['other/gate'], ticket: null });
     expect(raw['spec']).toMatchObject({ affinity });
+  });
+
+  it('says why a pod continues nothing whose ticket ended', async () => {
+    const pod = await gatedPod('web-1');
+    expect(await writer.ungate(pod, null, 'CheckpointMissing: it was deleted')).toBe('done');
+    expect(podOf(await get('web-1'))).toMatchObject({
+      gates: ['other/gate'],
+      restored: { succeeded: false, reason: 'TicketEnded', message: 'CheckpointMissing: it was deleted' },
+    });
   });
 
   it('takes its ticket from a pod that named it from the start, and starts cold', async () => {

@@ -1,12 +1,21 @@
 import type { V1Pod } from '@kubernetes/client-node';
 import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { ConditionOf } from '../domain/condition-reasons.ts';
-import { AGENT_FINALIZER, DISPLACEMENTS_ANNOTATION, RESTORE_GATE, TICKET_ANNOTATION } from '../domain/labels.ts';
+import {
+  AGENT_FINALIZER,
+  DECIDE_ANNOTATION,
+  DISPLACEMENTS_ANNOTATION,
+  EXCLUDED_NODES_ANNOTATION,
+  ON_FAILURE_ANNOTATION,
+  RESTORED_CONDITION,
+  RESTORE_GATE,
+  TICKET_ANNOTATION,
+} from '../domain/labels.ts';
 import type { NodeName } from '../domain/ids.ts';
 import { isTerminal, isTerminating, type Pod } from '../domain/pod.ts';
 import { DELETE_TIMEOUT_MS, lastEvictionMs } from '../domain/thaw-rule.ts';
 import type { Policy, PolicyReport } from '../domain/policy.ts';
-import type { Decision, Ticket } from '../domain/ticket.ts';
+import { isFailedPod, isFinal, type Decision, type Ticket } from '../domain/ticket.ts';
 import type { IndexEvent } from '../index/types.ts';
 import type { Clock } from '../ports/clock.ts';
 import type {
@@ -32,7 +41,7 @@ import { ticketOf } from './project/ticket.ts';
 import { secondsTimestampOf, timestampOf } from './project/time.ts';
 import { wireOf } from './project/wire.ts';
 import { RESOURCES } from './resources.ts';
-import { decisionIn, recreatedPod, ticketObject } from './ticket-object.ts';
+import { decisionIn, recreatedPod, ticketAnnotations, ticketObject } from './ticket-object.ts';
 import { restoredCondition } from './ticket-condition.ts';
 import type { ServerTime } from './server-time.ts';
 import type { KubeObject } from './transport.ts';
@@ -188,6 +197,58 @@ export class KubeClusterWriter implements ClusterWriter {
     });
   }
 
+  async endPod(ref: PodRef): Promise<WriteOutcome> {
+    return this.#untilUnchanged(async () => {
+      let read = await this.#readPod(ref);
+      if (read === null || isTerminating(read.pod)) return 'done';
+      if (read.pod.restored?.succeeded === true) return 'moved';
+      if (!isTerminal(read.pod)) {
+        const condition: ConditionOf<'Pod'> = {
+          type: 'DisruptionTarget',
+          status: 'True',
+          reason: 'RestoreFailed',
+          message: 'Reprieve: another pod continues the saved state',
+        };
+        const marked = await this.#patchConditions(read.raw, [condition]);
+        if (marked === null) return 'done';
+        read = { raw: marked, pod: this.#seenPod(marked) };
+        if (read.pod.restored?.succeeded === true) return 'moved';
+      }
+      const { uid, resourceVersion } = read.pod;
+      const answer = await ifFound(
+        this.#client.delete(RESOURCES.pods, ref.namespace, ref.name, { uid, resourceVersion }),
+      );
+      if (answer !== null && answer.metadata.uid === uid && answer.metadata.deletionTimestamp) this.#seenPod(answer);
+      return 'done';
+    });
+  }
+
+  async tellHeld(ref: PodRef, message: string): Promise<WriteOutcome> {
+    return this.#untilUnchanged(async () => {
+      const read = await this.#readPod(ref);
+      if (read === null || !read.pod.gates.includes(RESTORE_GATE)) return 'moved';
+      const condition: ConditionOf<'Pod'> = { type: RESTORED_CONDITION, status: 'Unknown', reason: 'Held', message };
+      const answer = await this.#patchConditions(read.raw, [condition]);
+      if (answer === null) return 'moved';
+      this.#seenPod(answer);
+      return 'done';
+    });
+  }
+
+  async clearDecision({ namespace, name, uid, decide }: Ticket): Promise<WriteOutcome> {
+    return this.#untilUnchanged(async () => {
+      const raw = await ifFound(this.#client.get(RESOURCES.reprieves, namespace, name));
+      if (raw === null || raw.metadata.uid !== uid) return 'moved';
+      if (this.#seenTicket(raw).decide !== decide) return 'moved'; // decided anew, or removed
+      const { resourceVersion } = raw.metadata;
+      const patch = { metadata: { uid, resourceVersion, annotations: { [DECIDE_ANNOTATION]: null } } };
+      const answer = await ifFound(this.#client.patch(RESOURCES.reprieves, namespace, name, patch, { type: 'merge' }));
+      if (answer === null) return 'moved';
+      this.#seenTicket(answer);
+      return 'done';
+    });
+  }
+
   async recreatePod(ticket: Ticket): Promise<WriteOutcome> {
     const raw = await ifFound(this.#client.get(RESOURCES.reprieves, ticket.namespace, ticket.name));
     if (raw === null || raw.metadata.uid !== ticket.uid) return 'moved';
@@ -206,16 +267,53 @@ export class KubeClusterWriter implements ClusterWriter {
 
   async claim(ticket: Ticket, pod: Pod | null, whileGone?: PodRef): Promise<WriteOutcome> {
     if (whileGone !== undefined && (await this.#stands(whileGone))) return 'moved';
+    if (pod !== null && !(await this.#nameTicket(pod, ticket))) return 'moved';
     const claim = pod === null ? null : { name: pod.name, uid: pod.uid };
     return this.#patchTicket(ticket, { status: { claim } }, STATUS, (now) => now.claim?.uid === claim?.uid);
   }
 
-  async ungate(pod: Pod, as: { readonly ticket: Ticket; readonly placement: Placement } | null): Promise<WriteOutcome> {
-    return this.#untilUnchanged(async () => {
+  /** False where the pod is gone, or its gate is and it does not name the ticket: it starts cold. */
+  async #nameTicket(pod: PodRef, ticket: Ticket): Promise<boolean> {
+    const outcome = await this.#untilUnchanged(async () => {
       const read = await this.#readPod(pod);
+      if (read === null || isTerminating(read.pod)) return 'moved';
+      const annotations = ticketAnnotations(ticket);
+      const present = read.raw.metadata.annotations ?? {};
+      if (Object.entries(annotations).every(([key, value]) => (present[key] ?? null) === value)) return 'done';
+      if (!read.pod.gates.includes(RESTORE_GATE)) return 'moved';
+      const { uid, resourceVersion } = read.raw.metadata;
+      const patch = { metadata: { uid, resourceVersion, annotations } };
+      const answer = await ifFound(
+        this.#client.patch(RESOURCES.pods, pod.namespace, pod.name, patch, { type: 'merge' }),
+      );
+      if (answer === null) return 'moved';
+      this.#seenPod(answer);
+      return 'done';
+    });
+    return outcome === 'done';
+  }
+
+  async ungate(
+    pod: Pod,
+    as: { readonly ticket: Ticket; readonly placement: Placement } | null,
+    ended: string | null = null,
+  ): Promise<WriteOutcome> {
+    return this.#untilUnchanged(async () => {
+      let read = await this.#readPod(pod);
       if (read === null || isTerminating(read.pod)) return 'moved';
       if (!read.pod.gates.includes(RESTORE_GATE)) {
         return as === null || read.pod.ticket === as.ticket.name ? 'done' : 'moved';
+      }
+      if (ended !== null && read.pod.restored === null) {
+        const told: ConditionOf<'Pod'> = {
+          type: RESTORED_CONDITION,
+          status: 'False',
+          reason: 'TicketEnded',
+          message: ended,
+        };
+        const marked = await this.#patchConditions(read.raw, [told]);
+        if (marked === null) return 'moved';
+        read = { raw: marked, pod: this.#seenPod(marked) };
       }
       const answer = await ifFound(
         this.#client.patch(RESOURCES.pods, pod.namespace, pod.name, ungatePatch(read.raw, as), { type: 'merge' }),
@@ -226,7 +324,8 @@ export class KubeClusterWriter implements ClusterWriter {
     });
   }
 
-  async setTicketPhase(ticket: Ticket, { phase, reason, message, whileGone }: PhaseChange): Promise<WriteOutcome> {
+  async setTicketPhase(ticket: Ticket, change: PhaseChange): Promise<WriteOutcome> {
+    const { phase, reason, message, whileGone, failed, afresh = false } = change;
     if (whileGone !== undefined && (await this.#stands(whileGone))) return 'moved';
     const nowMs = this.#clock.now();
     const isNewAttempt = phase === 'Restoring' && ticket.phase !== 'Restoring';
@@ -236,8 +335,13 @@ export class KubeClusterWriter implements ClusterWriter {
       phaseTime: timestampOf(nowMs),
       attempts: ticket.attempts + (isNewAttempt ? 1 : 0),
       conditions: [restoredCondition(ticket, phase, reason, message, nowMs)],
+      ...(failed && { failedNodes: [...ticket.failedNodes, failed] }),
+      ...(afresh && { failedNodes: [] }),
+      // Whose restore failed continues nothing; and an ended ticket that is put back waits for another pod than before.
+      ...(((failed && !isFinal(phase)) || (afresh && isFinal(ticket.phase))) && { claim: null }),
     };
-    return this.#patchTicket(ticket, { status }, STATUS, (now) => now.phase === phase);
+    const isRecorded = (now: Ticket): boolean => failed === undefined || isFailedPod(now, failed.pod);
+    return this.#patchTicket(ticket, { status }, STATUS, (now) => now.phase === phase && isRecorded(now));
   }
 
   async setPolicyStatus(policy: Policy, report: PolicyReport): Promise<WriteOutcome> {
@@ -321,6 +425,18 @@ export class KubeClusterWriter implements ClusterWriter {
     }
   }
 
+  /** At the version that was read; null where the pod is gone. */
+  #patchConditions(raw: KubeObject, conditions: readonly ConditionOf<'Pod'>[]): Promise<KubeObject | null> {
+    const { namespace = null, name } = raw.metadata;
+    const lastTransitionTime = secondsTimestampOf(this.#clock.now());
+    const patch = {
+      ...locked(raw),
+      status: { conditions: conditions.map((condition) => ({ ...condition, lastTransitionTime })) },
+    };
+    const options = { type: 'strategic', subresource: 'status' } as const;
+    return ifFound(this.#client.patch(RESOURCES.pods, namespace, name, patch, options));
+  }
+
   #disruptionTarget(): object {
     const condition: ConditionOf<'Pod'> = {
       type: 'DisruptionTarget',
@@ -363,12 +479,14 @@ function ungatePatch(raw: KubeObject, as: { readonly ticket: Ticket; readonly pl
   const { uid, resourceVersion } = raw.metadata;
   if (as === null) {
     // A bare pod that was made again names its ticket from the start; it no longer continues it.
-    const annotations = { [TICKET_ANNOTATION]: null };
+    const annotations = { [TICKET_ANNOTATION]: null, [ON_FAILURE_ANNOTATION]: null };
     return { metadata: { uid, resourceVersion, annotations }, spec: { schedulingGates: gates } };
   }
   const { ticket, placement } = as;
+  const { excludedNodes } = placement;
   const annotations = {
-    [TICKET_ANNOTATION]: ticket.name,
+    ...ticketAnnotations(ticket),
+    ...(excludedNodes.length > 0 && { [EXCLUDED_NODES_ANNOTATION]: excludedNodes.join(',') }),
     [DISPLACEMENTS_ANNOTATION]: String(ticket.pod.displacements + 1),
   };
   return {

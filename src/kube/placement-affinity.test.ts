@@ -6,9 +6,10 @@ import type { Placement } from '../ports/cluster-writer.ts';
 import { nodeAffinityWith, withoutPlacement } from './placement-affinity.ts';
 import type { Wire } from './project/wire.ts';
 
-const NOWHERE: Placement = { preferredNode: null, requiredNode: null, compatibility: null };
+const NOWHERE: Placement = { preferredNode: null, requiredNode: null, compatibility: null, excludedNodes: [] };
 const n1 = 'n1' as NodeName;
 const node = { key: 'metadata.name', operator: 'In', values: ['n1'] };
+const not = (name: string) => ({ key: 'metadata.name', operator: 'NotIn', values: [name] });
 const compatible = { key: COMPATIBILITY_LABEL, operator: 'In', values: ['c1'] };
 const ssd = { key: 'ssd', operator: 'Exists' };
 const required = (...nodeSelectorTerms: object[]) => ({
@@ -60,6 +61,11 @@ const CASES: Record<string, { given: object | null; placement: Partial<Placement
     placement: { compatibility: 'c1', requiredNode: n1, preferredNode: n1 },
     want: { ...required({ matchExpressions: [compatible], matchFields: [node] }), ...preferred(ourPreference) },
   },
+  'excludes the nodes where the restore failed, one requirement each': {
+    given: required({ matchExpressions: [ssd] }),
+    placement: { excludedNodes: [n1, 'n2' as NodeName] },
+    want: required({ matchExpressions: [ssd], matchFields: [not('n1'), not('n2')] }),
+  },
 };
 
 describe('nodeAffinityWith', () => {
@@ -78,8 +84,19 @@ describe('withoutPlacement', () => {
   ])('undoes a placement on %s', (_, given) => {
     const placed = {
       ...given,
-      nodeAffinity: nodeAffinityWith(given, { ...NOWHERE, preferredNode: n1, compatibility: 'c1' }),
+      nodeAffinity: nodeAffinityWith(given, {
+        ...NOWHERE,
+        preferredNode: n1,
+        compatibility: 'c1',
+        excludedNodes: [n1],
+      }),
     };
-    expect(withoutPlacement(placed)).toEqual(given);
+    expect(withoutPlacement(placed, ['n1'])).toEqual(given);
+  });
+
+  it('keeps nodes that the user excluded', () => {
+    const given = { nodeAffinity: required({ matchFields: [not('n2')] }) };
+    const placed = { nodeAffinity: nodeAffinityWith(given, { ...NOWHERE, excludedNodes: [n1] }) };
+    expect(withoutPlacement(placed, ['n1'])).toEqual(given);
   });
 });

@@ -26,6 +26,7 @@ export function nodeAffinityWith(
   const current = affinity?.nodeAffinity ?? {};
   const expressions = placement.compatibility === null ? [] : [labelIs(COMPATIBILITY_LABEL, placement.compatibility)];
   const fields = placement.requiredNode === null ? [] : [nodeIs(placement.requiredNode)];
+  fields.push(...placement.excludedNodes.map(nodeIsNot));
   const result: { -readonly [K in keyof Wire<V1NodeAffinity>]: Wire<V1NodeAffinity>[K] } = { ...current };
   if (expressions.length + fields.length > 0) {
     const terms = current.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms ?? [];
@@ -50,18 +51,20 @@ export function nodeAffinityWith(
 }
 
 /**
- * The affinity without what an earlier {@link nodeAffinityWith} added, so that a pod that is displaced a second time is
+ * The affinity without what an earlier {@link nodeAffinityWith} added (`excludedNodes` as it was given them), so that a pod that is displaced a second time is
  * not bound to where it was after the first. A required node stays: it cannot be told from one that the user gave, and
  * a pod that was restored there is saved there, too.
  */
-export function withoutPlacement(affinity: Wire<V1Affinity>): Wire<V1Affinity> {
+export function withoutPlacement(affinity: Wire<V1Affinity>, excludedNodes: readonly string[] = []): Wire<V1Affinity> {
   const { nodeAffinity, ...others } = affinity;
   if (!nodeAffinity) return affinity;
   const {
     requiredDuringSchedulingIgnoredDuringExecution: required,
     preferredDuringSchedulingIgnoredDuringExecution: preferred,
   } = nodeAffinity;
-  const terms = (required?.nodeSelectorTerms ?? []).map(withoutCompatibility).filter((term) => term !== null);
+  const terms = (required?.nodeSelectorTerms ?? [])
+    .map((term) => withoutOurs(term, excludedNodes))
+    .filter((term) => term !== null);
   const preferences = (preferred ?? []).filter((term) => !isOurPreference(term));
   const left: Wire<V1NodeAffinity> = {
     ...(terms.length > 0 && { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: terms } }),
@@ -70,13 +73,20 @@ export function withoutPlacement(affinity: Wire<V1Affinity>): Wire<V1Affinity> {
   return Object.keys(left).length > 0 ? { ...others, nodeAffinity: left } : others;
 }
 
-/** Null where nothing but our own requirement was in the term. */
-function withoutCompatibility(term: Term): Term | null {
-  if (!term.matchExpressions?.some(({ key }) => key === COMPATIBILITY_LABEL)) return term;
-  const { matchExpressions, ...rest } = term;
-  const left = matchExpressions.filter(({ key }) => key !== COMPATIBILITY_LABEL);
-  if (left.length === 0 && !rest.matchFields?.length) return null;
-  return left.length > 0 ? { ...rest, matchExpressions: left } : rest;
+/** Null where nothing but our own requirements was in the term. */
+function withoutOurs(term: Term, excludedNodes: readonly string[]): Term | null {
+  const ours = new Set(excludedNodes.map((node) => canonicalJson(nodeIsNot(node as NodeName))));
+  const { matchExpressions, matchFields, ...rest } = term;
+  const expressions = (matchExpressions ?? []).filter(({ key }) => key !== COMPATIBILITY_LABEL);
+  const fields = (matchFields ?? []).filter((field) => !ours.has(canonicalJson(field)));
+  const removed = (matchExpressions?.length ?? 0) + (matchFields?.length ?? 0) - expressions.length - fields.length;
+  if (removed === 0) return term;
+  if (expressions.length + fields.length === 0) return null;
+  return {
+    ...rest,
+    ...(expressions.length > 0 && { matchExpressions: expressions }),
+    ...(fields.length > 0 && { matchFields: fields }),
+  };
 }
 
 function isOurPreference({ weight, preference }: Wire<V1PreferredSchedulingTerm>): boolean {
@@ -113,4 +123,9 @@ function labelIs(key: string, value: string): Requirement {
 /** By name and not by the hostname label, which need not be the name of the node. */
 function nodeIs(node: NodeName): Requirement {
   return { key: 'metadata.name', operator: 'In', values: [node] };
+}
+
+/** With one value: the API takes no more for a field. */
+function nodeIsNot(node: NodeName): Requirement {
+  return { key: 'metadata.name', operator: 'NotIn', values: [node] };
 }

@@ -5,7 +5,7 @@ import { timestampOf } from './project/time.ts';
 
 /**
  * The condition `Restored` of a ticket that enters `phase`: True once the work continues, False once it is certain that
- * it will not, Unknown until then. It changes its status once, at the end, so before that it dates from the creation.
+ * it will not, Unknown until then. It changes its status at the end, so before that it dates from the creation; and once more where a person puts an ended ticket back.
  */
 export function restoredCondition(
   ticket: Ticket,
@@ -21,6 +21,6 @@ export function restoredCondition(
     observedGeneration: 1, // a ticket's spec never changes
     reason,
     message: message.slice(0, 32_768),
-    lastTransitionTime: timestampOf(isFinal(phase) ? nowMs : ticket.creationMs),
+    lastTransitionTime: timestampOf(isFinal(phase) || isFinal(ticket.phase) ? nowMs : ticket.creationMs),
   };
 }

@@ -1,6 +1,14 @@
 import type { V1Pod } from '@kubernetes/client-node';
 import { formatDuration } from '../domain/duration.ts';
-import { OWNER_UID_LABEL, POD_UID_LABEL, RESTORE_GATE, RUNTIME_CLASS, TICKET_ANNOTATION } from '../domain/labels.ts';
+import {
+  EXCLUDED_NODES_ANNOTATION,
+  ON_FAILURE_ANNOTATION,
+  OWNER_UID_LABEL,
+  POD_UID_LABEL,
+  RESTORE_GATE,
+  RUNTIME_CLASS,
+  TICKET_ANNOTATION,
+} from '../domain/labels.ts';
 import type { Pod } from '../domain/pod.ts';
 import type { Decision, Ticket } from '../domain/ticket.ts';
 import type { TicketOrder } from '../ports/cluster-writer.ts';
@@ -98,7 +106,10 @@ function templateOf(victim: KubeObject): { readonly metadata: object; readonly s
   const { nodeName: _node, ephemeralContainers: _debug, schedulingGates: _gates, volumes, ...rest } = spec;
   const template: Record<string, unknown> = { ...rest };
   if (victim.metadata.annotations?.[TICKET_ANNOTATION] && rest['affinity']) {
-    template['affinity'] = withoutPlacement(rest['affinity']);
+    template['affinity'] = withoutPlacement(
+      rest['affinity'],
+      victim.metadata.annotations[EXCLUDED_NODES_ANNOTATION]?.split(',') ?? [],
+    );
   }
   if (Array.isArray(volumes)) template['volumes'] = without(volumes, generated);
   for (const field of ['containers', 'initContainers'] as const) {
@@ -123,6 +134,11 @@ function without(named: readonly unknown[], names: ReadonlySet<string>): readonl
   return named.filter((item) => !names.has((item as { readonly name?: string }).name ?? ''));
 }
 
+/** What a pod carries from the moment it claims a ticket: its node finds the ticket by it, whoever removes the gate. */
+export function ticketAnnotations({ name, restore }: Ticket): Readonly<Record<string, string | null>> {
+  return { [TICKET_ANNOTATION]: name, ...(restore.onFailure === 'Hold' && { [ON_FAILURE_ANNOTATION]: 'Hold' }) };
+}
+
 /** The displaced pod once more, gated, from the template in its ticket. Only bare pods need this: others have a controller. */
 export function recreatedPod(ticket: Ticket, rawTicket: KubeObject): object {
   const { spec } = wireOf<{ spec: ReprieveSpec }>(rawTicket);
@@ -138,7 +154,7 @@ export function recreatedPod(ticket: Ticket, rawTicket: KubeObject): object {
       name: ticket.pod.name,
       namespace: ticket.namespace,
       labels: template.metadata?.labels ?? {},
-      annotations: { ...template.metadata?.annotations, [TICKET_ANNOTATION]: ticket.name },
+      annotations: { ...template.metadata?.annotations, ...ticketAnnotations(ticket) },
     },
     spec: { ...podSpec, schedulingGates: [{ name: RESTORE_GATE }], runtimeClassName: RUNTIME_CLASS },
   };

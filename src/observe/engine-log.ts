@@ -55,6 +55,8 @@ function subjectOf(command: Command): string {
     case 'Nominate':
       return `${command.pod.namespace}/${command.pod.name} to ${command.node ?? 'none'}`;
     case 'Wake':
+    case 'EndPod':
+    case 'TellHeld':
     case 'Ungate':
       return `${command.pod.namespace}/${command.pod.name}`;
     case 'SetTicketPhase':
@@ -64,6 +66,7 @@ function subjectOf(command: Command): string {
     case 'AdoptTicket':
     case 'DeleteTicket':
     case 'Claim':
+    case 'ClearDecision':
     case 'RecreatePod':
       return `${command.ticket.namespace}/${command.ticket.name}`;
     default:

@@ -26,6 +26,7 @@ const PHASES: Readonly<Record<TicketPhase, null>> = {
   Waiting: null,
   Admitted: null,
   Restoring: null,
+  Held: null,
   Restored: null,
   ColdStarted: null,
   Abandoned: null,

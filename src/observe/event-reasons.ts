@@ -72,6 +72,31 @@ export const EVENT_REASONS = {
     on: 'ticket',
     meaning: 'The displaced pod stands in the queue and continues when there is room.',
   },
+  RestoreRetried: {
+    type: 'Warning',
+    action: 'Restoring',
+    on: 'ticket',
+    meaning: 'A node could not restore the pod, for the named cause: the pod is replaced, and another node tries.',
+  },
+  RestoreHeld: {
+    type: 'Warning',
+    action: 'Restoring',
+    on: 'replacement and ticket',
+    meaning:
+      'Every attempt to restore the pod failed and the policy says Hold: its state is kept, and its pod stays gated until a person decides.',
+  },
+  DecisionRefused: {
+    type: 'Warning',
+    action: 'Deciding',
+    on: 'ticket',
+    meaning: 'The annotation `reprieve.dev/decide` says what is not possible; the message says what is allowed.',
+  },
+  DecisionTaken: {
+    type: 'Normal',
+    action: 'Deciding',
+    on: 'ticket',
+    meaning: 'What the annotation `reprieve.dev/decide` says was done.',
+  },
   RestoreAdmitted: {
     type: 'Normal',
     action: 'Restoring',

@@ -96,7 +96,7 @@ const order = {
   rules: DEFAULT_RULES,
 } as const;
 
-const placement = { preferredNode: null, requiredNode: null, compatibility: null };
+const placement = { preferredNode: null, requiredNode: null, compatibility: null, excludedNodes: [] };
 const several = makeDecision({ victims: [planFor('a'), planFor('b'), makeUnsavedVictim('c')] });
 
 const STORIES: Readonly<Record<string, { readonly tell: (told: Told) => unknown; readonly want: readonly string[] }>> =

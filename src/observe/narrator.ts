@@ -87,6 +87,12 @@ function narrateCommand(command: Command, view: ClusterView, sink: EventSink): v
     case 'Ungate':
       narrateUngate(command, sink);
       return;
+    case 'TellHeld':
+      say(sink, 'RestoreHeld', podObject(command.pod), command.ticket.said.message, ticketObject(command.ticket));
+      return;
+    case 'ClearDecision':
+      narrateDecision(command, sink);
+      return;
     case 'SetTicketPhase':
       narratePhase(command, view, sink);
       return;
@@ -97,6 +103,7 @@ function narrateCommand(command: Command, view: ClusterView, sink: EventSink): v
     case 'Nominate':
     case 'Wake':
     case 'RecreatePod':
+    case 'EndPod':
     case 'Claim':
       return;
     case 'SetPolicyStatus':
@@ -169,10 +176,15 @@ function narrateUngate({ pod, as, because }: Extract<Command, { kind: 'Ungate' }
   }
 }
 
+function narrateDecision({ ticket, refused }: Extract<Command, { kind: 'ClearDecision' }>, sink: EventSink): void {
+  if (refused === null) say(sink, 'DecisionTaken', ticketObject(ticket), `reprieve.dev/decide: ${ticket.decide}`);
+  else say(sink, 'DecisionRefused', ticketObject(ticket), refused);
+}
+
 /** Phases that end a ticket are told on the pod that continues it, and on the ticket itself. */
 function narratePhase(command: Extract<Command, { kind: 'SetTicketPhase' }>, view: ClusterView, sink: EventSink): void {
-  const { ticket, phase, message } = command;
-  const reason = PHASE_REASONS[phase];
+  const { ticket, phase, message, failed } = command;
+  const reason = phase === 'Waiting' && failed !== undefined ? 'RestoreRetried' : PHASE_REASONS[phase];
   if (reason === undefined) return;
   say(sink, reason, ticketObject(ticket), message);
   const pod: Pod | undefined = ticket.claim === null ? undefined : view.pod(ticket.claim.uid);
@@ -181,6 +193,7 @@ function narratePhase(command: Extract<Command, { kind: 'SetTicketPhase' }>, vie
 
 const PHASE_REASONS: Partial<Record<Ticket['phase'], EventReason>> = {
   Waiting: 'RestoreQueued',
+  Held: 'RestoreHeld',
   Restored: 'Restored',
   ColdStarted: 'ColdStarted',
   Abandoned: 'Abandoned',

@@ -2,7 +2,7 @@ import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { CheckpointRules } from '../domain/checkpoint-rules.ts';
 import type { TicketReason } from '../domain/condition-reasons.ts';
 import type { NodeName, PodUid } from '../domain/ids.ts';
-import type { Decision, SavedVictim, Ticket, TicketPhase } from '../domain/ticket.ts';
+import type { Decision, FailedNode, SavedVictim, Ticket, TicketPhase } from '../domain/ticket.ts';
 import type { Pod } from '../domain/pod.ts';
 import type { Policy, PolicyReport } from '../domain/policy.ts';
 
@@ -55,6 +55,10 @@ export interface PhaseChange {
   readonly message: string;
   /** A pod that must be gone, or being deleted: where it is not, nothing is written. */
   readonly whileGone?: PodRef;
+  /** The node and pod of a restore that failed are added to the record; a ticket that does not end gives up its claim. */
+  readonly failed?: FailedNode;
+  /** The record of failed nodes and the claim are cleared. */
+  readonly afresh?: boolean;
 }
 
 /** Where a gated pod may go once its gate is lifted. */
@@ -65,6 +69,8 @@ export interface Placement {
   readonly requiredNode: NodeName | null;
   /** Required value of the compatibility label; null: any. */
   readonly compatibility: string | null;
+  /** Nodes it must not go to: its restore failed there. */
+  readonly excludedNodes: readonly NodeName[];
 }
 
 /**
@@ -88,15 +94,31 @@ export interface ClusterWriter {
   nominate(pod: PodRef, node: NodeName | null): Promise<WriteOutcome>;
   /** DisruptionTarget condition, then DELETE with preconditions (design 4.3). */
   evict(order: EvictionOrder): Promise<WriteOutcome>;
+  /**
+   * Deletes a pod whose restore failed, marked as disrupted so that a Job need not count it. `moved` where the pod is gone or was
+   * restored after all.
+   */
+  endPod(pod: PodRef): Promise<WriteOutcome>;
+  /** Writes to a gated pod that its ticket is held, and why. */
+  tellHeld(pod: PodRef, message: string): Promise<WriteOutcome>;
+  /** Removes the annotation by which a person decided about a ticket, if it still says that. */
+  clearDecision(ticket: Ticket): Promise<WriteOutcome>;
   /** Creates a displaced bare pod again, gated, from its ticket. `moved` when the name is taken by another pod. */
   recreatePod(ticket: Ticket): Promise<WriteOutcome>;
   /**
-   * Writes the claim into the ticket, or takes it back (null); `moved` when the ticket changed since `ticket` was read. With
-   * `whileGone`, only if that pod is gone or being deleted; else `moved`.
+   * Writes the ticket's name onto the gated pod, then the claim into the ticket; or takes the claim back (null). `moved` when the
+   * ticket changed since `ticket` was read, or the pod is no longer gated. With `whileGone`, only if that pod is gone or being
+   * deleted; else `moved`.
    */
   claim(ticket: Ticket, pod: Pod | null, whileGone?: PodRef): Promise<WriteOutcome>;
-  /** Lifts the gate. With a ticket, the pod also learns what to continue and where it may go. */
-  ungate(pod: Pod, as: { readonly ticket: Ticket; readonly placement: Placement } | null): Promise<WriteOutcome>;
+  /**
+   * Lifts the gate. With a ticket, the pod also learns where it may go; without one, and with `ended`, why it continues nothing.
+   */
+  ungate(
+    pod: Pod,
+    as: { readonly ticket: Ticket; readonly placement: Placement } | null,
+    ended?: string | null,
+  ): Promise<WriteOutcome>;
   setTicketPhase(ticket: Ticket, change: PhaseChange): Promise<WriteOutcome>;
   /** Writes the report into the policy's status; `moved` when the policy changed since `policy` was read. */
   setPolicyStatus(policy: Policy, report: PolicyReport): Promise<WriteOutcome>;

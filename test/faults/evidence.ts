@@ -3,7 +3,8 @@ import { RESTORE_GATE } from '../../src/domain/labels.ts';
 import { isTerminal } from '../../src/domain/pod.ts';
 import { protectionOf, rulingPolicy } from '../../src/domain/protection.ts';
 import type { Policy } from '../../src/domain/policy.ts';
-import { isFinal, type Decision, type PlannedVictim, type Ticket } from '../../src/domain/ticket.ts';
+import type { PodUid } from '../../src/domain/ids.ts';
+import { isFailedPod, isFinal, type Decision, type PlannedVictim, type Ticket } from '../../src/domain/ticket.ts';
 import type { Checkpoint } from '../../src/domain/checkpoint.ts';
 import type { CloseReason } from '../../src/engine/close-reasons.ts';
 import { DEFAULT_ENGINE_SETTINGS } from '../../src/engine/steps.ts';
@@ -94,6 +95,17 @@ export function isKeptLongEnough(truth: Truth, ticket: Ticket, nowMs: number): b
 
 export function retentionMs({ world }: Truth): number {
   return world.plan.settings.ticketRetentionMs ?? DEFAULT_ENGINE_SETTINGS.ticketRetentionMs;
+}
+
+/** The same for pods that go to make room: not one that was never restored, and is replaced. */
+export function evictionBegun(truth: Truth, seen: Seen): ReturnType<typeof deletionBegun> {
+  const victim = deletionBegun(seen);
+  return victim !== null && isReplaced(truth, victim.uid) ? null : victim;
+}
+
+/** Its restore failed, and its ticket goes on without it. */
+export function isReplaced(truth: Truth, podUid: string): boolean {
+  return tickets(truth).some((ticket) => ticket.claim?.uid !== podUid && isFailedPod(ticket, podUid as PodUid));
 }
 
 /** The moment in which a ticket is created, and by whom. */

@@ -54,6 +54,7 @@ const REASONS = {
   'a claim ends with its pod or its state': {
     'a state that is gone or going': 'without a state there is nothing to continue',
     'a victim that never goes': 'its ticket waits no longer than it would have for room',
+    'a restore that failed': 'the pod is replaced, and another one continues the state',
   },
   'nobody is evicted for a preemptor that is gone': {
     'an end that is only a moment old': 'the request was on its way, or its sender behind',

@@ -1,6 +1,6 @@
-import { TICKET_ANNOTATION } from '../../src/domain/labels.ts';
+import { ON_FAILURE_ANNOTATION, TICKET_ANNOTATION } from '../../src/domain/labels.ts';
 import { isTerminal } from '../../src/domain/pod.ts';
-import { isFinal, type Decision, type TicketPhase } from '../../src/domain/ticket.ts';
+import { isFailedPod, isFinal, type Decision, type TicketPhase } from '../../src/domain/ticket.ts';
 import { lastEvictionMs, THAW_AFTER_DEADLINE_MS } from '../../src/domain/thaw-rule.ts';
 import type { CloseReason } from '../../src/engine/close-reasons.ts';
 import { checkpointOf } from '../../src/kube/project/checkpoint.ts';
@@ -18,12 +18,14 @@ import {
   containers,
   deletionBegun,
   demandsSaving,
+  evictionBegun,
   exists,
   isBeingUndone,
   isCalm,
   isGated,
   isHeldForEviction,
   isKeptLongEnough,
+  isReplaced,
   isSavedAndStill,
   nowOf,
   otherPlans,
@@ -52,7 +54,7 @@ const THAW_MS = 15_000;
 /** Design 7, as checks over what is true in the API server and on the nodes. Each returns how it was broken, or null. */
 export const INVARIANTS = {
   'a victim is evicted saved, or as its policy allows': (truth, seen) => {
-    const victim = deletionBegun(seen);
+    const victim = evictionBegun(truth, seen);
     if (victim === null || !victim.by.startsWith('reprieve')) return null;
     const ticket = ticketOfVictim(truth, victim.uid);
     const planned = ticket?.decision.victims.find(({ uid }) => uid === victim.uid);
@@ -78,7 +80,7 @@ export const INVARIANTS = {
   },
 
   'nobody goes before all are saved': (truth, seen) => {
-    const victim = deletionBegun(seen);
+    const victim = evictionBegun(truth, seen);
     if (victim === null || !victim.by.startsWith('reprieve')) return null;
     const ticket = ticketOfVictim(truth, victim.uid);
     if (ticket === undefined || nowOf(truth, victim.by) >= waitEndsMs(truth, ticket)) return null;
@@ -110,13 +112,13 @@ export const INVARIANTS = {
   },
 
   'kube-scheduler evicts nobody that is to be saved': (truth, seen) => {
-    const victim = deletionBegun(seen);
+    const victim = evictionBegun(truth, seen);
     if (victim === null || !victim.by.startsWith('scheduler')) return null;
     return demandsSaving(truth, victim.object, 'kube-scheduler evicts nobody that is to be saved');
   },
 
   'the ticket is durable before the delete': (truth, seen) => {
-    const victim = deletionBegun(seen);
+    const victim = evictionBegun(truth, seen);
     if (victim === null || !victim.by.startsWith('reprieve') || podOf(victim.object).frozenBy === null) return null;
     const ticket = ticketOfVictim(truth, victim.uid);
     if (ticket === undefined) {
@@ -231,6 +233,25 @@ export const INVARIANTS = {
     );
   },
 
+  'only who never ran is replaced': (truth, seen) => {
+    const pod = deletionBegun(seen);
+    if (pod === null || !pod.by.startsWith('reprieve') || !isReplaced(truth, pod.uid)) return null;
+    const container = containers(truth).find(({ uid, state }) => uid === pod.uid && state !== 'ended');
+    if (container === undefined || container.state === 'starting') return null;
+    return `${pod.name} was deleted for its failed restore while it was ${container.state}`;
+  },
+
+  'nobody starts cold who is to be held': (truth, seen) => {
+    if (seen.kind !== 'work' || seen.event.kind !== 'coldStarted') return null;
+    const pod = podWith(truth, seen.event.podUid);
+    if (pod?.metadata.annotations?.[ON_FAILURE_ANNOTATION] !== 'Hold') return null;
+    const ticket = tickets(truth).find(({ name }) => name === pod.metadata.annotations?.[TICKET_ANNOTATION]);
+    if (ticket === undefined || isFinal(ticket.phase)) return null;
+    return ticket.claim?.uid === pod.metadata.uid || isFailedPod(ticket, podOf(pod).uid)
+      ? `${seen.event.pod} started cold, and its ticket is ${ticket.phase}`
+      : null;
+  },
+
   'a bare pod is created again': (truth, seen) => {
     if (seen.kind !== 'write' || seen.write.kind !== RESOURCES.reprieves || seen.write.type !== 'MODIFIED') return null;
     const before = ticketOf(seen.write.previous as KubeObject);
@@ -307,7 +328,7 @@ export const INVARIANTS = {
     const isKnown = (id: string): boolean => truth.decisionsKnown().some((decision) => decision.id === id);
     if (seen.kind === 'closed' && seen.by === truth.holder && !isKnown(seen.decision.id))
       return `${seen.by} closed ${seen.decision.id}, a decision of an earlier term`;
-    const victim = deletionBegun(seen);
+    const victim = evictionBegun(truth, seen);
     if (victim !== null && victim.by === truth.holder) {
       const isPlanned = truth.decisionsKnown().some(({ victims }) => victims.some(({ uid }) => uid === victim.uid));
       return isPlanned ? null : `${victim.by} deleted ${victim.name}, and no decision it may know of names it`;
@@ -363,13 +384,14 @@ export const INVARIANTS = {
       {
         'a state that is gone or going': () =>
           raw === undefined || !checkpointOf(raw).ready || isBeingUndone(truth, ticket),
+        'a restore that failed': () => isFailedPod(ticket, claim.uid),
         'a victim that never goes': () => ticket.phase === 'Abandoned' && before === 'Displacing',
       },
     );
   },
 
   'nobody is evicted for a preemptor that is gone': (truth, seen) => {
-    const victim = deletionBegun(seen);
+    const victim = evictionBegun(truth, seen);
     if (victim === null || !victim.by.startsWith('reprieve')) return null;
     const ticket = ticketOfVictim(truth, victim.uid);
     if (ticket === undefined) return null;
@@ -479,10 +501,11 @@ function plannedEndMs({ deadlineMs, victims }: Decision): number {
 const NEXT_PHASES: Readonly<Record<TicketPhase, readonly TicketPhase[]>> = {
   Saving: ['Displacing', 'Waiting', 'Abandoned'],
   Displacing: ['Waiting', 'Abandoned', 'ColdStarted'],
-  Waiting: ['Admitted', 'Restoring', 'Restored', 'ColdStarted', 'Abandoned'],
-  Admitted: ['Restoring', 'Restored', 'Waiting', 'ColdStarted', 'Abandoned'],
-  Restoring: ['Restored', 'Waiting', 'ColdStarted', 'Abandoned'],
+  Waiting: ['Admitted', 'Restoring', 'Held', 'Restored', 'ColdStarted', 'Abandoned'],
+  Admitted: ['Restoring', 'Held', 'Restored', 'Waiting', 'ColdStarted', 'Abandoned'],
+  Restoring: ['Held', 'Restored', 'Waiting', 'ColdStarted', 'Abandoned'],
+  Held: ['Waiting', 'Admitted', 'ColdStarted', 'Abandoned'],
   Restored: [],
-  ColdStarted: [],
-  Abandoned: [],
+  ColdStarted: ['Waiting'],
+  Abandoned: ['Waiting'],
 };

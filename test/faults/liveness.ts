@@ -32,6 +32,8 @@ export function unsettled(world: World): readonly string[] {
     if (isFinal(phase) || isTriedAgain(pod.uid, tickets, byUid)) continue;
     const claimant = claim === null ? undefined : byUid.get(claim.uid);
     const preemptor = byUid.get(decision.preemptor.uid);
+    // A person decides; until then its pod stays gated.
+    if (phase === 'Held' && claimant?.gates.includes(RESTORE_GATE)) continue;
     // Its pod waits for room, which kube-scheduler or we will give it; whether there is some is asked below.
     if ((phase === 'Waiting' || phase === 'Admitted') && claimant?.nodeName === null) continue;
     problems.push(
@@ -48,6 +50,7 @@ export function unsettled(world: World): readonly string[] {
   }
   for (const pod of pods) {
     if (pod.deletionMs !== null) problems.push(`pod ${pod.name} is going`);
+    else if (tickets.some(({ claim, phase }) => claim?.uid === pod.uid && phase === 'Held')) continue;
     else if (
       pod.gates.includes(RESTORE_GATE) &&
       !tickets.some(({ claim, phase }) => claim?.uid === pod.uid && !isFinal(phase))

@@ -24,6 +24,7 @@ export const STATES = {
   claimed: 'a replacement stands behind the gate, with its ticket',
   Admitted: 'ticket: kube-scheduler places its pod',
   Restoring: 'ticket: a node restores it',
+  Held: 'ticket: every attempt to restore it failed',
   Restored: 'ticket: final',
   ColdStarted: 'ticket: final',
   Abandoned: 'ticket: final',

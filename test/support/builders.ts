@@ -38,6 +38,8 @@ export function makePod(overrides: Partial<Omit<Pod, 'nodeName' | 'uid' | 'nomin
     disruptionTarget: false,
     frozenBy: null,
     restored: null,
+    restoreFailure: null,
+    toldHeld: false,
     ticket: null,
     displacements: 0,
     completionIndex: null,
@@ -197,6 +199,9 @@ export function makeTicket(overrides: Partial<Ticket> = {}): Ticket {
     phaseMs: 0,
     claim: null,
     attempts: 0,
+    failedNodes: [],
+    said: { reason: 'Queued', message: '' },
+    decide: null,
     ...overrides,
   };
 }

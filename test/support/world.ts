@@ -76,6 +76,11 @@ export class TestWorld {
           return `SetTicketPhase ${command.ticket.name} ${command.phase} ${command.reason}`;
         case 'SetPolicyStatus':
           return `SetPolicyStatus ${command.policy.name}`;
+        case 'EndPod':
+        case 'TellHeld':
+          return `${command.kind} ${command.pod.name}`;
+        case 'ClearDecision':
+          return `ClearDecision ${command.ticket.name} ${command.refused ?? 'taken'}`;
         case 'AdoptTicket':
         case 'DeleteTicket':
         case 'RecreatePod':

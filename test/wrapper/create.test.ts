@@ -254,6 +254,24 @@ describe.each(SHELLS)('create of a pod with a ticket, under %s', (...shell) => {
     expect(stage.requests()).toEqual([]);
   });
 
+  it('without an answer starts nothing of a pod that must not start cold', async () => {
+    using stage = new Stage(shell, { answerWithin: 0 });
+    const hold = { 'reprieve.dev/on-failure': 'Hold' };
+    const container = stage.container(ID, configJson({ annotations: { ...containerAnnotations(), ...hold } }));
+    expect(await stage.play(container.create)).toMatchObject({ code: 1 });
+    expect(readFileSync(container.log, 'utf8')).toContain('the pod must not start cold');
+    const sandbox = stage.container(SANDBOX, configJson({ annotations: { ...sandboxAnnotations(), ...hold } }));
+    expect(await stage.play(sandbox.create)).toMatchObject({ code: 1 });
+    const first = join(stage.run, 'pods', POD, 'first');
+    utimesSync(first, Date.now() / 1000, Date.now() / 1000 - 6_000);
+    expect(await stage.play(sandbox.create)).toMatchObject({ code: 1 });
+    rmSync(stage.run, { recursive: true });
+    writeFileSync(stage.run, 'in the way'); // nobody can be asked
+    expect(await stage.play(container.create)).toMatchObject({ code: 1 });
+    expect(stage.calls()).toEqual([]);
+    expect(existsSync(first)).toBe(false);
+  });
+
   it.each([
     'restore relative /w',
     'restore /only-one',

@@ -14,6 +14,7 @@ import type { RestoreRequest } from './request.ts';
 import type { RestoreHands, RestoreRefusal, StagedState, Staging } from './restore-desk.ts';
 import { forgetPod, resultOf, resultsOf, type Outcome } from './results.ts';
 import type { Stager } from './stager.ts';
+import type { TicketWord } from './ticket-word.ts';
 
 export interface FileHandsOptions {
   readonly settings: Pick<AgentConfiguration, 'runDir' | 'kubeletDir' | 'runtime'>;
@@ -34,6 +35,10 @@ export class FileHands implements RestoreHands {
 
   stage(pod: KubeObject, stop: AbortSignal): Promise<Staging> {
     return this.#options.stager.stage(pod, stop);
+  }
+
+  word(pod: KubeObject, stop: AbortSignal): Promise<TicketWord> {
+    return this.#options.stager.word(pod, stop);
   }
 
   async refusal(request: RestoreRequest, { manifest }: StagedState): Promise<RestoreRefusal | null> {

@@ -8,6 +8,7 @@ import { SavedPodLayout } from '../state/layout.ts';
 import { makeManifest } from '../state/make-manifest.ts';
 import type { Answer, RestoreRequest } from './request.ts';
 import { RestoreDesk, type RestoreHands, type Staging } from './restore-desk.ts';
+import type { TicketWord } from './ticket-word.ts';
 import type { Outcome } from './results.ts';
 
 const POD: KubeObject = {
@@ -25,20 +26,20 @@ const STAGED: Staging = {
     madeOn: 'node1',
     layout: SavedPodLayout.of('/state', 'shop_c_11111111-1111-1111-1111-111111111111'),
     manifest: MANIFEST,
-    attempts: 2,
-    onFailure: 'ColdStart',
   },
 };
 
 let clock: VirtualClock;
 let outcomes: Map<string, Outcome>;
 let staging: Promise<Staging>;
+let word: TicketWord;
 /** What was done and said, in order. */
 let history: string[];
 beforeEach(() => {
   clock = new VirtualClock();
   outcomes = new Map();
   staging = Promise.resolve(STAGED);
+  word = 'ours';
   history = [];
 });
 
@@ -46,6 +47,7 @@ function makeDesk(): RestoreDesk {
   const hands: RestoreHands = {
     stage: () => staging,
     refusal: () => Promise.resolve(null),
+    word: () => Promise.resolve(word),
     apply: () => Promise.resolve({ imagePath: '/i', workPath: '/w' }),
     letGo: (podUid) => Promise.resolve(void history.push(`let go ${podUid}`)),
     clean: () => Promise.resolve(),

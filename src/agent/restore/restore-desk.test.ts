@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { RESTORED_CONDITION, TICKET_ANNOTATION } from '../../domain/labels.ts';
+import { ON_FAILURE_ANNOTATION, RESTORED_CONDITION, TICKET_ANNOTATION } from '../../domain/labels.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import { VirtualClock } from '../../sim/virtual-clock.ts';
 import type { NodeApi, PodPatch } from '../node-api.ts';
-import type { RestoreRequest } from './request.ts';
+import type { Answer, RestoreRequest } from './request.ts';
 import { RestoreDesk, type RestoreHands, type RestoreRefusal, type StagedState } from './restore-desk.ts';
 import type { Outcome } from './results.ts';
+import type { TicketWord } from './ticket-word.ts';
 
 const UID = 'u1';
 const OTHER_CLASS: RestoreRefusal = { reason: 'Incompatible', message: 'made on class b' };
@@ -35,9 +36,8 @@ function desk(given: {
   readonly refusal?: RestoreRefusal;
   readonly containerRefusal?: RestoreRefusal;
   readonly containers?: readonly string[];
-  readonly attempts?: number;
-  readonly onFailure?: 'ColdStart' | 'Hold';
   readonly applyFails?: string;
+  readonly pod?: KubeObject;
   /** What goes wrong each time the state is looked for, before it is found. */
   readonly stagingFails?: string[];
 }) {
@@ -47,15 +47,17 @@ function desk(given: {
   let letGo = 0;
   const errors: string[] = [];
   const clock = new VirtualClock();
-  const { containers = ['main'], attempts = 2, onFailure = 'ColdStart' } = given;
+  const ticket: { word: TicketWord } = { word: 'ours' };
+  const { containers = ['main'] } = given;
   const manifest = { containers: containers.map((name) => ({ name })) };
-  const state = { checkpoint: 'c', madeOn: 'n2', manifest, attempts, onFailure } as unknown as StagedState;
+  const state = { checkpoint: 'c', madeOn: 'n2', manifest } as unknown as StagedState;
   const hands: RestoreHands = {
     stage: async () => {
       const failure = given.stagingFails?.shift();
       if (failure !== undefined) throw new Error(failure);
       return given.refusal ? { refusal: given.refusal } : { refusal: null, state };
     },
+    word: () => Promise.resolve(ticket.word),
     refusal: () => Promise.resolve(given.containerRefusal ?? null),
     apply: ({ container }, _, withShared) => {
       done.push(`apply ${container}${withShared ? ' with shared' : ''}`);
@@ -83,7 +85,7 @@ function desk(given: {
   };
   const restoreDesk = new RestoreDesk({
     hands,
-    pod: (uid) => (uid === UID ? POD : undefined),
+    pod: (uid) => (uid === UID ? (given.pod ?? POD) : undefined),
     api: {
       patchPod: (_: KubeObject, patch: PodPatch) => {
         written.push(patch);
@@ -96,6 +98,7 @@ function desk(given: {
   });
   return {
     restoreDesk,
+    ticket,
     clock,
     errors,
     done,
@@ -123,7 +126,7 @@ describe('RestoreDesk', () => {
     restoreDesk.start([POD]);
     await clock.advance(300_000);
     expect(errors).toHaveLength(6);
-    expect(said()).toMatchObject([{ status: 'False', reason: 'StagingFailed', message: 'EIO' }]);
+    expect(said()).toMatchObject([{ status: 'Unknown', reason: 'NotRestoredHere', message: 'StagingFailed: EIO' }]);
   });
 
   it('restores what was staged, and says so when it has come up', async () => {
@@ -146,14 +149,29 @@ describe('RestoreDesk', () => {
     ]);
   });
 
-  it('lets a pod start cold whose state cannot be had, and says why at once', async () => {
-    const { restoreDesk, done, said } = desk({ refusal: OTHER_CLASS });
-    restoreDesk.start([POD]);
-    expect(await restoreDesk.answer(request(), never)).toEqual({ kind: 'pass' });
-    await settle();
-    expect(done).toEqual(['drop']);
-    expect(said()).toEqual([{ type: RESTORED_CONDITION, status: 'False', ...OTHER_CLASS }]);
+  const failed = (message: string) => ({
+    type: RESTORED_CONDITION,
+    status: 'Unknown',
+    reason: 'NotRestoredHere',
+    message,
   });
+
+  it.each(['sandbox', 'container'] as const)(
+    'keeps a %s waiting whose state cannot be had, until its ticket ended',
+    async (kind) => {
+      const { restoreDesk, ticket, clock, said } = desk({ refusal: OTHER_CLASS });
+      restoreDesk.start([POD]);
+      const answers: Answer[] = [];
+      const asked = request({ kind, container: kind === 'sandbox' ? null : 'main' });
+      void restoreDesk.answer(asked, never).then((answer) => answers.push(answer));
+      await clock.advance(10_000);
+      expect([answers, said()]).toEqual([[], [failed('Incompatible: made on class b')]]);
+      ticket.word = 'cold';
+      await clock.advance(1_000);
+      expect(answers).toEqual([{ kind: 'pass' }]);
+      expect(said().at(-1)).toEqual({ type: RESTORED_CONDITION, status: 'False', ...OTHER_CLASS });
+    },
+  );
 
   it.each([
     ['may not have the state', { containerRefusal: OTHER_CLASS }, OTHER_CLASS],
@@ -162,36 +180,97 @@ describe('RestoreDesk', () => {
       { applyFails: 'tar failed' },
       { reason: 'RestoreFailed', message: 'tar failed' } as const,
     ],
-  ])('starts a container cold that %s, with nothing in its way', async (_, given, wanted) => {
-    const { restoreDesk, done, outcomes, said } = desk(given);
+  ])('starts a container cold that %s, with nothing in its way, once its ticket ended', async (_, given, wanted) => {
+    const { restoreDesk, ticket, clock, done, outcomes, said } = desk(given);
     restoreDesk.start([POD]);
-    expect(await restoreDesk.answer(request(), never)).toEqual({ kind: 'pass' });
+    const answer = restoreDesk.answer(request(), never);
+    await clock.advance(5_000);
+    expect(said()).toEqual([failed(`${wanted.reason}: ${wanted.message}`)]);
+    ticket.word = 'cold';
+    await clock.advance(1_000);
+    expect(await answer).toEqual({ kind: 'pass' });
     expect(done.at(-1)).toBe('clean main with shared');
     outcomes.set('main', 'cold');
     await restoreDesk.resultSeen(UID);
-    expect(said()).toEqual([{ type: RESTORED_CONDITION, status: 'False', ...wanted }]);
+    expect(said().at(-1)).toEqual({ type: RESTORED_CONDITION, status: 'False', ...wanted });
   });
 
-  it('tries as often as the ticket says, then starts cold with what the runtime said', async () => {
-    const { restoreDesk, done, outcomes, said } = desk({ attempts: 2 });
+  it('tries once on a node, then says what the runtime said', async () => {
+    const { restoreDesk, clock, done, said } = desk({});
     restoreDesk.start([POD]);
-    for (const [attempt, kind] of ['restore', 'restore', 'pass'].entries()) {
-      expect(await restoreDesk.answer(request({ attempt }), never)).toMatchObject({ kind });
-    }
-    expect(done).toEqual(['apply main with shared', 'apply main with shared', 'clean main with shared']);
-    outcomes.set('main', 'cold');
-    await restoreDesk.resultSeen(UID);
-    expect(said()).toMatchObject([{ status: 'False', reason: 'RestoreFailed', message: 'criu: no such file' }]);
+    expect(await restoreDesk.answer(request(), never)).toMatchObject({ kind: 'restore' });
+    void restoreDesk.answer(request({ attempt: 1 }), never);
+    await clock.advance(1_000);
+    expect(done).toEqual(['apply main with shared']);
+    expect(said()).toEqual([failed('RestoreFailed: criu: no such file')]);
   });
 
-  it('holds a pod that shall not start cold', async () => {
-    const { restoreDesk, said } = desk({ containerRefusal: OTHER_CLASS, onFailure: 'Hold' });
+  it('refuses a pod that is deleted because another node tries', async () => {
+    const { restoreDesk, clock } = desk({ containerRefusal: OTHER_CLASS });
     restoreDesk.start([POD]);
-    expect(await restoreDesk.answer(request(), never)).toEqual({
-      kind: 'refuse',
-      message: 'Incompatible: made on class b',
+    const answer = restoreDesk.answer(request(), never);
+    await clock.advance(1_000);
+    restoreDesk.podChanged(POD, { ...POD, metadata: { ...POD.metadata, deletionTimestamp: 'now' } });
+    expect(await answer).toEqual({ kind: 'refuse', message: 'the pod is being deleted' });
+  });
+
+  it('restores nothing for a pod that its ticket no longer claims', async () => {
+    const { restoreDesk, ticket, done } = desk({});
+    restoreDesk.start([POD]);
+    ticket.word = 'cold';
+    expect(await restoreDesk.answer(request(), never)).toEqual({ kind: 'pass' });
+    expect(done).toEqual(['clean main with shared']);
+  });
+
+  describe('while Reprieve decides nothing', () => {
+    const HELD = {
+      ...POD,
+      metadata: { ...POD.metadata, annotations: { [TICKET_ANNOTATION]: 't', [ON_FAILURE_ANNOTATION]: 'Hold' } },
+    };
+    const sandbox = request({ kind: 'sandbox', container: null });
+    const refused = { kind: 'refuse', message: 'Incompatible: made on class b' };
+
+    it('starts a container cold after a minute, and a sandbox after ten', async () => {
+      const container = desk({ containerRefusal: OTHER_CLASS });
+      container.restoreDesk.start([POD]);
+      const answer = container.restoreDesk.answer(request(), never);
+      await container.clock.advance(60_000);
+      expect(await answer).toEqual({ kind: 'pass' });
+
+      const { restoreDesk, clock } = desk({ refusal: OTHER_CLASS });
+      restoreDesk.start([POD]);
+      const kinds: string[] = [];
+      for (let minute = 0; minute < 10; minute++) {
+        void restoreDesk.answer(sandbox, never).then(({ kind }) => kinds.push(kind));
+        await clock.advance(60_000);
+      }
+      expect(kinds).toEqual([...Array.from({ length: 9 }, () => 'refuse'), 'pass']);
     });
-    expect(said()).toEqual([]);
+
+    it('never starts one cold that must be held, and marks it so that its Job need not count it', async () => {
+      for (const given of [{ refusal: OTHER_CLASS }, { containerRefusal: OTHER_CLASS }]) {
+        const { restoreDesk, clock, said } = desk({ ...given, pod: HELD });
+        restoreDesk.start([HELD]);
+        const answers: Answer[] = [];
+        for (let minute = 0; minute < 20; minute++) {
+          const asked = 'refusal' in given ? sandbox : request({ id: `i${minute}` });
+          void restoreDesk.answer(asked, never).then((answer) => answers.push(answer));
+          await clock.advance(60_000);
+        }
+        expect(answers).toEqual(Array.from({ length: 20 }, () => refused));
+        expect(said()).toMatchObject([{ status: 'Unknown' }, { type: 'DisruptionTarget', status: 'True' }]);
+      }
+    });
+
+    it('starts none cold that its ticket gave up', async () => {
+      const { restoreDesk, ticket, clock } = desk({ containerRefusal: OTHER_CLASS });
+      restoreDesk.start([POD]);
+      const answer = restoreDesk.answer(request(), never);
+      await clock.advance(1_000);
+      ticket.word = 'leaves';
+      await clock.advance(60_000);
+      expect(await answer).toEqual(refused);
+    });
   });
 
   it('puts in place once what containers share, and speaks when all have come up', async () => {

@@ -1,6 +1,6 @@
 import { messageOf } from '../../domain/message-of.ts';
 import type { ConditionOf, RestoreFailure } from '../../domain/condition-reasons.ts';
-import { RESTORED_CONDITION, TICKET_ANNOTATION } from '../../domain/labels.ts';
+import { ON_FAILURE_ANNOTATION, RESTORED_CONDITION, TICKET_ANNOTATION } from '../../domain/labels.ts';
 import { conditionOf, type WireCondition } from '../../kube/project/conditions.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import type { Log } from '../../observe/log.ts';
@@ -11,6 +11,7 @@ import type { Manifest } from '../state/manifest.ts';
 import { Turns } from '../turns.ts';
 import type { Answer, RestoreRequest } from './request.ts';
 import type { Outcome } from './results.ts';
+import type { TicketWord } from './ticket-word.ts';
 
 /** A state that was found, fetched and verified for one pod. */
 export interface StagedState {
@@ -19,9 +20,6 @@ export interface StagedState {
   readonly madeOn: string;
   readonly layout: SavedPodLayout;
   readonly manifest: Manifest;
-  /** How often this node tries, and whether the pod starts cold after that or waits for somebody to look. */
-  readonly attempts: number;
-  readonly onFailure: 'ColdStart' | 'Hold';
 }
 
 export interface RestoreRefusal {
@@ -35,6 +33,8 @@ export type Staging = { readonly refusal: RestoreRefusal } | { readonly refusal:
 export interface RestoreHands {
   /** Finds the state a pod is to continue; may take minutes. Rejects where it cannot tell: it is called again. */
   stage(pod: KubeObject, stop: AbortSignal): Promise<Staging>;
+  /** What the ticket says of the pod now. */
+  word(pod: KubeObject, stop: AbortSignal): Promise<TicketWord>;
   /** Whether the container that is being created may have that state; null: it may. */
   refusal(request: RestoreRequest, state: StagedState): Promise<RestoreRefusal | null>;
   /** Puts its files in place; with the first container also what the pod's containers share. Returns where to restore from. */
@@ -74,6 +74,14 @@ const LOOK_EVERY_MS = 200;
 const STAGING_TRIES = 6;
 const STAGING_PAUSE_MS = 2_000; // twice as long each time
 
+/**
+ * How long a request waits for what Reprieve decides after a failure. A container's must end before the kubelet gives up on it
+ * (`answer_within` of the wrapper). A sandbox is asked for again; a pod that may start cold does so after the second bound.
+ */
+const DECIDED_WITHIN_MS = 60_000;
+const SANDBOX_DECIDED_WITHIN_MS = 600_000;
+const ASK_TICKET_EVERY_MS = 500;
+
 /** So long a restored container waits for the others of its pod: one whose image cannot be pulled must not stop the rest for ever. */
 const HELD_MS = 30_000;
 
@@ -85,16 +93,30 @@ interface Restoration {
   isStaged: boolean;
   /** Requests of one pod are answered one after the other: what its containers share is put in place once. */
   readonly turns: Turns;
-  /** Why one of its containers starts cold; null while all of them may still be restored. */
-  failure: RestoreRefusal | null;
-  reported: boolean;
+  /** Why the pod cannot be restored here; null while it may be. */
+  failure: (RestoreRefusal & { readonly sinceMs: number }) | null;
+  /** What was said of it on the pod last. */
+  said: 'nothing' | 'failed' | 'outcome';
+  /** The ticket gave the pod up: it is about to be deleted. */
+  isLeaving: boolean;
+  /** Requests that wait for what follows a failure. */
+  waiting: number;
 }
+
+const LEAVING: Answer = { kind: 'refuse', message: 'the pod is being deleted' };
 
 /**
  * Answers the OCI runtime wrapper for pods that continue a saved one, and says on the pod how that went:
  *
- *     seen ──> staging ──> staged ──> each container: restored | tried again | cold ──> reported
- *                  └──────> refused: every container starts cold ──────────────────────────┘
+ *     seen ──> staging ──> staged ──> each container restored ──────────────────────> Restored=True
+ *                  │                      │
+ *                  └───────> failed <─────┘   Restored=Unknown; the sandbox or container waits
+ *                               ├── ticket ended ──> containers start cold ──────────> Restored=False
+ *                               └── pod deleted: another node tries, or its replacement is held
+ *
+ * A failure here decides nothing: the pod says it, Reprieve reads it and writes into the ticket what follows, and the agent reads
+ * that. A pod with `reprieve.dev/on-failure: Hold` starts cold only when the ticket has ended. Another one also does where
+ * Reprieve has not decided within a bound.
  *
  * The kubelet makes containers one after the other. Processes that ran side by side when they were saved, and would miss each
  * other, are restored stopped, and go on when the last of them is there.
@@ -135,13 +157,25 @@ export class RestoreDesk {
 
   /** What the wrapper shall do. Rejects with the reason of `signal` when nobody waits for the answer any more. */
   async answer(request: RestoreRequest, signal: AbortSignal): Promise<Answer> {
-    const restoration = await this.#restorationOf(request.podUid, signal);
+    const pod = await this.#seen(request.podUid, signal);
+    if (pod.metadata.deletionTimestamp !== undefined) return LEAVING;
+    const restoration = this.#restorations.get(request.podUid);
     if (restoration === undefined) return { kind: 'pass' };
-    const staging = await abortable(restoration.staging, AbortSignal.any([signal, restoration.ended.signal]));
-    if (request.kind === 'sandbox') return { kind: 'pass' };
-    if (staging.refusal !== null) return { kind: 'pass' };
-    const { state } = staging;
-    return restoration.turns.take(() => this.#answerContainer(restoration, request, state), signal);
+    const { ended } = restoration;
+    const either = AbortSignal.any([signal, ended.signal]);
+    try {
+      const staging = await abortable(restoration.staging, either);
+      if (staging.refusal !== null) {
+        this.#fail(restoration, staging.refusal);
+        return await this.#afterFailure(restoration, request, either);
+      }
+      if (request.kind === 'sandbox') return { kind: 'pass' };
+      const { state } = staging;
+      return await restoration.turns.take(() => this.#answerContainer(restoration, request, state, either), signal);
+    } catch (error) {
+      if (ended.signal.aborted && !signal.aborted) return LEAVING;
+      throw error;
+    }
   }
 
   /** A container of a pod has come up, one way or another. */
@@ -153,9 +187,14 @@ export class RestoreDesk {
     this.#wait(podUid, true);
     if (!restoration.isStaged) return; // looked at again once it is
     const staging = await restoration.staging;
-    if (staging.refusal !== null) return this.#letGo(podUid);
+    if (staging.refusal !== null) {
+      await this.#letGo(podUid);
+      const began = await this.#outcomes(podUid, containersOf(pod));
+      if (began.some(({ outcome }) => outcome !== null)) await this.#startedCold(restoration, pod, staging.refusal);
+      return;
+    }
     const { manifest, checkpoint, madeOn } = staging.state;
-    const outcomes = await this.#outcomes(podUid, manifest);
+    const outcomes = await this.#outcomes(podUid, namesIn(manifest));
     if (outcomes.some(({ outcome }) => outcome === null)) return;
     // One that is alone was told to wait for no other.
     if (outcomes.length > 1) await this.#letGo(podUid);
@@ -170,7 +209,7 @@ export class RestoreDesk {
       message: 'the agent did not answer in time',
     };
     const which = cold.length < outcomes.length ? `${cold.join(', ')} started cold: ` : '';
-    await this.#refuse(restoration, pod, { reason, message: which + message });
+    await this.#startedCold(restoration, pod, { reason, message: which + message });
   }
 
   /** Nothing is staged or answered any more. */
@@ -193,14 +232,19 @@ export class RestoreDesk {
       isStaged: false,
       turns: new Turns(),
       failure: null,
-      reported: false,
+      said: 'nothing',
+      isLeaving: false,
+      waiting: 0,
     };
     this.#restorations.set(podUid, restoration);
     staging
       .then(async ({ refusal }) => {
         restoration.isStaged = true;
         log.info({ pod: pod.metadata.name, namespace: pod.metadata.namespace, refusal }, 'staged');
-        if (refusal !== null) await this.#refuse(restoration, pod, refusal);
+        if (refusal !== null) {
+          this.#fail(restoration, refusal);
+          await this.#sayFailed(restoration, pod, ended.signal);
+        }
         await this.resultSeen(podUid); // what came up meanwhile, or before an earlier process of ours died
       })
       .catch((error: unknown) => {
@@ -223,44 +267,106 @@ export class RestoreDesk {
     }
   }
 
-  async #restorationOf(podUid: string, signal: AbortSignal): Promise<Restoration | undefined> {
+  /** Rejects where the pod is not seen here: the request is handled again for as long as the wrapper waits. */
+  async #seen(podUid: string, signal: AbortSignal): Promise<KubeObject> {
     const { clock, pod } = this.#options;
     const untilMs = clock.monotonic() + UNSEEN_MS;
-    while (pod(podUid) === undefined && clock.monotonic() < untilMs) await sleep(clock, LOOK_EVERY_MS, signal);
-    return this.#restorations.get(podUid);
+    for (;;) {
+      const found = pod(podUid);
+      if (found !== undefined) return found;
+      if (clock.monotonic() >= untilMs) throw new Error(`pod ${podUid} is not among the pods of this node`);
+      await sleep(clock, LOOK_EVERY_MS, signal);
+    }
   }
 
-  async #answerContainer(restoration: Restoration, request: RestoreRequest, state: StagedState): Promise<Answer> {
+  async #answerContainer(
+    restoration: Restoration,
+    request: RestoreRequest,
+    state: StagedState,
+    stop: AbortSignal,
+  ): Promise<Answer> {
     const { hands, log, clock } = this.#options;
     const startedMs = clock.monotonic();
-    const { attempt } = request;
+    const { podUid } = restoration;
     const containerName = request.container ?? '';
     // Init containers run anew: Kubernetes demands of them that they can. What they wrote is replaced by what was saved.
     if (!state.manifest.containers.some(({ name }) => name === containerName)) return { kind: 'pass' };
     // What the pod's containers share belongs to the first that runs.
-    const outcomes = await this.#outcomes(restoration.podUid, state.manifest);
+    const outcomes = await this.#outcomes(podUid, namesIn(state.manifest));
     const withShared = outcomes.every(({ outcome }) => outcome !== 'restored');
-    const cold = async (refusal: RestoreRefusal): Promise<Answer> => {
-      restoration.failure ??= refusal;
-      log.warn({ container: containerName, podUid: restoration.podUid, ...refusal }, 'not restored');
-      if (state.onFailure === 'Hold') return { kind: 'refuse', message: `${refusal.reason}: ${refusal.message}` };
-      await hands.clean(request, withShared);
-      return { kind: 'pass' };
+    const failed = async (refusal: RestoreRefusal): Promise<Answer> => {
+      this.#fail(restoration, refusal);
+      const answer = await this.#afterFailure(restoration, request, stop);
+      if (answer.kind === 'pass') await hands.clean(request, withShared);
+      return answer;
     };
-    if (attempt >= state.attempts) {
-      return cold({ reason: 'RestoreFailed', message: await hands.failure(request) });
+    if (restoration.failure !== null) return failed(restoration.failure);
+    if (request.attempt > 0) return failed({ reason: 'RestoreFailed', message: await hands.failure(request) });
+    const pod = this.#options.pod(podUid);
+    if (pod === undefined) return LEAVING;
+    // The state was staged a while ago. Nothing is restored that another pod may continue by now.
+    if ((await hands.word(pod, stop)) !== 'ours') {
+      return failed({ reason: 'TicketEnded', message: 'the ticket no longer claims the pod' });
     }
+    let refusal: RestoreRefusal | null;
     try {
-      const refusal = await hands.refusal(request, state);
-      if (refusal !== null) return await cold(refusal);
-      const { imagePath, workPath } = await hands.apply(request, state, withShared);
-      const others = runBeside(containerName, this.#options.pod(restoration.podUid));
-      const held = outcomes.some(({ name, outcome }) => outcome === null && others.includes(name));
-      const ms = clock.monotonic() - startedMs;
-      log.info({ container: containerName, podUid: restoration.podUid, attempt, ms }, 'ready to be restored');
-      return { kind: 'restore', imagePath, workPath, held };
+      refusal = await hands.refusal(request, state);
+      if (refusal === null) {
+        const { imagePath, workPath } = await hands.apply(request, state, withShared);
+        const others = runBeside(containerName, pod);
+        const held = outcomes.some(({ name, outcome }) => outcome === null && others.includes(name));
+        const ms = clock.monotonic() - startedMs;
+        log.info({ container: containerName, podUid, ms }, 'ready to be restored');
+        return { kind: 'restore', imagePath, workPath, held };
+      }
     } catch (error) {
-      return cold({ reason: 'RestoreFailed', message: messageOf(error) });
+      stop.throwIfAborted();
+      refusal = { reason: 'RestoreFailed', message: messageOf(error) };
+    }
+    return failed(refusal);
+  }
+
+  #fail(restoration: Restoration, { reason, message }: RestoreRefusal): void {
+    if (restoration.failure !== null) return;
+    restoration.failure = { reason, message, sinceMs: this.#options.clock.monotonic() };
+    this.#options.log.warn({ podUid: restoration.podUid, reason, message }, 'not restored on this node');
+  }
+
+  /** Says the failure on the pod, and waits until the ticket says that the pod starts cold, or the pod is deleted. */
+  async #afterFailure(restoration: Restoration, request: RestoreRequest, stop: AbortSignal): Promise<Answer> {
+    const { clock, pod: podOf } = this.#options;
+    const pod = podOf(restoration.podUid);
+    if (pod === undefined) return LEAVING;
+    const { reason, message, sinceMs } = restoration.failure as NonNullable<Restoration['failure']>;
+    const bound = new AbortController();
+    const timer = clock.setTimer(DECIDED_WITHIN_MS, () => bound.abort(new Error('not decided in time')));
+    restoration.waiting++;
+    try {
+      await this.#untilCold(restoration, pod, AbortSignal.any([stop, bound.signal]));
+    } catch (error) {
+      stop.throwIfAborted();
+      if (!bound.signal.aborted) throw error;
+      const isTooSoon = request.kind === 'sandbox' && clock.monotonic() < sinceMs + SANDBOX_DECIDED_WITHIN_MS;
+      if (mustBeHeld(pod) || restoration.isLeaving || isTooSoon) {
+        return { kind: 'refuse', message: `${reason}: ${message}` };
+      }
+    } finally {
+      timer.cancel();
+      restoration.waiting--;
+    }
+    // A container says it by its result.
+    if ((await restoration.staging).refusal !== null) await this.#startedCold(restoration, pod, { reason, message });
+    return { kind: 'pass' };
+  }
+
+  async #untilCold(restoration: Restoration, pod: KubeObject, stop: AbortSignal): Promise<void> {
+    const { clock, hands } = this.#options;
+    await this.#sayFailed(restoration, pod, stop);
+    for (;;) {
+      const word = await hands.word(pod, stop);
+      if (word === 'cold') return;
+      restoration.isLeaving = word === 'leaves';
+      await sleep(clock, ASK_TICKET_EVERY_MS, stop);
     }
   }
 
@@ -276,31 +382,61 @@ export class RestoreDesk {
       timer?.cancel();
       this.#held.delete(podUid);
     } else if (timer === undefined) {
-      const onTime = (): void => void this.#letGo(podUid).catch(onError);
+      const onTime = (): void => {
+        this.#held.delete(podUid);
+        // It may be that the pod is about to leave: what runs until then would be lost.
+        if ((this.#restorations.get(podUid)?.waiting ?? 0) > 0) this.#wait(podUid, true);
+        else this.#letGo(podUid).catch(onError);
+      };
       this.#held.set(podUid, clock.setTimer(HELD_MS, onTime));
     }
   }
 
   #outcomes(
     podUid: string,
-    { containers }: Manifest,
+    containers: readonly string[],
   ): Promise<readonly { readonly name: string; readonly outcome: Outcome | null }[]> {
     const { hands } = this.#options;
-    return Promise.all(containers.map(async ({ name }) => ({ name, outcome: await hands.outcome(podUid, name) })));
+    return Promise.all(containers.map(async (name) => ({ name, outcome: await hands.outcome(podUid, name) })));
   }
 
-  #refuse(restoration: Restoration, pod: KubeObject, { reason, message }: RestoreRefusal): Promise<void> {
+  /** A pod that must not start cold is marked as disrupted, too: if it fails before it is deleted, its Job need not count it. */
+  async #sayFailed(restoration: Restoration, pod: KubeObject, stop: AbortSignal): Promise<void> {
+    const { failure, said } = restoration;
+    if (failure === null || said !== 'nothing') return;
+    const message = `${failure.reason}: ${failure.message}`;
+    const failed = { type: RESTORED_CONDITION, status: 'Unknown', reason: 'NotRestoredHere', message } as const;
+    const disrupted = { type: 'DisruptionTarget', status: 'True', reason: 'RestoreFailed', message } as const;
+    const conditions = mustBeHeld(pod) ? [failed, disrupted] : [failed];
+    await this.#options.api.patchPod(pod, { conditions }, stop);
+    restoration.said = 'failed';
+  }
+
+  #startedCold(restoration: Restoration, pod: KubeObject, { reason, message }: RestoreRefusal): Promise<void> {
     return this.#report(restoration, pod, { type: RESTORED_CONDITION, status: 'False', reason, message });
   }
 
   async #report(restoration: Restoration, pod: KubeObject, condition: ConditionOf<'Pod'>): Promise<void> {
-    if (restoration.reported) return;
+    if (restoration.said === 'outcome') return;
     await this.#options.api.patchPod(pod, { conditions: [condition] }, restoration.ended.signal);
-    restoration.reported = true;
+    restoration.said = 'outcome';
     await this.#options.hands.drop(restoration.podUid);
     const { name, namespace } = pod.metadata;
     this.#options.log.info({ pod: name, namespace, ...condition }, 'restore reported');
   }
+}
+
+function mustBeHeld({ metadata }: KubeObject): boolean {
+  return metadata.annotations?.[ON_FAILURE_ANNOTATION] === 'Hold';
+}
+
+function namesIn({ containers }: Manifest): readonly string[] {
+  return containers.map(({ name }) => name);
+}
+
+function containersOf(pod: KubeObject | undefined): readonly string[] {
+  const { containers = [] } = (pod?.['spec'] ?? {}) as { readonly containers?: readonly { readonly name: string }[] };
+  return containers.map(({ name }) => name);
 }
 
 /**
@@ -308,12 +444,11 @@ export class RestoreDesk {
  * what comes next waits for them, or for the start of a sidecar.
  */
 function runBeside(container: string, pod: KubeObject | undefined): readonly string[] {
-  const { containers = [] } = (pod?.['spec'] ?? {}) as { readonly containers?: readonly { readonly name: string }[] };
-  const names = containers.map(({ name }) => name);
+  const names = containersOf(pod);
   return names.includes(container) ? names.filter((name) => name !== container) : [];
 }
 
-/** It has a ticket, and nobody has said yet how that went. */
+/** It has a ticket, and nobody has said yet how that ended. */
 function isToBeRestored(pod: KubeObject): boolean {
   const { conditions, phase } = (pod['status'] ?? {}) as {
     readonly conditions?: readonly WireCondition[];
@@ -321,7 +456,7 @@ function isToBeRestored(pod: KubeObject): boolean {
   };
   return (
     Boolean(pod.metadata.annotations?.[TICKET_ANNOTATION]) &&
-    conditionOf(conditions, RESTORED_CONDITION) === undefined &&
+    (conditionOf(conditions, RESTORED_CONDITION)?.status ?? 'Unknown') === 'Unknown' &&
     phase !== 'Succeeded' &&
     phase !== 'Failed'
   );

@@ -3,7 +3,7 @@ import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PeerConfiguration } from '../../config/configuration.ts';
 import { PEER_ANNOTATION, TICKET_ANNOTATION } from '../../domain/labels.ts';
-import type { Ticket } from '../../domain/ticket.ts';
+import { isFinal, type Ticket } from '../../domain/ticket.ts';
 import type { PodCheckpointStatus } from '../../kube/crd/pod-checkpoint.ts';
 import { checkpointOf } from '../../kube/project/checkpoint.ts';
 import { controllerOf } from '../../kube/project/metadata.ts';
@@ -17,6 +17,7 @@ import { SavedPodLayout } from '../state/layout.ts';
 import { readManifest, verify } from '../state/manifest.ts';
 import { fetchState, WrongStateError, type Fetched } from '../transfer/fetch-state.ts';
 import type { RestoreRefusal, Staging } from './restore-desk.ts';
+import { ticketWord, type TicketWord } from './ticket-word.ts';
 
 /** The other agent may just be restarted, or its node; the wrapper keeps the sandbox from starting meanwhile. */
 const FETCH_PATIENCE_MS = 180_000;
@@ -53,6 +54,9 @@ export class Stager {
     const rawTicket = await api.read(RESOURCES.reprieves, namespace, ticketName, stop);
     if (rawTicket === null) return refused('CheckpointMissing', `there is no ticket ${ticketName}`);
     const ticket = ticketOf(rawTicket);
+    if (isFinal(ticket.phase)) return refused('TicketEnded', `ticket ${ticketName} is ${ticket.phase}`);
+    const failed = ticket.failedNodes.find(({ pod: uid }) => uid === pod.metadata.uid);
+    if (failed !== undefined) return refused('RestoreFailed', `it failed here before: ${failed.reason}`);
     const foreign = foreignness(pod, ticket);
     if (foreign !== null) return refused('OwnerDiffers', `ticket ${ticketName}: ${foreign}`);
     const rawCheckpoint = await api.read(RESOURCES.podCheckpoints, namespace, ticket.checkpoint, stop);
@@ -81,9 +85,13 @@ export class Stager {
     const known = fetchedDigests ?? (await this.#options.stamps.untouched(layout, read.manifest));
     const refusal = await verify(layout.folder, read.manifest, stop, known);
     if (refusal !== null) return refused('DigestMismatch', refusal.message);
-    const { attempts, onFailure } = ticket.restore;
     const { manifest } = read;
-    return { refusal: null, state: { checkpoint: checkpoint.name, madeOn, layout, manifest, attempts, onFailure } };
+    return { refusal: null, state: { checkpoint: checkpoint.name, madeOn, layout, manifest } };
+  }
+
+  /** What the ticket of a pod says of it now. */
+  word(pod: KubeObject, stop: AbortSignal): Promise<TicketWord> {
+    return ticketWord(this.#options.api, pod, stop);
   }
 
   /** Removes what was fetched for a pod. */

@@ -163,15 +163,38 @@ const status = described(
   object({
     observedGeneration: optional(integer(0)),
     phase: described(
-      'Saving: nothing is evicted yet. Displacing: it is being evicted. Waiting: it stands in the queue. Admitted: a pod has claimed it. Restoring: on its node. Restored, ColdStarted, Abandoned: final.',
+      'Saving: nothing is evicted yet. Displacing: it is being evicted. Waiting: it stands in the queue. Admitted: a pod has claimed it. Restoring: on its node. Held: every attempt failed, and its pod stays gated until a person decides (annotation reprieve.dev/decide: retry, cold or abandon). Restored, ColdStarted, Abandoned: final.',
       optional(
-        oneOf('Saving', 'Displacing', 'Waiting', 'Admitted', 'Restoring', 'Restored', 'ColdStarted', 'Abandoned'),
+        oneOf(
+          'Saving',
+          'Displacing',
+          'Waiting',
+          'Admitted',
+          'Restoring',
+          'Held',
+          'Restored',
+          'ColdStarted',
+          'Abandoned',
+        ),
       ),
     ),
     phaseTime: described('When it entered the phase.', optional(timestamp)),
     conditions: described('Restored: it continues (True), it will not (False), not known yet.', optional(conditions)),
     claim: described('The pod that continues it.', optional(object({ name, uid }))),
     attempts: described('How often a node tried to restore it.', optional(integer(0))),
+    failedNodes: described(
+      'Nodes that could not restore it; none of them is tried again.',
+      optional(
+        list(
+          object({
+            node: name,
+            pod: described('UID of the pod that was to be restored there.', uid),
+            reason: text(128, { minLength: 1 }),
+          }),
+          32,
+        ),
+      ),
+    ),
   }),
 );
 

@@ -8,7 +8,7 @@ import { customResourceDefinition, type CustomResource } from './definition.ts';
 const REVISIONS: readonly string[] = [
   '1336ddc6882495a4646f598ec8a1c5763f8052201133be3504ec7326e46faf76',
   '493f08d8b2e7bef04ff5348eb98420fc2397fa145b3919998e933d1a615fe85f',
-  'bb30be4edde6d7b31d19f376e007b1e2ebe2113ed65de3189cf0eaccd1bf845c',
+  'd265996257dd08919fa7426316840b21456b7e71793877bae1bbacfa3f83a90c',
 ];
 
 /** Of the CRDs as they are generated now; the annotation {@link REVISION_ANNOTATION} of each has it. */

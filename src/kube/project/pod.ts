@@ -9,7 +9,7 @@ import {
   RESTORE_GATE,
   TICKET_ANNOTATION,
 } from '../../domain/labels.ts';
-import type { Pod, PodPhase, RestoreOutcome } from '../../domain/pod.ts';
+import type { Pod, PodPhase, RestoreFailed, RestoreOutcome } from '../../domain/pod.ts';
 import type { KubeObject } from '../transport.ts';
 import { notCheckpointableReason } from './checkpointable.ts';
 import { conditionOf, isConditionTrue, type WireCondition } from './conditions.ts';
@@ -73,6 +73,8 @@ function podWith(pool: Pick<PartPool, keyof PartPool>, object: KubeObject): Pod 
     disruptionTarget: disrupted?.status === 'True' && disrupted.reason === 'PreemptionByScheduler',
     frozenBy: frozenByOf(conditions),
     restored: restoredOf(conditions),
+    restoreFailure: restoreFailureOf(conditions),
+    toldHeld: pendingReasonOf(conditions) === 'Held',
     ticket: metadata.annotations?.[TICKET_ANNOTATION] || null,
     displacements: countOf(metadata.annotations?.[DISPLACEMENTS_ANNOTATION]) ?? 0,
     completionIndex: countOf(
@@ -112,6 +114,20 @@ function restoredOf(conditions: readonly WireCondition[] | null | undefined): Re
     default:
       return null;
   }
+}
+
+/** Reason of the condition while nobody knows yet how the restore ends. */
+function pendingReasonOf(conditions: readonly WireCondition[] | null | undefined): string | null {
+  const condition = conditionOf(conditions, RESTORED_CONDITION);
+  return condition?.status === 'Unknown' ? (condition.reason ?? null) : null;
+}
+
+/** The message is `<reason>: <message>`, as {@link notRestoredHere} writes it. */
+function restoreFailureOf(conditions: readonly WireCondition[] | null | undefined): RestoreFailed | null {
+  if (pendingReasonOf(conditions) !== 'NotRestoredHere') return null;
+  const text = conditionOf(conditions, RESTORED_CONDITION)?.message ?? '';
+  const [reason = '', message] = text.split(/: (.*)/s);
+  return isRestoreFailure(reason) ? { reason, message: message ?? '' } : { reason: 'RestoreFailed', message: text };
 }
 
 function isRestoreFailure(reason: string | null): reason is RestoreFailure {

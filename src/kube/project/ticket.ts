@@ -1,4 +1,5 @@
-import type { PodUid } from '../../domain/ids.ts';
+import type { NodeName, PodUid } from '../../domain/ids.ts';
+import { DECIDE_ANNOTATION } from '../../domain/labels.ts';
 import type { LabelRequirement, LabelSelector } from '../../domain/selector.ts';
 import type { Ticket } from '../../domain/ticket.ts';
 import { reprieve, type ReprieveSpec, type ReprieveStatus } from '../crd/reprieve.ts';
@@ -46,7 +47,19 @@ export function ticketOf(object: KubeObject): Ticket {
     phaseMs: millisOf(status?.phaseTime) ?? creationMs,
     claim: status?.claim?.uid ? { name: status.claim.name ?? '', uid: status.claim.uid as PodUid } : null,
     attempts: status?.attempts ?? 0,
+    failedNodes: (status?.failedNodes ?? []).map(({ node, pod, reason }) => ({
+      node: (node ?? '') as NodeName,
+      pod: (pod ?? '') as PodUid,
+      reason: reason ?? '',
+    })),
+    said: saidBy(status),
+    decide: object.metadata.annotations?.[DECIDE_ANNOTATION]?.trim() || null,
   };
+}
+
+function saidBy(status: Wire<ReprieveStatus> | null | undefined): Ticket['said'] {
+  const condition = status?.conditions?.find(({ type }) => type === 'Restored');
+  return { reason: condition?.reason ?? '', message: condition?.message ?? '' };
 }
 
 function ownerOf(owner: Wire<ReprieveSpec['owner']> | null | undefined): Ticket['owner'] {

@@ -102,7 +102,7 @@ export class Kubelet {
     const conditions: NonNullable<PodPatch['conditions']>[number][] = [...readiness(true)];
     // A node that comes back starts its pods anew: what was restored once is not restored again.
     const ticket =
-      conditionOf(conditionsOf(pod), RESTORED_CONDITION) !== undefined
+      (conditionOf(conditionsOf(pod), RESTORED_CONDITION)?.status ?? 'Unknown') !== 'Unknown'
         ? undefined
         : pod.metadata.annotations?.[TICKET_ANNOTATION];
     const isReplacement = unsavedWork.delete(workKeyOf(pod));
@@ -110,6 +110,7 @@ export class Kubelet {
     let restore: Restore | null = null;
     try {
       if (ticket !== undefined) restore = await restorer.restore(container, ticket);
+      if (restore?.succeeded === false) await restorer.untilCold(container, restore);
       if (!restore?.succeeded) await sleep(clock, node.spec.coldStartMs, container.ended.signal);
     } catch (error) {
       if (container.ended.signal.aborted) return; // deleted before it ran

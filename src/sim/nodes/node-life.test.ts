@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { RESTORED_CONDITION, TICKET_ANNOTATION } from '../../domain/labels.ts';
+import { RESTORED_CONDITION } from '../../domain/labels.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { nodeSpec } from './node-spec.ts';
 import { condition, displaced, MI, NODES_USER, phase, progress, setUp } from './test-nodes.ts';
@@ -28,11 +28,11 @@ describe('nodes come and go', () => {
     const world = await displaced();
     world.nodes.removeNode('n1');
     expect(world.ledger.lost.discarded).toBe(2.5);
-    await world.pod('b', 'n2', { [TICKET_ANNOTATION]: 't' });
+    await world.continuing('b', 'n2');
     await world.clock.advance(1_000);
     expect(condition(await world.get('b'), RESTORED_CONDITION)).toMatchObject({
-      status: 'False',
-      reason: 'CheckpointMissing',
+      status: 'Unknown',
+      message: 'CheckpointMissing: node n1 does not hold it',
     });
   });
 
@@ -50,7 +50,7 @@ describe('nodes come and go', () => {
 
   it('starts the pods of a node that comes back from nothing, also one that was restored', async () => {
     const world = await displaced();
-    await world.pod('b', 'n2', { [TICKET_ANNOTATION]: 't' });
+    await world.continuing('b', 'n2');
     await world.clock.advance(3_000);
     expect(progress(await world.get('b'))).toBe('5');
     world.nodes.removeNode('n2');
@@ -119,7 +119,7 @@ describe('restores', () => {
   it('wait for an agent', async () => {
     const world = await displaced();
     world.nodes.crashAgent('n2');
-    await world.pod('b', 'n2', { [TICKET_ANNOTATION]: 't' });
+    await world.continuing('b', 'n2');
     await world.clock.advance(10_000);
     expect(phase(await world.get('b'))).toBe('Pending');
     await world.done(world.nodes.restartAgent('n2'));
@@ -130,12 +130,13 @@ describe('restores', () => {
   it('are refused on another class of nodes, and for other images', async () => {
     const world = await displaced();
     await world.done(world.nodes.addNode(nodeSpec('n3', { ...FAST, compatibility: 'other' })));
-    await world.pod('b', 'n3', { [TICKET_ANNOTATION]: 't' });
-    await world.client.create(RESOURCES.pods, 'default', {
-      metadata: { name: 'x', namespace: 'default', annotations: { [TICKET_ANNOTATION]: 't' } },
-      spec: { nodeName: 'n2', containers: [{ name: 'main', image: 'app:2' }] },
-    });
+    await world.continuing('b', 'n3');
+    await world.ticket('t2', 'c');
+    await world.continuing('x', 'n2', { image: 'app:2', ticket: 't2' });
     await world.clock.advance(1_000);
+    const failed = { status: 'Unknown', reason: 'NotRestoredHere' };
+    expect(condition(await world.get('b'), RESTORED_CONDITION)).toMatchObject(failed);
+    await world.clock.advance(61_000); // nobody decides what follows
     const reason = async (name: string) => condition(await world.get(name), RESTORED_CONDITION)?.reason;
     expect([await reason('b'), await reason('x')]).toEqual(['Incompatible', 'ImagesDiffer']);
     expect(world.ledger.count('coldStarted')).toBe(2);
@@ -144,10 +145,10 @@ describe('restores', () => {
 
   it('start from nothing where the state goes while it is read', async () => {
     const world = await displaced();
-    await world.pod('b', 'n2', { [TICKET_ANNOTATION]: 't' });
+    await world.continuing('b', 'n2');
     await world.clock.advance(1_000);
     await world.client.delete(RESOURCES.podCheckpoints, 'default', 'c');
-    await world.clock.advance(3_000);
+    await world.clock.advance(63_000);
     expect(condition(await world.get('b'), RESTORED_CONDITION)?.reason).toBe('CheckpointMissing');
     expect(progress(await world.get('b'))).toBe('0');
     expect(world.ledger.lost.discarded).toBe(2.5);

@@ -1,4 +1,6 @@
+import { ticketWord } from '../../agent/restore/ticket-word.ts';
 import type { RestoreFailure } from '../../domain/condition-reasons.ts';
+import { ON_FAILURE_ANNOTATION, RESTORED_CONDITION } from '../../domain/labels.ts';
 import { checkpointOf } from '../../kube/project/checkpoint.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { sleep, type Clock } from '../../ports/clock.ts';
@@ -12,6 +14,8 @@ import { containersOf } from './workload.ts';
 const RESTORE_OVERHEAD_MS = 100;
 /** How often a pod that is to be restored looks for the agent of its node. */
 const AGENT_POLL_MS = 1000;
+/** As the real agent: so long a container waits for what Reprieve decides after a failure. */
+const DECIDED_WITHIN_MS = 60_000;
 
 export interface RestorerOptions {
   readonly node: SimulatedNode;
@@ -45,6 +49,9 @@ export class Restorer {
     const { node, api, clock, faults, nodeNamed } = this.#options;
     const { namespace = null } = container.pod.metadata;
     while (!node.agentAlive) await sleep(clock, AGENT_POLL_MS, container.ended.signal);
+    if ((await ticketWord(api, container.pod, container.ended.signal)) !== 'ours') {
+      return refused('TicketEnded', `ticket ${ticketName} does not claim the pod`);
+    }
     const ticket = await api.read(RESOURCES.reprieves, namespace, ticketName);
     const spec = ticket?.['spec'] as { checkpoint?: string } | undefined;
     const raw =
@@ -82,6 +89,37 @@ export class Restorer {
     holder.store.continued(state.podUid);
     const message = `continues checkpoint ${checkpoint.name} from ${holderName}`;
     return { succeeded: true, reason: 'Restored', message, progressSeconds: state.progressSeconds, bytes: state.bytes };
+  }
+
+  /** Says on the pod that it cannot be restored here, and waits until it is to start cold. Rejects when the pod is deleted. */
+  async untilCold(
+    { pod, ended }: Container,
+    { reason, message }: Extract<Restore, { succeeded: false }>,
+  ): Promise<void> {
+    const { node, api, clock } = this.#options;
+    const mustBeHeld = pod.metadata.annotations?.[ON_FAILURE_ANNOTATION] === 'Hold';
+    let isLeaving = false;
+    for (;;) {
+      const bound = new AbortController();
+      const timer = clock.setTimer(DECIDED_WITHIN_MS, () => bound.abort(new Error('not decided in time')));
+      const stop = AbortSignal.any([ended.signal, bound.signal]);
+      try {
+        const condition = { type: RESTORED_CONDITION, status: 'Unknown', reason: 'NotRestoredHere' } as const;
+        await api.patchPod(pod, { conditions: [{ ...condition, message: `${reason}: ${message}` }] }, stop);
+        for (;;) {
+          const word = node.agentAlive ? await ticketWord(api, pod, stop) : 'ours';
+          if (word === 'cold') return;
+          isLeaving ||= word === 'leaves';
+          await sleep(clock, AGENT_POLL_MS, stop);
+        }
+      } catch (error) {
+        ended.signal.throwIfAborted();
+        if (!bound.signal.aborted) throw error;
+        if (!mustBeHeld && !isLeaving) return;
+      } finally {
+        timer.cancel();
+      }
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { FROZEN_CONDITION, RESTORED_CONDITION, TICKET_ANNOTATION } from '../../domain/labels.ts';
+import { FROZEN_CONDITION, RESTORED_CONDITION } from '../../domain/labels.ts';
 import { UNMARK_BEFORE_MS } from '../../domain/thaw-rule.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { condition, displaced, MI, phase, progress, setUp } from './test-nodes.ts';
@@ -93,7 +93,7 @@ describe('agent', () => {
 
   it('restores on another node: fetch, restore, and on where it stopped', async () => {
     const world = await displaced();
-    const pod = await world.pod('b', 'n2', { [TICKET_ANNOTATION]: 't' });
+    const pod = await world.continuing('b', 'n2');
     await world.clock.advance(1_599); // 1 s over the network, 0.5 s from disk, 0.1 s overhead
     expect(phase(await world.get('b'))).toBe('Pending');
     await world.clock.advance(1);
@@ -107,7 +107,7 @@ describe('agent', () => {
 
   it('does not fetch what it holds itself', async () => {
     const world = await displaced();
-    await world.pod('b', 'n1', { [TICKET_ANNOTATION]: 't' });
+    await world.continuing('b', 'n1');
     await world.clock.advance(600);
     expect(phase(await world.get('b'))).toBe('Running');
   });
@@ -116,8 +116,8 @@ describe('agent', () => {
     const gone = await displaced();
     await gone.client.delete(RESOURCES.podCheckpoints, 'default', 'c');
     await gone.clock.settle();
-    await gone.pod('b', 'n2', { [TICKET_ANNOTATION]: 't' });
-    await gone.clock.advance(1_000);
+    await gone.continuing('b', 'n2');
+    await gone.clock.advance(61_000);
     expect(condition(await gone.get('b'), RESTORED_CONDITION)).toMatchObject({
       status: 'False',
       reason: 'CheckpointMissing',
@@ -126,8 +126,8 @@ describe('agent', () => {
     expect(gone.ledger.lost.discarded).toBe(2.5);
 
     const broken = await displaced({ restoreFails: () => 'criu said no' });
-    await broken.pod('b', 'n2', { [TICKET_ANNOTATION]: 't' });
-    await broken.clock.advance(3_000);
+    await broken.continuing('b', 'n2');
+    await broken.clock.advance(63_000);
     expect(condition(await broken.get('b'), RESTORED_CONDITION)).toMatchObject({
       status: 'False',
       reason: 'RestoreFailed',

@@ -1,8 +1,9 @@
-import { AGENT_FINALIZER } from '../../domain/labels.ts';
+import { AGENT_FINALIZER, TICKET_ANNOTATION } from '../../domain/labels.ts';
 import { KubeClient } from '../../kube/client.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import { ApiServer } from '../api-server/api-server.ts';
+import { PodWrites } from '../scheduler/pod-writes.ts';
 import { VirtualClock } from '../virtual-clock.ts';
 import type { NodeFaults } from './simulated-pods.ts';
 import { nodeSpec } from './node-spec.ts';
@@ -48,6 +49,20 @@ export async function setUp(faults: NodeFaults = {}) {
         metadata: { name, namespace: 'default', annotations: { 'sim.reprieve.dev/memory': '200Mi', ...annotations } },
         spec: { nodeName: node, containers: [{ name: 'main', image: 'app:1', resources: { requests: { cpu: '4' } } }] },
       });
+      await clock.settle();
+      return pod;
+    },
+    /** A pod that claims the ticket `t`, and then gets its node. */
+    async continuing(name: string, node: string, { image = 'app:1', ticket = 't' } = {}): Promise<KubeObject> {
+      const annotations = { 'sim.reprieve.dev/memory': '200Mi', [TICKET_ANNOTATION]: ticket };
+      const pod = await client.create(RESOURCES.pods, 'default', {
+        metadata: { name, namespace: 'default', annotations },
+        spec: { containers: [{ name: 'main', image, resources: { requests: { cpu: '4' } } }] },
+      });
+      const claim = { name, uid: pod.metadata.uid };
+      const options = { type: 'merge', subresource: 'status' } as const;
+      await client.patch(RESOURCES.reprieves, 'default', ticket, { status: { phase: 'Restoring', claim } }, options);
+      await new PodWrites(client, api.transport('scheduler')).bind(pod, node);
       await clock.settle();
       return pod;
     },

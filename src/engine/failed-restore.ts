@@ -1,0 +1,84 @@
+import type { RestoreFailure } from '../domain/condition-reasons.ts';
+import type { NodeName } from '../domain/ids.ts';
+import type { Pod, RestoreFailed } from '../domain/pod.ts';
+import type { FailedNode, Ticket } from '../domain/ticket.ts';
+import type { ClusterView } from '../index/types.ts';
+import { hasOtherNode } from './queue.ts';
+import { checkpointOf } from './saved-state.ts';
+import type { Steps, World } from './steps.ts';
+
+/**
+ * After these the state or the pod is wrong, not the node: another node would fail alike. A pod of the same template gets the
+ * same mounts everywhere; its image and its security context also depend on what a node has and how it is configured.
+ */
+const SAME_EVERYWHERE: ReadonlySet<RestoreFailure> = new Set([
+  'CheckpointMissing',
+  'DigestMismatch',
+  'OwnerDiffers',
+  'MountsDiffer',
+]);
+
+/**
+ * A node could not restore the pod that claims `ticket`. What follows, in this order:
+ *
+ * 1. The gate was removed by hand, or the checkpoint is gone: the pod starts cold where it is. The agent waits for that word.
+ * 2. Another compatible node exists, and fewer than `restore.attempts` nodes have failed: the ticket goes back into the queue
+ *    without its pod, which {@link endFailedPods} deletes. The failed node is excluded from then on.
+ * 3. `onFailure: ColdStart`: the pod starts cold where it is.
+ * 4. `onFailure: Hold`: the ticket is Held, the pod is deleted, and its replacement stays gated until a person decides.
+ *
+ * The pod of 2 and 4 has no failed container status before its deletion has begun: the runtime wrapper waits meanwhile
+ * (`restore-desk.ts`). ARCHITECTURE.md says what each restart policy makes of that.
+ */
+export function afterFailedRestore(
+  { view }: World,
+  ticket: Ticket,
+  pod: Pod,
+  failure: RestoreFailed,
+  steps: Steps,
+): void {
+  const node = pod.nodeName as NodeName;
+  const failed: FailedNode = { node, pod: pod.uid, reason: failure.reason };
+  const failedNodes = [...ticket.failedNodes, failed];
+  const what = `${node} could not restore it: ${failure.reason}: ${failure.message}`;
+  const cold = (why: string): void => {
+    const message = `${what}; ${why}`;
+    steps.do({ kind: 'SetTicketPhase', ticket, phase: 'ColdStarted', reason: failure.reason, message, failed });
+  };
+  const checkpoint = checkpointOf(view, ticket);
+  if (checkpoint === undefined || checkpoint.deleting) return cold('its checkpoint is gone');
+  if (!wasAdmitted(ticket, pod)) return cold('its gate was removed by hand');
+  const exhausted = whyNoOther(view, { ...ticket, failedNodes }, pod, failure.reason);
+  if (exhausted === null) {
+    const message = `${what}; another node tries`;
+    steps.do({ kind: 'SetTicketPhase', ticket, phase: 'Waiting', reason: 'TriesElsewhere', message, failed });
+  } else if (ticket.restore.onFailure === 'Hold') {
+    const message = `${what}; ${exhausted}: held until reprieve.dev/decide says retry, cold or abandon`;
+    steps.do({ kind: 'SetTicketPhase', ticket, phase: 'Held', reason: 'Held', message, failed });
+  } else cold(exhausted);
+}
+
+/** Why no other node is tried; null where one is. */
+function whyNoOther(view: ClusterView, ticket: Ticket, pod: Pod, reason: RestoreFailure): string | null {
+  const { attempts } = ticket.restore;
+  if (SAME_EVERYWHERE.has(reason)) return 'every other node would fail alike';
+  if (ticket.failedNodes.length >= attempts) return `all ${attempts} attempts are used`;
+  return hasOtherNode(view, ticket, pod) ? null : 'no other compatible node exists';
+}
+
+/** Reprieve removed its gate. One whose gate a person removed has the count of displacements of its predecessor at most. */
+function wasAdmitted(ticket: Ticket, pod: Pod): boolean {
+  return pod.displacements > ticket.pod.displacements;
+}
+
+/**
+ * Deletes the pods whose restore failed, so that their owners make others; Reprieve itself recreates a bare one. A pod that ended
+ * by itself is deleted too: under `restartPolicy: Never` a bare one would keep its name for ever.
+ */
+export function endFailedPods({ view }: World, ticket: Ticket, steps: Steps): void {
+  for (const { pod: uid } of ticket.failedNodes) {
+    const pod = view.pod(uid);
+    if (pod !== undefined && pod.deletionMs === null && pod.ticket === ticket.name)
+      steps.do({ kind: 'EndPod', ticket, pod });
+  }
+}
