@@ -62,6 +62,7 @@ export async function assembleAgent(options: AssembleOptions): Promise<NodeAgent
     checkpointsFolder: checkpointsFolder(settings.stateDir),
     manifestFile: MANIFEST_FILE,
     maxConcurrentDumps: settings.maxConcurrentDumps,
+    keepUnknownMs: settings.keepUnknownMs,
     probe: async () => {
       const capability = await capabilityOf(run, command);
       facts = capability.facts;

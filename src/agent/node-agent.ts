@@ -36,6 +36,8 @@ export interface NodeAgentOptions {
   readonly checkpointsFolder: string;
   readonly manifestFile: string;
   readonly maxConcurrentDumps: number;
+  /** How long a state is kept whose PodCheckpoint is unknown. */
+  readonly keepUnknownMs: number;
   /** What this node can do, looked at now. */
   readonly probe: () => Promise<NodeReport>;
   /** Class of this node, as the last probe found it; null: not known. */
@@ -104,6 +106,8 @@ export class NodeAgent {
       clock,
       serverTime: transport,
       compatibility: () => options.compatibility() ?? '',
+      keepUnknownMs: options.keepUnknownMs,
+      onUnknown: (reference, message) => options.log.warn({ reference }, message),
       onError,
     });
     this.#obstacles = new ObstacleWatch({

@@ -86,6 +86,7 @@ export interface AgentConfiguration {
   };
   readonly maxConcurrentDumps: number;
   readonly reserveBytes: number;
+  readonly keepUnknownMs: number;
   readonly peer: PeerConfiguration | null;
 }
 
@@ -167,10 +168,11 @@ export function resolved(file: ConfigurationFile): ReprieveConfiguration {
   };
 }
 
-function agentOf({ reserve, peer, ...agent }: ConfigurationFile['agent']): AgentConfiguration {
+function agentOf({ reserve, keepUnknown, peer, ...agent }: ConfigurationFile['agent']): AgentConfiguration {
   return {
     ...agent,
     reserveBytes: quantityToInteger(reserve),
+    keepUnknownMs: ms(keepUnknown),
     peer: peer && {
       ...peer,
       certFile: peer.certFile ?? '',

@@ -332,6 +332,11 @@ const agent = z.strictObject({
     'Pods that are written to the disk at the same time; others run until it is their turn.',
   ),
   reserve: bytes(1024 ** 3, 'Free space that a dump must leave on the disk of stateDir.'),
+  keepUnknown: duration(
+    24 * 3_600_000,
+    'How long a saved pod is kept on the disk whose PodCheckpoint is gone without a deletion that the agent saw, as after a restore of etcd.',
+    0,
+  ),
   peer: peer.nullable().default(null).meta({
     description:
       'Other agents fetch saved pods from this one, over mutual TLS. Null: a pod is restored only on the node that holds its state.',

@@ -54,6 +54,14 @@ function troubles(findings: readonly Finding[]): string[] {
 }
 
 describe('doctor', () => {
+  it('lists saved pods whose PodCheckpoint nobody knows', () => {
+    const folder = `${NODE_PATHS.state}/checkpoints`;
+    put(`${folder}/default_a_1/unknown-since`, '2026-01-01T00:00:00.000Z');
+    put(`${folder}/default_b_2/manifest.json`, '{}');
+    const found = examine().find(({ check }) => check === 'saved pods')?.found;
+    expect(found).toBe(`PodCheckpoint unknown: ${folder}/default_a_1 since 2026-01-01T00:00:00.000Z`);
+  });
+
   it('finds nothing wrong with a node that was installed', () => {
     const findings = examine();
     expect(troubles(findings)).toEqual([]);

@@ -6,6 +6,8 @@ import { missingCriuOptions } from './criu-config.ts';
 import { itemsFor } from './items.ts';
 import { NodeFiles } from './node-files.ts';
 import { NODE_PATHS } from './node-paths.ts';
+import { UNKNOWN_FILE } from '../agent/pods/hold-record.ts';
+import { checkpointsFolder } from '../agent/state/layout.ts';
 import { isAtLeast, versionIn, type Version } from '../agent/probe/version.ts';
 
 /** One line of the doctor's list. `missing`: nothing can be saved or restored without it. */
@@ -42,6 +44,7 @@ export function doctor(patient: Patient = thisNode()): Finding[] {
     handler(patient),
     tar(patient),
     space(patient),
+    ...unknownStates(patient),
     cgroups(patient),
     kernel(patient),
     overlay(patient),
@@ -159,6 +162,19 @@ function space({ files, freeBytes }: Patient): Finding {
     found,
     remedy: 'a saved pod takes about as much as its memory: make room',
   };
+}
+
+/** What the agent keeps for `agent.keepUnknown`; nothing where there is none. */
+function unknownStates({ files }: Patient): Finding[] {
+  const folder = checkpointsFolder(NODE_PATHS.state);
+  const unknown = files.names(folder).flatMap((name) => {
+    const since = files.read(`${folder}/${name}/${UNKNOWN_FILE}`);
+    return since === null ? [] : [`${folder}/${name} since ${since}`];
+  });
+  if (unknown.length === 0) return [];
+  const found = `PodCheckpoint unknown: ${unknown.join(', ')}`;
+  const remedy = 'the agent removes these states after agent.keepUnknown: copy what is still needed';
+  return [{ check: 'saved pods', state: 'warning', found, remedy }];
 }
 
 function cgroups({ files }: Patient): Finding {

@@ -12,6 +12,7 @@ import { Freezer } from './freezer.ts';
 import { checkpointNameIn, held, notHeld, Order } from './order.ts';
 import { untilDone } from './retry.ts';
 import { PodLanes } from './pod-lanes.ts';
+import { Quarantine } from './quarantine.ts';
 import type { Hold, HoldTerms, SavablePod, SavablePods, SavedParts, SaveFailure } from './savable-pod.ts';
 import { ThawTimers } from './thaw-timers.ts';
 
@@ -26,6 +27,9 @@ export interface CheckpointOrdersOptions {
   readonly serverTime: ServerTime;
   /** Class of nodes that can restore what is saved here, at the moment of asking. */
   readonly compatibility: () => string;
+  /** See {@link Quarantine}. */
+  readonly keepUnknownMs: number;
+  readonly onUnknown: (reference: string, message: string) => void;
   /** Told of every failure that is tried again or ends an order. */
   readonly onError: (error: unknown) => void;
 }
@@ -50,10 +54,13 @@ export class CheckpointOrders {
   readonly #lanes = new PodLanes();
   readonly #timers: ThawTimers;
   readonly #life = new AbortController();
+  readonly #quarantine: Quarantine;
   #isRecovered = false;
 
   constructor(options: CheckpointOrdersOptions) {
     this.#options = options;
+    const { pods, clock, keepUnknownMs, onUnknown, onError } = options;
+    this.#quarantine = new Quarantine({ pods, clock, keepMs: keepUnknownMs, onNotice: onUnknown, onError });
     this.#freezer = new Freezer({ ...options, life: this.#life.signal });
     this.#timers = new ThawTimers(options.clock);
   }
@@ -67,6 +74,7 @@ export class CheckpointOrders {
     order ??= this.#orderFor(checkpoint);
     order.checkpoint = checkpoint;
     this.#orders.set(uid, order);
+    if (isNew) this.#firmly(() => this.#quarantine.remove(order.key));
     if (checkpoint.metadata.deletionTimestamp === undefined) {
       if (isNew) this.#take(order);
     } else if (!order.removing) {
@@ -75,7 +83,7 @@ export class CheckpointOrders {
     }
   }
 
-  /** It is gone without waiting for us, or because we were done. */
+  /** It is gone because we were done; or nobody asked us, and what it was is unknown: etcd may have been restored. */
   removed(checkpoint: KubeObject): void {
     const uid = checkpoint.metadata.uid as string;
     const order = this.#orders.get(uid);
@@ -83,7 +91,8 @@ export class CheckpointOrders {
     this.#orders.delete(uid);
     this.#firmly(async () => {
       await this.#undo(order);
-      await this.#options.pods.forget(order.key);
+      if (order.removing) await this.#options.pods.forget(order.key);
+      else await this.#quarantine.add(order.key);
     });
   }
 
@@ -114,14 +123,15 @@ export class CheckpointOrders {
   stop(): void {
     this.#life.abort(new Error('the agent died'));
     this.#timers.stop();
+    this.#quarantine.stop();
     for (const order of this.#orders.values()) order.cancelled.abort(new Error('the agent died'));
     this.#orders.clear();
   }
 
   /**
    * Looks after what was left behind, before any order is taken: whatever stands frozen is still wanted, or goes on, and
-   * states without an order go. `checkpoints` are those of this node as they are known at each moment: what changes while pods
-   * are thawed is not missed. False where it was stopped meanwhile.
+   * states without an order are kept for a while. `checkpoints` are those of this node as they are known at each moment: what
+   * changes while pods are thawed is not missed. False where it was stopped meanwhile.
    */
   async recover(checkpoints: () => readonly KubeObject[]): Promise<boolean> {
     const { pods } = this.#options;
@@ -143,7 +153,7 @@ export class CheckpointOrders {
     if (life.aborted) return false;
     // After the thaws: the record of what stands frozen lies with the state.
     const unknown = pods.references().filter((reference) => !orders.has(reference));
-    for (const reference of unknown) this.#firmly(() => pods.forget(reference));
+    for (const reference of unknown) this.#firmly(() => this.#quarantine.add(reference));
     this.#isRecovered = true;
     // First the order that holds its pod: the other orders of that pod wait for it.
     const holders = new Set([...pods.all()].map(({ frozenBy }) => frozenBy));

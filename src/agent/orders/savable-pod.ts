@@ -87,6 +87,10 @@ export interface SavablePods {
   all(): Iterable<SavablePod>;
   /** Keys of the states on the disk, whole or not. */
   references(): readonly string[];
+  /** Since when nobody knows what a state is for: this moment, where it was known until now. Null for one that is not whole. */
+  unknownSince(reference: string, nowMs: number): Promise<number | null>;
+  /** It is known what the state is for. */
+  known(reference: string): Promise<void>;
   /** Removes a state; nothing happens where there is none. */
   forget(reference: string): Promise<void>;
   /** Its pod goes on: nothing is restored from this state any more. Holds also after a crash. */

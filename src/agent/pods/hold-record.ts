@@ -1,8 +1,10 @@
-import { mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 
 const FILE = 'order.json';
+/** Holds the time since when nobody knows what the state beside it is for. `reprieve node doctor` lists such states. */
+export const UNKNOWN_FILE = 'unknown-since';
 
 const schema = z.object({
   pod: z.object({ namespace: z.string(), name: z.string(), uid: z.string() }),
@@ -47,6 +49,19 @@ export class HoldRecords {
       throw error;
     }
     return schema.parse(JSON.parse(text));
+  }
+
+  /** The moment in the mark of a state; `nowMs`, which is marked, where it has none. */
+  async unknownSince(key: string, nowMs: number): Promise<number> {
+    const path = join(this.#folder, key, UNKNOWN_FILE);
+    const marked = Date.parse(await readFile(path, 'utf8').catch(() => ''));
+    if (!Number.isNaN(marked)) return marked;
+    await writeFile(path, new Date(nowMs).toISOString(), { mode: 0o600 });
+    return nowMs;
+  }
+
+  async known(key: string): Promise<void> {
+    await rm(join(this.#folder, key, UNKNOWN_FILE), { force: true });
   }
 
   /** Resolves when it is on the disk. */

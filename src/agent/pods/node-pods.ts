@@ -126,6 +126,14 @@ export class NodePods implements SavablePods {
     return [...this.#references];
   }
 
+  async unknownSince(reference: string, nowMs: number): Promise<number | null> {
+    return (await this.isValid(reference)) ? this.#records.unknownSince(reference, nowMs) : null;
+  }
+
+  known(reference: string): Promise<void> {
+    return this.#records.known(reference);
+  }
+
   async forget(reference: string): Promise<void> {
     // What stands frozen must stay known: a later agent finds it by this record only.
     if (this.#looking.has(reference) || this.#isHeld(reference)) {

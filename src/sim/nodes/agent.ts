@@ -8,6 +8,9 @@ import type { KubeObject } from '../../kube/transport.ts';
 import type { Container } from './container.ts';
 import { SimulatedPods, type SimulatedPodsOptions } from './simulated-pods.ts';
 
+/** As `agent.keepUnknown` is set by default. */
+const KEEP_UNKNOWN_MS = 24 * 3_600_000;
+
 export interface AgentOptions extends SimulatedPodsOptions {
   readonly api: NodeApi;
   readonly serverTime: ServerTime;
@@ -84,6 +87,8 @@ export class Agent {
       clock,
       serverTime,
       compatibility: () => compatibility,
+      keepUnknownMs: KEEP_UNKNOWN_MS,
+      onUnknown: () => undefined,
       onError: () => undefined, // simulated faults
     });
   }

@@ -68,6 +68,15 @@ export class SimulatedPods implements SavablePods {
     return this.#options.node.store.references();
   }
 
+  unknownSince(reference: string, nowMs: number): Promise<number | null> {
+    return Promise.resolve(this.#options.node.store.unknownSince(reference, nowMs));
+  }
+
+  known(reference: string): Promise<void> {
+    this.#options.node.store.known(reference);
+    return Promise.resolve();
+  }
+
   forget(reference: string): Promise<void> {
     const { node, ledger } = this.#options;
     const removed = node.store.remove(reference);

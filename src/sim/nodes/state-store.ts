@@ -15,6 +15,7 @@ export interface SavedState {
 /** The states a node keeps; they survive the agent, not the node. */
 export class StateStore {
   readonly #states = new Map<string, SavedState>(); // reference -> state, oldest first
+  readonly #unknown = new Map<string, number>(); // reference -> since when its PodCheckpoint is unknown
   readonly #unfinished = new Set<string>(); // references of which something lies on the disk, and no whole state
 
   get(reference: string): SavedState | undefined {
@@ -30,6 +31,18 @@ export class StateStore {
     this.#unfinished.delete(reference);
     this.#states.delete(reference); // a dump that was made again is the newest
     this.#states.set(reference, state);
+  }
+
+  /** As the mark beside a state on a real node. */
+  unknownSince(reference: string, nowMs: number): number | null {
+    if (!this.#states.has(reference)) return null;
+    const sinceMs = this.#unknown.get(reference) ?? nowMs;
+    this.#unknown.set(reference, sinceMs);
+    return sinceMs;
+  }
+
+  known(reference: string): void {
+    this.#unknown.delete(reference);
   }
 
   references(): readonly string[] {
@@ -50,6 +63,7 @@ export class StateStore {
     const state = this.#states.get(reference);
     if (state === undefined) return null;
     this.#states.delete(reference);
+    this.#unknown.delete(reference);
     if (!state.owed) return { state, lostSeconds: 0 };
     const older = this.newestOf(state.podUid);
     if (older !== undefined) older.owed = true;

@@ -62,6 +62,21 @@ describe('no container stays frozen without a cause', () => {
     expect(condition(await world.get('a'), FROZEN_CONDITION)?.status).toBe('False');
   });
 
+  it('keeps the state of a PodCheckpoint that a restore of etcd lost, and lets the pod go on', async () => {
+    const world = await setUp();
+    const pod = await working(world, 'a');
+    const backup = world.api.backup();
+    await world.checkpoint(pod, 'c');
+    await world.clock.advance(2_000);
+    expect(world.nodes.frozen()).toHaveLength(1);
+    world.api.restore(backup);
+    await world.clock.advance(10_000);
+    expect(world.nodes.frozen()).toEqual([]);
+    expect(world.nodes.node('n1')?.store.references()).toHaveLength(1);
+    await world.clock.advance(25 * 3_600_000);
+    expect(world.nodes.node('n1')?.store.references()).toEqual([]);
+  });
+
   it('counts on from where it stood, also when deadline and deletion come at once', async () => {
     const world = await setUp();
     const pod = await working(world, 'a', { 'sim.reprieve.dev/work-seconds': '8' });
