@@ -177,6 +177,10 @@ export class QueuePopulation {
       claim: { name: claimant.name, uid: claimant.uid },
       phase: kind < 14 ? 'Waiting' : kind < 16 ? 'Admitted' : 'Restoring',
       attempts: kind === 6 ? 1 : 0,
+      failedNodes:
+        kind === 6
+          ? [{ node: nodeName(number % this.#size.nodes), pod: 'gone' as PodUid, reason: 'RestoreFailed' }]
+          : [],
       restore: { ...ticket.restore, nodes: kind === 8 ? 'Same' : 'Any' },
     });
   }

@@ -50,7 +50,7 @@ export function stepClaims(world: World, group: string, steps: Steps): void {
 }
 
 /** Oldest first. */
-function gatedPodsOf(view: ClusterView, group: string): readonly Pod[] {
+export function gatedPodsOf(view: ClusterView, group: string): readonly Pod[] {
   const bare = view.pod(group as PodUid);
   const pods = bare === undefined ? view.gatedPodsOfOwner(group) : bare.owner === null && isGated(bare) ? [bare] : [];
   return pods.toSorted((a, b) => a.creationMs - b.creationMs || (a.uid < b.uid ? -1 : 1));

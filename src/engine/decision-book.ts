@@ -1,5 +1,5 @@
-import type { NodeName, PodUid } from '../domain/ids.ts';
-import { isFinal, type Decision } from '../domain/ticket.ts';
+import { objectKey, type NodeName, type ObjectKey, type PodUid } from '../domain/ids.ts';
+import { isFinal, type Decision, type Ticket } from '../domain/ticket.ts';
 import type { ClusterView } from '../index/types.ts';
 
 /**
@@ -14,6 +14,10 @@ export class DecisionBook {
   readonly #byNode = new Map<NodeName, Set<Decision>>(); // node -> open decisions that use it
   readonly #closed = new Set<string>(); // ids of decisions that are over but may still have tickets in phase Saving
   readonly #overruled = new Set<string>(); // those of `#closed` that stood beside another one about the same preemptor
+  readonly #named = new Map<string, number>(); // decision id -> tickets that are not final and name it
+  readonly #unread = new Set<ObjectKey>(); // tickets that changed since the last refresh
+  readonly #unsettled = new Set<string>(); // ids that may be forgotten: closed, or named by a ticket less, since then
+  readonly #listeners = new Set<(preemptor: PodUid) => void>();
   /** When the last victim of a decision was seen gone, on the clock that nobody sets. */
   readonly #emptiedMs = new Map<string, number>(); // decision id -> time
 
@@ -55,13 +59,22 @@ export class DecisionBook {
     const onNode = this.#byNode.get(decision.node);
     if (onNode === undefined) this.#byNode.set(decision.node, new Set([decision]));
     else onNode.add(decision);
+    this.#changed(decision.preemptor.uid);
   }
 
   /** Ends a decision: carried out, or void. What is left of it is undone by the reconciler. */
   close(decision: Decision): void {
     if (this.#open.get(decision.preemptor.uid)?.id === decision.id) this.#forget(decision.preemptor.uid);
     this.#closed.add(decision.id);
+    this.#unsettled.add(decision.id);
     this.#emptiedMs.delete(decision.id);
+    this.#changed(decision.preemptor.uid);
+  }
+
+  /** Calls `listener` when the decision about a preemptor was opened, closed or overruled; returns the function that ends it. */
+  onChange(listener: (preemptor: PodUid) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** Forgets everything: what stands in tickets is adopted again. */
@@ -71,6 +84,7 @@ export class DecisionBook {
     this.#closed.clear();
     this.#overruled.clear();
     this.#emptiedMs.clear();
+    this.#unsettled.clear();
   }
 
   emptiedAt(decision: Decision): number | undefined {
@@ -86,28 +100,68 @@ export class DecisionBook {
    * preemptor the newer stands, and the other one is over.
    */
   refresh(view: ClusterView): void {
-    const named = new Set<string>();
+    this.#named.clear();
+    this.#unread.clear();
     for (const ticket of view.tickets()) {
-      if (isFinal(ticket.phase)) continue;
-      const { decision } = ticket;
-      named.add(decision.id);
-      if (ticket.phase !== 'Saving' && ticket.phase !== 'Displacing') continue;
-      if (ticket.deleting || ticket.flaw !== null || this.#closed.has(decision.id)) continue;
-      const known = this.#open.get(decision.preemptor.uid);
-      if (known?.id === decision.id) continue;
-      if (known !== undefined) {
-        const older = isNewer(decision, known) ? known : decision;
-        this.close(older);
-        this.#overruled.add(older.id);
-        if (older === decision) continue;
-      }
-      this.open(decision);
+      this.#count(ticket, 1);
+      this.#adopt(ticket);
     }
-    for (const id of this.#closed) {
-      if (named.has(id)) continue;
+    this.#forgetUnnamed(this.#closed);
+    this.#unsettled.clear();
+  }
+
+  /** A ticket changed; undefined where there was or is none. */
+  follow(before: Ticket | undefined, after: Ticket | undefined): void {
+    if (before !== undefined) this.#count(before, -1);
+    if (after === undefined) return;
+    this.#count(after, 1);
+    this.#unread.add(objectKey(after.namespace, after.name));
+  }
+
+  /** The same as {@link refresh}, for the tickets that changed since ({@link follow}). */
+  refreshChanged(view: ClusterView): void {
+    for (const key of this.#unread) {
+      const ticket = view.ticket(key);
+      if (ticket !== undefined) this.#adopt(ticket);
+    }
+    this.#unread.clear();
+    this.#forgetUnnamed(this.#unsettled);
+    this.#unsettled.clear();
+  }
+
+  #adopt(ticket: Ticket): void {
+    const { decision, phase, deleting, flaw } = ticket;
+    if (phase !== 'Saving' && phase !== 'Displacing') return;
+    if (deleting || flaw !== null || this.#closed.has(decision.id)) return;
+    const known = this.#open.get(decision.preemptor.uid);
+    if (known?.id === decision.id) return;
+    if (known !== undefined) {
+      const older = isNewer(decision, known) ? known : decision;
+      this.close(older);
+      this.#overruled.add(older.id);
+      if (older === decision) return;
+    }
+    this.open(decision);
+  }
+
+  #count({ phase, decision: { id } }: Ticket, by: 1 | -1): void {
+    if (isFinal(phase)) return;
+    const count = (this.#named.get(id) ?? 0) + by;
+    if (count > 0) this.#named.set(id, count);
+    else this.#named.delete(id);
+    if (count <= 0) this.#unsettled.add(id);
+  }
+
+  #forgetUnnamed(ids: Iterable<string>): void {
+    for (const id of ids) {
+      if (this.#named.has(id)) continue;
       this.#closed.delete(id);
       this.#overruled.delete(id);
     }
+  }
+
+  #changed(preemptor: PodUid): void {
+    for (const listener of this.#listeners) listener(preemptor);
   }
 
   #forget(preemptor: PodUid): void {

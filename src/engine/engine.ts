@@ -89,10 +89,10 @@ export class Engine implements ExtenderCallbacks {
   }
 
   start(): void {
-    this.#unsubscribe = this.#options.view.onChange((event) => {
+    this.#unsubscribe = this.#options.view.onChange((event, before) => {
       const cheaper = this.#cheaper.seen(event);
       if (cheaper !== null) this.events.emit('victim:cheaper', cheaper);
-      this.#reconciler.changed(event);
+      this.#reconciler.changed(event, before);
       this.#reporter.poke();
     });
     this.#reconciler.start(this.#executor);

@@ -11,11 +11,11 @@ import { placeOf, Room } from './room.ts';
 import { Steps, type World } from './steps.ts';
 
 /** What a step is about, and its key: `namespace/name`; of a decision the UID of its preemptor; of claims {@link claimGroupOf}. */
-type SubjectKind = 'ticket' | 'decision' | 'checkpoint' | 'claims';
+export type SubjectKind = 'ticket' | 'decision' | 'checkpoint' | 'claims';
 
 /**
  * One kind of step, about one subject. Pure: what it does follows from what it reads of the world, so it is called again when
- * something of that changed, or the time came that it gave to `lookAgainAt`.
+ * something of that changed, or the time came that it gave to `lookAgainAt` (`agenda.ts`).
  */
 interface Stage {
   readonly of: SubjectKind;
@@ -23,7 +23,7 @@ interface Stage {
 }
 
 /** In order: where commands of two stages are about one object, the earlier one is carried out. */
-const STAGES: readonly Stage[] = [
+export const STAGES: readonly Stage[] = [
   { of: 'ticket', step: onTicket(stepContradiction) },
   {
     of: 'decision',
@@ -41,7 +41,7 @@ const STAGES: readonly Stage[] = [
 ];
 
 /** All subjects of a kind that there are. */
-function* subjectsOf({ view, book }: Pick<World, 'view' | 'book'>, kind: SubjectKind): Generator<string> {
+export function* subjectsOf({ view, book }: Pick<World, 'view' | 'book'>, kind: SubjectKind): Generator<string> {
   switch (kind) {
     case 'ticket':
       for (const { namespace, name } of view.tickets()) yield objectKey(namespace, name);

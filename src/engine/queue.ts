@@ -5,7 +5,7 @@ import { objectKey, type NodeName } from '../domain/ids.ts';
 import type { ClusterView } from '../index/types.ts';
 import { isGated } from './claims.ts';
 import { fits } from '../domain/resources.ts';
-import { suits, type Room } from './room.ts';
+import { sortOf, suits, type Room, type Sort } from './room.ts';
 import { checkpointOf } from './saved-state.ts';
 import type { Steps, World } from './steps.ts';
 
@@ -16,6 +16,7 @@ export interface Queued {
   readonly checkpoint: Checkpoint | undefined;
   /** The node that has the state on its disk. */
   readonly holder: NodeName | null;
+  readonly sort: Sort;
 }
 
 /** Puts a ticket into the queue, unless something other than capacity keeps its pod behind the gate. */
@@ -135,8 +136,8 @@ function stepHolderGone({ nowMs }: World, { ticket, holder }: Queued, steps: Ste
 
 /** A node that has not failed could restore it, once it has room. */
 export function hasOtherNode(view: ClusterView, ticket: Ticket, pod: Pod): boolean {
-  const entry = { ticket, pod, checkpoint: checkpointOf(view, ticket), holder: null };
-  for (const { node } of view.nodes()) {
+  const entry = { ticket, pod, checkpoint: checkpointOf(view, ticket) };
+  for (const node of view.bareNodes()) {
     if (suits(node, entry) && fits(pod.requests, node.allocatable)) return true;
   }
   return false;
@@ -172,7 +173,8 @@ export function queuedOf(view: ClusterView, ticket: Ticket, steps: Steps): Queue
   const pod = view.pod(ticket.claim.uid);
   if (pod === undefined || pod.nodeName !== null || pod.deletionMs !== null) return null;
   const checkpoint = checkpointOf(view, ticket);
-  return { ticket, pod, checkpoint, holder: checkpoint?.location?.node ?? null };
+  const candidate = { ticket, pod, checkpoint };
+  return { ...candidate, holder: checkpoint?.location?.node ?? null, sort: sortOf(candidate) };
 }
 
 /** Highest priority first, then oldest, then name, then UID: total. */

@@ -59,6 +59,7 @@ function setUp(answer: (call: number) => Promise<WriteOutcome> = () => Promise.r
     settings: DEFAULT_ENGINE_SETTINGS,
     mayAct: () => leads,
   });
+  index.onChange((event, before) => reconciler.changed(event, before));
   const executor = new Executor({ writer, clock: machine, events, onSettled: () => reconciler.poke() });
   let version = 100;
   const put = <K extends IndexedKind>(kind: K, ...values: readonly IndexedKinds[K][]): void => {

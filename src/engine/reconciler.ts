@@ -1,13 +1,13 @@
 import type { NodeName, PodUid } from '../domain/ids.ts';
-import { isFinal } from '../domain/ticket.ts';
-import type { ClusterView, IndexEvent } from '../index/types.ts';
+import { isFinal, type Ticket } from '../domain/ticket.ts';
+import type { ClusterView, IndexedKind, IndexedKinds, IndexEvent } from '../index/types.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
+import { Agenda, type Findings } from './agenda.ts';
 import type { PreemptRequest, PreemptVerdict } from './callbacks.ts';
 import type { DecisionBook } from './decision-book.ts';
 import type { EngineEvents } from './engine-events.ts';
 import type { Executor } from './executor.ts';
-import { nextSteps } from './next-steps.ts';
-import { WATCH_LAG_MS, type EngineSettings, type Steps, type World } from './steps.ts';
+import { Steps, WATCH_LAG_MS, type EngineSettings, type World } from './steps.ts';
 import { WakeList } from './wake-list.ts';
 
 export interface ReconcilerOptions {
@@ -20,21 +20,36 @@ export interface ReconcilerOptions {
   readonly mayAct: () => boolean;
 }
 
+/** A pass that is under way. */
+interface Pass {
+  readonly looks: Generator<void, void>;
+  readonly findings: Findings;
+  tookMs: number;
+  longestSliceMs: number;
+}
+
+/** How long a pass keeps the event loop at a time: `preempt`, which takes some milliseconds itself, waits no longer for it. */
+const SLICE_MS = 2;
+
 /**
- * Looks at the world whenever something changed or a deadline came, and hands what is to be done to the executor. Many
- * changes at once make one pass.
+ * Looks at what changed, or whose time came, and hands what is to be done to the executor. Many changes at once make one pass;
+ * a long one is cut in slices, between which the event loop turns, and what changes meanwhile is for the next.
+ *
+ *     idle ──poke──> planned ──> slice ──> slice ──> ... ──> commands ──> idle; planned again where something changed meanwhile
  */
 export class Reconciler {
   readonly #options: ReconcilerOptions;
+  readonly #agenda: Agenda;
   #executor: Executor | null = null;
-  #pass: Timer | null = null;
+  /** Of the next pass, or of the next slice of this one. */
+  #timer: Timer | null = null;
+  #pass: Pass | null = null;
+  #changedMeanwhile = false;
   #alarm: { readonly atMs: number; readonly timer: Timer } | null = null;
   readonly #wakes: WakeList;
-  /** Contradictions that were told of and still stand. */
-  #told: ReadonlySet<string> = new Set(); // `${kind} ${uid of the ticket}`
   /** Null while this process may not act. */
   #acting: { readonly sinceSteadyMs: number; readonly seen: Set<PodUid> } | null = null;
-  #unsubscribe: (() => void) | null = null;
+  readonly #subscriptions: (() => void)[] = [];
   /** Continuing pods that were preempted before they were restored. A change and the next may come between two passes. */
   readonly #preempted = new Set<PodUid>();
   #stopped = false;
@@ -42,39 +57,47 @@ export class Reconciler {
   constructor(options: ReconcilerOptions) {
     this.#options = options;
     const { view, book, clock } = options;
+    this.#agenda = new Agenda(view, book);
     this.#wakes = new WakeList(view, book, clock);
   }
 
   /** The executor calls back into the reconciler, so it is given afterwards. */
   start(executor: Executor): void {
     this.#executor = executor;
-    this.#unsubscribe = this.#options.events.on('command:done', ({ command, outcome }) => {
-      if (outcome === 'done') this.#wakes.done(command);
-    });
+    this.#subscriptions.push(
+      this.#options.events.on('command:done', ({ command, outcome }) => {
+        if (outcome === 'done') this.#wakes.done(command);
+      }),
+      this.#options.book.onChange((preemptor) => this.#agenda.decisionChanged(preemptor)),
+    );
     this.poke();
   }
 
   stop(): void {
     this.#stopped = true;
-    this.#unsubscribe?.();
-    this.#pass?.cancel();
+    for (const unsubscribe of this.#subscriptions) unsubscribe();
+    this.#timer?.cancel();
     this.#alarm?.timer.cancel();
   }
 
   /** Something changed: look again soon. */
   poke(): void {
-    if (this.#stopped || this.#pass !== null || this.#executor === null) return;
-    this.#pass = this.#options.clock.setTimer(0, () => {
-      this.#pass = null;
-      this.#run();
-    });
+    if (this.#stopped || this.#executor === null) return;
+    if (this.#pass !== null) this.#changedMeanwhile = true;
+    else this.#plan();
   }
 
-  /** A change of the index: what the next pass could no longer see is kept. */
-  changed(event: IndexEvent): void {
+  /** A change of the index. To be told of each: what is not told of is not looked at again. */
+  changed(event: IndexEvent, before?: IndexedKinds[IndexedKind]): void {
     if (event.type === 'upsert' && event.kind === 'pod') {
       const { uid, ticket, restored, disruptionTarget } = event.value;
       if (ticket !== null && restored === null && disruptionTarget) this.#preempted.add(uid);
+    }
+    if (this.#acting !== null) {
+      this.#agenda.changed(event, before);
+      const after = event.type === 'upsert' ? event.value : undefined;
+      if (event.kind === 'ticket') this.#options.book.follow(before as Ticket | undefined, after as Ticket | undefined);
+      if (event.type === 'delete' && event.kind === 'pod') this.#acting.seen.add(event.uid as PodUid);
     }
     this.poke();
   }
@@ -103,6 +126,9 @@ export class Reconciler {
   /** A new term begins. Whom this process turned away while it did not lead still waits to be woken. */
   reset(): void {
     this.#acting = null;
+    this.#pass?.looks.return();
+    this.#pass = null;
+    this.#agenda.stop();
   }
 
   isRefused(preemptor: PodUid, node: NodeName): boolean {
@@ -120,68 +146,75 @@ export class Reconciler {
     return { view, book, nowMs, steadyMs, actingSinceMs, seen, preempted: this.#preempted, settings };
   }
 
-  #run(): void {
-    const { view, book, clock, mayAct } = this.#options;
+  #plan(): void {
+    this.#timer ??= this.#options.clock.setTimer(0, () => {
+      this.#timer = null;
+      this.#slice();
+    });
+  }
+
+  #slice(): void {
+    const { clock, mayAct } = this.#options;
     if (this.#stopped || this.#executor === null) return;
     if (!mayAct()) {
-      this.#acting = null;
+      this.reset();
       return;
     }
     const startMs = clock.monotonic();
-    this.#acting ??= { sinceSteadyMs: startMs, seen: new Set() };
-    book.refresh(view);
-    const world = this.world();
-    const { nowMs, steadyMs, actingSinceMs } = world;
-    const { seen } = this.#acting;
-    const steps = nextSteps(world);
-    if (nowMs < actingSinceMs + WATCH_LAG_MS) this.#see(seen);
-    else seen.clear();
-    this.#tell(steps);
-    this.#close(steps);
-    for (const decision of steps.emptied) book.markEmptied(decision, steadyMs);
+    this.#pass ??= this.#begin(startMs);
+    const pass = this.#pass;
+    let isDone = false;
+    do isDone = pass.looks.next().done === true;
+    while (!isDone && clock.monotonic() - startMs < SLICE_MS);
+    if (isDone) this.#end(pass, this.#executor);
+    const sliceMs = clock.monotonic() - startMs;
+    pass.tookMs += sliceMs;
+    pass.longestSliceMs = Math.max(pass.longestSliceMs, sliceMs);
+    if (isDone) {
+      const { tookMs, longestSliceMs } = pass;
+      this.#options.events.emit('pass:done', { tookMs, longestSliceMs });
+    } else this.#plan();
+  }
+
+  #begin(steadyMs: number): Pass {
+    const { view, book, clock, settings } = this.#options;
+    this.#changedMeanwhile = false;
+    if (this.#acting === null) {
+      this.#acting = { sinceSteadyMs: steadyMs, seen: new Set() };
+      book.refresh(view);
+      this.#agenda.start(settings.maxConcurrentRestoresPerNode);
+    } else book.refreshChanged(view);
+    if (clock.monotonic() >= this.#acting.sinceSteadyMs + WATCH_LAG_MS) this.#acting.seen.clear();
+    const findings: Findings = { closed: [], emptied: [], contradictions: [] };
+    return { looks: this.#agenda.pass(() => this.world(), findings), findings, tookMs: 0, longestSliceMs: 0 };
+  }
+
+  #end({ findings }: Pass, executor: Executor): void {
+    const { book, clock, events } = this.#options;
+    this.#pass = null;
+    for (const contradiction of findings.contradictions) events.emit('record:contradiction', contradiction);
+    this.#close(findings.closed);
+    for (const decision of findings.emptied) book.markEmptied(decision, clock.monotonic());
+    const wakes = new Steps();
     this.#wakes.holdParked();
-    this.#wakes.addTo(steps);
-    this.#executor.run(steps.commands);
-    this.#setAlarm(steps.wakeAtMs);
+    this.#wakes.addTo(wakes);
+    executor.run([...this.#agenda.commands(), ...wakes.commands]);
     this.#forgetPreempted();
-    const tookMs = clock.monotonic() - startMs;
-    this.#options.events.emit('pass:done', { tookMs, longestSliceMs: tookMs });
+    if (this.#changedMeanwhile || this.#agenda.isDue) this.#plan();
+    this.#setAlarm(Math.min(this.#agenda.wakeAtMs, clock.monotonic() + (wakes.wakeAtMs - clock.now())));
   }
 
   /** Those that no open ticket claims any more. */
   #forgetPreempted(): void {
-    if (this.#preempted.size === 0) return;
-    const claimed = new Set<PodUid>();
-    for (const { claim, phase } of this.#options.view.tickets()) {
-      if (claim !== null && !isFinal(phase)) claimed.add(claim.uid);
+    for (const uid of this.#preempted) {
+      const isClaimed = this.#options.view.ticketsOfClaimant(uid).some(({ phase }) => !isFinal(phase));
+      if (!isClaimed) this.#preempted.delete(uid);
     }
-    for (const uid of this.#preempted) if (!claimed.has(uid)) this.#preempted.delete(uid);
   }
 
-  /** What is in view now and is not later is gone: the next pass need not wait until it might have come. */
-  #see(seen: Set<PodUid>): void {
-    const { view, book } = this.#options;
-    const see = (uid: PodUid): void => void (view.pod(uid) !== undefined && seen.add(uid));
-    for (const { pod, claim } of view.tickets()) {
-      see(pod.uid);
-      if (claim !== null) see(claim.uid);
-    }
-    for (const { victims } of book.all()) for (const { uid } of victims) see(uid);
-  }
-
-  #tell(steps: Steps): void {
-    const told = new Set<string>();
-    for (const contradiction of steps.contradictions) {
-      const key = `${contradiction.kind} ${contradiction.object.uid}`;
-      if (!told.has(key) && !this.#told.has(key)) this.#options.events.emit('record:contradiction', contradiction);
-      told.add(key);
-    }
-    this.#told = told;
-  }
-
-  #close(steps: Steps): void {
+  #close(closed: Findings['closed']): void {
     const { view, book, events, settings } = this.#options;
-    for (const { decision, because, message } of steps.closed) {
+    for (const { decision, because, message } of closed) {
       book.close(decision);
       events.emit('decision:closed', { decision, because, message });
       const preemptor = view.pod(decision.preemptor.uid);
@@ -193,10 +226,9 @@ export class Reconciler {
       // Whatever ended it, kube-scheduler waits for room that nobody makes, and reserves some that the pod does not get.
       this.#wakes.hold(preemptor.uid, [decision.node], 'now');
     }
-    // What a closed decision left behind is undone by the next pass.
-    if (steps.closed.length > 0) this.poke();
   }
 
+  /** On the clock that nobody sets. */
   #setAlarm(atMs: number): void {
     if (this.#alarm !== null) {
       if (this.#alarm.atMs === atMs) return;
@@ -205,7 +237,7 @@ export class Reconciler {
     }
     if (atMs === Number.POSITIVE_INFINITY) return;
     const { clock } = this.#options;
-    const timer = clock.setTimer(Math.min(atMs - clock.now(), MAX_TIMER_MS), () => {
+    const timer = clock.setTimer(Math.min(atMs - clock.monotonic(), MAX_TIMER_MS), () => {
       this.#alarm = null;
       this.poke();
     });

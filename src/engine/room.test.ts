@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { GI, makeNode, makePod, makeResources, makeTicket } from '../../test/support/builders.ts';
 import type { NodeName } from '../domain/ids.ts';
 import type { Resources } from '../domain/resources.ts';
-import { Room, type Place } from './room.ts';
+import { Room, sortOf, type Place } from './room.ts';
 import type { Queued } from './queue.ts';
 
 const n1 = 'n1' as NodeName;
@@ -13,7 +13,8 @@ function placeWith(name: NodeName, cpuMilli: number): Place {
 }
 
 function entryOf(requests: Resources, tolerations = makePod().tolerations): Queued {
-  return { ticket: makeTicket(), pod: makePod({ requests, tolerations }), checkpoint: undefined, holder: null };
+  const candidate = { ticket: makeTicket(), pod: makePod({ requests, tolerations }), checkpoint: undefined };
+  return { ...candidate, holder: null, sort: sortOf(candidate) };
 }
 
 /** Requests that count how often they are compared with what is free. */
@@ -67,6 +68,20 @@ describe('Room', () => {
     expect(found).toEqual([n2, n1, null]);
     room.giveBack();
     expect(room.find(entry)).toBe(n2);
+  });
+
+  it('prefers by what is left after its promises', () => {
+    const room = new Room(9);
+    const frees = { n1: 3900, n2: 3700, n3: 3000 };
+    for (const [name, cpuMilli] of Object.entries(frees))
+      room.set(name as NodeName, placeWith(name as NodeName, cpuMilli));
+    const entry = entryOf(makeResources({ cpuMilli: 300, memoryBytes: 0 }));
+    const found = Array.from({ length: 8 }, () => {
+      const node = room.find(entry);
+      if (node !== null) room.take(entry, node);
+      return node;
+    });
+    expect(found).toEqual(['n1', 'n2', 'n1', 'n2', 'n1', 'n2', 'n1', 'n3']);
   });
 
   it('says of a heartbeat that it makes no difference', () => {

@@ -27,20 +27,23 @@ export function placeOf(view: ClusterView, name: NodeName): Place | null {
   return { node: on.node, free, restores: restoresUnderWay(view, on) };
 }
 
-/** A place, less what this pass has promised there. */
+/** A place, and what is left of it by what this pass has promised there. */
 interface Slot {
   readonly name: NodeName;
   place: Place;
+  /** Largest share of the node that is taken, before promises and after. */
+  placeShare: number;
+  share: number;
   free: Resources;
   restores: number;
-  /** Largest share of the node that is taken. */
-  share: number;
+  isPromised: boolean;
 }
 
 /**
  * The capacity of all nodes, kept from pass to pass:
  *
  *     #byShare   n7 ▏n3 ▎n9 ▌n1 ▊n4 █     emptiest first: a search ends at the first node that has room
+ *     #promised           n3 ▍n7 ▋        those of them that somebody was given in this pass, by what is left
  *     #hopeless  {big, gpu}               sorts of pods for which no node has room; looked at again where a node changed
  *
  * Promises of one pass (`take`, `reserveBest`) are taken back at its end (`giveBack`).
@@ -51,7 +54,8 @@ export class Room {
   readonly #byShare: Slot[] = []; // emptiest first, then by name
   readonly #hopeless = new Set<Sort>(); // no node has room for them, whatever was promised
   readonly #crowdedOut = new Set<Sort>(); // no node has, after what this pass has promised: there is only less from then on
-  readonly #promised = new Set<Slot>(); // given to somebody by this pass
+  #promised: Slot[] = []; // given to somebody by this pass; emptiest first by what is left
+  #unpromisedFrom = 0; // in `#byShare`; all before it are promised
   #reserved: Slot | null = null; // kept clear for the head of the queue
 
   constructor(maxRestores: number) {
@@ -64,18 +68,24 @@ export class Room {
     if (place === null) {
       if (slot === undefined) return false;
       this.#slots.delete(name);
-      remove(this.#byShare, slot, emptiestFirst);
+      remove(this.#byShare, slot, byPlaceShare);
       return true;
     }
+    const share = shareOf(place.node, place.free);
     if (slot === undefined) {
-      const { node, free, restores } = place;
-      const added: Slot = { name, place, free, restores, share: shareOf(node, free) };
+      const { free, restores } = place;
+      const added: Slot = { name, place, placeShare: share, share, free, restores, isPromised: false };
       this.#slots.set(name, added);
-      insert(this.#byShare, added, emptiestFirst);
+      insert(this.#byShare, added, byPlaceShare);
     } else {
       if (isSamePlace(slot.place, place)) return false;
+      if (share !== slot.placeShare) {
+        remove(this.#byShare, slot, byPlaceShare);
+        slot.placeShare = share;
+        insert(this.#byShare, slot, byPlaceShare);
+      }
       slot.place = place;
-      this.#reset(slot);
+      takeBack(slot);
     }
     for (const sort of this.#hopeless) if (this.#fitsInto(place, sort.example)) this.#hopeless.delete(sort);
     return true;
@@ -83,21 +93,32 @@ export class Room {
 
   /** The node that holds the state where it has room, else the emptiest compatible one; null when there is none. */
   find(entry: Queued): NodeName | null {
-    const sort = sortOf(entry);
-    if (sort !== null && (this.#hopeless.has(sort) || this.#crowdedOut.has(sort))) return null;
+    const { sort } = entry;
+    if (this.#hopeless.has(sort) || this.#crowdedOut.has(sort)) return null;
     const holder = entry.holder === null ? undefined : this.#slots.get(entry.holder);
     if (holder !== undefined && this.#hasRoom(holder, entry)) return holder.name;
     if (entry.ticket.restore.nodes === 'Same') return null;
-    for (const slot of this.#byShare) if (this.#hasRoom(slot, entry)) return slot.name;
-    if (sort !== null) (this.#isHopeless(entry) ? this.#hopeless : this.#crowdedOut).add(sort);
+    const promised = this.#promised.find((slot) => this.#hasRoom(slot, entry));
+    const other = this.#firstUnpromised(entry, promised);
+    if (other !== undefined || promised !== undefined) return (other ?? promised)?.name ?? null;
+    (this.#isHopeless(entry) ? this.#hopeless : this.#crowdedOut).add(sort);
     return null;
+  }
+
+  /** A place in the queue that is gone. */
+  forget({ sort }: Queued): void {
+    if (sort.isSingle) this.#hopeless.delete(sort);
   }
 
   take({ pod }: Queued, name: NodeName): void {
     const slot = this.#slots.get(name);
     if (slot === undefined) return;
-    this.#promised.add(slot);
-    this.#move(slot, subtractResources(slot.free, pod.requests), slot.restores + 1);
+    if (slot.isPromised) remove(this.#promised, slot, byShare);
+    slot.isPromised = true;
+    slot.free = subtractResources(slot.free, pod.requests);
+    slot.restores++;
+    slot.share = shareOf(slot.place.node, slot.free);
+    insert(this.#promised, slot, byShare);
   }
 
   /** Keeps the node that comes nearest to fitting `entry` clear of everybody behind it. */
@@ -115,8 +136,9 @@ export class Room {
 
   /** Ends a pass. */
   giveBack(): void {
-    for (const slot of this.#promised) this.#reset(slot);
-    this.#promised.clear();
+    for (const slot of this.#promised) takeBack(slot);
+    this.#promised = [];
+    this.#unpromisedFrom = 0;
     this.#crowdedOut.clear();
     this.#reserved = null;
   }
@@ -136,29 +158,45 @@ export class Room {
     return this.#reserved === null || !this.#fitsInto(this.#reserved.place, entry);
   }
 
-  #fitsInto({ node, free, restores }: Place, entry: Queued): boolean {
+  #fitsInto({ node, free, restores }: Place, entry: Candidate): boolean {
     return restores < this.#maxRestores && fits(entry.pod.requests, free) && suits(node, entry);
   }
 
-  #reset(slot: Slot): void {
-    this.#move(slot, slot.place.free, slot.place.restores);
+  /** The emptiest node with room that nobody was given, where it is emptier than `than`. */
+  #firstUnpromised(entry: Queued, than: Slot | undefined): Slot | undefined {
+    const slots = this.#byShare;
+    while (slots[this.#unpromisedFrom]?.isPromised === true) this.#unpromisedFrom++;
+    for (let at = this.#unpromisedFrom; at < slots.length; at++) {
+      const slot = slots[at] as Slot;
+      if (slot.isPromised) continue;
+      if (than !== undefined && byShare(than, slot) < 0) return undefined;
+      if (this.#hasRoom(slot, entry)) return slot;
+    }
+    return undefined;
   }
+}
 
-  #move(slot: Slot, free: Resources, restores: number): void {
-    remove(this.#byShare, slot, emptiestFirst);
-    slot.free = free;
-    slot.restores = restores;
-    slot.share = shareOf(slot.place.node, free);
-    insert(this.#byShare, slot, emptiestFirst);
-  }
+function takeBack(slot: Slot): void {
+  slot.isPromised = false;
+  slot.free = slot.place.free;
+  slot.restores = slot.place.restores;
+  slot.share = slot.placeShare;
 }
 
 function shareOf({ allocatable }: Node, free: Resources): number {
   return dominantShare(subtractResources(allocatable, free), allocatable);
 }
 
-function emptiestFirst(a: Slot, b: Slot): number {
-  return a.share - b.share || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
+function byPlaceShare(a: Slot, b: Slot): number {
+  return a.placeShare - b.placeShare || byName(a, b);
+}
+
+function byShare(a: Slot, b: Slot): number {
+  return a.share - b.share || byName(a, b);
+}
+
+function byName(a: Slot, b: Slot): number {
+  return a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
 }
 
 function isBefore({ name }: Slot, other: Slot | null): boolean {
@@ -166,24 +204,30 @@ function isBefore({ name }: Slot, other: Slot | null): boolean {
 }
 
 /** Pods that need the same: a search that failed for one of them fails for all. */
-interface Sort {
-  readonly example: Queued;
+export interface Sort {
+  readonly example: Candidate;
+  /** Of one pod alone: it goes with its place in the queue ({@link Room.forget}). */
+  readonly isSingle: boolean;
 }
+
+/** What decides which nodes may take the pod of a ticket. */
+type Candidate = Pick<Queued, 'ticket' | 'pod' | 'checkpoint'>;
 
 type Parts = WeakMap<object, Parts | Map<string, Sort>>;
 const SORTS: Parts = new WeakMap();
 const NO_SELECTOR = {};
 
-/** Null: nobody needs the same. Pods of one template have one object for what they have alike (kube/project/part-pool.ts). */
-function sortOf(entry: Queued): Sort | null {
-  if (entry.ticket.restore.nodes === 'Same' || entry.ticket.failedNodes.length > 0) return null;
+/** Pods of one template have one object for what they have alike (kube/project/part-pool.ts). */
+export function sortOf(entry: Candidate): Sort {
+  if (entry.ticket.restore.nodes === 'Same' || entry.ticket.failedNodes.length > 0)
+    return { example: entry, isSingle: true };
   const { requests, tolerations, nodeSelector } = entry.pod;
   const alike = partOf(partOf(SORTS, requests), tolerations);
   let sorts = alike.get(nodeSelector ?? NO_SELECTOR) as Map<string, Sort> | undefined;
   if (sorts === undefined) alike.set(nodeSelector ?? NO_SELECTOR, (sorts = new Map()));
   const key = entry.checkpoint === undefined ? 'none' : `class ${entry.checkpoint.compatibility ?? ''}`;
   let sort = sorts.get(key);
-  if (sort === undefined) sorts.set(key, (sort = { example: entry }));
+  if (sort === undefined) sorts.set(key, (sort = { example: entry, isSingle: false }));
   return sort;
 }
 
@@ -197,17 +241,9 @@ function isSamePlace(a: Place, b: Place): boolean {
   return a.restores === b.restores && isSameAmount(a.free, b.free) && isSameNode(a.node, b.node);
 }
 
-/** As far as a search looks at it: a heartbeat is a new version of a node, and mostly no other node. */
+/** A heartbeat is a new version of a node, and mostly nothing else. */
 function isSameNode(a: Node, b: Node): boolean {
-  return (
-    a === b ||
-    (a.ready === b.ready &&
-      a.unschedulable === b.unschedulable &&
-      a.compatibility === b.compatibility &&
-      isSameAmount(a.allocatable, b.allocatable) &&
-      isSameRecord(a.labels, b.labels) &&
-      JSON.stringify(a.taints) === JSON.stringify(b.taints))
-  );
+  return a === b || JSON.stringify({ ...a, resourceVersion: '' }) === JSON.stringify({ ...b, resourceVersion: '' });
 }
 
 function isSameAmount(a: Resources, b: Resources): boolean {
@@ -245,7 +281,7 @@ export function restoresUnderWay(view: ClusterView, on: NodeSnapshot): number {
 }
 
 /** Whether `node` may take the pod at all, whatever room there is. */
-export function suits(node: Node, { ticket, pod, checkpoint }: Queued): boolean {
+export function suits(node: Node, { ticket, pod, checkpoint }: Candidate): boolean {
   if (whyUnfit(node, pod.tolerations) !== null) return false;
   if (checkpoint !== undefined && restoreObstacle(node, { ticket, checkpoint }) !== null) return false;
   return pod.nodeSelector === null || selects(pod.nodeSelector, node.labels);

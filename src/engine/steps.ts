@@ -113,6 +113,8 @@ export class Steps {
   readonly contradictions: Contradiction[] = [];
   /** Tickets whose pod waits for capacity, or was let go and has no node yet. */
   readonly queue: Queued[] = [];
+  /** Tickets that are not moved along their phases until their contradiction is resolved. */
+  readonly resolved: Ticket[] = [];
   readonly #contested: Set<string>; // uids of tickets
   wakeAtMs = Number.POSITIVE_INFINITY;
 
@@ -136,6 +138,7 @@ export class Steps {
   /** Until it is resolved, `contradiction.object` is not moved along its phases. */
   resolve(contradiction: Contradiction): void {
     this.contradictions.push(contradiction);
+    this.resolved.push(contradiction.object);
     this.#contested.add(contradiction.object.uid);
   }
 

@@ -225,6 +225,10 @@ export class ClusterIndex implements ClusterView {
     return this.#pods.nodes();
   }
 
+  bareNodes(): Iterable<Node> {
+    return this.#tables.node.values();
+  }
+
   namespaceLabels(name: string): Readonly<Record<string, string>> {
     return this.#tables.namespace.named(name)?.labels ?? NO_LABELS;
   }

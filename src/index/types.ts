@@ -85,6 +85,8 @@ export interface ClusterView {
 
   node(name: NodeName): NodeSnapshot | undefined;
   nodes(): Iterable<NodeSnapshot>;
+  /** The same nodes without what stands on them. */
+  bareNodes(): Iterable<Node>;
 
   namespaceLabels(name: string): Readonly<Record<string, string>>;
   /**
