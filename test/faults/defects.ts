@@ -186,6 +186,11 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
     from: '  if (ticket !== undefined) return isVoid(checkpoint) ? -Infinity : keptByTicketMs;',
     to: '  if (ticket !== undefined) return -Infinity;',
   },
+  'orders checkpoints without the rules of the policy': {
+    file: 'engine/victim-state.ts',
+    from: '      rules: victim.terms.checkpoint,\n',
+    to: "      rules: { sockets: 'Close', volumes: 'EmptyDir', maxBytes: 0 },\n",
+  },
   'counts a checkpoint that a ticket names as nobody’s': {
     file: 'engine/retention.ts',
     from: '  if (ticket !== undefined && !isFinal(ticket.phase)) return Infinity;\n',

@@ -12,6 +12,8 @@ import { checkpointOf } from '../../src/kube/project/checkpoint.ts';
 import { nodeOf } from '../../src/kube/project/node.ts';
 import { podOf } from '../../src/kube/project/pod.ts';
 import { ticketOf } from '../../src/kube/project/ticket.ts';
+import type { checkpointRulesIn } from '../../src/kube/checkpoint-object.ts';
+import type { ReprieveSpec } from '../../src/kube/crd/reprieve.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
 import type { KubeObject, KubeRequest } from '../../src/kube/transport.ts';
 import type { ServerWrite } from '../../src/sim/api-server/server-options.ts';
@@ -77,6 +79,16 @@ export function deletionBegun(
   if (previous === null || previous.metadata.deletionTimestamp !== undefined || by === null) return null;
   if (type !== 'DELETED' && object.metadata.deletionTimestamp === undefined) return null;
   return { by: by.user, uid: previous.metadata.uid ?? '', name: previous.metadata.name, object: previous };
+}
+
+/** The rules of a checkpoint as the ticket says that ordered it, whatever our own reading of it is. Null: none did. */
+export function recordedRules({ world }: Truth, name: string): ReturnType<typeof checkpointRulesIn> | null {
+  for (const ticket of world.api.list(RESOURCES.reprieves)) {
+    const { decision } = ticket['spec'] as Pick<ReprieveSpec, 'decision'>;
+    const rules = decision.victims.find(({ checkpoint }) => checkpoint === name)?.terms?.checkpoint;
+    if (rules !== undefined) return rules as ReturnType<typeof checkpointRulesIn>;
+  }
+  return null;
 }
 
 /** The moment in which a checkpoint begins to be deleted, and by whom. */

@@ -6,6 +6,7 @@ import type { CloseReason } from '../../src/engine/close-reasons.ts';
 import { checkpointOf } from '../../src/kube/project/checkpoint.ts';
 import { podOf } from '../../src/kube/project/pod.ts';
 import { ticketOf } from '../../src/kube/project/ticket.ts';
+import { quantityToInteger } from '../../src/domain/quantity.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
 import type { KubeObject } from '../../src/kube/transport.ts';
 import {
@@ -30,6 +31,7 @@ import {
   nowOf,
   otherPlans,
   podWith,
+  recordedRules,
   retentionMs,
   stands,
   stillHolds,
@@ -42,6 +44,7 @@ import {
 } from './evidence.ts';
 import { invalidAnswer } from './answers.ts';
 import { unless } from './excuses.ts';
+import { workloadOf } from '../../src/sim/nodes/workload.ts';
 import type { Truth } from './truth.ts';
 
 type Invariant = (truth: Truth, seen: Seen) => string | null;
@@ -250,6 +253,20 @@ export const INVARIANTS = {
     return ticket.claim?.uid === pod.metadata.uid || isFailedPod(ticket, podOf(pod).uid)
       ? `${seen.event.pod} started cold, and its ticket is ${ticket.phase}`
       : null;
+  },
+
+  'a pod is saved by the rules that its ticket records': (truth, seen) => {
+    if (seen.kind !== 'write' || seen.write.kind !== RESOURCES.podCheckpoints || seen.write.type !== 'MODIFIED')
+      return null;
+    const { ready, reason, bytes, podUid, name } = checkpointOf(seen.write.object);
+    if (!ready || reason === 'Manual' || checkpointOf(seen.write.previous as KubeObject).ready) return null;
+    const rules = recordedRules(truth, name);
+    const pod = podWith(truth, podUid);
+    if (rules === null || pod === undefined) return null;
+    const { connections, volumeBytes, stateBytes } = workloadOf(pod);
+    if (rules.sockets === 'Refuse' && connections > 0) return `${name} is of a pod with TCP connections`;
+    if (rules.volumes === 'None' && volumeBytes > 0 && bytes === stateBytes) return `${name} holds volumes`;
+    return rules.maxBytes !== '0' && bytes > quantityToInteger(rules.maxBytes) ? `${name} has ${bytes} bytes` : null;
   },
 
   'a bare pod is created again': (truth, seen) => {

@@ -4,7 +4,7 @@ import { described, oneOf, quantity, withDefault } from './schema.ts';
 export const CHECKPOINT_DEFAULTS = { sockets: 'Close', volumes: 'EmptyDir', maxBytes: '0' } as const;
 
 export const sockets = described(
-  'Established TCP connections. Close: they are closed in the copy. Refuse: a pod that has one is not saved.',
+  'Established TCP connections. Close: they are closed in the copy. Refuse: a pod that has one is not saved; where the connection lasts, the condition reprieve.dev/Checkpointable of the pod says so beforehand.',
   withDefault(oneOf('Close', 'Refuse'), CHECKPOINT_DEFAULTS.sockets),
 );
 
@@ -14,6 +14,6 @@ export const volumes = described(
 );
 
 export const maxBytes = described(
-  'The largest checkpoint of one pod. A pod that is expected to need more is not saved, and a dump that becomes larger is given up. 0: no limit.',
+  'The largest checkpoint of one pod. A pod that is expected to need more is not saved, and a dump that becomes larger is given up. Where the memory of a pod alone is larger, the condition reprieve.dev/Checkpointable says so beforehand. 0: no limit.',
   withDefault(quantity, CHECKPOINT_DEFAULTS.maxBytes),
 );

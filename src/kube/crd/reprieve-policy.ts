@@ -87,7 +87,7 @@ const spec = described(
       withDefault(
         object({
           ttl: described(
-            'How long a checkpoint that a user made (reason Manual) is kept after its state was taken, or after it failed. A ticket that names it keeps it longer. The checkpoint of a displaced pod follows its ticket instead.',
+            'How long a checkpoint that a user made (reason Manual) is kept after its state was taken, or after it failed. A ticket that names it keeps it longer. For a pod that is gone, the longest ttl of the policies that select its namespace counts. The checkpoint of a displaced pod follows its ticket instead.',
             withDefault(duration('1m', '8760h'), store.ttl),
           ),
           maxBytes,
