@@ -19,10 +19,10 @@ const ACTED_ON: Readonly<Record<string, { readonly file: string; readonly test: 
   'checkpoint.volumes': { file: 'src/agent/state/dump.test.ts', test: 'leaves volumes and shared memory out' },
   'store.maxBytes': { file: 'src/agent/state/size-limit.test.ts', test: 'ends a dump that becomes too large' },
   'restore.nodes': { file: 'src/engine/return.test.ts', test: 'restores on the same node where the policy says so' },
-  'restore.attempts': { file: 'src/agent/restore/restore-desk.test.ts', test: 'tries as often as the ticket says' },
+  'restore.attempts': { file: 'src/engine/failed-restore.test.ts', test: 'is tried on another node' },
   'restore.onFailure': {
     file: 'src/agent/restore/restore-desk.test.ts',
-    test: 'holds a pod that shall not start cold',
+    test: 'never starts one cold that must be held',
   },
   'restore.maxWait': { file: 'src/engine/return.test.ts', test: 'abandons what nobody came to continue' },
 };
