@@ -196,6 +196,16 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
     from: '  if (ticket !== undefined && !isFinal(ticket.phase)) return Infinity;\n',
     to: '',
   },
+  'takes an agent for silent that only its own watch does not bring': {
+    file: 'kube/agent-watch.ts',
+    from: '      if (found !== undefined) this.#seen(agentLeaseOf(found));\n',
+    to: '      void found;\n',
+  },
+  'has too little patience with an agent': {
+    file: 'kube/agent-watch.ts',
+    from: '    return this.#options.clock.monotonic() - sinceMs;',
+    to: '    return this.#options.clock.monotonic() - sinceMs + 30_000;',
+  },
   'writes without being the leader': {
     file: 'kube/fenced-transport.ts',
     from: 'this.#leadership.term() !== null && request.maySend?.() !== false;',

@@ -51,6 +51,8 @@ type Invariant = (truth: Truth, seen: Seen) => string | null;
 
 /** What was decided before a fault is written by then. */
 const STRUCK_MS = 5_000;
+/** Less than an agent must be silent for: a renewal may come while the last read before the verdict is under way. */
+const QUIET_AGENT_MS = 25_000;
 /** How long an agent that is well may take to let go of a pod, beyond its deadline. */
 const THAW_MS = 15_000;
 
@@ -428,6 +430,16 @@ export const INVARIANTS = {
           isBeingUndone(truth, ticket) || checkpointNamed(truth, ticket.checkpoint) === undefined,
       },
     );
+  },
+
+  'no agent is taken for silent that has just renewed its Lease': (truth, seen) => {
+    if (seen.kind !== 'second') return null;
+    for (const { by, node } of truth.newlySilent()) {
+      const quietMs = truth.world.elapsedMs - (truth.renewedMs.get(node) ?? -Infinity);
+      if (quietMs < QUIET_AGENT_MS)
+        return `${by} takes the agent of ${node} for silent, which renewed its Lease ${quietMs} ms ago`;
+    }
+    return null;
   },
 
   'nobody stands still beyond the deadline': (truth, seen) => {

@@ -1,3 +1,5 @@
+import { DEFAULT_NAMESPACE } from '../../src/domain/labels.ts';
+import { agentLeaseOf } from '../../src/kube/agent-lease.ts';
 import { LEASE } from './replica.ts';
 import type { KubeRequest } from '../../src/kube/transport.ts';
 import type { ServerWrite } from '../../src/sim/api-server/server-options.ts';
@@ -41,6 +43,11 @@ export class Truth {
   readonly excuses: Record<string, number> = {};
   /** When an object left the API server. */
   readonly goneMs = new Map<string, number>(); // uid -> time
+
+  /** When the agent of a node renewed its Lease last. */
+  readonly renewedMs = new Map<string, number>(); // node -> time
+  /** Whom each process takes for silent. */
+  readonly #silent = new Map<string, ReadonlySet<string>>(); // name of a process -> nodes
 
   isWebhookAway = false;
   /** When the webhook went away, or came back. */
@@ -121,6 +128,9 @@ export class Truth {
       const list = this.world.api.list(RESOURCES.reprievePolicies).map(policyOf).sort(comparePolicies);
       this.policies.push({ fromMs: this.world.elapsedMs, list });
     }
+    if (kind === RESOURCES.leases && object.metadata.namespace === DEFAULT_NAMESPACE && type !== 'DELETED') {
+      this.renewedMs.set(agentLeaseOf(object).node, this.world.elapsedMs);
+    }
     if (kind === RESOURCES.leases && object.metadata.namespace === LEASE.namespace) {
       const { holderIdentity } = object['spec'] as { readonly holderIdentity?: string };
       if (holderIdentity !== this.#holder) {
@@ -171,6 +181,21 @@ export class Truth {
     this.isWebhookAway = isAway;
     if (!this.#isReached()) this.#unreachedMs = this.world.elapsedMs;
     this.#check({ kind: 'second' });
+  }
+
+  /** Nodes whose agents a living process takes for silent since this second. */
+  newlySilent(): readonly { readonly by: string; readonly node: string }[] {
+    const found: { readonly by: string; readonly node: string }[] = [];
+    for (const replica of this.world.replicas) {
+      if (!replica?.process.isAlive) continue;
+      const by = replica.process.name;
+      const now = [...replica.reprieve.index.nodes()]
+        .filter(({ node }) => node.agentSilent)
+        .map(({ node }) => node.name);
+      for (const node of now) if (!this.#silent.get(by)?.has(node)) found.push({ by, node });
+      this.#silent.set(by, new Set(now));
+    }
+    return found;
   }
 
   /** What a run of days need not remember. */
