@@ -31,7 +31,10 @@ export interface NodeAgentOptions {
   readonly transport: KubeTransport;
   readonly clock: Clock;
   readonly log: Log;
-  readonly processes: PodProcesses & { obstacleOf(podUid: string, rules: CheckpointRules): Promise<Obstacle | null> };
+  readonly processes: PodProcesses & {
+    obstacleOf(podUid: string, rules: CheckpointRules): Promise<Obstacle | null>;
+    memoryBytes(podUid: string): Promise<number | null>;
+  };
   /** See {@link NodePods}. */
   readonly checkpointsFolder: string;
   readonly manifestFile: string;
@@ -114,6 +117,7 @@ export class NodeAgent {
       pods: () => this.#pods.list(),
       policies: () => this.#policies.list(),
       namespaces: () => this.#namespaces.list(),
+      memoryBytes: (podUid) => processes.memoryBytes(podUid),
       obstacle: (podUid, rules) => processes.obstacleOf(podUid, rules),
       api,
       events: this.#events,

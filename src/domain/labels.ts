@@ -31,6 +31,8 @@ export const FROZEN_CONDITION = 'reprieve.dev/Frozen';
 export const RESTORED_CONDITION = 'reprieve.dev/Restored';
 /** Pod condition, written by the agent: False while something in its running processes cannot be saved; absent otherwise. */
 export const CHECKPOINTABLE_CONDITION = 'reprieve.dev/Checkpointable';
+/** Pod annotation, written by the agent: memory that a checkpoint of the pod would hold, in bytes, where a policy selects it. */
+export const STATE_BYTES_ANNOTATION = 'reprieve.dev/state-bytes';
 /** RuntimeClass of pods that may be restored, and its handler on the nodes. */
 export const RUNTIME_CLASS = 'reprieve';
 /** Node label, written by the agent: pods can be saved here. */

@@ -54,6 +54,8 @@ export interface Pod {
   readonly toldHeld: boolean;
   /** Ticket that this pod continues (annotation `reprieve.dev/ticket`); null for all others. */
   readonly ticket: string | null;
+  /** Memory that its agent has measured (annotation `reprieve.dev/state-bytes`); null where it has said nothing. */
+  readonly stateBytes: number | null;
   /** How often the work in this pod was displaced before (annotation `reprieve.dev/displacements`). */
   readonly displacements: number;
   /** `batch.kubernetes.io/job-completion-index`; null outside indexed Jobs. */

@@ -209,7 +209,7 @@ function bytesBeingWritten(view: ClusterView, on: NodeSnapshot, costs: CostModel
   for (const checkpoint of view.checkpointsOn(on.node.name)) {
     if (checkpoint.ready || checkpoint.failure !== null || checkpoint.deleting) continue;
     const pod = view.pod(checkpoint.podUid);
-    if (standsOn(pod, on.node.name)) bytes += pod.requests.memoryBytes || costs.defaultStateBytes;
+    if (standsOn(pod, on.node.name)) bytes += (pod.stateBytes ?? pod.requests.memoryBytes) || costs.defaultStateBytes;
   }
   return bytes;
 }

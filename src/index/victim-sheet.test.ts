@@ -95,3 +95,17 @@ describe('VictimSheet', () => {
     expect(rulers()).toBeNull();
   });
 });
+
+it('takes the memory that an agent has measured, else what the pod requests', () => {
+  const index = new ClusterIndex();
+  index.apply({ type: 'upsert', kind: 'node', value: makeNode() });
+  const requests = makeResources({ memoryBytes: 8 });
+  const names = ['measured', 'empty', 'unknown'];
+  for (const [at, stateBytes] of [3, 0, null].entries()) {
+    const value = makePod({ name: names[at] as string, nodeName: 'n1', requests, stateBytes });
+    index.apply({ type: 'upsert', kind: 'pod', value });
+  }
+  const sheet = index.node('n1' as NodeName)?.sheet;
+  const sizes = names.map((name) => sheet?.memoryBytes(sheet.placeOf(uid(`uid-${name}`))));
+  expect(sizes).toEqual([3, 0, 8]);
+});

@@ -74,6 +74,7 @@ export class VictimSheet {
     return this.#numbers[place * NUMBERS + 2] as number;
   }
 
+  /** As its agent has measured it, else as it requests it. */
   memoryBytes(place: number): number {
     return this.#numbers[place * NUMBERS + 3] as number;
   }
@@ -114,7 +115,7 @@ export class VictimSheet {
       numbers[at] = pod.priority;
       numbers[at + 1] = pod.startMs ?? Number.NaN;
       numbers[at + 2] = dominantShare(pod.requests, this.#node.allocatable);
-      numbers[at + 3] = pod.requests.memoryBytes;
+      numbers[at + 3] = pod.stateBytes ?? pod.requests.memoryBytes;
       numbers[at + 4] = pod.displacements;
       numbers[at + 5] = pod.deletionMs === null ? 0 : 1;
     }

@@ -41,6 +41,7 @@ export function makePod(overrides: Partial<Omit<Pod, 'nodeName' | 'uid' | 'nomin
     restoreFailure: null,
     toldHeld: false,
     ticket: null,
+    stateBytes: null,
     displacements: 0,
     completionIndex: null,
     runtimeClassName: null,

@@ -1,6 +1,7 @@
 import type { CheckpointRules } from '../../domain/checkpoint-rules.ts';
 import { CONDITIONS, type ConditionReason } from '../../domain/condition-reasons.ts';
-import { CHECKPOINTABLE_CONDITION } from '../../domain/labels.ts';
+import { CHECKPOINTABLE_CONDITION, STATE_BYTES_ANNOTATION } from '../../domain/labels.ts';
+import type { Pod } from '../../domain/pod.ts';
 import { comparePolicies, rulingPolicy } from '../../domain/protection.ts';
 import { conditionOf, type WireCondition } from '../../kube/project/conditions.ts';
 import { namespaceOf } from '../../kube/project/namespace.ts';
@@ -14,6 +15,10 @@ import type { NodeApi } from '../node-api.ts';
 
 /** A program has mapped what it maps within its first seconds; what it opens later is found one round later. */
 const LOOK_EVERY_MS = 10_000;
+/** The size of a pod is written at most so often, and only where it has changed by more than a quarter and this much. */
+const MEASURE_EVERY_MS = 60_000;
+const CHANGED_SHARE = 0.25;
+const CHANGED_BYTES = 16 * 2 ** 20;
 
 /** What stands in the way of saving a running pod. */
 export interface Obstacle {
@@ -28,6 +33,8 @@ export interface ObstacleWatchOptions {
   readonly namespaces: () => readonly KubeObject[];
   /** Looks at the processes of a pod; null: nothing is in the way of saving it by these rules. */
   readonly obstacle: (podUid: string, rules: CheckpointRules) => Promise<Obstacle | null>;
+  /** Memory of a running pod; null where nothing of it runs. */
+  readonly memoryBytes: (podUid: string) => Promise<number | null>;
   readonly api: NodeApi;
   readonly events: EventSink;
   readonly clock: Clock;
@@ -36,10 +43,11 @@ export interface ObstacleWatchOptions {
 
 /**
  * Says of running pods that they cannot be saved, before anybody counts on it: looks at the processes of those that a policy
- * would protect, and writes the condition that the index reads. Pods without an obstacle are never written to.
+ * would protect, and writes the condition that the index reads, and how large they are.
  */
 export class ObstacleWatch {
   readonly #options: ObstacleWatchOptions;
+  readonly #told = new Map<string, number>(); // pod uid -> when its size was written last, on the clock that nobody sets
   #timer: Timer | null = null;
   #isStopped = false;
 
@@ -68,14 +76,28 @@ export class ObstacleWatch {
     const labels = new Map(
       this.#options.namespaces().map((object) => [object.metadata.name, namespaceOf(object).labels]),
     );
-    for (const object of this.#options.pods()) {
+    const pods = this.#options.pods();
+    const present = new Set(pods.map(({ metadata }) => metadata.uid));
+    for (const uid of this.#told.keys()) if (!present.has(uid)) this.#told.delete(uid);
+    for (const object of pods) {
       if (this.#isStopped) return;
       const pod = podOf(object);
       if (pod.phase !== 'Running' || pod.deletionMs !== null) continue;
       const policy = rulingPolicy(pod, policies, labels.get(pod.namespace) ?? {});
       if (policy === undefined || policy.preemption.decision === 'Never') continue;
       await this.#judge(object, await this.#options.obstacle(pod.uid, policy.checkpoint));
+      await this.#measure(object, pod);
     }
+  }
+
+  /** What a save of the pod would cost is estimated by its memory. A program that grows is not written about all the time. */
+  async #measure(object: KubeObject, { uid, stateBytes }: Pod): Promise<void> {
+    const { api, clock, memoryBytes } = this.#options;
+    if (clock.monotonic() - (this.#told.get(uid) ?? -Infinity) < MEASURE_EVERY_MS) return;
+    const bytes = await memoryBytes(uid);
+    if (bytes === null || !isOtherSize(bytes, stateBytes)) return;
+    this.#told.set(uid, clock.monotonic());
+    await api.patchPod(object, { annotations: { [STATE_BYTES_ANNOTATION]: String(bytes) } });
   }
 
   async #judge(pod: KubeObject, obstacle: Obstacle | null): Promise<void> {
@@ -96,4 +118,8 @@ export class ObstacleWatch {
     const regarding = { kind: 'Pod', namespace, name, uid } as const;
     events.emit({ regarding, type, action, reason: 'NotCheckpointable', message: obstacle.message });
   }
+}
+
+function isOtherSize(bytes: number, said: number | null): boolean {
+  return said === null || Math.abs(bytes - said) > Math.max(CHANGED_BYTES, said * CHANGED_SHARE);
 }

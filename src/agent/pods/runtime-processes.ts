@@ -138,13 +138,21 @@ export class RuntimeProcesses implements PodProcesses {
     return null;
   }
 
+  /** Of its running containers; null where none runs. What the runtime says of them may be some seconds old. */
+  async memoryBytes(podUid: string): Promise<number | null> {
+    const containers = await this.#containersOf(podUid, ROUND_MS);
+    return containers.some(({ status }) => status === 'running') ? this.#memoryOf(containers) : null;
+  }
+
+  #memoryOf(containers: readonly RuntimeContainer[]): number {
+    const running = containers.filter(({ status, pid }) => status === 'running' && pid !== 0);
+    return running.reduce((sum, { pid }) => sum + this.#options.memoryOf(pid), 0);
+  }
+
   /** By its memory, which costs nothing to look up; its files are counted when it is saved. */
   #tooLarge(containers: readonly RuntimeContainer[], rules: CheckpointRules): DumpFailure | null {
     if (rules.maxBytes === 0) return null;
-    const { memoryOf } = this.#options;
-    const running = containers.filter(({ status, pid }) => status === 'running' && pid !== 0);
-    const bytes = running.reduce((sum, { pid }) => sum + memoryOf(pid), 0);
-    if (!isTooLarge(bytes, rules)) return null;
+    if (!isTooLarge(this.#memoryOf(containers), rules)) return null;
     // Without the present size: the condition would be written again at each look.
     const message = `its memory is larger than the ${rules.maxBytes} bytes that its checkpoint may have`;
     return { reason: 'TooLarge', message };

@@ -53,6 +53,7 @@ describe('podOf', () => {
       phase: 'Pending',
       priority: 0,
       owner: null,
+      stateBytes: null,
       displacements: 0,
       tolerations: [],
     });
@@ -146,15 +147,25 @@ describe('podOf', () => {
     const annotations = {
       'reprieve.dev/ticket': 't1',
       'reprieve.dev/displacements': '2',
+      'reprieve.dev/state-bytes': '4294967296',
       'batch.kubernetes.io/job-completion-index': '0',
     };
     expect(podOf(pod({ metadata: { annotations } }))).toMatchObject({
       ticket: 't1',
       displacements: 2,
+      stateBytes: 2 ** 32,
       completionIndex: 0,
     });
-    const odd = { 'reprieve.dev/displacements': '-1', 'batch.kubernetes.io/job-completion-index': 'x' };
-    expect(podOf(pod({ metadata: { annotations: odd } }))).toMatchObject({ displacements: 0, completionIndex: null });
+    const odd = {
+      'reprieve.dev/state-bytes': '1e99',
+      'reprieve.dev/displacements': '-1',
+      'batch.kubernetes.io/job-completion-index': 'x',
+    };
+    expect(podOf(pod({ metadata: { annotations: odd } }))).toMatchObject({
+      stateBytes: null,
+      displacements: 0,
+      completionIndex: null,
+    });
   });
 
   it('gives a gated pod a shape, and no other', () => {

@@ -8,6 +8,7 @@ import {
   RESTORED_CONDITION,
   RESTORE_GATE,
   TICKET_ANNOTATION,
+  STATE_BYTES_ANNOTATION,
 } from '../../domain/labels.ts';
 import type { Pod, PodPhase, RestoreFailed, RestoreOutcome } from '../../domain/pod.ts';
 import type { KubeObject } from '../transport.ts';
@@ -76,6 +77,7 @@ function podWith(pool: Pick<PartPool, keyof PartPool>, object: KubeObject): Pod 
     restoreFailure: restoreFailureOf(conditions),
     toldHeld: pendingReasonOf(conditions) === 'Held',
     ticket: metadata.annotations?.[TICKET_ANNOTATION] || null,
+    stateBytes: bytesOf(metadata.annotations?.[STATE_BYTES_ANNOTATION]),
     displacements: countOf(metadata.annotations?.[DISPLACEMENTS_ANNOTATION]) ?? 0,
     completionIndex: countOf(
       metadata.annotations?.[COMPLETION_INDEX_ANNOTATION] ?? labels[COMPLETION_INDEX_ANNOTATION],
@@ -139,6 +141,11 @@ function gatesOf(
   gates: readonly { readonly name?: string | null | undefined }[] | null | undefined,
 ): readonly string[] {
   return gates && gates.length > 0 ? gates.map((gate) => gate.name ?? '') : NO_GATES;
+}
+
+/** Bytes in an annotation, up to a petabyte; null for anything else. */
+function bytesOf(text: string | undefined): number | null {
+  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : null;
 }
 
 /** A whole number of at least 0 in an annotation; null for anything else. */
