@@ -243,9 +243,10 @@ export class Reprieve {
   /** What `/debug/state` shows: names, counts and ages in seconds; no pod contents. */
   describe(): ReprieveState {
     const nowMs = this.#clock.now();
+    const steadyMs = this.#clock.monotonic();
     const { isCalled, message, missedIn } = this.#webhook.reach;
     const watches = Object.entries(this.reader.stats()).map(([kind, { lastEventMs, ...totals }]) => {
-      const age = lastEventMs === null ? null : (nowMs - lastEventMs) / 1000;
+      const age = lastEventMs === null ? null : (steadyMs - lastEventMs) / 1000;
       return [kind, { objects: this.index.count(kind as IndexedKind), age, ...totals }];
     });
     return {

@@ -48,6 +48,17 @@ describe('PolicyReporter', () => {
     expect(written).toEqual(['everything 0', 'everything 2']);
   });
 
+  it('reports in time though somebody sets the clock back', async () => {
+    const { clock, written, addPods } = setUp();
+    addPods('a');
+    await clock.advance(0);
+    const { now } = clock;
+    clock.now = () => now.call(clock) - 3_600_000;
+    addPods('b');
+    await clock.advance(10_000);
+    expect(written).toEqual(['everything 1', 'everything 2']);
+  });
+
   it('writes nothing that the policy says already', async () => {
     const { clock, world, written, addPods } = setUp();
     addPods('a');

@@ -58,13 +58,13 @@ export class PolicyReporter {
   #plan(): void {
     if (this.#stopped || this.#timer !== null) return;
     const { clock } = this.#options;
-    this.#timer = clock.setTimer(this.#lastMs + CENSUS_EVERY_MS - clock.now(), () => this.#begin());
+    this.#timer = clock.setTimer(this.#lastMs + CENSUS_EVERY_MS - clock.monotonic(), () => this.#begin());
   }
 
   #begin(): void {
     this.#timer = null;
     const { view, clock, mayAct } = this.#options;
-    this.#lastMs = clock.now();
+    this.#lastMs = clock.monotonic();
     // Whoever may act later is poked then.
     if (!mayAct() || view.policies().length === 0) return;
     this.#isCounting = true;

@@ -92,13 +92,13 @@ const SLICE_MS = 2;
 const STEPS = 64;
 
 async function inSlices<T>(steps: Generator<void, T>, clock: Clock, breathe?: () => Promise<void>): Promise<T> {
-  let sliceStartMs = clock.now();
+  let sliceStartMs = clock.monotonic();
   for (let step = 1; ; step++) {
     const { done, value } = steps.next();
     if (done) return value;
-    if (step % STEPS !== 0 || clock.now() - sliceStartMs < SLICE_MS) continue;
+    if (step % STEPS !== 0 || clock.monotonic() - sliceStartMs < SLICE_MS) continue;
     await breathe?.();
-    sliceStartMs = clock.now();
+    sliceStartMs = clock.monotonic();
   }
 }
 

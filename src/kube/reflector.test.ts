@@ -431,7 +431,7 @@ describe('Reflector', () => {
     let breaths = 0;
     for (let i = 0; i < 100; i++) await create(`n${i}`);
     const reflector = start({
-      clock: { now: () => nowMs++, monotonic: () => nowMs, setTimer: (delayMs, run) => clock.setTimer(delayMs, run) },
+      clock: { now: () => 0, monotonic: () => nowMs++, setTimer: (delayMs, run) => clock.setTimer(delayMs, run) },
       breathe: () => {
         breaths++;
         return Promise.resolve();

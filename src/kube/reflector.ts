@@ -49,7 +49,7 @@ export interface ReflectorStats {
   readonly events: number;
   /** Objects that could not be read; they are left out. */
   readonly invalid: number;
-  /** When the server last said anything, bookmarks included; null before it did. The age of what the index knows. */
+  /** When the server last said anything, bookmarks included, on the clock that nobody sets; null before it did. */
   readonly lastEventMs: number | null;
 }
 
@@ -172,7 +172,7 @@ export class Reflector<T> {
     if (this.#relistDue) this.#resourceVersion = null;
     if (this.#resourceVersion === null) this.#servedByListing = this.#awaitingRelist.length;
     this.#current = null; // that of the last pause or watch says nothing about this pass
-    const startMs = clock.now();
+    const startMs = clock.monotonic();
     const linesBefore = this.#lines;
     try {
       if (this.#resourceVersion === null && this.#refusesWatchList) await this.#listInPages(signal);
@@ -180,7 +180,7 @@ export class Reflector<T> {
         if (this.#resourceVersion !== null) await this.#checkVersion(signal);
         await this.#watch(signal);
       }
-      if (this.#lines > linesBefore || clock.now() - startMs >= SHORT_STREAM_MS) return 0;
+      if (this.#lines > linesBefore || clock.monotonic() - startMs >= SHORT_STREAM_MS) return 0;
       return this.#pauseAfterFailure('the watch ended at once', null);
     } catch (error) {
       if (signal.aborted) return 0;
@@ -262,14 +262,14 @@ export class Reflector<T> {
     try {
       for await (const event of watch.events) {
         this.#lines++;
-        this.#lastEventMs = clock.now();
+        this.#lastEventMs = clock.monotonic();
         if (event.type === 'ERROR') throw errorIn(event, `watching ${resource.plural}`);
         if (pending !== null && endsInitialEvents(event)) {
           const values = [...pending.values()];
           pending = null;
           await this.#listed(values, event.object.metadata.resourceVersion ?? '');
         } else this.#take(event, pending);
-        if (clock.now() - this.#sliceStartMs >= SLICE_MS) await this.#breathe();
+        if (clock.monotonic() - this.#sliceStartMs >= SLICE_MS) await this.#breathe();
       }
     } catch (error) {
       if (error instanceof TransportError) this.#noteBroken(this.#lines === linesBefore);
@@ -313,7 +313,7 @@ export class Reflector<T> {
       if (next !== '') query['continue'] = next;
       const response = await transport.request({ method: 'GET', path: pathOf(resource, namespace), query, signal });
       if (response.status !== 200) throw apiErrorOf(`listing ${resource.plural}`, response);
-      this.#lastEventMs = clock.now();
+      this.#lastEventMs = clock.monotonic();
       const page = response.body as {
         readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string };
         readonly items?: readonly KubeObject[];
@@ -322,7 +322,7 @@ export class Reflector<T> {
         this.#events++;
         const value = this.#projected(object);
         if (value !== null) values.push(value);
-        if (clock.now() - this.#sliceStartMs >= SLICE_MS) await this.#breathe();
+        if (clock.monotonic() - this.#sliceStartMs >= SLICE_MS) await this.#breathe();
       }
       resourceVersion = page.metadata?.resourceVersion ?? '';
       next = page.metadata?.continue ?? '';
@@ -399,7 +399,7 @@ export class Reflector<T> {
 
   async #breathe(): Promise<void> {
     await this.#options.breathe?.();
-    this.#sliceStartMs = this.#options.clock.now();
+    this.#sliceStartMs = this.#options.clock.monotonic();
   }
 
   #selectors(): Record<string, string> {

@@ -29,7 +29,7 @@ export function measureWatches(
       counted.set(kind, now);
       metrics.set('reprieve_index_synced', { kind }, now.synced ? 1 : 0);
       if (now.lastEventMs === null) continue;
-      metrics.set('reprieve_index_age_seconds', { kind }, Math.max(0, clock.now() - now.lastEventMs) / 1000);
+      metrics.set('reprieve_index_age_seconds', { kind }, Math.max(0, clock.monotonic() - now.lastEventMs) / 1000);
     }
   });
 }

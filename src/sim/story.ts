@@ -44,7 +44,7 @@ export class Story {
 
   constructor({ seed, withReprieve, scenario, speed, extender, faults }: StoryOptions) {
     this.#clock = new VirtualClock(speed === undefined ? {} : { speed });
-    this.#startMs = this.#clock.now();
+    this.#startMs = this.#clock.monotonic();
     this.scenario = scenario ?? demoScenario(new Random(seed).fork('scenario'));
     const clock = this.#clock;
     this.cluster = new EmbeddedCluster({
@@ -59,7 +59,7 @@ export class Story {
 
   /** Milliseconds since the story began. */
   get elapsedMs(): number {
-    return this.#clock.now() - this.#startMs;
+    return this.#clock.monotonic() - this.#startMs;
   }
 
   async start(): Promise<void> {

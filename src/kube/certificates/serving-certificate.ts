@@ -60,13 +60,13 @@ export class CertificateKeeper {
    */
   async current(): Promise<ServingCertificate> {
     const { clock, random = Math.random } = this.#options;
-    const deadlineMs = clock.now() + (this.#hasServed ? 0 : FIRST_WITHIN_MS);
+    const deadlineMs = clock.monotonic() + (this.#hasServed ? 0 : FIRST_WITHIN_MS);
     for (let failures = 1; ; failures++) {
       try {
         return await this.#pass();
       } catch (error) {
         const waitMs = backoffMs(failures, random);
-        if (clock.now() + waitMs > deadlineMs) throw error;
+        if (clock.monotonic() + waitMs > deadlineMs) throw error;
         this.#notice('retry', error instanceof Error ? error.message : String(error));
         await sleep(clock, waitMs);
       }

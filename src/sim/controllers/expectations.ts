@@ -44,7 +44,7 @@ export class Expectations {
     const expected = this.#byOwner.get(owner);
     if (expected === undefined) return true;
     const met = expected.creations === 0 && expected.deletions.size === 0;
-    if (!met && this.#clock.now() - expected.sinceMs < EXPIRY_MS) return false;
+    if (!met && this.#clock.monotonic() - expected.sinceMs < EXPIRY_MS) return false;
     this.#byOwner.delete(owner);
     return true;
   }
@@ -59,7 +59,7 @@ export class Expectations {
       expected = { creations: 0, deletions: new Set(), sinceMs: 0 };
       this.#byOwner.set(owner, expected);
     }
-    expected.sinceMs = this.#clock.now();
+    expected.sinceMs = this.#clock.monotonic();
     return expected;
   }
 }

@@ -50,12 +50,12 @@ export class Container {
 
   /** Seconds in the current state. */
   get stateSeconds(): number {
-    return (this.#clock.now() - this.#stateSinceMs) / 1000;
+    return (this.#clock.monotonic() - this.#stateSinceMs) / 1000;
   }
 
   /** Seconds of work done so far. */
   get progressSeconds(): number {
-    const runningMs = this.#state === 'running' ? this.#clock.now() - this.#stateSinceMs : 0;
+    const runningMs = this.#state === 'running' ? this.#clock.monotonic() - this.#stateSinceMs : 0;
     return (this.#progressMs + runningMs) / 1000;
   }
 
@@ -97,6 +97,6 @@ export class Container {
   #enter(state: ContainerState): void {
     this.#progressMs = this.progressSeconds * 1000;
     this.#state = state;
-    this.#stateSinceMs = this.#clock.now();
+    this.#stateSinceMs = this.#clock.monotonic();
   }
 }

@@ -106,7 +106,7 @@ export class Kubelet {
         ? undefined
         : pod.metadata.annotations?.[TICKET_ANNOTATION];
     const isReplacement = unsavedWork.delete(workKeyOf(pod));
-    const sinceMs = clock.now();
+    const sinceMs = clock.monotonic();
     let restore: Restore | null = null;
     try {
       if (ticket !== undefined) restore = await restorer.restore(container, ticket);
@@ -116,7 +116,7 @@ export class Kubelet {
       if (container.ended.signal.aborted) return; // deleted before it ran
       throw error;
     } finally {
-      if (ticket !== undefined || isReplacement) ledger.hold(node.weightOf(pod), (clock.now() - sinceMs) / 1000);
+      if (ticket !== undefined || isReplacement) ledger.hold(node.weightOf(pod), (clock.monotonic() - sinceMs) / 1000);
     }
     if (restore !== null) {
       const { succeeded, reason, message } = restore;

@@ -79,7 +79,7 @@ export class SchedulingQueue {
   }
 
   add(info: PodInfo): void {
-    const nowMs = this.#clock.now();
+    const nowMs = this.#clock.monotonic();
     // Creation times are whole seconds; a pod that is seen within its second was created just now.
     const createdMs = nowMs - info.pod.creationMs < 1000 ? nowMs : info.pod.creationMs;
     const queued: QueuedPod = {
@@ -137,7 +137,7 @@ export class SchedulingQueue {
   addUnschedulable(queued: QueuedPod, rejectors: ReadonlySet<Rejector>): void {
     const missed = this.#inFlight === queued ? [...this.#missed] : [];
     this.#endFlight(queued);
-    queued.sinceMs = this.#clock.now();
+    queued.sinceMs = this.#clock.monotonic();
     queued.rejectors = rejectors;
     this.#pods.set(queued.info.pod.uid, queued);
     if (rejectors.size === 0) {
@@ -174,7 +174,7 @@ export class SchedulingQueue {
   }
 
   #wake(queued: QueuedPod): void {
-    if (backoffEndMs(queued) <= this.#clock.now()) this.#activate(queued);
+    if (backoffEndMs(queued) <= this.#clock.monotonic()) this.#activate(queued);
     else if (this.#passesPreEnqueue(queued)) this.#place(queued, 'backoff');
   }
 
@@ -211,10 +211,10 @@ export class SchedulingQueue {
     }
     this.#backoffTimer?.cancel();
     if (nextMs === Infinity) return;
-    this.#backoffTimer = this.#clock.setTimer(nextMs - this.#clock.now(), () => {
+    this.#backoffTimer = this.#clock.setTimer(nextMs - this.#clock.monotonic(), () => {
       for (const queued of this.#pods.values()) {
         if (queued.place !== 'backoff' && queued.place !== 'error-backoff') continue;
-        if (backoffEndMs(queued) <= this.#clock.now()) this.#activate(queued);
+        if (backoffEndMs(queued) <= this.#clock.monotonic()) this.#activate(queued);
       }
       this.#scheduleBackoff();
     });
@@ -222,7 +222,7 @@ export class SchedulingQueue {
 
   #scheduleFlush(): void {
     this.#flushTimer = this.#clock.setTimer(FLUSH_EVERY_MS, () => {
-      const latestMs = this.#clock.now() - FLUSH_AFTER_MS;
+      const latestMs = this.#clock.monotonic() - FLUSH_AFTER_MS;
       for (const queued of this.#pods.values()) {
         if (queued.place === 'unschedulable' && queued.sinceMs < latestMs) this.#wake(queued);
       }
