@@ -86,6 +86,46 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
     from: '    this.#timers.set(key, thawAt.monotonicMs - UNMARK_BEFORE_MS, () => {',
     to: '    this.#timers.set(key, thawAt.monotonicMs + 300_000, () => {',
   },
+  'thaws nothing without a word from the API server': {
+    file: 'agent/orders/checkpoint-orders.ts',
+    from: '() => void this.#thawUnasked(pod, key));',
+    to: '() => undefined);',
+  },
+  'thaws a marked pod long before it may': {
+    file: 'agent/orders/checkpoint-orders.ts',
+    from: '      this.#timers.set(key, thawAt.monotonicMs, () =>',
+    to: '      this.#timers.set(key, 0, () =>',
+  },
+  'restores what its pod has outlived': {
+    file: 'agent/orders/checkpoint-orders.ts',
+    from: '      const invalid = pods.invalidate(key).catch(',
+    to: '      const invalid = Promise.resolve().catch(',
+  },
+  'has a successor wait for the API server before it bounds what is frozen': {
+    file: 'agent/orders/checkpoint-orders.ts',
+    from: '    if (hold === null) return;\n    this.#bound(pod, hold);\n',
+    to: '    if (hold === null) return;\n',
+  },
+  'gives up a thaw that failed': {
+    file: 'agent/orders/freezer.ts',
+    from: '        await sleep(clock, retryMs(failures), life).catch(() => undefined);\n',
+    to: '        return;\n',
+  },
+  'has no limit for an eviction that is under way': {
+    file: 'kube/cluster-writer.ts',
+    from: '{ timeoutMs: DELETE_TIMEOUT_MS, maySend }',
+    to: '{ maySend }',
+  },
+  'evicts as frozen until the very end': {
+    file: 'domain/thaw-rule.ts',
+    from: '  return thawAtMs - LONGEST_IN_FLIGHT_MS - CLOCK_SKEW_MS;',
+    to: '  return thawAtMs + 30_000;',
+  },
+  'waits for the API server to thaw what it never marked': {
+    file: 'agent/orders/checkpoint-orders.ts',
+    from: '    if (done === null || done.failure !== null || !keepFrozen) await this.#freezer.release(held);',
+    to: '    if (done === null || done.failure !== null || !keepFrozen) await this.#freezer.thaw(held);',
+  },
   'keeps the finalizer': {
     file: 'agent/orders/checkpoint-orders.ts',
     from: '    await this.#options.api.removeFinalizer(order.checkpoint, AGENT_FINALIZER, order.life);\n',

@@ -32,6 +32,10 @@ const REASONS = {
   'the ticket is durable before the delete': {
     'a freeze that holds it for no eviction': 'one that goes unsaved may stand frozen by an order of somebody else',
   },
+  'what is committed never goes on': {
+    'a bound that came while its node heard nothing':
+      'nothing stays frozen for ever: its state is worth nothing from then on, and is not restored',
+  },
   'a saved process continues once': {
     'its own deletion': 'the pod or its ticket was deleted in the moment in which it was restored',
     'a node that runs on without its pod': 'the pod was removed by force, and its node has not heard of it',

@@ -203,6 +203,31 @@ export const FAULTS = {
     what: 'from the API server, alone',
     strike: (world, fault) => cut(world, machineOf(world, fault)?.agent, fault.lengthMs),
   },
+  'the API server is away while a pod is frozen': {
+    what: 'from every agent, for longer than any hold; from the kubelets as well, or not',
+    strike: (world, { lengthMs, pick }) =>
+      world.next('frozen', () => {
+        if (world.isQuiet) return;
+        for (const { agent, kubelet } of world.machines.values()) {
+          cut(world, agent, 100_000 + lengthMs);
+          if (pick < 0.5) cut(world, kubelet, 100_000 + lengthMs);
+        }
+      }),
+  },
+  'an agent is started again without the API server': {
+    what: 'while it holds a pod frozen',
+    strike: (world, fault) =>
+      world.next('saved', () => {
+        const machine = machineOf(world, fault);
+        if (world.isQuiet) return;
+        cut(world, machine?.agent, 100_000 + fault.lengthMs);
+        killAgent(world, machine, 2_000);
+      }),
+  },
+  'thaws fail': {
+    what: 'runc says no, the first few times',
+    strike: (world, { calls }) => nodeFault(world, 'thawFails', 1 + (calls % 3)),
+  },
   'node is cut off': {
     what: 'kubelet and agent hear and say nothing; what runs there runs on',
     strike: (world, fault) => {

@@ -55,6 +55,8 @@ const STRUCK_MS = 5_000;
 const QUIET_AGENT_MS = 25_000;
 /** How long an agent that is well may take to let go of a pod, beyond its deadline. */
 const THAW_MS = 15_000;
+/** A node that has been well for this long has heard of a deletion, by its watch or by asking before it thaws. */
+const HEARD_MS = 10_000;
 
 /** Design 7, as checks over what is true in the API server and on the nodes. Each returns how it was broken, or null. */
 export const INVARIANTS = {
@@ -136,7 +138,12 @@ export const INVARIANTS = {
     }
     if (isFinal(ticket.phase) || ticket.deleting)
       return `${victim.name} was deleted, and its ticket is ${ticket.deleting ? 'going' : ticket.phase}`;
-    truth.committed.set(victim.uid, { atMs: truth.world.elapsedMs });
+    // One that has been thawed goes unsaved, whatever mark its agent could not remove yet.
+    if (!truth.outlived.has(victim.uid)) {
+      const raw = checkpointNamed(truth, ticket.checkpoint);
+      const boundMs = (raw && checkpointOf(raw).deadlineMs) ?? Infinity;
+      truth.committed.set(victim.uid, { atMs: truth.world.elapsedMs, boundMs });
+    }
     return null;
   },
 
@@ -144,10 +151,38 @@ export const INVARIANTS = {
     if (seen.kind !== 'work') return null;
     const { kind, podUid, pod, progressSeconds } = seen.event;
     if (!truth.committed.has(podUid)) return null;
-    if (kind === 'thawed') return `${pod} went on after it was deleted frozen`;
+    if (kind === 'thawed') {
+      const broken = `${pod} went on after it was deleted frozen`;
+      const heardNothing = truth.world.machines.get(seen.event.node)?.hasBeenWell(HEARD_MS) === false;
+      const isPastBound = truth.world.clock.now() >= (truth.committed.get(podUid)?.boundMs ?? Infinity);
+      const verdict = unless(truth, 'what is committed never goes on', broken, {
+        'a bound that came while its node heard nothing': () => isPastBound && heardNothing,
+      });
+      if (verdict === null) truth.committed.delete(podUid);
+      return verdict;
+    }
     const saved = truth.savedProgress.get(podUid);
     if (kind !== 'killed' || saved === undefined || Math.abs(saved - progressSeconds) < 0.001) return null;
     return `${pod} was killed at ${progressSeconds} s of work, saved at ${saved} s`;
+  },
+
+  'nothing is deleted for a state that it has outlived': (truth, seen) => {
+    const victim = deletionBegun(seen);
+    if (victim === null || !victim.by.startsWith('reprieve') || seen.kind !== 'write') return null;
+    const { preconditions } = (seen.write.by?.body ?? {}) as { readonly preconditions?: { resourceVersion?: string } };
+    if (preconditions?.resourceVersion === undefined || !truth.outlived.has(victim.uid)) return null;
+    return `${victim.name} was deleted as frozen and saved, and had been thawed before`;
+  },
+
+  'nothing is restored that its pod has outlived': (truth, seen) => {
+    if (seen.kind !== 'work' || seen.event.kind !== 'restored') return null;
+    const name = podWith(truth, seen.event.podUid)?.metadata.annotations?.[TICKET_ANNOTATION];
+    const ticket = tickets(truth).find((candidate) => candidate.name === name);
+    if (ticket === undefined || !truth.outlived.has(ticket.pod.uid)) return null;
+    const isReuse = ticket.decision.victims.some(({ uid, action }) => uid === ticket.pod.uid && action === 'reuse');
+    return isReuse
+      ? null
+      : `${seen.event.pod} continues a state of ${ticket.pod.name}, which was thawed after it was saved`;
   },
 
   'a saved process continues once': (truth, seen) => {
@@ -456,6 +491,20 @@ export const INVARIANTS = {
         if (nowMs > deadlineMs + THAW_MS) {
           return `${pod.metadata.name} has stood frozen for ${stateSeconds} s, ${raw === undefined ? 'and its order is gone' : 'past its deadline'}`;
         }
+      }
+    }
+    return null;
+  },
+
+  'nobody stands still beyond the bound, whoever its agent reaches': (truth, seen) => {
+    if (seen.kind !== 'second') return null;
+    const nowMs = truth.world.clock.now();
+    for (const machine of truth.world.machines.values()) {
+      if (!machine.agentHasRun(THAW_MS)) continue;
+      for (const { state, frozenBy, pod } of machine.state?.containers.values() ?? []) {
+        const deadlineMs = truth.deadlines.get(frozenBy?.split('_')[2] ?? '') ?? Infinity;
+        if (state === 'frozen' && nowMs > deadlineMs + THAW_MS)
+          return `${pod.metadata.name} stands frozen ${Math.round((nowMs - deadlineMs) / 1000)} s beyond its bound`;
       }
     }
     return null;

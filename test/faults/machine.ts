@@ -12,6 +12,7 @@ export class Machine {
   readonly agent: Process;
   readonly nodes: SimulatedNodes;
   #unwellMs: number;
+  #agentStoppedMs: number;
 
   constructor(options: {
     readonly spec: NodeSpec;
@@ -26,6 +27,7 @@ export class Machine {
     this.kubelet = kubelet;
     this.agent = agent;
     this.#unwellMs = kubelet.clock.monotonic();
+    this.#agentStoppedMs = this.#unwellMs;
     this.nodes = new SimulatedNodes({
       transport: kubelet.transport,
       agentTransport: agent.transport,
@@ -51,8 +53,15 @@ export class Machine {
     return this.isUp && this.kubelet.clock.monotonic() - this.#unwellMs >= ms;
   }
 
+  /** The process of its agent has run for that long, connected or not. */
+  agentHasRun(ms: number): boolean {
+    return this.isUp && this.kubelet.clock.monotonic() - this.#agentStoppedMs >= ms;
+  }
+
   /** Looked at every second. */
   look(): void {
+    const runs = this.state?.agentRuns === true && !this.agent.isPaused && !this.kubelet.isPaused;
+    if (!runs) this.#agentStoppedMs = this.kubelet.clock.monotonic();
     const isWell = this.agentAlive && this.kubelet.isWell && this.agent.isWell;
     if (!isWell) this.#unwellMs = this.kubelet.clock.monotonic();
   }

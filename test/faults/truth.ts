@@ -9,6 +9,7 @@ import type { Policy } from '../../src/domain/policy.ts';
 import type { WebhookReach } from '../../src/domain/webhook-reach.ts';
 import { isFinal, type Decision, type Ticket } from '../../src/domain/ticket.ts';
 import { comparePolicies } from '../../src/domain/protection.ts';
+import { checkpointOf } from '../../src/kube/project/checkpoint.ts';
 import { policyOf } from '../../src/kube/project/policy.ts';
 import { ticketOf } from '../../src/kube/project/ticket.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
@@ -21,8 +22,12 @@ export class Truth {
   readonly world: World;
   /** Progress of each state that was written to a disk, newest last. */
   readonly savedProgress = new Map<string, number>(); // victim uid -> seconds
+  /** Pods that were thawed after they were saved: nothing may be restored from that state. */
+  readonly outlived = new Set<string>(); // pod uid
+  /** Until when the agent may keep the pod of an order frozen, also of one that is gone. */
+  readonly deadlines = new Map<string, number>(); // uid of a checkpoint -> time
   /** Pods that Reprieve deleted while they stood frozen: they must never go on. */
-  readonly committed = new Map<string, { readonly atMs: number }>(); // pod uid
+  readonly committed = new Map<string, { readonly atMs: number; readonly boundMs: number }>(); // pod uid
   /** Who continued a victim's state. */
   readonly continuedBy = new Map<string, string[]>(); // victim uid -> pod uids
   /** Policies as they were, newest last. */
@@ -158,6 +163,8 @@ export class Truth {
     this.world.say(`${node}: ${kind} ${pod} (${progressSeconds.toFixed(1)} s of work)`);
     if (kind === 'saved') this.savedProgress.set(podUid, progressSeconds);
     this.#check({ kind: 'work', event });
+    if (kind === 'saved') this.outlived.delete(podUid);
+    if (kind === 'thawed' && this.savedProgress.has(podUid)) this.outlived.add(podUid);
   }
 
   sent(process: string, request: KubeRequest): void {
@@ -200,6 +207,8 @@ export class Truth {
 
   /** What a run of days need not remember. */
   forget(): void {
+    this.outlived.clear();
+    this.deadlines.clear();
     const { savedProgress, committed, continuedBy, endedMs, goneMs, goneCheckpoints, goingCheckpoints } = this;
     const passed = [savedProgress, committed, continuedBy, endedMs, goneMs, goneCheckpoints, goingCheckpoints];
     for (const memory of [...passed, this.bound, this.waitingFor, this.#closed]) memory.clear();
@@ -239,9 +248,11 @@ export class Truth {
     return this.policies.slice(Math.max(0, first)).map(({ list }) => list);
   }
 
-  #noteCheckpoint({ type, object: { metadata }, previous, by }: ServerWrite): void {
+  #noteCheckpoint({ type, object, previous, by }: ServerWrite): void {
+    const { metadata } = object;
     const atMs = this.world.elapsedMs;
     if (type === 'DELETED') this.goneCheckpoints.set(metadata.name, atMs);
+    if (type === 'ADDED') this.deadlines.set(metadata.uid ?? '', checkpointOf(object).deadlineMs ?? Infinity);
     if (type === 'ADDED') this.goingCheckpoints.delete(metadata.name);
     else if (metadata.deletionTimestamp !== undefined && previous?.metadata.deletionTimestamp === undefined)
       this.goingCheckpoints.set(metadata.name, { by: by?.user ?? null, atMs });

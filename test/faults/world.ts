@@ -72,7 +72,7 @@ export class World {
   controllersProcess: Process | null = null;
   /** What goes wrong beside processes, until a time. */
   readonly until = { staleEndpoint: 0, webhookAway: 0, extenderAway: 0, answersLost: 0 };
-  readonly nodeFaults = { dumpFails: 0, dumpHangs: 0, restoreFails: 0 };
+  readonly nodeFaults = { dumpFails: 0, dumpHangs: 0, restoreFails: 0, thawFails: 0 };
   /** Until when the disk of a node is slow. */
   readonly slowDisks = new Map<string, number>();
   /** Written line by line where somebody listens. */
@@ -367,6 +367,7 @@ export class World {
     return {
       slowness: () => (!this.isQuiet && this.elapsedMs < (this.slowDisks.get(name) ?? 0) ? SLOW_DISK : 1),
       dumpFails: () => (counted('dumpFails') ? 'disk full' : null),
+      thawFails: () => (counted('thawFails') ? 'EIO' : null),
       dumpHangs: () => counted('dumpHangs'),
       restoreFails: () => (counted('restoreFails') ? 'criu says no' : null),
     };

@@ -61,6 +61,7 @@ export class Agent {
   /** Dies: dumps end unfinished, frozen containers stand still, states stay on the disk. */
   crash(): void {
     this.#options.node.agentAlive = false;
+    this.#options.node.agentRuns = false;
     this.#life.abort(new Error('the agent died'));
     this.#orders.stop();
   }
@@ -68,7 +69,8 @@ export class Agent {
   /** Starts again; resolves when it has found its way back into what stands frozen, or has died again. */
   async restart(checkpoints: () => readonly KubeObject[]): Promise<void> {
     const { node } = this.#options;
-    if (node.agentAlive) return;
+    if (node.agentRuns) return;
+    node.agentRuns = true;
     const orders = (this.#orders = this.#begin());
     for (const pod of this.#pods.all()) orders.found(pod);
     if (!(await orders.recover(checkpoints))) return;

@@ -16,6 +16,8 @@ export class SimulatedNode {
   readonly disk = new Turns();
   /** The agent process runs; without it nothing is frozen, thawed or restored. */
   agentAlive = true;
+  /** Its process runs, whether it takes orders yet or not. */
+  agentRuns = true;
   readonly #allocatable: Resources;
 
   constructor(spec: NodeSpec) {
