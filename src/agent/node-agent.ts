@@ -21,6 +21,8 @@ import { NodeRecord, type NodeReport } from './probe/node-record.ts';
 /** How often the node is looked at again: packages are updated under a running agent. */
 const PROBE_EVERY_MS = 300_000;
 const PROBE_AGAIN_MS = 5_000;
+/** How often an agent that cannot start looks whether it may end. */
+const FROZEN_LOOK_MS = 1_000;
 /** An agent that stops waits no longer than this for the answer to its last write. */
 const LAST_WRITE_MS = 3_000;
 
@@ -127,21 +129,35 @@ export class NodeAgent {
     this.#restores = options.restores({ pods: this.#pods, api });
   }
 
+  /** From then on what a predecessor left frozen is thawed at its time. Asks the node alone: the API server may be away. */
+  async guard(): Promise<void> {
+    await this.#nodePods.load();
+  }
+
+  /** Resolves when nothing of this node is frozen any more. */
+  async nothingIsFrozen(): Promise<void> {
+    const { clock } = this.#options;
+    await this.#nodePods.looked;
+    while ([...this.#nodePods.all()].some(({ hold }) => hold !== null)) await sleep(clock, FROZEN_LOOK_MS);
+  }
+
   /**
-   * Resolves when orders are taken: what a predecessor left frozen goes on or is still wanted, and the node says what it can
-   * do.
+   * To be called after {@link guard}. Resolves when orders are taken: what a predecessor left frozen goes on or is still wanted,
+   * and the node says what it can do.
    */
   async start(): Promise<void> {
     const { signal } = this.#stopped;
-    await this.#nodePods.load();
     this.#pods.onChange((before, after) => this.#nodePods.changed(before, after));
     this.#pods.onChange((before, after) => this.#restores.podChanged(before, after));
     const followed = [this.#pods, this.#checkpoints, this.#policies, this.#namespaces];
     this.#running = Promise.all(followed.map((objects) => objects.run(signal)));
     await Promise.all(followed.map(({ synced }) => synced));
     this.#nodePods.endOrphans(this.#pods.list());
-    await this.#probe();
-    if (!(await this.#orders.recover(() => this.#checkpoints.list()))) return;
+    const isRecovered = await this.#orders.recover(
+      () => this.#checkpoints.list(),
+      () => this.#probe(),
+    );
+    if (!isRecovered) return;
     this.#checkpoints.onChange((before, after) => {
       if (after !== null) this.#orders.changed(after);
       else this.#orders.removed(before as KubeObject);
@@ -151,7 +167,7 @@ export class NodeAgent {
     this.#running = Promise.all([this.#running, this.#probeOnAndOn(), this.#heartbeat.run(signal)]);
   }
 
-  /** Ends without undoing anything: what stands frozen stays so for the next process, or until its deadline. */
+  /** Ends without undoing anything: what stands frozen stays so until the next process thaws it at its time. */
   async stop(): Promise<void> {
     const withdrawn = this.#record.withdraw().catch((error: unknown) => this.#failed(error));
     await Promise.race([withdrawn, sleep(this.#options.clock, LAST_WRITE_MS)]);

@@ -8,8 +8,11 @@ import { TransportError, type KubeObject, type KubeTransport } from '../kube/tra
 import { sleep, type Clock } from '../ports/clock.ts';
 
 const RETRY_MS = 500;
-/** A server that has just started refuses what it does not know yet: roles (403), custom resources (404 without a name). */
-const TRANSIENT: ReadonlySet<number> = new Set([403, 404, 429]);
+/**
+ * A server that has just started refuses what it does not know yet: roles (403), custom resources (404 without a name). A token
+ * that has run out (401) is replaced by the kubelet.
+ */
+const TRANSIENT: ReadonlySet<number> = new Set([401, 403, 404, 429]);
 
 /** What a kubelet says of its pods, beside our own conditions. */
 export interface KubeletCondition {

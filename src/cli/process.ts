@@ -1,6 +1,7 @@
 import type { ReprieveConfiguration } from '../config/configuration.ts';
 import { loadKubeConfig, type ClusterAccess } from '../kube/kube-config.ts';
 import { AppError } from '../observe/error-codes.ts';
+import type { Log } from '../observe/log.ts';
 
 /** Where the API server is, as the configuration or the environment says. Rejects with `KubeconfigUnusable`. */
 export function clusterAccess({ kubernetes }: ReprieveConfiguration): Promise<ClusterAccess> {
@@ -20,6 +21,18 @@ export function reportFailure(error: unknown): number {
     error instanceof AppError ? `reprieve: ${error.message}\n` : `${String((error as Error).stack)}\n`,
   );
   return 1;
+}
+
+/**
+ * Keeps a process running after an error that nobody handles. For the agent alone: pods that it has frozen depend on its timers,
+ * and each of its requests ends or is retried by itself, so a defect in one does not harm the others. A process that ended instead
+ * would leave these pods frozen until its supervisor has started another one, which may take minutes (CrashLoopBackOff).
+ */
+export function surviveErrors(log: Pick<Log, 'error'>): void {
+  const survive = (error: unknown): void =>
+    log.error({ err: error }, 'an error that nobody handles; the agent runs on');
+  process.on('uncaughtException', survive);
+  process.on('unhandledRejection', survive);
 }
 
 /** Resolves with the first signal that asks the process to end. */

@@ -5,6 +5,7 @@ import type { Checkpoint } from '../domain/checkpoint.ts';
 import { RESTORE_GATE } from '../domain/labels.ts';
 import type { Pod } from '../domain/pod.ts';
 import type { PolicyReport } from '../domain/policy.ts';
+import { DELETE_TIMEOUT_MS, lastEvictionMs } from '../domain/thaw-rule.ts';
 import type { Ticket } from '../domain/ticket.ts';
 import type { IndexEvent } from '../index/types.ts';
 import type { CheckpointOrder, PodRef, TicketOrder } from '../ports/cluster-writer.ts';
@@ -329,6 +330,31 @@ describe('evict', () => {
     ]);
     expect(applied.at(-1)).toMatchObject({ kind: 'pod', value: { deletionMs: after.deletionMs } });
     expect(await writer.evict(order(pod))).toBe('done'); // terminating
+  });
+
+  it('has the API server give up a delete that takes too long', async () => {
+    const pod = await createPod('web-0');
+    await setConditions('web-0', frozen());
+    const queries: unknown[] = [];
+    server.hooks.intercept = (request) => {
+      if (isDelete(request)) queries.push(request.query);
+      return Promise.resolve(null);
+    };
+    await writer.evict(order(pod));
+    expect(queries).toEqual([{ timeout: `${DELETE_TIMEOUT_MS}ms` }]);
+  });
+
+  it.each([
+    ['deletes a frozen pod that is thawed late enough', 1, 'done'],
+    ['leaves a frozen pod alone that might be thawed before the delete takes effect', 0, 'moved'],
+  ] as const)('%s', async (_, spareMs, outcome) => {
+    const pod = await createPod('web-0');
+    await setConditions('web-0', frozen());
+    const latestMs = Math.floor(NOW_MS / 1_000) * 1_000 + 1_000; // by a header that counts seconds
+    const thawAtMs = latestMs + spareMs - lastEvictionMs(0);
+    expect(await writer.evict({ ...order(pod), thawAtMs })).toBe(outcome);
+    const isDeleted = (await client.list(RESOURCES.pods)).every(({ metadata }) => metadata.deletionTimestamp);
+    expect(isDeleted).toBe(outcome === 'done');
   });
 
   it('never touches a pod that is not frozen by this checkpoint', async () => {

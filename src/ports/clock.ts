@@ -5,7 +5,10 @@
 export interface Clock {
   /** Milliseconds since the Unix epoch. */
   now(): number;
-  /** Milliseconds of a clock that nobody sets: differences of it are lengths of time. Its zero means nothing. */
+  /**
+   * Milliseconds of a clock that nobody sets: differences of it are lengths of time. Its zero means nothing, and is the same for
+   * all processes of a machine since it was booted.
+   */
   monotonic(): number;
   /** Calls `run` once, `delayMs` from now (at once, but not synchronously, where it is 0 or less). */
   setTimer(delayMs: number, run: () => void): Timer;
@@ -38,10 +41,13 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
   });
 }
 
+/** `performance.now` begins with the process; the clock behind both with the machine. */
+const STARTED_MS = Number(process.hrtime.bigint()) / 1e6 - performance.now();
+
 /** The machine's clock. */
 export const systemClock: Clock = {
   now: () => Date.now(),
-  monotonic: () => performance.now(),
+  monotonic: () => STARTED_MS + performance.now(),
   setTimer(delayMs, run) {
     const handle = setTimeout(run, Math.max(0, delayMs));
     return { cancel: () => clearTimeout(handle) };

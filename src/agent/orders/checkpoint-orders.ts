@@ -76,7 +76,7 @@ export class CheckpointOrders {
     this.#orders.set(uid, order);
     if (isNew) this.#firmly(() => this.#quarantine.remove(order.key));
     if (checkpoint.metadata.deletionTimestamp === undefined) {
-      if (isNew) this.#take(order);
+      if (isNew) this.#takeOnceKnown(order);
     } else if (!order.removing) {
       order.removing = true;
       this.#firmly(() => this.#remove(order));
@@ -113,10 +113,7 @@ export class CheckpointOrders {
     this.#bound(pod, hold);
     const order = this.#orderOf(hold.key);
     if (mayBeMarked(hold) && (!this.#isRecovered || isWanted(order))) return;
-    this.#firmly(async () => {
-      await this.#letGo(pod, hold);
-      if (this.#isRecovered && this.#orderOf(hold.key) === undefined) await this.#options.pods.forget(hold.key);
-    });
+    this.#firmly(() => this.#letGo(pod, hold));
   }
 
   /** Ends at once, as a process that dies: dumps stay unfinished, frozen pods stand still, states stay on the disk. */
@@ -131,9 +128,13 @@ export class CheckpointOrders {
   /**
    * Looks after what was left behind, before any order is taken: whatever stands frozen is still wanted, or goes on, and
    * states without an order are kept for a while. `checkpoints` are those of this node as they are known at each moment: what
-   * changes while pods are thawed is not missed. False where it was stopped meanwhile.
+   * changes while pods are thawed is not missed. `ready` is waited for before the first order is taken. False where it was
+   * stopped meanwhile.
    */
-  async recover(checkpoints: () => readonly KubeObject[]): Promise<boolean> {
+  async recover(
+    checkpoints: () => readonly KubeObject[],
+    ready: () => Promise<void> = () => Promise.resolve(),
+  ): Promise<boolean> {
     const { pods } = this.#options;
     const life = this.#life.signal;
     const orders = new Map(
@@ -150,6 +151,7 @@ export class CheckpointOrders {
         await this.#untilDone(() => this.#letGo(pod, hold));
       }),
     );
+    await ready();
     if (life.aborted) return false;
     // After the thaws: the record of what stands frozen lies with the state.
     const unknown = pods.references().filter((reference) => !orders.has(reference));
@@ -170,6 +172,15 @@ export class CheckpointOrders {
 
   #orderOf(key: string): Order | undefined {
     return [...this.#orders.values()].find((order) => order.key === key);
+  }
+
+  /** It waits until it is known what its predecessor left frozen for it. */
+  #takeOnceKnown(order: Order): void {
+    const lookedAt = this.#options.pods.lookedAt(order.key);
+    if (lookedAt === null) return this.#take(order);
+    order.saving = lookedAt.then(() => {
+      if (!order.removing && !this.#life.signal.aborted) this.#take(order);
+    });
   }
 
   /** An order this process has not seen before: a new one, or one that its predecessor worked on. */

@@ -93,6 +93,8 @@ export interface SavablePods {
   known(reference: string): Promise<void>;
   /** Removes a state; nothing happens where there is none. */
   forget(reference: string): Promise<void>;
+  /** Settles when it is known whether an earlier process of the agent left a pod frozen for this state; null: it is known. */
+  lookedAt(reference: string): Promise<unknown> | null;
   /** Its pod goes on: nothing is restored from this state any more. Holds also after a crash. */
   invalidate(reference: string): Promise<void>;
   /** The state is whole, and was not invalidated. */

@@ -49,12 +49,14 @@ class FakeProcesses implements PodProcesses {
   unpausable = '';
   unkillable: string | null = null;
   dumped: Dump = SAVED;
+  unlistable = false;
   dumpOfBefore: Promise<void> = Promise.resolve();
 
   undisturbed(): Promise<void> {
     return this.dumpOfBefore;
   }
   containers(): Promise<readonly PodContainer[]> {
+    if (this.unlistable) return Promise.reject(new Error('runc failed (1)'));
     return Promise.resolve(this.all);
   }
   obstacle(): Promise<null> {
@@ -102,15 +104,15 @@ beforeEach(async () => {
   processes = new FakeProcesses();
   clock = new VirtualClock();
   killed = [];
+  errors.length = 0;
   found = [];
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
 const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
 
-/** As a new process of the agent. */
-async function start(objects: readonly KubeObject[] = [podObject()]): Promise<NodePods> {
-  const pods = new NodePods({
+function newPods(): NodePods {
+  return new NodePods({
     processes,
     clock,
     folder,
@@ -120,6 +122,19 @@ async function start(objects: readonly KubeObject[] = [podObject()]): Promise<No
     onKilled: (key) => killed.push(key),
     onError: (error) => errors.push(error),
   });
+}
+
+/** Lets the clock run while the disk is asked. */
+async function passesFor(ms: number): Promise<void> {
+  for (let leftMs = ms; leftMs > 0; leftMs -= 1_000) {
+    await clock.advance(1_000);
+    await settle();
+  }
+}
+
+/** As a new process of the agent. */
+async function start(objects: readonly KubeObject[] = [podObject()]): Promise<NodePods> {
+  const pods = newPods();
   await pods.load();
   for (const object of objects) pods.changed(null, object);
   pods.endOrphans(objects);
@@ -320,6 +335,30 @@ describe('a later process', () => {
     processes.all = frozen;
     ends();
     expect((await starting).find(UID)).toMatchObject({ state: 'frozen', frozenBy: KEY });
+  });
+
+  it('tells at once of what it finds, and until when that may stand', async () => {
+    await leftFrozen({ saved: true });
+    const pods = await start();
+    expect(found).toEqual([KEY]);
+    expect(pods.find(UID)?.hold).toMatchObject({ ...TERMS, isSaved: true });
+  });
+
+  it('starts though it cannot find out what stands frozen, and thaws that at its time', async () => {
+    await (
+      await start()
+    )
+      .find(UID)
+      ?.freeze({ ...TERMS, thawAt: { serverMs: 0, monotonicMs: clock.monotonic() + 5_000 } }, NEVER);
+    processes.done.length = 0;
+    processes.unlistable = true;
+    const pods = newPods();
+    await pods.load();
+    await passesFor(4_000);
+    expect(processes.done).toEqual([]);
+    await passesFor(10_000);
+    expect(processes.done).toEqual(['resume i1']);
+    pods.stop();
   });
 
   it('does not touch what others have frozen', async () => {

@@ -38,7 +38,7 @@ export class NodePods implements SavablePods {
   readonly #pods = new Map<string, NodePod>(); // uid -> pod
   readonly #references = new Set<string>();
   readonly #unwanted = new Set<string>(); // references to forget when what stands frozen for them is dead
-  readonly #looking = new Set<string>(); // references of which it is not known yet whether anything stands frozen for them
+  readonly #looking = new Map<string, Promise<void>>(); // reference -> the look whether anything stands frozen for it
   readonly #life = new AbortController();
   #timer: Timer | null = null;
   #looked: Promise<unknown> = Promise.resolve();
@@ -66,12 +66,12 @@ export class NodePods implements SavablePods {
   async load(): Promise<void> {
     const { clock, onError } = this.#options;
     const keys = await this.#records.keys();
-    const looks = keys.map((key) => {
+    for (const key of keys) {
       this.#references.add(key);
-      this.#looking.add(key);
-      return untilDone({ clock, onError, life: this.#life.signal }, () => this.#look(key));
-    });
-    this.#looked = Promise.all(looks);
+      const look = untilDone({ clock, onError, life: this.#life.signal }, () => this.#look(key));
+      this.#looking.set(key, look);
+    }
+    this.#looked = Promise.all(this.#looking.values());
     this.#lookSoon();
   }
 
@@ -142,6 +142,10 @@ export class NodePods implements SavablePods {
     }
     this.#references.delete(reference);
     await this.#records.remove(reference);
+  }
+
+  lookedAt(reference: string): Promise<void> | null {
+    return this.#looking.get(reference) ?? null;
   }
 
   async invalidate(reference: string): Promise<void> {

@@ -1,3 +1,4 @@
+import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -186,5 +187,35 @@ describe('Runc.checkpoint', () => {
       return Promise.reject(failed('no process'));
     };
     await expect(runc.checkpoint('a', paths(true))).rejects.toThrow('no process');
+  });
+});
+
+describe('Runc.undisturbed', () => {
+  const started: ChildProcess[] = [];
+  afterEach(() => {
+    for (const child of started.splice(0)) child.kill('SIGKILL');
+  });
+
+  function start(args: readonly string[], env: Record<string, string>): ChildProcess {
+    const child = spawn('sleep', args, { env: { ...process.env, ...env }, argv0: 'runc' });
+    started.push(child);
+    return child;
+  }
+
+  it('waits for what was started with the token', async () => {
+    const child = start(['600'], { REPRIEVE_DUMP: 'mine' });
+    await sleep(50);
+    let isOver = false;
+    const waiting = runc.undisturbed('mine').then(() => (isOver = true));
+    await sleep(300);
+    expect(isOver).toBe(false);
+    child.kill('SIGKILL');
+    await waiting;
+  });
+
+  it('is held up by no other process, whatever its arguments and its environment say', async () => {
+    start(['600'], { REPRIEVE_DUMP: 'of another', NAME: 'checkpoint a mine' });
+    await sleep(50);
+    await runc.undisturbed('mine');
   });
 });

@@ -84,6 +84,10 @@ export class SimulatedPods implements SavablePods {
     return Promise.resolve();
   }
 
+  lookedAt(): null {
+    return null;
+  }
+
   /** A simulated state that is not to be restored need not be there at all. */
   invalidate(reference: string): Promise<void> {
     return this.forget(reference);

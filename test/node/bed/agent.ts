@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { clusterAddress } from '../../cluster/control-plane/address.ts';
 import type { ControlPlane } from '../../cluster/control-plane/control-plane.ts';
+import type { Daemon } from '../../cluster/control-plane/daemon.ts';
 import { REPRIEVE_NAMESPACE } from '../../cluster/story/replica.ts';
 import type { Node } from './node.ts';
 
@@ -29,6 +30,7 @@ export class AgentProcess {
   readonly #node: Node;
   readonly #cluster: ControlPlane;
   #logMark = 0;
+  #daemon: Daemon | null = null;
 
   private constructor(node: Node, cluster: ControlPlane) {
     this.#node = node;
@@ -72,9 +74,14 @@ export class AgentProcess {
     return agent;
   }
 
-  /** Resolves when it takes orders. */
-  async start(): Promise<void> {
-    const { port } = new URL(this.#cluster.url);
+  /** Resolves when it takes orders. `port`: of another way to the API server. */
+  async start(port?: number): Promise<void> {
+    await this.launch(port);
+    await this.#daemon?.ready(async () => (await this.#newLog()).includes('"msg":"ready"'));
+  }
+
+  /** As {@link start}, without waiting for it. */
+  async launch(port = Number(new URL(this.#cluster.url).port)): Promise<void> {
     this.#logMark = await this.#logLength();
     const command = [
       process.execPath,
@@ -83,9 +90,8 @@ export class AgentProcess {
       '--config',
       `${CONFIG_FOLDER}/agent.json`,
     ];
-    const env = { KUBERNETES_SERVICE_HOST: clusterAddress, KUBERNETES_SERVICE_PORT: port, ...LITTLE_MEMORY };
-    const daemon = await this.#node.daemon(NAME, command, env);
-    await daemon.ready(async () => (await this.#newLog()).includes('"msg":"ready"'));
+    const env = { KUBERNETES_SERVICE_HOST: clusterAddress, KUBERNETES_SERVICE_PORT: String(port), ...LITTLE_MEMORY };
+    this.#daemon = await this.#node.daemon(NAME, command, env);
   }
 
   /** SIGKILL: it ends between two of its instructions. */
