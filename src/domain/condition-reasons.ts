@@ -160,7 +160,7 @@ export const CONDITIONS = {
       writer: 'agent',
       statuses: {
         True: 'It stands still and is saved: evictions lock on this. `message` is the name of the PodCheckpoint.',
-        False: 'It went on. Written before the pod is thawed.',
+        False: 'The pod was thawed. Written before that, or later where the API server was away at `thawAt`.',
       },
       reasons: {
         Checkpointed: { status: 'True', meaning: 'Saved, and held still.' },

@@ -163,7 +163,7 @@ export const ERROR_CODES = {
     message:
       'the clock of this machine is {seconds} s {direction} that of the API server {address}; synchronise both (NTP)',
     meaning:
-      'More than 10 s. Deadlines of checkpoints are absolute times, which agents compare with their own clocks: pods would be thawed too early or stay frozen too long.',
+      'More than 10 s. Deadlines of decisions and checkpoints are absolute times that the leader writes: saving would get too little time, or pods would stay frozen too long.',
   },
   CrdsMissing: {
     status: null,
