@@ -209,6 +209,15 @@ export const CONDITIONS = {
           meaning:
             'Every attempt failed and the policy says Hold: the pod stays gated until a person decides about its ticket.',
         },
+        Queued: {
+          status: 'Unknown',
+          meaning:
+            'The pod waits behind its gate; the message says its place in the queue, its ticket, and what it waits for.',
+        },
+        Admitted: {
+          status: 'Unknown',
+          meaning: 'The gate of a pod that had waited is removed; kube-scheduler places it.',
+        },
       },
     },
     [CHECKPOINTABLE_CONDITION]: {

@@ -52,6 +52,8 @@ export interface Pod {
   readonly restoreFailure: RestoreFailed | null;
   /** `reprieve.dev/Restored=Unknown` with reason `Held`: the pod was told that it waits for a person's decision. */
   readonly toldHeld: boolean;
+  /** What the pod was told of its place in the queue (`reprieve.dev/Restored=Unknown`, reason `Queued`); null when it was not. */
+  readonly queuedAs: string | null;
   /** Ticket that this pod continues (annotation `reprieve.dev/ticket`); null for all others. */
   readonly ticket: string | null;
   /** Memory that its agent has measured (annotation `reprieve.dev/state-bytes`); null where it has said nothing. */

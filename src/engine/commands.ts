@@ -9,6 +9,7 @@ import type {
   PhaseChange,
   Placement,
   PodRef,
+  QueueReason,
   TicketOrder,
 } from '../ports/cluster-writer.ts';
 
@@ -71,6 +72,13 @@ export type Command =
       readonly kind: 'SetTicketPhase';
       readonly ticket: Ticket;
     } & PhaseChange)
+  | {
+      readonly kind: 'TellQueued';
+      readonly ticket: Ticket;
+      readonly pod: Pod;
+      readonly reason: QueueReason;
+      readonly message: string;
+    }
   | { readonly kind: 'SetPolicyStatus'; readonly policy: Policy; readonly report: PolicyReport };
 
 type UngateReason =
@@ -114,6 +122,8 @@ export function commandKey(command: Command): string {
     case 'Ungate':
     case 'TellHeld':
       return `gate:${command.pod.uid}`;
+    case 'TellQueued':
+      return `told:${command.pod.uid}`;
     case 'SetPolicyStatus':
       return `policy:${command.policy.uid}`;
     default:
@@ -136,6 +146,8 @@ export function commandSignature(command: Command): string {
       return `${command.kind} ${command.decision.id}`;
     case 'CreateCheckpoint':
       return `${command.kind} ${command.order.name}`;
+    case 'TellQueued':
+      return `${command.kind} ${command.message}`;
     case 'SetPolicyStatus':
       return `${command.kind} ${JSON.stringify(command.report)}`;
     case 'DeleteTicket':

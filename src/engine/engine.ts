@@ -23,6 +23,7 @@ import { Executor } from './executor.ts';
 import { filter, prioritize } from './placement.ts';
 import { PolicyReporter } from './policy-reporter.ts';
 import { preempt } from './preempt.ts';
+import { QueueReporter } from './queue-reporter.ts';
 import { Reconciler } from './reconciler.ts';
 import type { EngineSettings } from './steps.ts';
 
@@ -44,7 +45,7 @@ export interface EngineOptions {
   readonly onListenerError: (error: unknown) => void;
 }
 
-/** Statuses of policies that are written at the same time. */
+/** Statuses of policies, and of pods in the queue, that are written at the same time. */
 const MAX_REPORTS_IN_FLIGHT = 2;
 
 /**
@@ -59,6 +60,7 @@ export class Engine implements ExtenderCallbacks {
   readonly #reconciler: Reconciler;
   readonly #executor: Executor;
   readonly #reporter: PolicyReporter;
+  readonly #queueReporter: QueueReporter;
   readonly #reports: Executor;
   #unsubscribe: (() => void) | null = null;
   #decisions = 0;
@@ -82,10 +84,20 @@ export class Engine implements ExtenderCallbacks {
       writer,
       clock,
       events: this.events,
-      onSettled: () => this.#reporter.write(),
+      onSettled: () => {
+        this.#reporter.write();
+        this.#queueReporter.write();
+      },
       maxInFlight: MAX_REPORTS_IN_FLIGHT,
     });
     this.#reporter = new PolicyReporter({ view, clock, mayAct: () => this.mayAct, executor: this.#reports });
+    this.#queueReporter = new QueueReporter({
+      view,
+      clock,
+      maxRestores: settings.maxConcurrentRestoresPerNode,
+      mayAct: () => this.mayAct,
+      executor: this.#reports,
+    });
   }
 
   start(): void {
@@ -94,6 +106,7 @@ export class Engine implements ExtenderCallbacks {
       if (cheaper !== null) this.events.emit('victim:cheaper', cheaper);
       this.#reconciler.changed(event, before);
       this.#reporter.poke();
+      this.#queueReporter.poke();
     });
     this.#reconciler.start(this.#executor);
     this.#reporter.poke();
@@ -105,6 +118,7 @@ export class Engine implements ExtenderCallbacks {
     this.#reconciler.stop();
     this.#executor.stop();
     this.#reporter.stop();
+    this.#queueReporter.stop();
     this.#reports.stop();
   }
 

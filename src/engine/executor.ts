@@ -184,6 +184,8 @@ export class Executor {
         return writer.ungate(command.pod, command.as, command.ended ?? null);
       case 'SetTicketPhase':
         return writer.setTicketPhase(command.ticket, command);
+      case 'TellQueued':
+        return writer.tellQueued(command.pod, command.reason, command.message);
       case 'SetPolicyStatus':
         return writer.setPolicyStatus(command.policy, command.report);
       default:

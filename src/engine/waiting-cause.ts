@@ -66,7 +66,7 @@ export function obstaclesInQueue(
   return new Map(first.map((entry) => [entry.ticket.uid, obstaclesOf(view, maxRestores, entry)]));
 }
 
-function obstaclesOf(view: ClusterView, maxRestores: number, entry: Queued): NodeObstacles {
+export function obstaclesOf(view: ClusterView, maxRestores: number, entry: Queued): NodeObstacles {
   const obstacles: NodeObstacles = { incompatible: 0, unsuitable: 0, saturated: 0, full: 0, promised: 0 };
   for (const on of view.nodes()) obstacles[obstacleOn(view, on, { maxRestores, entry })]++;
   return obstacles;

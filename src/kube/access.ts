@@ -47,7 +47,7 @@ export function accessRights(names: AccessNames): readonly AccessRight[] {
     cluster(
       status(pods),
       ['patch'],
-      'nominatedNodeName of preemptors, DisruptionTarget of victims, Restored of held pods',
+      'nominatedNodeName of preemptors, DisruptionTarget of victims, Restored of gated pods',
     ),
     cluster(nodes, ['list', 'watch'], 'the index'),
     cluster(namespaces, ['list', 'watch'], 'the index: namespaceSelector of policies'),

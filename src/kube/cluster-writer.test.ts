@@ -606,6 +606,19 @@ describe('a decision by hand', () => {
   });
 });
 
+describe('tellQueued', () => {
+  it('writes what the pod waits for, and nothing into one that has changed meanwhile', async () => {
+    const pod = await createPod('web-1', {
+      spec: { nodeName: undefined, schedulingGates: [{ name: 'reprieve.dev/restore' }] },
+    });
+    expect(await writer.tellQueued(pod, 'Queued', 'position 2')).toBe('done');
+    expect(podOf(await get('web-1'))).toMatchObject({ queuedAs: 'position 2', restored: null });
+    expect(await writer.tellQueued(pod, 'Queued', 'position 1')).toBe('moved');
+    expect(podOf(await get('web-1')).queuedAs).toBe('position 2');
+    expect(await writer.tellQueued({ ...pod, name: 'gone' }, 'Queued', 'position 1')).toBe('moved');
+  });
+});
+
 describe('ungate', () => {
   const gates = [{ name: 'other/gate' }, { name: 'reprieve.dev/restore' }];
   const ssd = { key: 'ssd', operator: 'Exists' };

@@ -25,6 +25,7 @@ import type {
   PhaseChange,
   Placement,
   PodRef,
+  QueueReason,
   TicketOrder,
   WriteOutcome,
 } from '../ports/cluster-writer.ts';
@@ -322,6 +323,23 @@ export class KubeClusterWriter implements ClusterWriter {
       this.#seenPod(answer);
       return 'done';
     });
+  }
+
+  async tellQueued(pod: Pod, reason: QueueReason, message: string): Promise<WriteOutcome> {
+    const { namespace, name, uid, resourceVersion } = pod;
+    const told: ConditionOf<'Pod'> = { type: RESTORED_CONDITION, status: 'Unknown', reason, message };
+    const condition = { ...told, lastTransitionTime: secondsTimestampOf(this.#clock.now()) };
+    // At the version in which it had no node: an agent that restores it has the last word.
+    const patch = { metadata: { uid, resourceVersion }, status: { conditions: [condition] } };
+    try {
+      this.#seenPod(
+        await this.#client.patch(RESOURCES.pods, namespace, name, patch, { type: 'strategic', subresource: 'status' }),
+      );
+      return 'done';
+    } catch (error) {
+      if (isNotFound(error) || isConflict(error)) return 'moved';
+      throw error;
+    }
   }
 
   async setTicketPhase(ticket: Ticket, change: PhaseChange): Promise<WriteOutcome> {

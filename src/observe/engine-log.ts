@@ -61,6 +61,8 @@ function subjectOf(command: Command): string {
       return `${command.pod.namespace}/${command.pod.name}`;
     case 'SetTicketPhase':
       return `${command.ticket.namespace}/${command.ticket.name} ${command.phase}`;
+    case 'TellQueued':
+      return `${command.pod.namespace}/${command.pod.name} ${command.message}`;
     case 'SetPolicyStatus':
       return command.policy.name;
     case 'AdoptTicket':

@@ -69,8 +69,9 @@ export const EVENT_REASONS = {
   RestoreQueued: {
     type: 'Normal',
     action: 'Restoring',
-    on: 'ticket',
-    meaning: 'The displaced pod stands in the queue and continues when there is room.',
+    on: 'ticket and replacement',
+    meaning:
+      'The displaced pod stands in the queue and continues when there is room; the message names its ticket and place.',
   },
   RestoreRetried: {
     type: 'Warning',

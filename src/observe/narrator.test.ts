@@ -229,6 +229,20 @@ describe('narrate', () => {
     expect(told.lines()).toEqual(want);
   });
 
+  it('tells a pod once that it stands in the queue, and for what', () => {
+    const gated = makePod({ name: 'web-1' });
+    const command = { kind: 'TellQueued', ticket, pod: gated, reason: 'Queued', message: 'position 2 of 3' } as const;
+    const told = new Told().done(command).done({ ...command, pod: { ...gated, queuedAs: 'position 2 of 3' } });
+    expect(told.records).toMatchObject([
+      {
+        regarding: { kind: 'Pod', name: 'web-1' },
+        related: { kind: 'Reprieve', name: ticket.name },
+        reason: 'RestoreQueued',
+        message: 'position 2 of 3',
+      },
+    ]);
+  });
+
   it('keeps an Event about a hundred victims within the limit of a note, and counts the rest', () => {
     const victims = Array.from({ length: 100 }, (_, position) => planFor(`${'x'.repeat(60)}-${position}`));
     const told = new Told().opened(makeDecision({ victims }));

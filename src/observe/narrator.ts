@@ -96,6 +96,9 @@ function narrateCommand(command: Command, view: ClusterView, sink: EventSink): v
     case 'SetTicketPhase':
       narratePhase(command, view, sink);
       return;
+    case 'TellQueued':
+      narrateQueued(command, sink);
+      return;
     case 'CreateTicket':
     case 'AdoptTicket':
     case 'DeleteTicket':
@@ -149,6 +152,11 @@ function narrateEviction(command: Extract<Command, { kind: 'Evict' }>, view: Clu
     victim.checkpoint === null ? undefined : view.checkpoint(objectKey(victim.namespace, victim.checkpoint));
   const how = checkpoint === undefined ? '' : `, saved as ${checkpoint.name} (${formatBytes(checkpoint.bytes)})`;
   say(sink, 'Displaced', pod, `evicted from ${decision.node} for ${nameOf(decision.preemptor)}${how}`, preemptor);
+}
+
+/** Once: later places are told by the condition alone. */
+function narrateQueued({ pod, ticket, message }: Extract<Command, { kind: 'TellQueued' }>, sink: EventSink): void {
+  if (pod.queuedAs === null) say(sink, 'RestoreQueued', podObject(pod), message, ticketObject(ticket));
 }
 
 function narrateUngate({ pod, as, because }: Extract<Command, { kind: 'Ungate' }>, sink: EventSink): void {

@@ -1,7 +1,8 @@
 import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { CheckpointRules } from '../domain/checkpoint-rules.ts';
-import type { TicketReason } from '../domain/condition-reasons.ts';
+import type { ConditionReason, TicketReason } from '../domain/condition-reasons.ts';
 import type { NodeName, PodUid } from '../domain/ids.ts';
+import type { RESTORED_CONDITION } from '../domain/labels.ts';
 import type { Decision, FailedNode, SavedVictim, Ticket, TicketPhase } from '../domain/ticket.ts';
 import type { Pod } from '../domain/pod.ts';
 import type { Policy, PolicyReport } from '../domain/policy.ts';
@@ -61,6 +62,9 @@ export interface PhaseChange {
   readonly afresh?: boolean;
 }
 
+/** Why a pod that is to continue a ticket does not run yet. */
+export type QueueReason = Extract<ConditionReason<'Pod', typeof RESTORED_CONDITION, 'Unknown'>, 'Queued' | 'Admitted'>;
+
 /** Where a gated pod may go once its gate is lifted. */
 export interface Placement {
   /** Preferred: the node that holds the state. */
@@ -119,6 +123,8 @@ export interface ClusterWriter {
     as: { readonly ticket: Ticket; readonly placement: Placement } | null,
     ended?: string | null,
   ): Promise<WriteOutcome>;
+  /** Writes its condition `reprieve.dev/Restored`; `moved` when the pod changed since `pod` was read. */
+  tellQueued(pod: Pod, reason: QueueReason, message: string): Promise<WriteOutcome>;
   setTicketPhase(ticket: Ticket, change: PhaseChange): Promise<WriteOutcome>;
   /** Writes the report into the policy's status; `moved` when the policy changed since `policy` was read. */
   setPolicyStatus(policy: Policy, report: PolicyReport): Promise<WriteOutcome>;

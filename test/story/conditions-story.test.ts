@@ -55,7 +55,16 @@ const thirdFails = (): string | null => (++count % 3 === 0 ? 'disk full' : null)
 
 describe('conditions of a story', () => {
   it.each([
-    ['in which all goes well', {}, ['Reprieve Restored True Restored', 'PodCheckpoint Frozen False PodKilled']],
+    [
+      'in which all goes well',
+      {},
+      [
+        'Reprieve Restored True Restored',
+        'PodCheckpoint Frozen False PodKilled',
+        'Pod reprieve.dev/Restored Unknown Queued',
+        'Pod reprieve.dev/Restored True Restored',
+      ],
+    ],
     ['whose dumps fail', { faults: { dumpFails: thirdFails } }, ['PodCheckpoint Failed True DumpFailed']],
     ['whose dumps hang', { faults: { dumpHangs: () => true } }, ['Reprieve Restored False NotSaved']],
     ['whose restores fail', { faults: { restoreFails: () => 'no' } }, ['Reprieve Restored False RestoreFailed']],

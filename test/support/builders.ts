@@ -40,6 +40,7 @@ export function makePod(overrides: Partial<Omit<Pod, 'nodeName' | 'uid' | 'nomin
     restored: null,
     restoreFailure: null,
     toldHeld: false,
+    queuedAs: null,
     ticket: null,
     stateBytes: null,
     displacements: 0,

@@ -74,6 +74,8 @@ export class TestWorld {
           return `Ungate ${command.pod.name} ${command.because}`;
         case 'SetTicketPhase':
           return `SetTicketPhase ${command.ticket.name} ${command.phase} ${command.reason}`;
+        case 'TellQueued':
+          return `TellQueued ${command.pod.name} ${command.message}`;
         case 'SetPolicyStatus':
           return `SetPolicyStatus ${command.policy.name}`;
         case 'EndPod':

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { KubeObject } from '../transport.ts';
+import type { Pod } from '../../domain/pod.ts';
 import { podOf } from './pod.ts';
 
 const FIXTURES = join(import.meta.dirname, '../../../test/fixtures/wire');
@@ -114,6 +115,19 @@ describe('podOf', () => {
     const condition = { type: 'reprieve.dev/Restored', status: 'False', reason, message };
     const { restored } = podOf(pod({ status: { conditions: [condition] } }));
     expect(restored).toEqual({ succeeded: false, reason: 'RestoreFailed', message: kept });
+  });
+
+  it('knows what a gated pod was told of its place, and what it was told later', () => {
+    const told = (status: string, reason: string): Pod['queuedAs'] => {
+      const condition = { type: 'reprieve.dev/Restored', status, reason, message: 'position 1' };
+      return podOf(pod({ status: { conditions: [condition] } })).queuedAs;
+    };
+    expect(told('Unknown', 'Queued')).toBe('position 1');
+    expect([told('Unknown', 'Admitted'), told('True', 'Restored'), told('False', 'Queued')]).toEqual([
+      null,
+      null,
+      null,
+    ]);
   });
 
   it.each([

@@ -76,6 +76,7 @@ function podWith(pool: Pick<PartPool, keyof PartPool>, object: KubeObject): Pod 
     restored: restoredOf(conditions),
     restoreFailure: restoreFailureOf(conditions),
     toldHeld: pendingReasonOf(conditions) === 'Held',
+    queuedAs: queuedAsOf(conditions),
     ticket: metadata.annotations?.[TICKET_ANNOTATION] || null,
     stateBytes: bytesOf(metadata.annotations?.[STATE_BYTES_ANNOTATION]),
     displacements: countOf(metadata.annotations?.[DISPLACEMENTS_ANNOTATION]) ?? 0,
@@ -130,6 +131,11 @@ function restoreFailureOf(conditions: readonly WireCondition[] | null | undefine
   const text = conditionOf(conditions, RESTORED_CONDITION)?.message ?? '';
   const [reason = '', message] = text.split(/: (.*)/s);
   return isRestoreFailure(reason) ? { reason, message: message ?? '' } : { reason: 'RestoreFailed', message: text };
+}
+
+function queuedAsOf(conditions: readonly WireCondition[] | null | undefined): string | null {
+  const condition = conditionOf(conditions, RESTORED_CONDITION);
+  return condition?.status === 'Unknown' && condition.reason === 'Queued' ? (condition.message ?? '') : null;
 }
 
 function isRestoreFailure(reason: string | null): reason is RestoreFailure {
