@@ -20,6 +20,8 @@ export interface Checkpoint {
   /** When the agent thaws the frozen pod, by the rule of `thaw-rule.ts`; null before it is frozen. */
   readonly thawAtMs: number | null;
   readonly deleting: boolean;
+  /** When its deletion was asked for; null while nobody has. */
+  readonly deletionMs: number | null;
   /** Verified on the node: condition `Ready=True`. */
   readonly ready: boolean;
   /** Held still, saved or while it is being saved: condition `Frozen=True`. */

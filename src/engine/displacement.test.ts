@@ -10,6 +10,7 @@ import {
   makeVictim,
 } from '../../test/support/builders.ts';
 import { TestWorld, uidOf } from '../../test/support/world.ts';
+import { SILENT_AGENT_MS } from './displacement.ts';
 
 const high = makePod({ name: 'high', priority: 1000 });
 const pod = makePod({ name: 'pod', nodeName: 'n1', priority: 10 });
@@ -378,6 +379,15 @@ describe('undo', () => {
       .put('pod', makePod({ ...frozenPod, phase: 'Failed' }));
     w.book.close(makeDecision());
     expect(w.commands()).toEqual(['SetTicketPhase pod-uid-pod Displacing Evicted']);
+  });
+
+  it('releases a checkpoint whose agent has been silent for ten minutes, and waits for one that is heard', () => {
+    const deleted = { ...checkpoint, deleting: true, deletionMs: 10_000 };
+    const world = new TestWorld().put('checkpoint', deleted).put('node', { ...makeNode(), agentSilent: true });
+    expect(world.steps()).toMatchObject({ commands: [], wakeAtMs: 10_000 + SILENT_AGENT_MS });
+    world.nowMs = 10_000 + SILENT_AGENT_MS;
+    expect(world.commands()).toEqual(['ReleaseCheckpoint pod-uid-pod-d1']);
+    expect(world.put('node', makeNode()).commands()).toEqual([]);
   });
 
   it('releases a checkpoint whose node is gone with its agent', () => {

@@ -203,8 +203,18 @@ export function withdraw({ view }: World, ticket: Ticket, victim: Pod, because: 
   steps.do({ kind: 'DeleteTicket', ticket, because, whileStands: victim });
 }
 
-/** A deleted checkpoint that waits for an agent that is gone with its node. */
-export function stepDeletedCheckpoint({ view }: World, checkpoint: Checkpoint, steps: Steps): void {
-  if (!checkpoint.deleting || view.node(checkpoint.nodeName) !== undefined) return;
-  steps.do({ kind: 'ReleaseCheckpoint', checkpoint });
+/**
+ * How long a deleted checkpoint waits for an agent that is silent. Far longer than an agent needs to start again, which then
+ * thaws the pod and removes the files itself; and the end of the wait for whoever deletes a namespace or the CRDs.
+ */
+export const SILENT_AGENT_MS = 600_000;
+
+/** A deleted checkpoint whose agent does not remove its finalizer: the node is gone, or the agent is silent for too long. */
+export function stepDeletedCheckpoint({ view, nowMs }: World, checkpoint: Checkpoint, steps: Steps): void {
+  if (!checkpoint.deleting) return;
+  const on = view.node(checkpoint.nodeName);
+  if (on !== undefined && !on.node.agentSilent) return;
+  const releaseMs = on === undefined ? nowMs : (checkpoint.deletionMs ?? nowMs) + SILENT_AGENT_MS;
+  if (nowMs < releaseMs) steps.lookAgainAt(releaseMs);
+  else steps.do({ kind: 'ReleaseCheckpoint', checkpoint });
 }

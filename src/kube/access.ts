@@ -56,7 +56,7 @@ export function accessRights(names: AccessNames): readonly AccessRight[] {
     cluster(reprievePolicies, ['list', 'watch'], 'the index: who is protected'),
     cluster(status(reprievePolicies), ['patch'], 'whom a policy protects now, and whether it works'),
     cluster(podCheckpoints, ['get', 'list', 'watch', 'create', 'delete'], 'orders to the nodes, and their results'),
-    cluster(podCheckpoints, ['patch'], 'taking the finalizer of an agent off whose node is gone'),
+    cluster(podCheckpoints, ['patch'], 'removing the finalizer of an agent that is silent, or gone with its node'),
     cluster(reprieves, ['get', 'list', 'watch', 'create', 'delete'], 'tickets of displaced pods'),
     cluster(
       reprieves,

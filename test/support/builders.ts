@@ -126,6 +126,7 @@ export function makeCheckpoint(
     deadlineMs: null,
     thawAtMs: null,
     deleting: false,
+    deletionMs: null,
     ready: false,
     frozen: false,
     thawed: false,

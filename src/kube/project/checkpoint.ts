@@ -38,6 +38,7 @@ export function checkpointOf(object: KubeObject): Checkpoint {
     deadlineMs: millisOf(spec?.deadline),
     thawAtMs: millisOf(status?.thawAt),
     deleting: object.metadata.deletionTimestamp !== undefined,
+    deletionMs: millisOf(object.metadata.deletionTimestamp),
     ready: isConditionTrue(status?.conditions, 'Ready'),
     frozen: frozen?.status === 'True',
     thawed: frozen?.status === 'False' && THAWED_REASONS.has(frozen.reason ?? ''),
