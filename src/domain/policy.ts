@@ -1,7 +1,7 @@
 import type { CheckpointRules } from './checkpoint-rules.ts';
 import type { LabelSelector } from './selector.ts';
 
-/** A ReprievePolicy (design 6), durations in milliseconds, defaults applied. */
+/** A ReprievePolicy (src/kube/crd/reprieve-policy.ts), durations in milliseconds, defaults applied. */
 export interface Policy {
   readonly name: string;
   readonly uid: string;

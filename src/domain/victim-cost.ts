@@ -64,7 +64,7 @@ export interface VictimPlan {
 }
 
 /**
- * The cheapest action its policy allows (design 3.3). Ties go to the action that loses least: checkpoint, reuse, evict.
+ * The cheapest action its policy allows. Ties go to the action that loses least: checkpoint, reuse, evict.
  */
 export function planVictim(facts: VictimFacts, model: CostModel): VictimPlan {
   const { weight, policy, latest, nowMs } = facts;

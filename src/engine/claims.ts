@@ -14,8 +14,8 @@ export function claimGroupOf({ owner, uid }: Pod): string {
 }
 
 /**
- * Binds tickets to the gated pods of one group that will continue them (design 5.2). A pod for which nothing can be continued
- * loses its gate at once: it must not wait for what never comes.
+ * Binds tickets to the gated pods of one group that will continue them ("The life of one preempt call" in ARCHITECTURE.md,
+ * step 8). A pod for which nothing can be continued loses its gate at once: it must not wait for what never comes.
  */
 export function stepClaims(world: World, group: string, steps: Steps): void {
   const { view, nowMs, actingSinceMs, settings } = world;

@@ -51,7 +51,8 @@ interface PlannedOffer extends NodeOption {
 }
 
 /**
- * The preempt decision (design 3). Pure: the same view and request give the same choice.
+ * The preempt decision ("The life of one preempt call" in ARCHITECTURE.md, step 3). Pure: the same view and request give
+ * the same choice.
  *
  * Candidates are taken as kube-scheduler's dry run made them; nobody is added to the victims. Left out are victims the
  * index no longer sees on that node (they are gone, their room is free), candidates of whom nobody is left, and candidates

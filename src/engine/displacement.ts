@@ -10,7 +10,8 @@ import { isGone, seesAll, WATCH_LAG_MS, type Steps, type World } from './steps.t
 import { victimState, type VictimState } from './victim-state.ts';
 
 /**
- * Prepare, commit, evict, undo (design 4), for an open decision; {@link stepLeftover} is for what a closed one left behind.
+ * Prepare, commit, evict, undo ("The life of one preempt call" in ARCHITECTURE.md, steps 5 to 7), for an open decision;
+ * {@link stepLeftover} is for what a closed one left behind.
  *
  * Prepare: tickets, then checkpoints, one write a victim at a time; the preemptor is nominated meanwhile. Commit is the
  * moment no victim is unfinished; from then on each pass evicts whoever still stands. Undo is no path of its own: when a

@@ -162,7 +162,7 @@ export class Executor {
       case 'Nominate':
         return writer.nominate(command.pod, command.node);
       case 'Wake':
-        // Only a change of a nomination that is not empty wakes kube-scheduler (facts: 3.2 #3).
+        // Only a change of a nomination that is not empty wakes kube-scheduler (Kubernetes, pkg/scheduler/eventhandlers.go).
         if (command.pod.nominatedNodeName === null) {
           const outcome = await writer.nominate(command.pod, command.node);
           if (outcome !== 'done') return outcome;

@@ -37,8 +37,8 @@ export interface PreemptOutcome {
 }
 
 /**
- * Answers one `preempt` (design 3). The same question gets the same answer for as long as its decision lives: kube-scheduler
- * asks again on every retry, possibly with other nodes.
+ * Answers one `preempt` ("The life of one preempt call" in ARCHITECTURE.md). The same question gets the same answer for as
+ * long as its decision lives: kube-scheduler asks again on every retry, possibly with other nodes.
  */
 export function preempt(request: PreemptRequest, context: PreemptContext): PreemptOutcome {
   const { view, book } = context;

@@ -35,7 +35,7 @@ export function stepQueued(world: World, ticket: Ticket, steps: Steps): void {
 }
 
 /**
- * Lifts gates where there is room (design 5.3, 5.4): by priority, then age, with backfill. Room is what nobody stands on,
+ * Lifts gates where there is room: by priority, then age, with backfill. Room is what nobody stands on,
  * nobody is nominated for and no earlier ticket of this pass was given. kube-scheduler has the last word on the node. `queue`
  * is in order ({@link byTurn}). Other work may run where it yields, as long as that changes neither `queue` nor `room`.
  */
@@ -120,7 +120,8 @@ function isHolderGone(view: ClusterView, { ticket, holder }: Queued): boolean {
 /**
  * Let go with its ticket, it would be bound to a node that does not exist and be pending for ever; so it starts cold. Not
  * at once where the policy says `onFailure: Hold`: somebody rather waits than loses the work, and a node that was stopped
- * comes back under its name with its disk. But every ticket ends (design 7.4), a held one after `maxWait`.
+ * comes back under its name with its disk. But every ticket ends (invariant 4 in ARCHITECTURE.md), a held one after
+ * `maxWait`.
  */
 function stepHolderGone({ nowMs }: World, { ticket, holder }: Queued, steps: Steps): void {
   const heldUntilMs = ticket.restore.onFailure === 'Hold' ? ticket.phaseMs + ticket.restore.maxWaitMs : nowMs;

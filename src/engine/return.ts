@@ -14,7 +14,7 @@ const RESTORED_WITHIN_MS = 600_000;
 const SLOW_FETCH_BYTES_PER_MS = 20_000; // 20 MB/s: a gigabit link that six fetches share
 
 /**
- * Moves a ticket along its phases by what is seen (design 5, and `TicketPhase`):
+ * Moves a ticket along its phases by what is seen (`TicketPhase` says what each means):
  *
  *     Saving ─> Displacing ─> Waiting ─> Admitted ─> Restoring ─> Restored | ColdStarted
  *        └────────┴──────────────┴─────────> Abandoned  │

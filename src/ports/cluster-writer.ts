@@ -96,7 +96,7 @@ export interface ClusterWriter {
   releaseCheckpoint(checkpoint: Checkpoint): Promise<WriteOutcome>;
   /** Sets or clears `status.nominatedNodeName`. */
   nominate(pod: PodRef, node: NodeName | null): Promise<WriteOutcome>;
-  /** DisruptionTarget condition, then DELETE with preconditions (design 4.3). */
+  /** DisruptionTarget condition, then DELETE with preconditions: no pod is deleted that is not the one that was saved. */
   evict(order: EvictionOrder): Promise<WriteOutcome>;
   /**
    * Deletes a pod whose restore failed, marked as disrupted so that a Job need not count it. `moved` where the pod is gone or was

@@ -14,7 +14,10 @@ import { hogPast } from './bed/hog.ts';
 import { keeper, type KeeperShape } from './bed/keeper.ts';
 import { KUBERNETES_FOLDER } from './bed/node-files.ts';
 
-/** What must hold whatever dies, at whatever moment (design 7). Each test ends with nothing frozen and nothing lost. */
+/**
+ * What must hold whatever dies, at whatever moment (invariant 7 in ARCHITECTURE.md). Each test ends with nothing frozen and
+ * nothing lost.
+ */
 let bed: NodeBed;
 
 beforeAll(async () => {

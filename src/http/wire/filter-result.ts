@@ -12,9 +12,10 @@ const BEFORE = Buffer.from('{"NodeNames":[');
 const NOBODY_FAILED = Buffer.from('],"FailedNodes":{},"FailedAndUnresolvableNodes":{},"Error":""}');
 
 /**
- * Answer to `filter`: `ExtenderFilterResult`. Refused nodes stand in `FailedAndUnresolvableNodes`, so that
- * kube-scheduler does not try to make room on them by preemption either (facts: kube-scheduler 6). What was not asked
- * for (`Nodes` or `NodeNames`) is left out rather than null. Where nobody is refused the names go back as they came.
+ * Answer to `filter`: `ExtenderFilterResult`. Refused nodes stand in `FailedAndUnresolvableNodes`, so that kube-scheduler
+ * does not try to make room on them by preemption either (kubernetes, pkg/scheduler/schedule_one.go,
+ * findNodesThatPassExtenders). What was not asked for (`Nodes` or `NodeNames`) is left out rather than null. Where nobody
+ * is refused the names go back as they came.
  */
 export function filterResult({ request, names, nodes }: ExtenderArgs, { refused }: FilterVerdict): FilterResult {
   if (refused.size === 0 && names !== null)
