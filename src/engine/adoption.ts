@@ -16,7 +16,7 @@ import type { Decisions } from './steps.ts';
 import { checkpointNameOf, ticketNameOf } from './names.ts';
 
 /** A victim of a lower decision, on its way to be saved or saved already. */
-export interface Hold {
+interface Hold {
   /** As the lower decision has it: what was promised to the victim stays promised. */
   readonly planned: SavedVictim;
   /** Null: the node has not been told yet. */
