@@ -79,7 +79,16 @@ describe('a follower', () => {
     };
     await create('a-odd', { owner, decision: { victims: 'all' } });
     await create('b-good', { owner, pod: { name: 'train-0', uid: 'uid-train-0' } });
-    const request = { namespace: 'default', name: null, owner, completionIndex: null, dryRun: false, gated: false };
+    const request = {
+      namespace: 'default',
+      name: null,
+      owner,
+      completionIndex: null,
+      labels: {},
+      priorityClassName: '',
+      dryRun: false,
+      gated: false,
+    };
     expect(await reprieve.engine.admitPod(request)).toEqual({ gate: true, reason: 'OpenTicket' });
     await reprieve.stop();
   });

@@ -1,5 +1,5 @@
 import type { Node } from './node.ts';
-import { isTerminal, isTerminating, type Pod } from './pod.ts';
+import { isTerminal, isTerminating, type Pod, type PodOwner } from './pod.ts';
 import type { Policy } from './policy.ts';
 import { selects } from './selector.ts';
 import { ASSUMED_REACH, comesBack, type WebhookReach } from './webhook-reach.ts';
@@ -67,7 +67,7 @@ function whyUnprotected(
   if (policy === undefined) return pod.namespace === SYSTEM_NAMESPACE ? 'SystemNamespace' : 'NoPolicy';
   if (policy.preemption.decision === 'Never') return 'DecisionNever';
   if (pod.phase !== 'Running' || isTerminal(pod) || isTerminating(pod)) return 'NotRunning';
-  if (pod.owner?.kind === 'DaemonSet' || pod.owner?.kind === 'Node') return 'UnsupportedOwner';
+  if (pod.owner !== null && isUnsupportedOwner(pod.owner)) return 'UnsupportedOwner';
   if (pod.notCheckpointable !== null) return 'NotCheckpointable';
   if (node === undefined || !node.canCheckpoint) return 'NodeCannotCheckpoint';
   // A policy that refuses to let its pods go unsaved refuses that here too: their decision fails, and another node is tried.
@@ -103,7 +103,11 @@ export function comparePolicies(a: Policy, b: Policy): number {
 }
 
 /** Whether the pod is among those the policy is about. */
-export function selectsPod(policy: Policy, pod: Pod, namespaceLabels: Readonly<Record<string, string>>): boolean {
+export function selectsPod(
+  policy: Policy,
+  pod: Pick<Pod, 'namespace' | 'labels' | 'priorityClassName'>,
+  namespaceLabels: Readonly<Record<string, string>>,
+): boolean {
   const { match } = policy;
   if (match.priorityClassNames !== null && !match.priorityClassNames.includes(pod.priorityClassName)) return false;
   if (match.podSelector !== null && !selects(match.podSelector, pod.labels)) return false;
@@ -128,4 +132,9 @@ function namesSystemNamespace(match: Policy['match']): boolean {
         key === NAMESPACE_NAME_LABEL && operator === 'In' && values.includes(SYSTEM_NAMESPACE),
     ) ?? false
   );
+}
+
+/** Its pods come back on the same node at once, and are never saved. */
+export function isUnsupportedOwner({ kind }: PodOwner): boolean {
+  return kind === 'DaemonSet' || kind === 'Node';
 }

@@ -259,6 +259,8 @@ const queueTurn: fc.Arbitrary<Turn | readonly Turn[]> = fc.oneof(
 class Twins {
   readonly index = new ClusterIndex();
   readonly book = new DecisionBook();
+  /** What came of each look. */
+  readonly looks: { readonly byChanges: object; readonly whole: object }[] = [];
   readonly #agenda = new Agenda(this.index, this.book);
   readonly #preempted = new Set<PodUid>();
   #steadyMs = 1_000_000;
@@ -271,7 +273,7 @@ class Twins {
     this.index.onChange((event, before) => {
       this.#agenda.changed(event, before);
       if (event.kind !== 'ticket') return;
-      this.book.follow(before as Ticket | undefined, event.type === 'upsert' ? (event.value as Ticket) : undefined);
+      this.book.follow(before as Ticket | undefined, event.type === 'upsert' ? event.value : undefined);
     });
     this.book.onChange((preemptor) => this.#agenda.decisionChanged(preemptor));
     this.book.refresh(this.index);
@@ -317,19 +319,28 @@ class Twins {
 
   look(): void {
     this.book.refreshChanged(this.index);
-    const followed = this.#openIds();
+    const openByChanges = idsOf([...this.book.all()]);
     this.book.refresh(this.index);
-    expect(followed).toEqual(this.#openIds());
+    const open = idsOf([...this.book.all()]);
 
     const whole = nextSteps(this.#world());
     const findings: Findings = { closed: [], emptied: [], contradictions: [] };
     do for (const _ of this.#agenda.pass(() => this.#world(), findings));
     while (this.#agenda.isDue);
-    expect(described(this.#agenda.commands())).toEqual(described(whole.commands));
-    expect(idsOf(findings.closed.map(({ decision: over }) => over))).toEqual(
-      idsOf(whole.closed.map(({ decision: over }) => over)),
-    );
-    expect(idsOf(findings.emptied)).toEqual(idsOf(whole.emptied));
+    this.looks.push({
+      byChanges: {
+        open: openByChanges,
+        commands: described(this.#agenda.commands()),
+        closed: idsOf(findings.closed.map(({ decision: over }) => over)),
+        emptied: idsOf(findings.emptied),
+      },
+      whole: {
+        open,
+        commands: described(whole.commands),
+        closed: idsOf(whole.closed.map(({ decision: over }) => over)),
+        emptied: idsOf(whole.emptied),
+      },
+    });
     for (const { decision: over } of findings.closed) this.book.close(over);
     for (const empty of findings.emptied) this.book.markEmptied(empty, this.#steadyMs);
   }
@@ -337,10 +348,6 @@ class Twins {
   #close({ preemptor }: Decision): void {
     const known = this.book.get(preemptor.uid);
     if (known !== undefined) this.book.close(known);
-  }
-
-  #openIds(): string[] {
-    return idsOf([...this.book.all()]);
   }
 
   #world(): World {
@@ -378,6 +385,7 @@ describe('Agenda', () => {
         const twins = new Twins();
         for (const next of turns) twins.take(next);
         twins.look();
+        for (const { byChanges, whole } of twins.looks) expect(byChanges).toEqual(whole);
       }),
       { numRuns: 300 },
     );
@@ -389,6 +397,7 @@ describe('Agenda', () => {
         const twins = new Twins();
         for (const next of turns.flat()) twins.take(next);
         twins.look();
+        for (const { byChanges, whole } of twins.looks) expect(byChanges).toEqual(whole);
       }),
       { numRuns: 300 },
     );

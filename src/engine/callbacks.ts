@@ -60,6 +60,8 @@ export interface AdmissionRequest {
   readonly name: string | null;
   readonly owner: PodOwner | null;
   readonly completionIndex: number | null;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly priorityClassName: string;
   readonly dryRun: boolean;
   /** It carries the gate already: created by ourselves. */
   readonly gated: boolean;

@@ -276,7 +276,16 @@ describe('the status of policies', () => {
 });
 
 describe('admitPod', () => {
-  const request = { namespace: 'default', name: null, owner, completionIndex: null, dryRun: false, gated: false };
+  const request = {
+    namespace: 'default',
+    name: null,
+    owner,
+    completionIndex: null,
+    labels: { app: 'train' },
+    priorityClassName: 'low',
+    dryRun: false,
+    gated: false,
+  };
 
   it('gates a pod whose owner has an open ticket', async () => {
     const { engine, index } = setUp();
@@ -302,17 +311,63 @@ describe('admitPod', () => {
     engine.stop();
   });
 
-  it('reads the tickets from the API server where the index may lag', async () => {
-    const asked: string[] = [];
-    const { engine } = setUp({
-      leadership: { term: () => null },
-      readTickets: async (namespace, ownerUid) => {
-        asked.push(`${namespace} ${ownerUid}`);
-        return [makeTicket({ owner })];
-      },
+  describe('of a follower, whose index may lag', () => {
+    function follower() {
+      const asked: string[] = [];
+      const set = setUp({
+        leadership: { term: () => null },
+        readTickets: async (namespace, ownerUid) => {
+          asked.push(`${namespace} ${ownerUid}`);
+          return [makeTicket({ owner })];
+        },
+      });
+      return { ...set, asked };
+    }
+
+    it('reads the tickets of a pod that a policy selects', async () => {
+      const { engine, index, clock, asked } = follower();
+      index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
+      await engine.admitPod(request);
+      await clock.advance(60_000);
+      expect((await engine.admitPod(request)).gate).toBe(true);
+      expect(asked).toEqual(['default uid-train', 'default uid-train']);
+      engine.stop();
     });
-    expect((await engine.admitPod(request)).gate).toBe(true);
-    expect(asked).toEqual(['default uid-train']);
-    engine.stop();
+
+    it('reads nothing for a ticket that its index holds', async () => {
+      const { engine, index, asked } = follower();
+      index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
+      index.apply({ type: 'upsert', kind: 'ticket', value: makeTicket({ owner }) });
+      expect((await engine.admitPod(request)).gate).toBe(true);
+      expect(asked).toEqual([]);
+      engine.stop();
+    });
+
+    it('reads nothing for owners whose pods are never saved', async () => {
+      const { engine, index, asked } = follower();
+      index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
+      const daemonSet = { ...owner, kind: 'DaemonSet' };
+      expect((await engine.admitPod({ ...request, owner: daemonSet })).gate).toBe(false);
+      expect(asked).toEqual([]);
+      engine.stop();
+    });
+
+    const match = { namespaceSelector: null, podSelector: null, priorityClassNames: ['batch'] };
+    const others = { 'there is no policy': null, 'no policy selects it': makePolicy({ match }) };
+    for (const [what, policy] of Object.entries(others)) {
+      it(`reads nothing where ${what}, once its watches cannot be behind each other`, async () => {
+        const { engine, index, clock, asked } = follower();
+        if (policy !== null) index.apply({ type: 'upsert', kind: 'policy', value: policy });
+        await engine.admitPod(request);
+        expect(asked).toHaveLength(1);
+        await clock.advance(60_000);
+        expect((await engine.admitPod(request)).gate).toBe(false);
+        expect(asked).toHaveLength(1);
+        index.apply({ type: 'upsert', kind: 'policy', value: makePolicy({ name: 'new' }) });
+        await engine.admitPod(request);
+        expect(asked).toHaveLength(2);
+        engine.stop();
+      });
+    }
   });
 });

@@ -1,3 +1,6 @@
+import type { PodOwner } from '../domain/pod.ts';
+import type { Policy } from '../domain/policy.ts';
+import { isUnsupportedOwner, selectsPod } from '../domain/protection.ts';
 import type { Ticket } from '../domain/ticket.ts';
 import type { CostModel } from '../domain/victim-cost.ts';
 import type { ClusterView, IndexListener } from '../index/types.ts';
@@ -25,7 +28,7 @@ import { PolicyReporter } from './policy-reporter.ts';
 import { preempt } from './preempt.ts';
 import { QueueReporter } from './queue-reporter.ts';
 import { Reconciler } from './reconciler.ts';
-import type { EngineSettings } from './steps.ts';
+import { WATCH_LAG_MS, type EngineSettings } from './steps.ts';
 
 export interface EngineOptions {
   /** The live index. `onChange` tells when to look again. */
@@ -64,6 +67,9 @@ export class Engine implements ExtenderCallbacks {
   readonly #reports: Executor;
   #unsubscribe: (() => void) | null = null;
   #decisions = 0;
+  /** Those that admission last saw, and since when. */
+  #policies: readonly Policy[] | null = null;
+  #policiesSinceMs = Number.POSITIVE_INFINITY;
   /** The term that the book and the reconciler were filled in. */
   #term: number | null = null;
 
@@ -185,12 +191,29 @@ export class Engine implements ExtenderCallbacks {
     if (request.gated) return { gate: false, reason: 'AlreadyGated' };
     const { owner } = request;
     if (owner === null) return { gate: false, reason: 'NoOwner' };
-    // A leader's own tickets are in its index before their victims are deleted. Anybody else asks the API server.
-    const tickets = this.mayAct
-      ? this.#options.view.ticketsOfOwner(owner.uid)
-      : await this.#options.readTickets(request.namespace, owner.uid);
-    const isOpen = tickets.some((ticket) => isOpenAndFree(ticket) && sameIdentity(ticket, { ...request, owner }));
-    return isOpen ? { gate: true, reason: 'OpenTicket' } : { gate: false, reason: 'NoTicket' };
+    const continues = (ticket: Ticket): boolean => isOpenAndFree(ticket) && sameIdentity(ticket, { ...request, owner });
+    if (this.#options.view.ticketsOfOwner(owner.uid).some(continues)) return { gate: true, reason: 'OpenTicket' };
+    // A leader's own tickets are in its index before their victims are deleted. Anybody else's index may be behind.
+    if (this.mayAct || this.#cannotHaveTicket(request, owner)) return { gate: false, reason: 'NoTicket' };
+    const tickets = await this.#options.readTickets(request.namespace, owner.uid);
+    return tickets.some(continues) ? { gate: true, reason: 'OpenTicket' } : { gate: false, reason: 'NoTicket' };
+  }
+
+  /**
+   * Pods of this owner are never protected, or no policy selects the new pod, and has not for longer than one watch may be
+   * behind another: a ticket of the owner would have come into the index.
+   */
+  #cannotHaveTicket(request: AdmissionRequest, owner: PodOwner): boolean {
+    if (isUnsupportedOwner(owner)) return true;
+    const { view, clock, isSynced } = this.#options;
+    const policies = view.policies();
+    if (policies !== this.#policies) {
+      this.#policies = policies;
+      this.#policiesSinceMs = clock.monotonic();
+    }
+    if (!isSynced() || clock.monotonic() < this.#policiesSinceMs + WATCH_LAG_MS) return false;
+    const labels = view.namespaceLabels(request.namespace);
+    return !policies.some((policy) => selectsPod(policy, request, labels));
   }
 
   describe(): EngineState {

@@ -82,9 +82,12 @@ describe('handleAdmission', () => {
 
   it('asks with what is known of a pod before it is stored', async () => {
     const annotations = { 'batch.kubernetes.io/job-completion-index': '3' };
-    const { asked } = await admit(review(pod({}, { annotations }), { dryRun: true }));
+    const { asked } = await admit(
+      review(pod({ priorityClassName: 'low' }, { annotations, labels: { app: 'a' } }), { dryRun: true }),
+    );
     const { controller: _, ...owner } = OWNER;
-    expect(asked).toEqual([{ namespace: 'team', name: null, owner, completionIndex: 3, dryRun: true, gated: false }]);
+    const known = { namespace: 'team', name: null, owner, completionIndex: 3, dryRun: true, gated: false };
+    expect(asked).toEqual([{ ...known, labels: { app: 'a' }, priorityClassName: 'low' }]);
   });
 
   const untouched: Record<string, { body: string; verdict?: AdmissionVerdict; isAsked?: boolean }> = {

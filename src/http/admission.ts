@@ -102,6 +102,8 @@ function requestOf(review: Review, pod: Pod): AdmissionRequest {
     name: pod.name || review.name || null,
     owner: pod.owner,
     completionIndex: pod.completionIndex,
+    labels: pod.labels,
+    priorityClassName: pod.priorityClassName,
     dryRun: review.dryRun ?? false,
     gated: pod.gates.includes(RESTORE_GATE),
   };

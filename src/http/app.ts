@@ -22,6 +22,13 @@ const DEFAULT_CALL_TIMEOUT_MS = 2_000;
 /** kube-apiserver itself takes objects of 3 MiB at most; a review holds two of them. */
 const MAX_REVIEW_BYTES = 8 * 2 ** 20;
 
+/**
+ * Reviews under way at the same time: 512 MiB of bodies at most. A review beyond them, or whose body took longer than
+ * `timeoutSeconds` in deploy/webhook.yaml, is answered with a 503; with `failurePolicy: Ignore` its pod is created without a gate.
+ */
+const MAX_REVIEWS = 64;
+const REVIEW_TIMEOUT_MS = 2_000;
+
 interface Readiness {
   readonly ready: boolean;
   /** What is still missing, in words; empty when ready. */
@@ -97,6 +104,7 @@ function routesOf(options: AppOptions): readonly Route[] {
   const { callbacks, readiness, debugState, metrics } = options;
   const maxBytes = options.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES;
   const gate = new CallGate({ timeoutMs: options.callTimeoutMs ?? DEFAULT_CALL_TIMEOUT_MS });
+  const reviews = new CallGate({ timeoutMs: REVIEW_TIMEOUT_MS, maxCalls: MAX_REVIEWS });
   return [
     ...EXTENDER_VERBS.map((verb): Route => ({
       method: 'POST',
@@ -114,8 +122,11 @@ function routesOf(options: AppOptions): readonly Route[] {
       method: 'POST',
       path: '/v1/admit-pod',
       needsClient: false,
-      handle: recorded(options, 'admit-pod', async (request) => {
-        return handleAdmission(callbacks, await readRequestBody(request, MAX_REVIEW_BYTES));
+      handle: recorded(options, 'admit-pod', (request) => {
+        return reviews.pass(
+          () => readRequestBody(request, MAX_REVIEW_BYTES),
+          (body) => handleAdmission(callbacks, body),
+        );
       }),
     },
     { method: 'GET', path: '/healthz', needsClient: false, handle: () => textAnswer('ok\n') },

@@ -30,3 +30,15 @@ it('decides nothing for a caller that has gone', async () => {
   await expect(gate.pass(arriving(2000), (body) => answered.push(body))).rejects.toMatchObject({ code: 'CallTooLate' });
   expect(answered).toEqual(['after 1999 ms']);
 });
+
+it('counts a call until its answer is there', async () => {
+  const gate = new CallGate({ timeoutMs: 1000, maxCalls: 1 });
+  const answer = Promise.withResolvers<string>();
+  const first = gate.pass(
+    () => Promise.resolve('review'),
+    () => answer.promise,
+  );
+  await expect(gate.pass(() => Promise.resolve('second'), String)).rejects.toMatchObject({ code: 'Overloaded' });
+  answer.resolve('allowed');
+  expect(await first).toBe('allowed');
+});

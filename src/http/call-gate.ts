@@ -34,14 +34,14 @@ export class CallGate {
   }
 
   /** The answer to a call whose body `read` resolves with. */
-  async pass<B, A>(read: () => Promise<B>, answer: (body: B) => A): Promise<A> {
+  async pass<B, A>(read: () => Promise<B>, answer: (body: B) => A | Promise<A>): Promise<A> {
     if (this.#underWay >= this.#maxCalls) throw new AppError('Overloaded', { limit: this.#maxCalls });
     this.#underWay++;
     const deadlineMs = this.#nowMs() + this.#timeoutMs;
     try {
       const body = await read();
       if (this.#nowMs() >= deadlineMs) throw new AppError('CallTooLate', { timeoutMs: this.#timeoutMs });
-      return answer(body);
+      return await answer(body);
     } finally {
       this.#underWay--;
     }

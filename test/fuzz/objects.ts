@@ -232,6 +232,8 @@ class WatchedWorld {
       name: null,
       owner,
       completionIndex: 0,
+      labels: {},
+      priorityClassName: '',
       dryRun: false,
       gated: false,
     });
