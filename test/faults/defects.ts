@@ -236,10 +236,10 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
     from: '  if (ticket !== undefined && !isFinal(ticket.phase)) return Infinity;\n',
     to: '',
   },
-  'takes an agent for silent that only its own watch does not bring': {
+  'takes an agent for silent without reading its Lease': {
     file: 'kube/agent-watch.ts',
-    from: '      if (found !== undefined) this.#seen(agentLeaseOf(found));\n',
-    to: '      void found;\n',
+    from: '      else await Promise.all(suspects.map(([node, pulse]) => this.#look(node, pulse)));',
+    to: '      else for (const [node, pulse] of suspects) void ((pulse.looks = LOOKS), this.#looked(node, pulse), this.#look);',
   },
   'has too little patience with an agent': {
     file: 'kube/agent-watch.ts',
