@@ -1,5 +1,7 @@
+import { DECIDE_ANNOTATION } from '../../src/domain/labels.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
 import type { WatchEvent } from '../../src/kube/transport.ts';
+import { isGated } from './evidence.ts';
 import type { PlannedFault } from './plan.ts';
 import type { StreamMishap } from './process.ts';
 import {
@@ -292,7 +294,10 @@ export const FAULTS = {
     },
   },
   'dumps hang': { what: 'until somebody ends them', strike: (world) => nodeFault(world, 'dumpHangs', 1) },
-  'restores fail': { what: 'CRIU says no', strike: (world) => nodeFault(world, 'restoreFails', 1) },
+  'restores fail': {
+    what: 'CRIU says no, once or on one node after the other',
+    strike: (world, { calls }) => nodeFault(world, 'restoreFails', calls),
+  },
   'saved states are lost': {
     what: 'files on the disk of a node are gone or do not match their digests',
     strike: (world, fault) => {
@@ -443,6 +448,34 @@ export const FAULTS = {
       world.say(`  hits ${pod.metadata.name}`);
       const { nodeName = '' } = pod['spec'] as { readonly nodeName?: string };
       world.machines.get(nodeName)?.nodes.crashPod(nodeName, pod.metadata.uid ?? '');
+    },
+  },
+  'a gate is removed by hand': {
+    what: 'of a pod that waits to be restored: it means now',
+    strike: (world, fault) => {
+      const pod = pickPod(world, fault, isGated);
+      if (pod === null) return;
+      const spec = { schedulingGates: [] };
+      void world.tryTo(() =>
+        world.admin.patch(RESOURCES.pods, 'default', pod.metadata.name, { spec }, { type: 'merge' }),
+      );
+    },
+  },
+  'a person decides': {
+    what: 'what becomes of a saved state, by an annotation on its ticket, sensible or not',
+    strike: (world, { pick, calls }) => {
+      const ticket = pickOne(world.api.list(RESOURCES.reprieves), pick);
+      if (ticket === null) return;
+      const annotations = { [DECIDE_ANNOTATION]: ['retry', 'cold', 'abandon', 'yes'][calls % 4] };
+      void world.tryTo(() =>
+        world.admin.patch(
+          RESOURCES.reprieves,
+          'default',
+          ticket.metadata.name,
+          { metadata: { annotations } },
+          { type: 'merge' },
+        ),
+      );
     },
   },
   'a preemptor leaves': {
