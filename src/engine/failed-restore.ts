@@ -67,7 +67,7 @@ function whyNoOther(view: ClusterView, ticket: Ticket, pod: Pod, reason: Restore
 }
 
 /** Reprieve removed its gate. One whose gate a person removed has the count of displacements of its predecessor at most. */
-function wasAdmitted(ticket: Ticket, pod: Pod): boolean {
+export function wasAdmitted(ticket: Ticket, pod: Pod): boolean {
   return pod.displacements > ticket.pod.displacements;
 }
 

@@ -4,6 +4,7 @@ import { addResources, fits, subtractResources } from '../domain/resources.ts';
 import type { ClusterView, NodeSnapshot } from '../index/types.ts';
 import type { FilterRequest, FilterVerdict, PrioritizeVerdict } from './callbacks.ts';
 import type { DecisionBook } from './decision-book.ts';
+import { wasAdmitted } from './failed-restore.ts';
 import { restoresUnderWay } from './room.ts';
 import { restoreObstacle, savedStateOf, type SavedState } from './saved-state.ts';
 
@@ -35,7 +36,7 @@ export function filter(
 ): FilterVerdict {
   const { pod } = request;
   if (book.size === 0 && pod.ticket === null) return REFUSES_NOBODY;
-  const state = savedStateOf(view, pod);
+  const state = restorableState(view, pod);
   const refused = new Map<NodeName, string>();
   if (state !== null) {
     for (const name of request.nodeNames) {
@@ -49,6 +50,13 @@ export function filter(
     if (on !== undefined && isReservedFor(view, book, on, pod)) refused.set(node, RESERVED);
   }
   return { refused };
+}
+
+/** One whose gate a person removed may land where the restore failed before: the person may have fixed the node. */
+function restorableState(view: ClusterView, pod: Pod): SavedState | null {
+  const state = savedStateOf(view, pod);
+  if (state === null || state.ticket.failedNodes.length === 0 || wasAdmitted(state.ticket, pod)) return state;
+  return { ...state, ticket: { ...state.ticket, failedNodes: [] } };
 }
 
 /**
