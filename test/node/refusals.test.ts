@@ -91,8 +91,9 @@ const CASES: readonly Case[] = [
   { name: 'far-changed', tamper: (at) => changeByte(join(at, PAGES)), ...mismatch, message: `${PAGES} was changed` },
   { name: 'far-missing', tamper: (at) => rm(join(at, ROOTFS)), ...mismatch, message: `${ROOTFS} is missing` },
   { name: 'far-forged', tamper: forge, ...mismatch, message: 'not the one that was verified' },
-  { name: 'far-image', tamper: async () => {}, reason: 'ImagesDiffer', message: 'main was saved with image sha256:' },
 ];
+/** node2 has another image under its tag. */
+const OTHER_IMAGE = 'far-image';
 const UNTOUCHED = 'far-untouched';
 /** Where a copy of that one lies. */
 const STOLEN = 'default_stolen_0';
@@ -110,13 +111,13 @@ beforeAll(async () => {
     await bed.nodes[at]?.run(...CTR, 'images', 'tag', image, MOVING_TAG);
   }
   await bed.cluster.kubectl('cordon', 'node2');
-  const names = [...CASES.map(({ name }) => name), UNTOUCHED];
+  const names = [...CASES.map(({ name }) => name), OTHER_IMAGE, UNTOUCHED];
   const pods = names.map((name) =>
     hog(name, {
       mebibytes: 4,
       cpu: '165m',
       ...(name.startsWith('near') ? { node: 'node1' } : { prefers: 'node2' }),
-      ...(name === 'far-image' && { image: MOVING_TAG }),
+      ...(name === OTHER_IMAGE && { image: MOVING_TAG }),
     }),
   );
   await bed.cluster.applyObjects(...pods);
@@ -305,6 +306,15 @@ describe('a state that is not the one that was saved', () => {
     await hogPast(bed.pod(name).ip, 0);
     expect(await marked(name)).toBe(false);
     expect(bed.pod(name).restarts).toBe(0);
+  });
+
+  it('goes on where the image is the one it was saved with', async () => {
+    const victim = victimCalled(OTHER_IMAGE);
+    const again = await restoredFrom(bed, victim);
+    expect(again.node).toBe('node1');
+    const { object: ticket } = await ticketIn(bed, 'Restored', victim.uid);
+    expect(field(ticket, 'status', 'failedNodes')).toMatchObject([{ node: 'node2', reason: 'ImagesDiffer' }]);
+    expect(await marked(again.name)).toBe(true);
   });
 
   it('plants nothing outside of its container', async () => {

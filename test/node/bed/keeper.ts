@@ -9,6 +9,8 @@ export interface KeeperShape {
   readonly locks?: boolean;
   readonly node?: string;
   readonly graceSeconds?: number;
+  /** Of a bare one; default Always. */
+  readonly restartPolicy?: 'Always' | 'OnFailure' | 'Never';
 }
 
 /**
@@ -33,10 +35,10 @@ export const SHOW = [
 
 /** A workload with a state in every place where there can be one: memory, root filesystem, volumes, shared memory, a socket. */
 export function keeper(name: string, owner: Owner, shape: KeeperShape = {}): object {
-  const { mebibytes = 64, node, locks = false, graceSeconds = 30 } = shape;
+  const { mebibytes = 64, node, locks = false, graceSeconds = 30, restartPolicy = 'Always' } = shape;
   const probe = { tcpSocket: { port: HOG_PORT }, periodSeconds: 1, failureThreshold: 30 };
   const spec = {
-    restartPolicy: owner === 'Job' ? 'Never' : 'Always',
+    restartPolicy: owner === 'Job' ? 'Never' : restartPolicy,
     priorityClassName: 'batch',
     automountServiceAccountToken: false,
     terminationGracePeriodSeconds: graceSeconds,
