@@ -4,8 +4,11 @@ import type { KubeObject, KubeTransport } from '../kube/transport.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { IndexDiff, IndexedKind } from '../index/types.ts';
 
-/** Both states of an object: `before` is null for a new one, `after` for one that is gone. Never both. */
-type ChangeHandler = (before: KubeObject | null, after: KubeObject | null) => void;
+/**
+ * Both states of an object: `before` is null for a new one, `after` for one that is gone. Never both. `wentUnseen`: a listing lacks
+ * the object, and no watch told of its deletion.
+ */
+type ChangeHandler = (before: KubeObject | null, after: KubeObject | null, wentUnseen: boolean) => void;
 
 export interface FollowedObjectsOptions {
   readonly transport: KubeTransport;
@@ -36,7 +39,7 @@ export class FollowedObjects {
       },
       sink: {
         upsert: (object) => this.#upsert(object),
-        remove: (uid) => this.#remove(uid),
+        remove: (uid) => this.#remove(uid, false),
         replaceAll: (objects, _version, wentBack) => this.#replaceAll(objects, wentBack),
       },
     });
@@ -70,14 +73,14 @@ export class FollowedObjects {
     const before = this.#byUid.get(uid) ?? null;
     if (!anyVersion && before !== null && before.metadata.resourceVersion === object.metadata.resourceVersion) return;
     this.#byUid.set(uid, object);
-    for (const handler of this.#handlers) handler(before, object);
+    for (const handler of this.#handlers) handler(before, object, false);
   }
 
-  #remove(uid: string): void {
+  #remove(uid: string, wentUnseen: boolean): void {
     const before = this.#byUid.get(uid);
     if (before === undefined) return;
     this.#byUid.delete(uid);
-    for (const handler of this.#handlers) handler(before, null);
+    for (const handler of this.#handlers) handler(before, null, wentUnseen);
   }
 
   #replaceAll(objects: readonly KubeObject[], wentBack: boolean): IndexDiff {
@@ -86,7 +89,7 @@ export class FollowedObjects {
     const missed = [...listed]
       .filter(([uid, { metadata }]) => this.#byUid.get(uid)?.metadata.resourceVersion !== metadata.resourceVersion)
       .map(([uid]) => uid);
-    for (const uid of redundant) this.#remove(uid);
+    for (const uid of redundant) this.#remove(uid, true);
     // After a restore of etcd, one version may stand for two states of an object.
     for (const object of listed.values()) this.#upsert(object, wentBack);
     return { missed, redundant };

@@ -158,9 +158,9 @@ export class NodeAgent {
       () => this.#probe(),
     );
     if (!isRecovered) return;
-    this.#checkpoints.onChange((before, after) => {
+    this.#checkpoints.onChange((before, after, wentUnseen) => {
       if (after !== null) this.#orders.changed(after);
-      else this.#orders.removed(before as KubeObject);
+      else this.#orders.removed(before as KubeObject, wentUnseen);
     });
     await this.#restores.start();
     this.#obstacles.start();

@@ -6,7 +6,7 @@ import { sleep, type Clock } from '../ports/clock.ts';
 const PAUSE_MS = 1000;
 
 /** Both states of an object: `before` is null for a new one, `after` for one that is gone. Never both. */
-export type ChangeHandler = (before: KubeObject | null, after: KubeObject | null) => void;
+export type ChangeHandler = (before: KubeObject | null, after: KubeObject | null, wentUnseen: boolean) => void;
 
 /** What an {@link Informer} follows. */
 export interface InformerOptions {
@@ -128,7 +128,7 @@ export class Informer {
 
   #replace(items: readonly KubeObject[]): void {
     const uids = new Set(items.map(({ metadata }) => metadata.uid));
-    for (const [uid, object] of this.#byUid) if (!uids.has(uid)) this.#remove(object);
+    for (const [uid, object] of this.#byUid) if (!uids.has(uid)) this.#remove(object, true);
     for (const object of items) this.#upsert(object);
     this.#relists++;
     this.#isSynced = true;
@@ -137,7 +137,7 @@ export class Informer {
 
   #apply({ type, object }: WatchEvent): void {
     if (type === 'ADDED' || type === 'MODIFIED') this.#upsert(object);
-    else if (type === 'DELETED') this.#remove(object);
+    else if (type === 'DELETED') this.#remove(object, false);
   }
 
   #upsert(object: KubeObject): void {
@@ -146,16 +146,16 @@ export class Informer {
     if (before?.metadata.resourceVersion === resourceVersion && before !== null) return;
     this.#byUid.set(uid, object);
     this.#byKey.set(keyOf(namespace, name), object);
-    for (const handler of this.#handlers) handler(before, object);
+    for (const handler of this.#handlers) handler(before, object, false);
   }
 
-  #remove({ metadata: { uid = '', namespace = '', name } }: KubeObject): void {
+  #remove({ metadata: { uid = '', namespace = '', name } }: KubeObject, wentUnseen: boolean): void {
     const before = this.#byUid.get(uid);
     if (before === undefined) return;
     this.#byUid.delete(uid);
     // A relist may have seen the successor of the same name first.
     if (this.#byKey.get(keyOf(namespace, name)) === before) this.#byKey.delete(keyOf(namespace, name));
-    for (const handler of this.#handlers) handler(before, null);
+    for (const handler of this.#handlers) handler(before, null, wentUnseen);
   }
 }
 

@@ -83,15 +83,15 @@ export class CheckpointOrders {
     }
   }
 
-  /** It is gone because we were done; or nobody asked us, and what it was is unknown: etcd may have been restored. */
-  removed(checkpoint: KubeObject): void {
+  /** It is gone. `wentUnseen`: nobody was seen to delete it, so etcd may have been restored, and its state is kept for a while. */
+  removed(checkpoint: KubeObject, wentUnseen: boolean): void {
     const uid = checkpoint.metadata.uid as string;
     const order = this.#orders.get(uid);
     if (order === undefined) return;
     this.#orders.delete(uid);
     this.#firmly(async () => {
       await this.#undo(order);
-      if (order.removing) await this.#options.pods.forget(order.key);
+      if (order.removing || !wentUnseen) await this.#options.pods.forget(order.key);
       else await this.#quarantine.add(order.key);
     });
   }

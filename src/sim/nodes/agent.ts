@@ -35,8 +35,8 @@ export class Agent {
   }
 
   /** It is gone without waiting for us, or because we were done. */
-  checkpointRemoved(checkpoint: KubeObject): void {
-    this.#orders.removed(checkpoint);
+  checkpointRemoved(checkpoint: KubeObject, wentUnseen: boolean): void {
+    this.#orders.removed(checkpoint, wentUnseen);
   }
 
   /** Renews its Lease from now on. To be called once its node is registered. */

@@ -56,7 +56,7 @@ export class SimulatedNodes {
     this.#pods = new Informer({ transport, clock, resource: RESOURCES.pods, fieldSelector: 'spec.nodeName!=' });
     this.#checkpoints = new Informer({ transport: timed, clock: agentClock, resource: RESOURCES.podCheckpoints });
     this.#pods.onChange((before, after) => this.#podChanged(before, after));
-    this.#checkpoints.onChange((before, after) => this.#checkpointChanged(before, after));
+    this.#checkpoints.onChange((before, after, wentUnseen) => this.#checkpointChanged(before, after, wentUnseen));
   }
 
   /** Resolves when the nodes are registered and their pods known. */
@@ -187,11 +187,11 @@ export class SimulatedNodes {
     else entry?.kubelet.podRemoved(pod);
   }
 
-  #checkpointChanged(before: KubeObject | null, after: KubeObject | null): void {
+  #checkpointChanged(before: KubeObject | null, after: KubeObject | null, wentUnseen: boolean): void {
     const checkpoint = (after ?? before) as KubeObject;
     const entry = this.#nodes.get(checkpointNodeOf(checkpoint) ?? '');
     if (after !== null) entry?.agent.checkpointChanged(after);
-    else entry?.agent.checkpointRemoved(checkpoint);
+    else entry?.agent.checkpointRemoved(checkpoint, wentUnseen);
   }
 }
 
