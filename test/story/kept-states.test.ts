@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { AGENT_FINALIZER } from '../../src/domain/labels.ts';
 import { DEFAULT_ENGINE_SETTINGS } from '../../src/engine/steps.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
 import { nodeSpec } from '../../src/sim/nodes/node-spec.ts';
@@ -88,7 +89,7 @@ describe('a checkpoint that a user made', () => {
     await clock.advance(15 * SECOND);
     const { metadata } = await client.get(RESOURCES.pods, 'default', 'low');
     await client.create(RESOURCES.podCheckpoints, 'default', {
-      metadata: { name: 'mine' },
+      metadata: { name: 'mine', finalizers: [AGENT_FINALIZER] },
       spec: { pod: { name: 'low', uid: metadata.uid }, nodeName: 'node-1', reason: 'Manual' },
     });
     await clock.advance(75 * SECOND);
