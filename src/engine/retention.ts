@@ -14,7 +14,8 @@ import { seesAll, type Steps, type World } from './steps.ts';
  * | an open ticket names it                           | as long as the ticket is open                                    |
  * | made for a ticket that is Restored                | no longer                                                        |
  * | made for a ticket that is ColdStarted, Abandoned  | as long as the ticket: `ticketRetention` after its end           |
- * | made for a ticket, and its pod was thawed         | no longer: the state is older than the pod                       |
+ * | made for a ticket, and its pod was thawed         | no longer: the state is older than the pod; a failed one has no  |
+ * |                                                   | state, and is kept as long as the ticket, for people to read     |
  * | made for a ticket that no longer exists           | no longer; a failed one `ticketRetention` after it failed        |
  * | made by a user (reason Manual)                    | `store.ttl` after its state was taken, or after it failed; while |
  * |                                                   | no policy says how long: until the user deletes it               |
@@ -34,7 +35,7 @@ function keptUntilMs(world: World, checkpoint: Checkpoint, steps: Steps): number
   const keptByTicketMs =
     ticket === undefined || ticket.phase === 'Restored' ? -Infinity : ticket.phaseMs + settings.ticketRetentionMs;
   if (checkpoint.reason === 'Manual') return Math.max(keptByTicketMs, endOfTtlMs(view, checkpoint));
-  if (ticket !== undefined) return isVoid(checkpoint) ? -Infinity : keptByTicketMs;
+  if (ticket !== undefined) return isVoid(checkpoint) && checkpoint.failure === null ? -Infinity : keptByTicketMs;
   if (checkpoint.failure !== null) return checkpoint.failure.atMs + settings.ticketRetentionMs;
   // The ticket of a checkpoint that another process made may still be on its way to us.
   return seesAll(world, steps) ? -Infinity : Infinity;
