@@ -233,6 +233,8 @@ export class Agenda {
 
   #setQueued(task: Task, queued: Queued | null): void {
     if (task.queued === null && queued === null) return;
+    // A ticket that failed on a node looks at all nodes, so each heartbeat leads here: what is known of its sort is kept.
+    if (task.queued !== null && queued !== null && isSameEntry(task.queued, queued)) return;
     if (task.queued !== null) {
       remove(this.#queue, task.queued, byTurn);
       this.#room?.forget(task.queued);
@@ -317,4 +319,8 @@ export class Agenda {
 /** A time of day on the clock that nobody sets. */
 function steadyOf({ nowMs, steadyMs }: World, atMs: number): number {
   return steadyMs + (atMs - nowMs);
+}
+
+function isSameEntry(a: Queued, b: Queued): boolean {
+  return a.ticket === b.ticket && a.pod === b.pod && a.checkpoint === b.checkpoint;
 }
