@@ -6,7 +6,7 @@ import { RESOURCES } from '../../src/kube/resources.ts';
 import type { KubeObject } from '../../src/kube/transport.ts';
 import { condition, field, type Version } from './story/history.ts';
 import { Lab } from './story/lab.ts';
-import { conditionIn } from './story/seen.ts';
+import { conditionIn, ticketIn } from './story/seen.ts';
 import { Watching } from './story/watching.ts';
 import { pod } from './story/workloads.ts';
 
@@ -421,6 +421,32 @@ describe('a policy that is deleted in the middle of a dump', () => {
     rise(gone, ready, await evicted(victim), await bound('deleted-serving'));
     const ticket = await expectSaved(victim);
     expect(field(ticket.object, 'spec')).toMatchObject({ policy: 'deleted', restore: { nodes: 'Any', attempts: 2 } });
+  });
+});
+
+describe('a checkpoint that a user made', () => {
+  const isMine = (object: KubeObject): boolean => object.metadata.name === 'mine';
+
+  it('serves a preemption while it is fresh: the pod is not dumped again, comes back from it, and it stays', async () => {
+    await lab.cluster.applyObjects(policyFor('reuse', 'reuse', { preemption: { freshFor: '5m' } }));
+    // A plan reckons with the bytes that were saved: to save them again costs more than the work since.
+    const victim = await running('reuse', 'reuse', { state: '2Gi' });
+    const spec = { pod: { name: victim.name, uid: victim.uid }, nodeName: victim.node, reason: 'Manual' };
+    const metadata = { name: 'mine', namespace: 'default' };
+    await lab.cluster.applyObjects({ apiVersion: 'reprieve.dev/v1alpha1', kind: 'PodCheckpoint', metadata, spec });
+    await lab.history.until('PodCheckpoint', 'saved', (o) => isMine(o) && condition(o, 'Ready') === 'True');
+    await preempt('reuse-serving', victim.node);
+    const { object: ticket } = await ticketOf(victim);
+    expect(field(ticket, 'spec')).toMatchObject({
+      checkpoint: 'mine',
+      decision: { victims: [{ action: 'reuse', checkpoint: 'mine' }] },
+    });
+    await bound('reuse-serving');
+    await lab.cluster.kubectl('delete', 'pod', 'reuse-serving', '--wait=false');
+    await ticketIn(lab, 'Restored', victim.uid);
+    const orders = lab.history.of('PodCheckpoint').filter(({ object }) => isAbout(victim.uid)(object));
+    expect(new Set(orders.map(({ object }) => object.metadata.name))).toEqual(new Set(['mine']));
+    expect(orders.some(({ type }) => type === 'DELETED')).toBe(false);
   });
 });
 

@@ -132,13 +132,13 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
     to: '',
   },
   'leaves what a closed decision had frozen': {
-    file: 'engine/displacement.ts',
-    from: '  for (const ticket of world.view.tickets()) stepLeftover(world, ticket, steps);\n',
+    file: 'engine/next-steps.ts',
+    from: "  { of: 'ticket', step: onTicket(stepLeftover) },\n",
     to: '',
   },
   'waits for the agent of a node that is gone': {
     file: 'engine/displacement.ts',
-    from: "      if (view.node(checkpoint.nodeName) === undefined) steps.do({ kind: 'ReleaseCheckpoint', checkpoint });\n",
+    from: "  else steps.do({ kind: 'ReleaseCheckpoint', checkpoint });\n",
     to: '',
   },
   'goes on for a preemptor that is gone': {
@@ -173,7 +173,7 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
   },
   'keeps the gate of a pod whose ticket ended': {
     file: 'engine/claims.ts',
-    from: "      steps.do({ kind: 'Ungate', pod, as: null, because: 'TicketEnded' });",
+    from: "      steps.do({ kind: 'Ungate', pod, as: null, because: 'TicketEnded', ended: `${reason}: ${message}` });\n",
     to: '',
   },
   'lets two pods have one ticket': {
@@ -268,8 +268,8 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
   },
   'acts before it has read the records again': {
     file: 'app/reprieve.ts',
-    from: "    if (this.#leadership !== SOLE_LEADER) await this.reader.relist('ticket', 'checkpoint');\n",
-    to: '',
+    from: "isAlone ? null : this.reader.relist('ticket', 'checkpoint');",
+    to: 'null;',
   },
   'remembers an earlier term': {
     file: 'engine/engine.ts',
