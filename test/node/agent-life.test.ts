@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { CHECKPOINT_LABEL, DEFAULT_NAMESPACE } from '../../src/domain/labels.ts';
-import { condition, field } from '../cluster/story/history.ts';
+import type { KubeObject } from '../../src/kube/transport.ts';
+import { field } from '../cluster/story/history.ts';
 import { ordered, victimUidOf } from '../cluster/story/seen.ts';
 import { NodeBed } from './bed/bed.ts';
 import { clear, displace, restoredFrom, victimOf, type Victim } from './bed/displace.ts';
@@ -88,7 +89,7 @@ it('is not waited for when it died, after 40 s', async () => {
   await clear(bed);
 });
 
-function conditionReason(object: Parameters<typeof condition>[0], type: string): string | undefined {
+function conditionReason(object: KubeObject, type: string): string | undefined {
   const conditions = (field(object, 'status', 'conditions') ?? []) as readonly { type: string; reason: string }[];
   return conditions.find((one) => one.type === type)?.reason;
 }

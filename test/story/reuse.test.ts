@@ -92,7 +92,7 @@ describe('a checkpoint that a user made', () => {
     const [ticket] = reprieve?.index.tickets() ?? [];
     expect(ticket).toMatchObject({ phase: 'Waiting', decision: { victims: [{ action: 'checkpoint' }] } });
     expect(ledger.count('saved')).toBe(2);
-    expect(namesOf(story, podCheckpoints).toSorted()).toEqual([ticket?.checkpoint, 'mine'].toSorted());
+    expect(new Set(namesOf(story, podCheckpoints))).toEqual(new Set([ticket?.checkpoint, 'mine']));
   });
 
   it('that its user deletes meanwhile brings nobody back, and nobody is evicted for it', async () => {

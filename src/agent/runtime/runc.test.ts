@@ -216,6 +216,6 @@ describe('Runc.undisturbed', () => {
   it('is held up by no other process, whatever its arguments and its environment say', async () => {
     start(['600'], { REPRIEVE_DUMP: 'of another', NAME: 'checkpoint a mine' });
     await sleep(50);
-    await runc.undisturbed('mine');
+    await expect(runc.undisturbed('mine')).resolves.toBeUndefined();
   });
 });
