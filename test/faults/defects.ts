@@ -1,9 +1,12 @@
 /** A deliberate defect: in `file` (below `src`), the only occurrence of `from` becomes `to`. */
-interface Defect {
+interface Edit {
   readonly file: string;
   readonly from: string;
   readonly to: string;
 }
+
+/** Several edits where one mistake is made good by a second mechanism. */
+type Defect = Edit | readonly Edit[];
 
 /**
  * Small mistakes that somebody could make. The plans must find each: one that they miss is a hole in them. Not here is what a
@@ -223,8 +226,8 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
   },
   'throws the states of ended tickets away': {
     file: 'engine/retention.ts',
-    from: '  if (ticket !== undefined) return isVoid(checkpoint) ? -Infinity : keptByTicketMs;',
-    to: '  if (ticket !== undefined) return -Infinity;',
+    from: 'return isVoid(checkpoint) && checkpoint.failure === null ? -Infinity : keptByTicketMs;',
+    to: 'return -Infinity;',
   },
   'orders checkpoints without the rules of the policy': {
     file: 'engine/victim-state.ts',

@@ -51,6 +51,7 @@ const REASONS = {
   'records never contradict each other': {
     'a term that ended between two decisions':
       'a leader may open a decision and lose its term before it has undone the one before: its successor tells of both',
+    'a record that somebody damaged': 'the contradiction is real, and has to be told',
   },
   'a decision ends for what is true': {
     'trouble of those who decide': 'their picture may be as old as what a lagging watch allows',
@@ -63,6 +64,9 @@ const REASONS = {
   'nobody is evicted for a preemptor that is gone': {
     'an end that is only a moment old': 'the request was on its way, or its sender behind',
     'the terms of another decision': 'what is left of an earlier decision does not say for whom its victim goes',
+  },
+  'a pod is frozen when its disk is free': {
+    'a thaw that fails': 'the runtime of its node answers with an error, and the agent tries again',
   },
   'nobody waits for a process that no longer leads': {
     'room that is being made for it': 'nothing but waiting is left while the node of a victim is cut off',

@@ -321,6 +321,15 @@ export const FAULTS = {
       }),
   },
 
+  'an agent never answers': {
+    what: 'until all faults are over: it is dead, or stands still',
+    strike: (world, fault) => {
+      const machine = machineOf(world, fault);
+      if (fault.calls % 2 === 0) killAgent(world, machine, UNTIL_MENDED_MS);
+      else pause(world, machine?.agent, UNTIL_MENDED_MS);
+    },
+  },
+
   // the API server and the way to it
   'requests are lost': {
     what: 'one in three never arrives',
@@ -498,6 +507,50 @@ export const FAULTS = {
       void world.tryTo(() => world.admin.delete(RESOURCES.podCheckpoints, 'default', checkpoint.metadata.name));
     },
   },
+  'a user saves a pod': {
+    what: 'a Manual checkpoint, also of one that is being saved for a preemption',
+    strike: (world, fault) => {
+      const pod = (fault.calls % 2 === 0 ? victimPod(world, fault) : null) ?? batchPod(world, fault);
+      const { nodeName } = (pod?.['spec'] ?? {}) as { readonly nodeName?: string };
+      if (pod === null || nodeName === undefined) return;
+      world.say(`  hits ${pod.metadata.name}`);
+      const { name, uid } = pod.metadata;
+      void world.tryTo(() =>
+        world.admin.create(RESOURCES.podCheckpoints, 'default', {
+          metadata: { name: `manual-${Math.round(world.elapsedMs)}`, namespace: 'default' },
+          spec: { pod: { name, uid }, nodeName, reason: 'Manual', keepFrozen: false },
+        }),
+      );
+    },
+  },
+  'a user deletes a bare pod behind its gate': {
+    what: 'one that was created again and waits for capacity',
+    strike: (world, fault) =>
+      remove(
+        world,
+        pickPod(world, fault, (pod) => pod.metadata.name.startsWith('bare-') && isGated(pod)),
+      ),
+  },
+  'a record is damaged': {
+    what: 'a ticket that cannot be true: no checkpoint of a victim, or a deadline that is years away',
+    strike: (world, { pick, calls }) => {
+      const ticket = pickOne(world.api.list(RESOURCES.reprieves), pick);
+      if (ticket === null) return;
+      const { decision } = ticket['spec'] as { readonly decision: { readonly victims: readonly object[] } };
+      const victims = decision.victims.map((victim) => ({ ...victim, checkpoint: '' }));
+      const damage = calls % 2 === 0 ? { victims } : { deadline: '2099-01-01T00:00:00.000Z' };
+      world.damaged.add(ticket.metadata.name);
+      void world.tryTo(() =>
+        world.admin.patch(
+          RESOURCES.reprieves,
+          'default',
+          ticket.metadata.name,
+          { spec: { decision: damage } },
+          { type: 'merge' },
+        ),
+      );
+    },
+  },
   'a policy changes': {
     what: 'to another decision, another delay, another word on failures',
     strike: (world, { pick, calls }) => {
@@ -522,6 +575,9 @@ export const FAULTS = {
 } as const satisfies Record<string, Fault>;
 
 export type FaultName = keyof typeof FAULTS;
+
+/** Longer than any plan: all faults are over before. */
+const UNTIL_MENDED_MS = 1_000_000;
 
 const RECORDS: ReadonlySet<string> = new Set([RESOURCES.reprieves.kind, RESOURCES.podCheckpoints.kind]);
 

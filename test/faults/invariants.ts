@@ -3,6 +3,7 @@ import { isTerminal } from '../../src/domain/pod.ts';
 import { isFailedPod, isFinal, type Decision, type TicketPhase } from '../../src/domain/ticket.ts';
 import { lastEvictionMs, THAW_AFTER_DEADLINE_MS } from '../../src/domain/thaw-rule.ts';
 import type { CloseReason } from '../../src/engine/close-reasons.ts';
+import { SILENT_AFTER_MS } from '../../src/kube/agent-lease.ts';
 import { checkpointOf } from '../../src/kube/project/checkpoint.ts';
 import { podOf } from '../../src/kube/project/pod.ts';
 import { ticketOf } from '../../src/kube/project/ticket.ts';
@@ -51,8 +52,8 @@ type Invariant = (truth: Truth, seen: Seen) => string | null;
 
 /** What was decided before a fault is written by then. */
 const STRUCK_MS = 5_000;
-/** Less than an agent must be silent for: a renewal may come while the last read before the verdict is under way. */
-const QUIET_AGENT_MS = 25_000;
+/** How long a read may be under way, and a second: what was renewed meanwhile, a verdict after that read does not know. */
+const UNREAD_MS = 11_000;
 /** How long an agent that is well may take to let go of a pod, beyond its deadline. */
 const THAW_MS = 15_000;
 /** A node that has been well for this long has heard of a deletion, by its watch or by asking before it thaws. */
@@ -329,6 +330,28 @@ export const INVARIANTS = {
     return `${object.metadata.name} was let go for ${ticket.pod.name}, whose object still exists`;
   },
 
+  'what must not start cold is held': (truth, seen) => {
+    if (seen.kind !== 'write' || seen.write.kind !== RESOURCES.reprieves || seen.write.type !== 'MODIFIED') return null;
+    const before = ticketOf(seen.write.previous as KubeObject);
+    const { name, phase, restore, failedNodes, checkpoint } = ticketOf(seen.write.object);
+    if (phase !== 'ColdStarted' || before.phase === phase || restore.onFailure !== 'Hold') return null;
+    if (failedNodes.length === before.failedNodes.length || !stillHolds(truth, checkpoint)) return null;
+    return `${name} starts cold after a failed restore, and its policy says Hold`;
+  },
+
+  'a node that failed is not tried again': (truth, seen) => {
+    if (seen.kind !== 'write' || seen.write.kind !== RESOURCES.reprieves || seen.write.type !== 'MODIFIED') return null;
+    const before = ticketOf(seen.write.previous as KubeObject);
+    const { name, phase, claim, failedNodes } = ticketOf(seen.write.object);
+    if (phase !== 'Restoring' || before.phase === phase) return null;
+    const pod = podWith(truth, claim?.uid);
+    const node = pod === undefined ? null : podOf(pod).nodeName;
+    const failed = failedNodes.find((one) => one.node === node && one.pod !== claim?.uid);
+    return failed === undefined
+      ? null
+      : `${name} is to be restored on ${failed.node}, which has failed: ${failed.reason}`;
+  },
+
   'tickets move along their phases': (_, seen) => {
     if (seen.kind !== 'write' || seen.write.kind !== RESOURCES.reprieves || seen.write.type !== 'MODIFIED') return null;
     const before = ticketOf(seen.write.previous as KubeObject).phase;
@@ -367,6 +390,7 @@ export const INVARIANTS = {
       `${event.involvedObject?.name ?? ''}: ${event.message ?? ''}`,
       {
         'a term that ended between two decisions': () => event.message?.startsWith('another decision about') ?? false,
+        'a record that somebody damaged': () => truth.world.damaged.has(event.involvedObject?.name ?? ''),
       },
     );
   },
@@ -470,9 +494,10 @@ export const INVARIANTS = {
   'no agent is taken for silent that has just renewed its Lease': (truth, seen) => {
     if (seen.kind !== 'second') return null;
     for (const { by, node } of truth.newlySilent()) {
-      const quietMs = truth.world.elapsedMs - (truth.renewedMs.get(node) ?? -Infinity);
-      if (quietMs < QUIET_AGENT_MS)
-        return `${by} takes the agent of ${node} for silent, which renewed its Lease ${quietMs} ms ago`;
+      const quietMs = (truth.renewalsMs.get(node) ?? []).map((atMs) => truth.world.elapsedMs - atMs);
+      const knownMs = quietMs.find((ms) => ms >= UNREAD_MS && ms < SILENT_AFTER_MS);
+      if (knownMs !== undefined)
+        return `${by} takes the agent of ${node} for silent, which renewed its Lease ${knownMs} ms ago`;
     }
     return null;
   },
@@ -506,6 +531,52 @@ export const INVARIANTS = {
         if (state === 'frozen' && nowMs > deadlineMs + THAW_MS)
           return `${pod.metadata.name} stands frozen ${Math.round((nowMs - deadlineMs) / 1000)} s beyond its bound`;
       }
+    }
+    return null;
+  },
+
+  'a pod is frozen when its disk is free': (truth, seen) => {
+    if (seen.kind !== 'second') return null;
+    for (const machine of truth.world.machines.values()) {
+      if (!machine.hasBeenWell(THAW_MS)) continue;
+      const unsaved = [...(machine.state?.containers.values() ?? [])].filter(
+        ({ state, stateSeconds, hold }) => state === 'frozen' && hold?.isSaved === false && stateSeconds >= 1,
+      );
+      const [first, second] = unsaved.map(({ pod }) => pod.metadata.name);
+      if (first === undefined || second === undefined) continue;
+      const broken = unless(
+        truth,
+        'a pod is frozen when its disk is free',
+        `${first} and ${second} stand frozen on ${machine.spec.name}, and neither is saved`,
+        { 'a thaw that fails': () => truth.world.clock.now() - truth.world.thawFailedMs < THAW_MS },
+      );
+      if (broken !== null) return broken;
+    }
+    return null;
+  },
+
+  'a request says what is true when it fails': (truth, seen) => {
+    if (seen.kind !== 'write' || seen.write.kind !== RESOURCES.podCheckpoints || seen.write.previous === null)
+      return null;
+    const { name, podUid, nodeName, failure } = checkpointOf(seen.write.object);
+    if (failure?.reason !== 'NotRunning' || checkpointOf(seen.write.previous).failure !== null) return null;
+    const container = truth.world.machines.get(nodeName)?.state?.containers.get(podUid);
+    const lives = container?.state === 'running' || container?.state === 'frozen';
+    return lives && stands(podWith(truth, podUid))
+      ? `${name} failed as NotRunning, and its pod is ${container.state}`
+      : null;
+  },
+
+  'nobody waits for a silent agent': (truth, seen) => {
+    if (seen.kind !== 'second' || !isCalm(truth)) return null;
+    for (const { phase, name, pod, decision, checkpoint } of tickets(truth)) {
+      const machine = truth.world.machines.get(decision.node);
+      if (phase !== 'Saving' || machine === undefined || machine.agentSilentMs < SILENT_AFTER_MS + BEHIND_MS) continue;
+      const raw = checkpointNamed(truth, checkpoint);
+      if (raw === undefined || checkpointOf(raw).ready || checkpointOf(raw).deleting) continue;
+      if (truth.world.clock.now() - checkpointOf(raw).creationMs < BEHIND_MS || !stands(podWith(truth, pod.uid)))
+        continue;
+      return `${name} waits for the agent of ${decision.node}, which has been silent for ${machine.agentSilentMs} ms`;
     }
     return null;
   },

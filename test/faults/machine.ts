@@ -13,6 +13,7 @@ export class Machine {
   readonly nodes: SimulatedNodes;
   #unwellMs: number;
   #agentStoppedMs: number;
+  #agentHeardMs: number;
 
   constructor(options: {
     readonly spec: NodeSpec;
@@ -27,7 +28,7 @@ export class Machine {
     this.kubelet = kubelet;
     this.agent = agent;
     this.#unwellMs = kubelet.clock.monotonic();
-    this.#agentStoppedMs = this.#unwellMs;
+    this.#agentStoppedMs = this.#agentHeardMs = this.#unwellMs;
     this.nodes = new SimulatedNodes({
       transport: kubelet.transport,
       agentTransport: agent.transport,
@@ -64,6 +65,13 @@ export class Machine {
     if (!runs) this.#agentStoppedMs = this.kubelet.clock.monotonic();
     const isWell = this.agentAlive && this.kubelet.isWell && this.agent.isWell;
     if (!isWell) this.#unwellMs = this.kubelet.clock.monotonic();
+    if (this.agentAlive && !this.agent.isPaused && !this.agent.isCut)
+      this.#agentHeardMs = this.kubelet.clock.monotonic();
+  }
+
+  /** How long its agent has been dead, still, or cut off from the API server. */
+  get agentSilentMs(): number {
+    return this.kubelet.clock.monotonic() - this.#agentHeardMs;
   }
 
   get agentAlive(): boolean {

@@ -98,12 +98,23 @@ function batch(random: Random, nodes: number): readonly Timed[] {
       case 3:
         return create(soon(), 'deployments', replicated(`crawler-${index}`, random.integer(1, 3), template));
       default:
+        if (random.fork(`owner ${index}`).next() < 0.15)
+          return create(soon(), 'pods', ownedByNobodyWeKnow(index, template));
         return create(soon(), 'pods', {
           metadata: { ...template.metadata, name: `bare-${index}`, namespace: 'default' },
           spec: template.spec,
         });
     }
   });
+}
+
+/** Its controller is of a kind that nobody here knows, and makes no other one when it goes. */
+function ownedByNobodyWeKnow(index: number, { metadata, spec }: Template): NamedObject {
+  const owner = { apiVersion: 'flows.example/v1', kind: 'Flow', name: 'flow', uid: `flow-${index}`, controller: true };
+  return {
+    metadata: { ...metadata, name: `flow-${index}`, namespace: 'default', ownerReferences: [owner] },
+    spec,
+  };
 }
 
 function serving(random: Random, nodes: number): readonly Timed[] {

@@ -53,12 +53,13 @@ async function tryDefect(name: string, seeds: number): Promise<string | null> {
 }
 
 function applyDefect(folder: string, name: string): void {
-  const { file, from, to } = DEFECTS[name] as (typeof DEFECTS)[string];
-  const path = join(folder, 'src', file);
-  const text = readFileSync(path, 'utf8');
-  const parts = text.split(from);
-  if (parts.length !== 2) throw new Error(`${name}: what it changes is ${parts.length - 1} times in src/${file}`);
-  writeFileSync(path, parts.join(to));
+  const defect = DEFECTS[name] as (typeof DEFECTS)[string];
+  for (const { file, from, to } of 'file' in defect ? [defect] : defect) {
+    const path = join(folder, 'src', file);
+    const parts = readFileSync(path, 'utf8').split(from);
+    if (parts.length !== 2) throw new Error(`${name}: what it changes is ${parts.length - 1} times in src/${file}`);
+    writeFileSync(path, parts.join(to));
+  }
 }
 
 /** Also of one that fails: a defect may keep it from starting at all, which finds it as well. */

@@ -17,6 +17,9 @@ import type { Seen } from './evidence.ts';
 import { INVARIANTS } from './invariants.ts';
 import type { World } from './world.ts';
 
+/** More than come in the time after which an agent is silent. */
+const RENEWALS = 8;
+
 /** What really happened, remembered as far as an invariant needs it. Nothing here asks Reprieve. */
 export class Truth {
   readonly world: World;
@@ -49,10 +52,10 @@ export class Truth {
   /** When an object left the API server. */
   readonly goneMs = new Map<string, number>(); // uid -> time
 
-  /** When the agent of a node renewed its Lease last. */
-  readonly renewedMs = new Map<string, number>(); // node -> time
-  /** Whom each process takes for silent. */
-  readonly #silent = new Map<string, ReadonlySet<string>>(); // name of a process -> nodes
+  /** When the agent of a node renewed its Lease, the last few times. */
+  readonly renewalsMs = new Map<string, readonly number[]>(); // node -> times, oldest first
+  /** Whom each process takes for silent, of the nodes that it knows. */
+  readonly #silent = new Map<string, ReadonlyMap<string, boolean>>(); // name of a process -> node
 
   isWebhookAway = false;
   /** When the webhook went away, or came back. */
@@ -134,7 +137,8 @@ export class Truth {
       this.policies.push({ fromMs: this.world.elapsedMs, list });
     }
     if (kind === RESOURCES.leases && object.metadata.namespace === DEFAULT_NAMESPACE && type !== 'DELETED') {
-      this.renewedMs.set(agentLeaseOf(object).node, this.world.elapsedMs);
+      const { node } = agentLeaseOf(object);
+      this.renewalsMs.set(node, [...(this.renewalsMs.get(node) ?? []).slice(-RENEWALS), this.world.elapsedMs]);
     }
     if (kind === RESOURCES.leases && object.metadata.namespace === LEASE.namespace) {
       const { holderIdentity } = object['spec'] as { readonly holderIdentity?: string };
@@ -190,17 +194,16 @@ export class Truth {
     this.#check({ kind: 'second' });
   }
 
-  /** Nodes whose agents a living process takes for silent since this second. */
+  /** Nodes whose agents a living process takes for silent since this second, and did not when it last looked at the node. */
   newlySilent(): readonly { readonly by: string; readonly node: string }[] {
     const found: { readonly by: string; readonly node: string }[] = [];
     for (const replica of this.world.replicas) {
       if (!replica?.process.isAlive) continue;
       const by = replica.process.name;
-      const now = [...replica.reprieve.index.nodes()]
-        .filter(({ node }) => node.agentSilent)
-        .map(({ node }) => node.name);
-      for (const node of now) if (!this.#silent.get(by)?.has(node)) found.push({ by, node });
-      this.#silent.set(by, new Set(now));
+      const before = this.#silent.get(by);
+      const now = new Map([...replica.reprieve.index.nodes()].map(({ node }) => [node.name, node.agentSilent]));
+      for (const [node, isSilent] of now) if (isSilent && before?.get(node) === false) found.push({ by, node });
+      this.#silent.set(by, now);
     }
     return found;
   }

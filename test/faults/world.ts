@@ -73,6 +73,10 @@ export class World {
   /** What goes wrong beside processes, until a time. */
   readonly until = { staleEndpoint: 0, webhookAway: 0, extenderAway: 0, answersLost: 0 };
   readonly nodeFaults = { dumpFails: 0, dumpHangs: 0, restoreFails: 0, thawFails: 0 };
+  /** When a thaw failed last. */
+  thawFailedMs = 0;
+  /** Tickets that somebody edited. */
+  readonly damaged = new Set<string>(); // name
   /** Until when the disk of a node is slow. */
   readonly slowDisks = new Map<string, number>();
   /** Written line by line where somebody listens. */
@@ -367,7 +371,11 @@ export class World {
     return {
       slowness: () => (!this.isQuiet && this.elapsedMs < (this.slowDisks.get(name) ?? 0) ? SLOW_DISK : 1),
       dumpFails: () => (counted('dumpFails') ? 'disk full' : null),
-      thawFails: () => (counted('thawFails') ? 'EIO' : null),
+      thawFails: () => {
+        if (!counted('thawFails')) return null;
+        this.thawFailedMs = this.clock.now();
+        return 'runc list: exit status 1';
+      },
       dumpHangs: () => counted('dumpHangs'),
       restoreFails: () => (counted('restoreFails') ? 'criu says no' : null),
     };
