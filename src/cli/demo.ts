@@ -99,7 +99,7 @@ async function serveEngine(reprieve: Reprieve, clock: VirtualClock): Promise<Run
 /** After the story: another peak every six minutes, for as long as somebody looks. */
 async function goOn(story: Story, print: (line: string) => void, port: number): Promise<never> {
   print('');
-  print('The cluster goes on, with a peak every six minutes. Ctrl-C stops it. Meanwhile:');
+  print('The cluster keeps running, with a peak every six minutes. Ctrl-C stops it. Meanwhile:');
   print(`  curl http://127.0.0.1:${port}/debug/state`);
   print(`  curl http://127.0.0.1:${port}/metrics`);
   print('');

@@ -29,8 +29,7 @@ export function reportFailure(error: unknown): number {
  * would leave these pods frozen until its supervisor has started another one, which may take minutes (CrashLoopBackOff).
  */
 export function surviveErrors(log: Pick<Log, 'error'>): void {
-  const survive = (error: unknown): void =>
-    log.error({ err: error }, 'an error that nobody handles; the agent runs on');
+  const survive = (error: unknown): void => log.error({ err: error }, 'unhandled error; the agent keeps running');
   process.on('uncaughtException', survive);
   process.on('unhandledRejection', survive);
 }

@@ -31,7 +31,7 @@ program
   .option('-c, --config <file>', 'ReprieveConfiguration, YAML or JSON; defaults without it')
   .option('--dry-run', 'only say what would be done', false)
   .option('--discard', 'delete saved work that no pod continues yet', false)
-  .option('--agent-timeout <duration>', 'how long agents may take to let go', duration, 60_000)
+  .option('--agent-timeout <duration>', 'how long agents may take to release their checkpoints', duration, 60_000)
   .action(async (options: { config?: string; dryRun: boolean; discard: boolean; agentTimeout: number }) => {
     const { uninstall } = await import('./uninstall.ts');
     process.exitCode = await uninstall({ ...options, agentTimeoutMs: options.agentTimeout });

@@ -176,7 +176,7 @@ const extender = z.strictObject({
   onUnsynced: choice(
     ['Hold', 'PassThrough'],
     'Hold',
-    'Answer to preempt while the index is incomplete. Hold: nobody is preempted yet. PassThrough: as without Reprieve, victims unsaved.',
+    'Answer to preempt while the index is incomplete. Hold: no pod is preempted yet. PassThrough: as without Reprieve, victims unsaved.',
   ),
   httpTimeout: duration(
     2_000,
@@ -211,7 +211,7 @@ const restore = z.strictObject({
   ),
   maxGate: duration(
     DEFAULT_ENGINE_SETTINGS.maxGateMs,
-    'After this a gated pod is let go though there is no room, so that autoscalers see it.',
+    'After this the gate of a pod is removed without capacity for it, so that autoscalers see the pod.',
   ),
   starvationReservation: duration(
     DEFAULT_ENGINE_SETTINGS.starvationMs,

@@ -11,7 +11,7 @@ export interface ConditionEntry {
 
 type ConditionStatus = 'True' | 'False' | 'Unknown';
 
-/** Every condition that Reprieve and its agents write, once: nobody can write a reason that is not here. */
+/** Every condition that Reprieve and its agents write, once: a reason that is missing here does not compile. */
 export const CONDITIONS = {
   ReprievePolicy: {
     Restorable: {
@@ -44,7 +44,7 @@ export const CONDITIONS = {
     Restored: {
       writer: 'Reprieve',
       statuses: {
-        True: 'The work goes on where it was stopped.',
+        True: 'The replacement pod continues the saved state.',
         False: 'It is certain that it will not: it started cold, or was abandoned.',
         Unknown: 'Not yet; `status.phase` says how far it is.',
       },
@@ -88,10 +88,13 @@ export const CONDITIONS = {
         RestoreFailed: { status: 'False', meaning: 'Started cold: the restore itself failed; the message says how.' },
         VictimRemains: {
           status: 'False',
-          meaning: 'The displaced pod never went: nobody may continue it beside itself.',
+          meaning: 'The displaced pod was not removed within `maxWait`; a second copy of it must not run.',
         },
         HolderGone: { status: 'False', meaning: 'Only the node that held the state may restore it, and it is gone.' },
-        GateRemoved: { status: 'False', meaning: 'Somebody else lifted the gate before there was room: started cold.' },
+        GateRemoved: {
+          status: 'False',
+          meaning: 'Started cold: the scheduling gate was removed by hand before there was capacity.',
+        },
         NotSaved: { status: 'False', meaning: 'The victim went before its state was saved.' },
         NobodyClaimed: { status: 'False', meaning: 'No pod came to continue it within `maxWait`.' },
         NameTaken: { status: 'False', meaning: 'Another pod has the name of the bare pod that was to come back.' },
@@ -120,14 +123,23 @@ export const CONDITIONS = {
           status: 'True',
           meaning: 'It is held until it is deleted, this object is, or the deadline has passed.',
         },
-        Thawed: { status: 'False', meaning: 'The pod went on; the saved state is old.' },
+        Thawed: { status: 'False', meaning: 'The pod was thawed; the saved state is outdated.' },
         AgentRestarted: {
           status: 'False',
           meaning: 'The agent died during the dump: the pod was thawed, and is saved again.',
         },
-        DeadlineExceeded: { status: 'False', meaning: 'Nobody deleted the pod until the deadline: it went on.' },
-        ProbesEnd: { status: 'False', meaning: 'A liveness probe would have had it killed: it went on.' },
-        PodKilled: { status: 'False', meaning: 'The pod was deleted while it stood still; the state is its last.' },
+        DeadlineExceeded: {
+          status: 'False',
+          meaning: 'The pod was not deleted before the deadline, so the agent thawed it.',
+        },
+        ProbesEnd: {
+          status: 'False',
+          meaning: 'The agent thawed the pod before a liveness probe could have it killed.',
+        },
+        PodKilled: {
+          status: 'False',
+          meaning: 'The pod was deleted while it was frozen; the saved state is its last.',
+        },
       },
     },
     Failed: {
@@ -159,12 +171,12 @@ export const CONDITIONS = {
     [FROZEN_CONDITION]: {
       writer: 'agent',
       statuses: {
-        True: 'It stands still and is saved: evictions lock on this. `message` is the name of the PodCheckpoint.',
+        True: 'The pod is frozen and saved: evictions lock on this. `message` is the name of the PodCheckpoint.',
         False: 'The pod was thawed. Written before that, or later where the API server was away at `thawAt`.',
       },
       reasons: {
         Checkpointed: { status: 'True', meaning: 'Saved, and held still.' },
-        Thawed: { status: 'False', meaning: 'It goes on with nothing lost.' },
+        Thawed: { status: 'False', meaning: 'The agent thaws the pod; no work is lost.' },
       },
     },
     [RESTORED_CONDITION]: {

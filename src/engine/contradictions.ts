@@ -62,7 +62,7 @@ function withdrawTicket(world: World, ticket: Ticket, victim: Pod, steps: Steps)
     kind: 'VictimRuns',
     object: ticket,
     what: `its phase is ${ticket.phase}, but ${victim.namespace}/${victim.name} was not evicted and runs`,
-    resolution: 'the pod goes on, its checkpoint and this ticket go',
+    resolution: 'the pod is thawed; its checkpoint and this ticket are deleted',
   });
   withdraw(world, ticket, victim, 'it was not evicted', steps);
 }

@@ -7,7 +7,7 @@ export const PREEMPT_REASONS = {
   StillSaving: 'A decision exists and is still saving.',
   Displacing: 'A decision exists and its victims are terminating: that node with those victims.',
   AllReserved: 'Every offered node is taken by a decision of equal or higher priority, or failed a moment ago.',
-  NoKnownVictims: 'The candidates name nobody the index sees.',
+  NoKnownVictims: 'The index holds none of the victims that the candidates name.',
 } as const;
 
 export type PreemptReason = keyof typeof PREEMPT_REASONS;

@@ -135,12 +135,7 @@ function stepClaimed(world: World, ticket: Ticket, claim: NonNullable<Ticket['cl
     return;
   }
   if (pod.ticket !== ticket.name) {
-    steps.move(
-      ticket,
-      'ColdStarted',
-      'GateRemoved',
-      'somebody else lifted the gate of the pod that was to continue it',
-    );
+    steps.move(ticket, 'ColdStarted', 'GateRemoved', 'the scheduling gate of the claiming pod was removed by hand');
     return;
   }
   if (pod.nodeName !== null) {

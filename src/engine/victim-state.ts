@@ -74,7 +74,7 @@ export function victimState(
   // Its node lets the pod go on and removes the files: what is evicted now would have no state to come back to. Once the object
   // is gone, the pod is saved anew.
   if (checkpoint.deleting) return unfinished(null, pod, now);
-  if (checkpoint.thawed) return failed(pod, 'Thawed', 'the node let it go on before it was evicted');
+  if (checkpoint.thawed) return failed(pod, 'Thawed', 'its node thawed it before it was evicted');
   if (checkpoint.ready && checkpoint.frozen && pod.frozenBy === checkpoint.name) {
     const thawAtMs = checkpoint.thawAtMs ?? checkpoint.deadlineMs ?? Infinity;
     // Too late to be evicted for its state: its node thaws it, and says so.

@@ -46,7 +46,7 @@ function takeBack(files: NodeFiles, path: string, entry: InstallRecord['files'][
       if (!dryRun) files.remove(path);
       return { path, what, outcome: 'removed' };
     }
-    return { path, what, outcome: 'kept', detail: 'somebody changed it since; remove it by hand' };
+    return { path, what, outcome: 'kept', detail: 'the file was changed since; remove it by hand' };
   }
   const backup = entry.backup === null ? null : files.read(entry.backup);
   const mode = files.mode(path) ?? 0o644;
@@ -62,7 +62,7 @@ function takeBack(files: NodeFiles, path: string, entry: InstallRecord['files'][
   if (!dryRun) files.write(path, rest, mode);
   const detail = isAsLeft
     ? undefined
-    : `somebody changed it since; theirs is kept${backup === null ? '' : `, so is ${entry.backup}`}`;
+    : `the file was changed since, and is kept${backup === null ? '' : `, so is ${entry.backup}`}`;
   return { path, what, outcome: 'removed', ...(detail !== undefined && { detail }) };
 }
 

@@ -15,8 +15,8 @@ export const DEBUG_FIELDS = {
   held: 'Preemptors that were turned away with nothing recorded, and what has to happen until they are woken.',
   refused: 'Nodes that are not chosen again for a preemptor for a while, because saving failed there.',
   tickets:
-    'How many by phase; the open ones with age, priority, claiming pod and what they wait for. For the first of the queue, how many nodes stand in the way: `incompatible`, `unsuitable`, `saturated`, `full`, or `promised` to somebody before it.',
-  frozen: 'Pods that stand still, with the cause as in `reprieve_frozen_pods`.',
+    'How many by phase; the open ones with age, priority, claiming pod and what they wait for. For the first of the queue, how many nodes stand in the way: `incompatible`, `unsuitable`, `saturated`, `full`, or `promised` to a ticket before it.',
+  frozen: 'Frozen pods, with the cause as in `reprieve_frozen_pods`.',
   inFlight: 'Writes that wait for their answer, by the object they are about.',
   resting: 'Objects that are left alone after a failed write, or one that changed nothing.',
   settings: 'Settings of the engine, in milliseconds.',

@@ -58,21 +58,21 @@ export const ERROR_CODES = {
     status: 500,
     retryable: true,
     message: 'internal error; the log has its cause',
-    meaning: 'A defect of Reprieve. kube-scheduler preempts nobody (`ignorable: false`) and asks again.',
+    meaning: 'A defect of Reprieve. kube-scheduler preempts no pod (`ignorable: false`) and asks again.',
   },
   Overloaded: {
     status: 503,
     retryable: true,
     message: 'more than {limit} calls are under way',
     meaning:
-      'More verbs at once than a kube-scheduler asks. It takes this for a failed attempt, preempts nobody and asks again.',
+      'More verbs at once than a kube-scheduler asks. It takes this for a failed attempt, preempts no pod and asks again.',
   },
   CallTooLate: {
     status: 503,
     retryable: true,
     message: 'the body took longer to arrive than the {timeoutMs} ms that callers wait',
     meaning:
-      'Nothing was decided, for nobody waits for it any more (`extender.httpTimeout`). kube-scheduler asks again.',
+      'Nothing was decided: kube-scheduler no longer waits for the answer (`extender.httpTimeout`), and asks again.',
   },
   NotReady: {
     status: 503,
@@ -155,7 +155,7 @@ export const ERROR_CODES = {
     retryable: false,
     message:
       'the API server {address} refuses our credentials: {cause}; renew the user in the kubeconfig, or the token of the service account',
-    meaning: 'It answered 401, or took us for somebody who is not authenticated.',
+    meaning: 'It answered 401, or treated the request as anonymous.',
   },
   ClockSkewed: {
     status: null,
@@ -177,7 +177,7 @@ export const ERROR_CODES = {
     message:
       'being deleted: {terminating}; run: reprieve uninstall, wait until they are gone, then run: kubectl apply -k deploy',
     meaning:
-      'Somebody deleted the CRDs. The API server still serves them, accepts no new object, and waits for the agents to remove their finalizer from each PodCheckpoint. `reprieve uninstall` releases those whose agent does not answer.',
+      'The CRDs are being deleted. The API server still serves them, accepts no new object, and waits for the agents to remove their finalizer from each PodCheckpoint. `reprieve uninstall` releases those whose agent does not answer.',
   },
   CrdsOutdated: {
     status: null,

@@ -45,7 +45,7 @@ export const EVENT_REASONS = {
     type: 'Normal',
     action: 'Checkpointing',
     on: 'victim',
-    meaning: 'The pod goes on with nothing lost: it is not evicted for the named preemptor after all.',
+    meaning: 'The pod is thawed and not evicted for the named preemptor; no work is lost.',
   },
   Displaced: {
     type: 'Normal',
@@ -114,7 +114,7 @@ export const EVENT_REASONS = {
     type: 'Normal',
     action: 'Restoring',
     on: 'replacement and ticket',
-    meaning: 'The pod goes on where it was stopped.',
+    meaning: 'The pod continues its saved state.',
   },
   ColdStarted: {
     type: 'Warning',
@@ -126,7 +126,7 @@ export const EVENT_REASONS = {
     type: 'Warning',
     action: 'Restoring',
     on: 'ticket',
-    meaning: 'Nobody will continue the saved state, for the named cause.',
+    meaning: 'No pod will continue the saved state, for the named cause.',
   },
   WebhookNotCalled: {
     type: 'Warning',

@@ -5,30 +5,30 @@ import type { MetricName } from './metrics-table.ts';
 
 /** What an answer to `preempt` comes to. */
 const VERDICTS = {
-  held: 'Nobody may be evicted yet.',
+  held: 'No pod may be evicted yet.',
   answered: 'One node and its victims.',
   passed: 'The candidates of kube-scheduler: it chooses.',
 } as const;
 
 export type VerdictKind = keyof typeof VERDICTS;
 
-/** Why a pod stands still. */
+/** Why a pod is frozen. */
 export const FROZEN_CAUSES: Readonly<Record<FrozenCause, string>> = {
   Saving: 'Its decision is being carried out: others are being saved, or its eviction is on the way.',
   Evicting: 'Its deletion has begun.',
-  Undoing: 'Its checkpoint is being deleted: the node lets it go on first.',
-  Dumping: 'For a checkpoint that does not keep it: it goes on as soon as that is written.',
-  None: 'Nobody wants it frozen. Its node lets it go on at the deadline; if this stays above 0, look at that node’s agent.',
+  Undoing: 'Its checkpoint is being deleted: the agent thaws the pod first.',
+  Dumping: 'For a checkpoint that does not keep the pod frozen: the agent thaws it when the dump is written.',
+  None: 'No ticket or checkpoint needs it frozen. Its agent thaws it at the deadline; if this stays above 0, look at that node’s agent.',
 };
 
 /** Why work or room was lost. Node-seconds: the largest share of its node that a pod requests, times seconds. */
 const LOSS_CAUSES = {
   Unsaved:
     'Work of a victim that was preempted without a checkpoint, by Reprieve or by kube-scheduler: since its start, and what it had continued.',
-  Stale: 'Work of a victim from the moment its checkpoint is from until its eviction; none where it stood still.',
+  Stale: 'Work of a victim from the moment of its checkpoint until its eviction; none while it was frozen.',
   NotContinued: 'Work that was counted as saved, when its ticket ended cold or abandoned.',
-  Frozen: 'Room of a frozen pod, from the saved moment until it was gone or went on.',
-  Restoring: 'Room of a restored pod, from its placement until it went on, or started cold.',
+  Frozen: 'Capacity of a frozen pod, from the saved moment until it was deleted or thawed.',
+  Restoring: 'Capacity of a restored pod, from its placement until it continued, or started cold.',
 } as const;
 
 export type LossCause = keyof typeof LOSS_CAUSES;
@@ -36,7 +36,7 @@ export type LossCause = keyof typeof LOSS_CAUSES;
 /** Whether an agent renews its Lease. */
 const AGENT_STATES = {
   live: 'It does.',
-  silent: 'Not for 40 s: its node saves and restores nothing, and nobody waits for it.',
+  silent: 'Not for 40 s: its node saves and restores nothing, and no preemption waits for it.',
 } as const;
 
 /** Why a protected victim went without its state. */

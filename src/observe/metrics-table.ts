@@ -53,7 +53,7 @@ export const METRICS = {
   },
   reprieve_queue_length: {
     type: 'gauge',
-    help: 'Displaced pods that wait for room, by their priority; a priority of which nobody waits is absent.',
+    help: 'Displaced pods that wait for capacity, by priority; a priority without a waiting pod is absent.',
     labels: ['priority'],
   },
   reprieve_queue_oldest_seconds: {
@@ -75,7 +75,7 @@ export const METRICS = {
   },
   reprieve_restore_duration_seconds: {
     type: 'histogram',
-    help: 'Time from the admission of a ticket until its pod goes on.',
+    help: 'Time from the admission of a ticket until its pod continues.',
     labels: [],
     buckets: STATE_SECONDS,
   },
@@ -117,12 +117,12 @@ export const METRICS = {
   },
   reprieve_frozen_pods: {
     type: 'gauge',
-    help: 'Pods that stand still now, by cause.',
+    help: 'Pods that are frozen now, by cause.',
     labels: ['cause'],
   },
   reprieve_frozen_oldest_seconds: {
     type: 'gauge',
-    help: 'How long the pod that stands still longest has done so; 0 when none does.',
+    help: 'How long the longest frozen pod has been frozen; 0 when no pod is frozen.',
     labels: [],
   },
   reprieve_index_objects: {

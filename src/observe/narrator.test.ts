@@ -147,7 +147,7 @@ const STORIES: Readonly<Record<string, { readonly tell: (told: Told) => unknown;
           checkpoint: makeCheckpoint(),
           undo: { victim: pod, because: 'the preemption by default/high is off' },
         }),
-      want: ['pod Thawed (high): goes on: the preemption by default/high is off'],
+      want: ['pod Thawed (high): thawed, and not evicted: the preemption by default/high is off'],
     },
     'a checkpoint that nobody needs any more is not news': {
       tell: (told) => told.done({ kind: 'DeleteCheckpoint', checkpoint: makeCheckpoint(), undo: null }),

@@ -120,7 +120,7 @@ function narrateCommand(command: Command, view: ClusterView, sink: EventSink): v
 function narrateThaw({ victim, because }: Undo, view: ClusterView, sink: EventSink): void {
   // The ticket outlives the checkpoint: it knows for whom the pod was frozen.
   const preemptor = view.ticketOfVictim(victim.uid)?.decision.preemptor;
-  say(sink, 'Thawed', podObject(victim), `goes on: ${because}`, preemptor && podObject(preemptor));
+  say(sink, 'Thawed', podObject(victim), `thawed, and not evicted: ${because}`, preemptor && podObject(preemptor));
 }
 
 /** Once: the status that was written says so from then on. */

@@ -1,6 +1,6 @@
 import { described, oneOf, quantity, withDefault } from './schema.ts';
 
-/** What holds for a checkpoint where nobody says otherwise: of a policy, and of a PodCheckpoint that a user makes. */
+/** Defaults of a checkpoint: for policies, and for a PodCheckpoint that a user makes. */
 export const CHECKPOINT_DEFAULTS = { sockets: 'Close', volumes: 'EmptyDir', maxBytes: '0' } as const;
 
 export const sockets = described(

@@ -52,7 +52,7 @@ const status = described(
   object({
     observedGeneration: optional(integer(0)),
     conditions: described(
-      'Ready: saved and verified. Frozen: the pod stands still. Failed: it could not be saved, and runs on.',
+      'Ready: saved and verified. Frozen: the pod is frozen. Failed: it could not be saved, and runs on.',
       optional(conditions),
     ),
     containers: described(
@@ -123,7 +123,7 @@ export const podCheckpoint: CustomResource = {
     { name: 'Pod', type: 'string', jsonPath: '.spec.pod.name', description: 'The saved pod.' },
     { name: 'Node', type: 'string', jsonPath: '.spec.nodeName', description: 'Where it ran.', priority: 1 },
     { name: 'Ready', type: 'string', jsonPath: conditionPath('Ready'), description: 'Saved and verified.' },
-    { name: 'Frozen', type: 'string', jsonPath: conditionPath('Frozen'), description: 'The pod stands still.' },
+    { name: 'Frozen', type: 'string', jsonPath: conditionPath('Frozen'), description: 'The pod is frozen.' },
     {
       name: 'Failed',
       type: 'string',

@@ -130,8 +130,8 @@ const status = described(
       optional(conditions),
     ),
     selectedPods: pods('Pods that it selects, of those that hold room or wait for it.'),
-    rulingPods: pods('Those of them that no policy before it selects.'),
-    protectedPods: pods('Those of these that would be saved if they had to go now.'),
+    rulingPods: pods('Selected pods whose effective policy this is.'),
+    protectedPods: pods('Pods of this effective policy that would be saved if they were preempted now.'),
   }),
 );
 
