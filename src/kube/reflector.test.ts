@@ -342,6 +342,30 @@ describe('Reflector', () => {
     expect(isListed).toBe(true);
   });
 
+  it('lists at once when it is asked to while it asks for the present version', async () => {
+    const answers: (() => void)[] = [];
+    const asks: (() => void)[] = [];
+    const transport: KubeTransport = {
+      request: async (request) => {
+        if (request.query?.['limit'] === '1') {
+          asks.splice(0).forEach((ask) => ask());
+          await new Promise<void>((resolve) => answers.push(resolve));
+        }
+        return await server.request(request);
+      },
+      watch: (request) => server.watch(request),
+    };
+    const reflector = start({ transport });
+    await reflector.synced;
+    let isListed = false;
+    asks.push(() => void reflector.relist().then(() => (isListed = true)));
+    await clock.advance(600_000); // the watch ends, and the next one begins with that question
+    expect(answers).toHaveLength(1);
+    answers[0]?.();
+    await clock.advance(0);
+    expect(isListed).toBe(true);
+  });
+
   it('keeps retrying at a pace when the regular listing fails', async () => {
     const reflector = start({ relistEveryMs: 60_000 });
     await reflector.synced;

@@ -100,7 +100,7 @@ export class Reflector<T> {
   #failures = 0; // in a row
   #brokenInPlace = 0; // streams in a row that broke before they said anything
   #unfinishedLists = 0; // streams in a row that ended before the initial events did
-  #current: AbortController | null = null; // ends the watch, or a pause, for a listing
+  #current: AbortController | null = null; // ends the check, the watch, or a pause, for a listing
   #relistTimer: Timer | null = null;
   #relistDue = false;
   readonly #awaitingRelist: (() => void)[] = []; // resolved, oldest first, by a listing that began after they asked
@@ -169,17 +169,16 @@ export class Reflector<T> {
   /** Lists or watches until something ends it; returns how long to wait before the next pass. */
   async #pass(signal: AbortSignal): Promise<number> {
     const { clock } = this.#options;
-    if (this.#relistDue) this.#resourceVersion = null;
-    if (this.#resourceVersion === null) this.#servedByListing = this.#awaitingRelist.length;
     this.#current = null; // that of the last pause or watch says nothing about this pass
     const startMs = clock.monotonic();
     const linesBefore = this.#lines;
     try {
+      if (this.#resourceVersion !== null && !this.#relistDue) await this.#checkVersion(signal);
+      // Looked at after the check, too: a watch that is opened now would keep whoever asked meanwhile waiting for its end.
+      if (this.#relistDue) this.#resourceVersion = null;
+      if (this.#resourceVersion === null) this.#servedByListing = this.#awaitingRelist.length;
       if (this.#resourceVersion === null && this.#refusesWatchList) await this.#listInPages(signal);
-      else {
-        if (this.#resourceVersion !== null) await this.#checkVersion(signal);
-        await this.#watch(signal);
-      }
+      else await this.#watch(signal);
       if (this.#lines > linesBefore || clock.monotonic() - startMs >= SHORT_STREAM_MS) return 0;
       return this.#pauseAfterFailure('the watch ended at once', null);
     } catch (error) {
@@ -189,7 +188,7 @@ export class Reflector<T> {
     }
   }
 
-  /** We ended this watch ourselves. */
+  /** We ended this watch, or the check before it, ourselves. */
   #endedForListing(): boolean {
     return this.#relistDue && this.#current !== null && this.#current.signal.aborted;
   }
@@ -224,7 +223,12 @@ export class Reflector<T> {
   async #checkVersion(signal: AbortSignal): Promise<void> {
     const { transport, resource, namespace } = this.#options;
     const query = { ...this.#selectors(), limit: '1' };
-    const response = await transport.request({ method: 'GET', path: pathOf(resource, namespace), query, signal });
+    const path = pathOf(resource, namespace);
+    const current = new AbortController();
+    this.#current = current;
+    const either = AbortSignal.any([signal, current.signal]);
+    const response = await transport.request({ method: 'GET', path, query, signal: either });
+    this.#current = null;
     if (response.status !== 200) throw apiErrorOf(`listing ${resource.plural}`, response);
     const { metadata } = response.body as { readonly metadata?: { readonly resourceVersion?: string } };
     if (this.#isBehind(metadata?.resourceVersion ?? '')) this.#resourceVersion = null;
