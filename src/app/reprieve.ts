@@ -157,6 +157,10 @@ export class Reprieve {
       onReminder: onWebhookReach,
     });
     this.index.setWebhookReach(this.#webhook.reach);
+    this.engine.events.on('command:done', ({ command, outcome }) => {
+      if (outcome !== 'done' || command.kind !== 'SetTicketPhase' || command.reason !== 'NotGated') return;
+      this.#webhook.missed(command.ticket.namespace);
+    });
   }
 
   get isSynced(): boolean {

@@ -66,7 +66,7 @@ export const CONDITIONS = {
         Restored: { status: 'True', meaning: 'The pod continues.' },
         NotGated: {
           status: 'False',
-          meaning: 'The replacement was created while the webhook was away, and started cold.',
+          meaning: 'The controller created the replacement without a review of the webhook, so it started cold.',
         },
         EndedUnreported: { status: 'False', meaning: 'The pod ended, and its node never said that it was restored.' },
         NotReported: { status: 'False', meaning: 'The pod runs, and its node never said that it was restored.' },

@@ -112,3 +112,11 @@ export function standsOn(pod: Pod | undefined, node: NodeName): pod is Pod {
 export function occupiesNode(pod: Pod): boolean {
   return pod.nodeName !== null && !isTerminal(pod);
 }
+
+/** What distinguishes the pods of one controller, as far as others know their work by it. */
+export function identityOf(
+  owner: Pod['owner'],
+  { name, completionIndex }: { readonly name: string | null; readonly completionIndex: number | null },
+): string | number | null {
+  return owner?.kind === 'StatefulSet' ? name : completionIndex;
+}

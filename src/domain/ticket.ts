@@ -148,3 +148,8 @@ export function isFinal(phase: TicketPhase): boolean {
 export function isBeforeEviction(phase: TicketPhase): boolean {
   return phase === 'Saving';
 }
+
+/** Somebody may still come to continue it. */
+export function isOpenAndFree(ticket: Ticket): boolean {
+  return ticket.claim === null && !ticket.deleting && !isFinal(ticket.phase);
+}

@@ -19,6 +19,7 @@ import { Agenda, type Findings } from './agenda.ts';
 import { commandKey, commandSignature, type Command } from './commands.ts';
 import { DecisionBook } from './decision-book.ts';
 import { nextSteps } from './next-steps.ts';
+import { isFreed } from './replaced.ts';
 import { DEFAULT_ENGINE_SETTINGS, type World } from './steps.ts';
 
 const VICTIMS = ['v1', 'v2', 'v3'] as const;
@@ -255,6 +256,49 @@ const queueTurn: fc.Arbitrary<Turn | readonly Turn[]> = fc.oneof(
   { weight: 8, arbitrary: fc.constant<Turn>({ do: 'look' }) },
 );
 
+/** Tickets of one controller, and pods that it makes with and without a review of the webhook. */
+const replacedTurn: fc.Arbitrary<Turn> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc
+      .record({
+        at: fc.integer({ min: 0, max: 2 }),
+        phase: fc.constantFrom('Waiting', 'Waiting', 'Displacing', 'ColdStarted'),
+        claim: fc.constantFrom(null, null, ...CLAIMANTS),
+        phaseMs: fc.constantFrom(0, 10_000),
+        creationMs: fc.constantFrom(0, 500),
+      })
+      .map(({ at, claim, phase, ...fields }): Turn => {
+        const name = TICKETS[at] as string;
+        const said = { reason: phase === 'ColdStarted' ? 'NotGated' : 'Queued', message: '' };
+        const value: Ticket = {
+          ...makeTicket({ ...fields, name, phase, said, owner: OWNERS.job, checkpoint: 'state-v1' }),
+          pod: { name: `gone-${at}`, uid: `uid-gone-${at}` as PodUid, completionIndex: null, displacements: 0 },
+          claim: claim === null ? null : { name: claim, uid: `uid-${claim}` as PodUid },
+        };
+        return { do: 'put', kind: 'ticket', value };
+      }),
+  },
+  {
+    weight: 6,
+    arbitrary: pod.map((value): Turn => {
+      return { do: 'put', kind: 'pod', value: { ...value, owner: OWNERS.job, ticket: null, restored: null } };
+    }),
+  },
+  { weight: 2, arbitrary: removal('pod') },
+  { weight: 1, arbitrary: removal('ticket') },
+  {
+    weight: 2,
+    arbitrary: fc.constant<Turn>({
+      do: 'put',
+      kind: 'checkpoint',
+      value: makeCheckpoint({ name: 'state-v1', ready: true }),
+    }),
+  },
+  { weight: 2, arbitrary: fc.constantFrom(1_000, 12_000).map((ms): Turn => ({ do: 'wait', ms })) },
+  { weight: 8, arbitrary: fc.constant<Turn>({ do: 'look' }) },
+);
+
 /** The same world, looked at as a whole and by what changed. */
 class Twins {
   readonly index = new ClusterIndex();
@@ -263,6 +307,7 @@ class Twins {
   readonly looks: { readonly byChanges: object; readonly whole: object }[] = [];
   readonly #agenda = new Agenda(this.index, this.book);
   readonly #preempted = new Set<PodUid>();
+  readonly #freed = new Map<string, number>();
   #steadyMs = 1_000_000;
   #wallMs = 20_000;
   #version = 0;
@@ -271,6 +316,9 @@ class Twins {
     for (const name of NODES) this.put('node', makeNode({ name }));
     this.put('policy', makePolicy());
     this.index.onChange((event, before) => {
+      const isTicketFreed =
+        event.kind === 'ticket' && event.type === 'upsert' && isFreed(before as Ticket | undefined, event.value);
+      if (isTicketFreed) this.#freed.set(event.value.uid, this.#wallMs);
       this.#agenda.changed(event, before);
       if (event.kind !== 'ticket') return;
       this.book.follow(before as Ticket | undefined, event.type === 'upsert' ? event.value : undefined);
@@ -359,6 +407,7 @@ class Twins {
       actingSinceMs: this.#wallMs - (this.#steadyMs - 1_000_000),
       seen: new Set(),
       preempted: this.#preempted,
+      freed: this.#freed,
       settings: DEFAULT_ENGINE_SETTINGS,
     };
   }
@@ -396,6 +445,18 @@ describe('Agenda', () => {
       fc.property(fc.array(queueTurn, { minLength: 10, maxLength: 40, size: 'max' }), (turns) => {
         const twins = new Twins();
         for (const next of turns.flat()) twins.take(next);
+        twins.look();
+        for (const { byChanges, whole } of twins.looks) expect(byChanges).toEqual(whole);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('gives tickets to the same pods, whichever of them the webhook did not review', () => {
+    fc.assert(
+      fc.property(fc.array(replacedTurn, { minLength: 10, maxLength: 40, size: 'max' }), (turns) => {
+        const twins = new Twins();
+        for (const next of turns) twins.take(next);
         twins.look();
         for (const { byChanges, whole } of twins.looks) expect(byChanges).toEqual(whole);
       }),

@@ -16,6 +16,7 @@ import { Steps, type Contradiction, type Decisions, type World } from './steps.t
 import {
   partsOf,
   partsOfDecision,
+  partsOfReplacement,
   POLICIES,
   Readers,
   TrackedDecisions,
@@ -127,6 +128,9 @@ export class Agenda {
   changed(event: IndexEvent, before: IndexedKinds[IndexedKind] | undefined): void {
     if (this.#room === null) return;
     if (before !== undefined) this.#touch(partsOf(event.kind, before));
+    if (event.kind === 'pod') {
+      this.#touch(partsOfReplacement(before as Pod | undefined, event.type === 'upsert' ? event.value : undefined));
+    }
     if (event.type === 'delete') return;
     this.#touch(partsOf(event.kind, event.value));
     this.#scheduleNew(event.kind, event.value);

@@ -1,8 +1,9 @@
 import { RESTORE_GATE } from '../domain/labels.ts';
 import { objectKey, type PodUid } from '../domain/ids.ts';
-import type { Pod } from '../domain/pod.ts';
-import { isFinal, type Ticket } from '../domain/ticket.ts';
+import { identityOf, type Pod } from '../domain/pod.ts';
+import { isFinal, isOpenAndFree, type Ticket } from '../domain/ticket.ts';
 import type { ClusterView } from '../index/types.ts';
+import { placesTaken } from './replaced.ts';
 import { seesAll, WATCH_LAG_MS, type Steps, type World } from './steps.ts';
 
 /**
@@ -19,7 +20,7 @@ export function claimGroupOf({ owner, uid }: Pod): string {
  */
 export function stepClaims(world: World, group: string, steps: Steps): void {
   const { view, nowMs, actingSinceMs, settings } = world;
-  const taken = new Set<string>(); // uids of tickets that this pass has given away
+  const taken = new Set<string>(placesTaken(world, group).keys()); // uids of tickets that are not to be had
   for (const pod of gatedPodsOf(view, group)) {
     if (pod.deletionMs !== null || holdsTicket(view, pod, steps)) continue;
     // The eviction of what it continues has begun, so the state is final. One that waited long enough takes no ticket that
@@ -78,11 +79,6 @@ function candidateTickets(view: ClusterView, pod: Pod): readonly Ticket[] {
     .sort((a, b) => a.creationMs - b.creationMs || (a.name < b.name ? -1 : 1));
 }
 
-/** Somebody may still come to continue it. */
-export function isOpenAndFree(ticket: Ticket): boolean {
-  return ticket.claim === null && !ticket.deleting && !isFinal(ticket.phase);
-}
-
 /**
  * Same namespace, owner and shape; the identity that a StatefulSet or an indexed Job gives its pods must be the same too,
  * because others know the work by it (volumes, DNS names, completion index).
@@ -101,8 +97,7 @@ export function sameIdentity(
   pod: { readonly owner: Pod['owner']; readonly name: string | null; readonly completionIndex: number | null },
 ): boolean {
   if (pod.owner === null || ticket.owner?.uid !== pod.owner.uid) return false;
-  if (pod.owner.kind === 'StatefulSet') return ticket.pod.name === pod.name;
-  return ticket.pod.completionIndex === pod.completionIndex;
+  return identityOf(ticket.owner, ticket.pod) === identityOf(pod.owner, pod);
 }
 
 /** Whether our gate still holds `pod`. */

@@ -1,7 +1,7 @@
 import type { PodOwner } from '../domain/pod.ts';
 import type { Policy } from '../domain/policy.ts';
 import { isUnsupportedOwner, selectsPod } from '../domain/protection.ts';
-import type { Ticket } from '../domain/ticket.ts';
+import { isOpenAndFree, type Ticket } from '../domain/ticket.ts';
 import type { CostModel } from '../domain/victim-cost.ts';
 import type { ClusterView, IndexListener } from '../index/types.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -18,7 +18,7 @@ import type {
   PrioritizeVerdict,
 } from './callbacks.ts';
 import { CheaperEvictions } from './cheaper-evictions.ts';
-import { isOpenAndFree, sameIdentity } from './claims.ts';
+import { sameIdentity } from './claims.ts';
 import { DecisionBook } from './decision-book.ts';
 import { EngineEvents } from './engine-events.ts';
 import { describeEngine, type EngineState } from './engine-state.ts';

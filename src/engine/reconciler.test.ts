@@ -132,6 +132,25 @@ describe('a preemptor that was turned away', () => {
   });
 });
 
+describe('a ticket that lost its claim', () => {
+  const owner = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web', uid: 'uid-web' };
+  const claim = { name: 'c', uid: uidOf('c') };
+  const ticket = makeTicket({ owner, claim });
+
+  it('is noted as free from then on, as long as it exists', async () => {
+    const { reconciler, clock, index, put } = setUp();
+    put('ticket', ticket);
+    await clock.advance(60_000);
+    put('ticket', { ...ticket, claim: null });
+    const freedMs = clock.now();
+    await clock.advance(60_000);
+    put('ticket', { ...ticket, claim: null, attempts: 1 });
+    expect(reconciler.world().freed).toEqual(new Map([[ticket.uid, freedMs]]));
+    index.apply({ type: 'delete', kind: 'ticket', uid: ticket.uid, resourceVersion: '1000' });
+    expect(reconciler.world().freed.size).toBe(0);
+  });
+});
+
 describe('a closed decision', () => {
   const [planned] = makeDecision().victims as [PlannedVictim];
   const refusing = makeDecision({

@@ -7,6 +7,7 @@ import type { PreemptRequest, PreemptVerdict } from './callbacks.ts';
 import type { DecisionBook } from './decision-book.ts';
 import type { EngineEvents } from './engine-events.ts';
 import type { Executor } from './executor.ts';
+import { isFreed } from './replaced.ts';
 import { Steps, WATCH_LAG_MS, type EngineSettings, type World } from './steps.ts';
 import { WakeList } from './wake-list.ts';
 
@@ -52,6 +53,8 @@ export class Reconciler {
   readonly #subscriptions: (() => void)[] = [];
   /** Continuing pods that were preempted before they were restored. A change and the next may come between two passes. */
   readonly #preempted = new Set<PodUid>();
+  /** When tickets came to be free again. */
+  readonly #freed = new Map<string, number>(); // uid of a ticket -> time of day
   #stopped = false;
 
   constructor(options: ReconcilerOptions) {
@@ -93,6 +96,7 @@ export class Reconciler {
       const { uid, ticket, restored, disruptionTarget } = event.value;
       if (ticket !== null && restored === null && disruptionTarget) this.#preempted.add(uid);
     }
+    if (event.kind === 'ticket') this.#noteFreed(event, before as Ticket | undefined);
     if (this.#acting !== null) {
       this.#agenda.changed(event, before);
       const after = event.type === 'upsert' ? event.value : undefined;
@@ -143,7 +147,15 @@ export class Reconciler {
     const { sinceSteadyMs, seen } = this.#acting ?? { sinceSteadyMs: steadyMs, seen: new Set<PodUid>() };
     // Set back, the wall clock would make it a moment that is still to come.
     const actingSinceMs = nowMs - (steadyMs - sinceSteadyMs);
-    return { view, book, nowMs, steadyMs, actingSinceMs, seen, preempted: this.#preempted, settings };
+    const [preempted, freed] = [this.#preempted, this.#freed];
+    return { view, book, nowMs, steadyMs, actingSinceMs, seen, preempted, freed, settings };
+  }
+
+  #noteFreed(event: IndexEvent, before: Ticket | undefined): void {
+    if (event.type === 'delete') this.#freed.delete(event.uid);
+    else if (event.kind === 'ticket' && isFreed(before, event.value)) {
+      this.#freed.set(event.value.uid, this.#options.clock.now());
+    }
   }
 
   #plan(): void {

@@ -3,6 +3,7 @@ import { isFailedPod, isFinal, type Ticket } from '../domain/ticket.ts';
 import { isGated } from './claims.ts';
 import { afterFailedRestore, endFailedPods } from './failed-restore.ts';
 import { stepHandDecision } from './hand-decision.ts';
+import { placeTakenBy } from './replaced.ts';
 import { checkpointOf, isSaved } from './saved-state.ts';
 import { isGone, seesAll, type Steps, type World } from './steps.ts';
 
@@ -12,6 +13,9 @@ const RESTORE_REPORT_MS = 600_000;
 /** A pod on a node is restored within this, plus the time its state takes to come over a slow network; else that is a failed attempt. */
 const RESTORED_WITHIN_MS = 600_000;
 const SLOW_FETCH_BYTES_PER_MS = 20_000; // 20 MB/s: a gigabit link that six fetches share
+
+/** A replacement that came without the gate is observed for this long before its ticket ends. */
+const REPLACED_MS = 10_000;
 
 /**
  * Moves a ticket along its phases by what is seen (`TicketPhase` says what each means):
@@ -82,7 +86,14 @@ function stepUnclaimed(world: World, ticket: Ticket, steps: Steps): void {
     const isReplacement = ticket.owner.kind === 'StatefulSet' && other !== undefined && other.uid !== ticket.pod.uid;
     if (isReplacement && !isGated(other) && !isFailedPod(ticket, other.uid)) {
       steps.move(ticket, 'ColdStarted', 'NotGated', 'its replacement was created while the webhook was away');
+      return;
     }
+    const taker = placeTakenBy(world, ticket);
+    if (taker === null || view.gatedPodsOfOwner(ticket.owner.uid).length > 0) return;
+    const endsMs = Math.max(taker.creationMs, ticket.phaseMs) + REPLACED_MS;
+    const message = `its controller created ${taker.name} in its place, without a review of the webhook`;
+    if (nowMs < endsMs) steps.lookAgainAt(endsMs);
+    else steps.move(ticket, 'ColdStarted', 'NotGated', message);
     return;
   }
   if (other === undefined) steps.do({ kind: 'RecreatePod', ticket });

@@ -26,6 +26,8 @@ export interface World {
   readonly seen: ReadonlySet<PodUid>;
   /** Pods that were seen preempted before they were restored, also after their objects are gone. */
   readonly preempted: ReadonlySet<PodUid>;
+  /** Uid of a ticket that another pod may claim again -> when that came, as far as this process saw it. */
+  readonly freed: ReadonlyMap<string, number>;
   readonly settings: EngineSettings;
 }
 

@@ -7,6 +7,7 @@ import type { Policy } from '../domain/policy.ts';
 import type { Decision, Ticket } from '../domain/ticket.ts';
 import type { WebhookReach } from '../domain/webhook-reach.ts';
 import type { ClusterView, IndexedKind, Namespace, NodeSnapshot } from '../index/types.ts';
+import { isUnreviewed } from '../index/unreviewed-pods.ts';
 import { claimGroupOf } from './claims.ts';
 import type { Decisions } from './steps.ts';
 
@@ -17,6 +18,7 @@ const PARTS = {
   pod: (uid: string): Part => `pod ${uid}`,
   podNamed: (namespace: string, name: string): Part => `pod named ${namespace}/${name}`,
   gatedOf: (group: string): Part => `gated ${group}`,
+  unreviewedOf: (owner: string): Part => `unreviewed ${owner}`,
   podsOfTicket: (key: ObjectKey): Part => `pods of ${key}`,
   node: (name: string): Part => `node ${name}`,
   namespace: (name: string): Part => `namespace ${name}`,
@@ -69,6 +71,13 @@ export function partsOf(kind: IndexedKind, value: object): readonly Part[] {
     default:
       return kind satisfies never;
   }
+}
+
+/** What a change of a pod is part of beside that: whom the webhook did not review, which heartbeats do not change. */
+export function partsOfReplacement(before: Pod | undefined, after: Pod | undefined): readonly Part[] {
+  const [was, is] = [before, after].map((pod) => (pod !== undefined && isUnreviewed(pod) ? pod : null));
+  if (was?.owner.uid === is?.owner.uid && was?.creationMs === is?.creationMs) return [];
+  return [was, is].flatMap((pod) => (pod == null ? [] : [PARTS.unreviewedOf(pod.owner.uid)]));
 }
 
 /** What a change of the decision about `preemptor` is part of. */
@@ -161,6 +170,11 @@ export class TrackedView implements ClusterView {
   gatedPodsOfOwner(ownerUid: string): readonly Pod[] {
     this.#read(PARTS.gatedOf(ownerUid));
     return this.#view.gatedPodsOfOwner(ownerUid);
+  }
+
+  unreviewedPodsOfOwner(ownerUid: string, sinceMs: number): readonly Pod[] {
+    this.#read(PARTS.unreviewedOf(ownerUid));
+    return this.#view.unreviewedPodsOfOwner(ownerUid, sinceMs);
   }
 
   podsOfTicket(ticket: ObjectKey): readonly Pod[] {

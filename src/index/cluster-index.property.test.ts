@@ -37,6 +37,8 @@ const podVersion = fc.record({
   preemptionDeferred: fc.boolean(),
   cpuMilli: fc.integer({ min: 0, max: 2000 }),
   gpus: fc.option(fc.integer({ min: 1, max: 2 })),
+  owner: fc.constantFrom(null, { apiVersion: 'v1', kind: 'Job', name: 'j', uid: 'owner' }),
+  creationMs: fc.integer({ min: 0, max: 3 }),
 });
 
 /** Two objects may have one name one after the other, never at once: lives of a name are cut from one sequence. */
@@ -218,6 +220,7 @@ function answers(view: ClusterView): object {
     pending: byUid(view.pendingPods()),
     gated: byUid(view.gatedPods()),
     parked: byUid(view.parkedPods()),
+    unreviewed: [0, 1, 2].map((sinceMs) => view.unreviewedPodsOfOwner('owner', sinceMs)),
     nodes: byName(view),
     node: NODES.map((name) => view.node(name as NodeName)?.node),
     tickets: byUid(view.tickets()),

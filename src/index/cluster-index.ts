@@ -205,6 +205,10 @@ export class ClusterIndex implements ClusterView {
     return this.#pods.gated();
   }
 
+  unreviewedPodsOfOwner(ownerUid: string, sinceMs: number): readonly Pod[] {
+    return this.#pods.unreviewedOfOwner(ownerUid, sinceMs);
+  }
+
   gatedPodsOfOwner(ownerUid: string): readonly Pod[] {
     return this.#pods.gatedOfOwner(ownerUid);
   }

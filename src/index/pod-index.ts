@@ -5,6 +5,7 @@ import { isTerminal, occupiesNode, type Pod } from '../domain/pod.ts';
 import { MultiMap } from './multi-map.ts';
 import { NodeEntry } from './node-entry.ts';
 import type { NodeSnapshot } from './types.ts';
+import { UnreviewedPods } from './unreviewed-pods.ts';
 
 /** Pods by where they are: pending, gated, parked, on a node, nominated to one. Follows changes that the object tables let through. */
 export class PodIndex {
@@ -12,6 +13,7 @@ export class PodIndex {
   readonly #gated = new Map<string, Pod>(); // uid -> pending pod behind our gate
   readonly #gatedByOwner = new MultiMap<string, Pod>(({ owner }) => owner?.uid ?? null); // uid of the controller -> its gated pods
   readonly #byTicket = new MultiMap<ObjectKey, Pod>(ticketKeyOf); // ticket -> pods on nodes that continue it
+  readonly #unreviewed = new UnreviewedPods();
   readonly #parked = new Map<string, Pod>(); // uid -> pending pod whose preemption was put off
   readonly #entries = new Map<NodeName, NodeEntry>(); // node -> what stands on it
 
@@ -25,6 +27,10 @@ export class PodIndex {
 
   gatedOfOwner(ownerUid: string): readonly Pod[] {
     return this.#gatedByOwner.get(ownerUid);
+  }
+
+  unreviewedOfOwner(ownerUid: string, sinceMs: number): readonly Pod[] {
+    return this.#unreviewed.ofOwner(ownerUid, sinceMs);
   }
 
   ofTicket(ticket: ObjectKey): readonly Pod[] {
@@ -50,6 +56,7 @@ export class PodIndex {
   changePod(before: Pod | undefined, after: Pod | undefined): void {
     if (before !== undefined) this.#remove(before);
     if (after !== undefined) this.#add(after);
+    this.#unreviewed.change(before, after);
   }
 
   changeNode(before: Node | undefined, after: Node | undefined): void {

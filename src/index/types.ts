@@ -78,6 +78,8 @@ export interface ClusterView {
   gatedPods(): Iterable<Pod>;
   /** Gated pods whose controller is `ownerUid`, in order of arrival. */
   gatedPodsOfOwner(ownerUid: string): readonly Pod[];
+  /** Pods of a controller created after `sinceMs` that the webhook did not change ({@link isUnreviewed}), oldest first. */
+  unreviewedPodsOfOwner(ownerUid: string, sinceMs: number): readonly Pod[];
   /** Pods that hold room on a node and continue this ticket (`namespace/name`): its claimant, and any earlier one that is not gone. */
   podsOfTicket(ticket: ObjectKey): readonly Pod[];
   /** Pending pods that kube-scheduler does not try again by itself, because their preemption was put off. */

@@ -17,6 +17,7 @@ export class TestWorld {
   actingSinceMs = -1_000_000;
   readonly seen = new Set<PodUid>();
   readonly preempted = new Set<PodUid>();
+  readonly freed = new Map<string, number>();
   #version = 100;
   #decisions = 0;
 
@@ -38,7 +39,7 @@ export class TestWorld {
 
   steps(): Steps {
     this.book.refresh(this.index);
-    const { index, book, nowMs, actingSinceMs, seen, preempted } = this;
+    const { index, book, nowMs, actingSinceMs, seen, preempted, freed } = this;
     return nextSteps({
       view: index,
       book,
@@ -47,6 +48,7 @@ export class TestWorld {
       actingSinceMs,
       seen,
       preempted,
+      freed,
       settings: DEFAULT_ENGINE_SETTINGS,
     });
   }
