@@ -31,14 +31,14 @@ export class Lab implements AsyncDisposable {
   readonly ledger: WorkLedger;
   /** As the cluster's administrator. */
   readonly transport: KubeTransport;
-  readonly #served: ServedCluster;
+  readonly served: ServedCluster;
 
   private constructor(served: ServedCluster, nodes: SimulatedNodes, ledger: WorkLedger) {
     this.cluster = served.cluster;
     this.history = served.history;
     this.replicas = served.replicas;
     this.transport = served.transport;
-    this.#served = served;
+    this.served = served;
     this.nodes = nodes;
     this.ledger = ledger;
   }
@@ -67,7 +67,7 @@ export class Lab implements AsyncDisposable {
 
   /** The replica whose pod has the leader's label now; waits for one that runs. */
   async leader(): Promise<Replica> {
-    return this.#served.leader();
+    return this.served.leader();
   }
 
   /** A node, or one that was removed, with an empty disk. */
@@ -77,12 +77,12 @@ export class Lab implements AsyncDisposable {
 
   /** What the replicas have logged so far. */
   async reprieveLog(): Promise<string> {
-    return this.#served.reprieveLog();
+    return this.served.reprieveLog();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.nodes.stop();
-    await this.#served[Symbol.asyncDispose]();
+    await this.served[Symbol.asyncDispose]();
   }
 }
 

@@ -42,16 +42,19 @@ export class ServedCluster implements AsyncDisposable {
   readonly replicas: readonly Replica[];
   /** As the cluster's administrator. */
   readonly transport: KubeTransport;
+  /** Leads kube-apiserver to the webhook of any replica. */
+  readonly webhookService: Service;
   readonly #stops: readonly (() => Promise<void> | void)[];
 
   private constructor(
-    parts: Pick<ServedCluster, 'cluster' | 'history' | 'replicas' | 'transport'>,
+    parts: Pick<ServedCluster, 'cluster' | 'history' | 'replicas' | 'transport' | 'webhookService'>,
     stops: readonly (() => Promise<void> | void)[],
   ) {
     this.cluster = parts.cluster;
     this.history = parts.history;
     this.replicas = parts.replicas;
     this.transport = parts.transport;
+    this.webhookService = parts.webhookService;
     this.#stops = stops;
   }
 
@@ -76,15 +79,15 @@ export class ServedCluster implements AsyncDisposable {
       const extender = await Service.start(EXTENDER_PORT, () => portsOfLeader(history, replicas));
       stops.unshift(() => extender.close());
       // To the followers first: what they know may lag behind the leader's last write.
-      const webhook = await Service.start(WEBHOOK_PORT, () => {
+      const webhookService = await Service.start(WEBHOOK_PORT, () => {
         const [leader] = portsOfLeader(history, replicas);
         return replicas.map(({ port }) => port).sort((a, b) => Number(a === leader) - Number(b === leader));
       });
-      stops.unshift(() => webhook.close());
+      stops.unshift(() => webhookService.close());
       await Promise.all(replicas.map((replica) => replica.start()));
-      const served = new ServedCluster({ cluster, history, replicas, transport }, stops);
+      const served = new ServedCluster({ cluster, history, replicas, transport, webhookService }, stops);
       if (options.webhook ?? true) {
-        await cluster.applyObjects(await webhookConfiguration(cluster));
+        await served.applyWebhook();
         // Pods of controllers are not saved before.
         await (await served.leader()).logged(WEBHOOK_CALLED);
       }
@@ -107,6 +110,11 @@ export class ServedCluster implements AsyncDisposable {
     const leader = this.replicas.find(({ port }) => portsOfLeader(this.history, this.replicas).includes(port));
     if (leader === undefined) throw new Error(`${object.metadata.name} has lost the label`);
     return leader;
+  }
+
+  /** Registers the webhook with kube-apiserver. */
+  async applyWebhook(): Promise<void> {
+    await this.cluster.applyObjects(await webhookConfiguration(this.cluster));
   }
 
   /** What the replicas have logged so far. */

@@ -11,6 +11,7 @@ export class Service {
   readonly port: number;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  #hasEndpoints = true;
 
   private constructor(server: Server) {
     this.#server = server;
@@ -21,13 +22,23 @@ export class Service {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
     const service = new Service(server);
-    server.on('connection', (client) => service.#forward(client, [...backends()]));
+    server.on('connection', (client) => service.#forward(client, service.#hasEndpoints ? [...backends()] : []));
     return service;
   }
 
+  /** False: as if none of its pods were ready; connections that exist end. */
+  setEndpoints(exist: boolean): void {
+    this.#hasEndpoints = exist;
+    if (!exist) this.#endAll();
+  }
+
   async close(): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
+    this.#endAll();
     await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  #endAll(): void {
+    for (const socket of this.#sockets) socket.destroy();
   }
 
   #forward(client: Socket, candidates: number[]): void {
