@@ -1,4 +1,4 @@
-import type { NodeName } from '../domain/ids.ts';
+import type { NodeName, PodUid } from '../domain/ids.ts';
 import { KubeClient } from '../kube/client.ts';
 import { EventRecorder } from '../kube/event-recorder.ts';
 import type { ReflectorNotice } from '../kube/reflector.ts';
@@ -119,6 +119,7 @@ export class NodeAgent {
       pods: () => this.#pods.list(),
       policies: () => this.#policies.list(),
       namespaces: () => this.#namespaces.list(),
+      isFrozen: (podUid) => (this.#nodePods.find(podUid as PodUid)?.hold ?? null) !== null,
       memoryBytes: (podUid) => processes.memoryBytes(podUid),
       obstacle: (podUid, rules) => processes.obstacleOf(podUid, rules),
       api,

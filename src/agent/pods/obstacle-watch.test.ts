@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { STATE_BYTES_ANNOTATION } from '../../domain/labels.ts';
 import { KubeClient } from '../../kube/client.ts';
+import { podOf } from '../../kube/project/pod.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { ApiServer } from '../../sim/api-server/api-server.ts';
 import { VirtualClock } from '../../sim/virtual-clock.ts';
@@ -9,6 +10,8 @@ import { ObstacleWatch } from './obstacle-watch.ts';
 
 const MI = 2 ** 20;
 const SECOND = 1000;
+/** What stands in /proc of a process for as long as CRIU dumps it. */
+const CRIU_SOCKET = { reason: 'SocketShared', message: 'it has the unix socket @/crtools-pr-1884' } as const;
 
 /** A pod that a policy selects and one that none does, looked at every ten seconds. */
 async function setUp() {
@@ -26,13 +29,18 @@ async function setUp() {
   const policy = { metadata: { name: 'p' }, spec: { match: { podSelector: { matchLabels: { app: 'selected' } } } } };
   await client.create(RESOURCES.reprievePolicies, null, policy);
   const memory = { bytes: 100 * MI };
+  const dump = { isOn: false, beginsDuringLook: false };
   let writes = 0;
   server.hooks.written = ({ kind }) => void (kind === RESOURCES.pods && writes++);
   const watch = new ObstacleWatch({
     pods: () => server.list(RESOURCES.pods),
     policies: () => server.list(RESOURCES.reprievePolicies),
     namespaces: () => [],
-    obstacle: () => Promise.resolve(null),
+    isFrozen: () => dump.isOn,
+    obstacle: () => {
+      dump.isOn ||= dump.beginsDuringLook;
+      return Promise.resolve(dump.isOn ? CRIU_SOCKET : null);
+    },
     memoryBytes: () => Promise.resolve(memory.bytes),
     api: new NodeApi(server, clock, new AbortController().signal),
     events: { emit: () => undefined },
@@ -45,7 +53,9 @@ async function setUp() {
   await clock.advance(0);
   const said = async (name: string): Promise<string | undefined> =>
     (await client.get(RESOURCES.pods, 'default', name)).metadata.annotations?.[STATE_BYTES_ANNOTATION];
-  return { clock, memory, said, writes: () => writes, watch };
+  const isCheckpointable = async (): Promise<boolean> =>
+    podOf(await client.get(RESOURCES.pods, 'default', 'selected')).notCheckpointable === null;
+  return { clock, memory, dump, said, isCheckpointable, writes: () => writes, watch };
 }
 
 it('says how large a pod is that a policy selects, and no other', async () => {
@@ -69,5 +79,24 @@ it('says it again when that has changed by more than a quarter, at most once a m
   expect(writes()).toBe(2);
   await clock.advance(30 * SECOND);
   expect(await said('selected')).toBe(String(900 * MI));
+  watch.stop();
+});
+
+it('says nothing of a pod that is being saved, however long that takes', async () => {
+  const { clock, memory, dump, isCheckpointable, writes, watch } = await setUp();
+  dump.isOn = true;
+  memory.bytes = 900 * MI;
+  await clock.advance(300 * SECOND);
+  expect(await isCheckpointable()).toBe(true);
+  expect(writes()).toBe(1);
+  watch.stop();
+});
+
+it('forgets what it saw of a pod whose dump began during the look', async () => {
+  const { clock, dump, isCheckpointable, watch } = await setUp();
+  dump.beginsDuringLook = true;
+  await clock.advance(10 * SECOND);
+  expect(dump.isOn).toBe(true);
+  expect(await isCheckpointable()).toBe(true);
   watch.stop();
 });

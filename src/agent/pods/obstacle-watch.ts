@@ -31,6 +31,8 @@ export interface ObstacleWatchOptions {
   readonly pods: () => readonly KubeObject[];
   readonly policies: () => readonly KubeObject[];
   readonly namespaces: () => readonly KubeObject[];
+  /** The pod stands frozen, or is about to: CRIU may be in its processes. */
+  readonly isFrozen: (podUid: string) => boolean;
   /** Looks at the processes of a pod; null: nothing is in the way of saving it by these rules. */
   readonly obstacle: (podUid: string, rules: CheckpointRules) => Promise<Obstacle | null>;
   /** Memory of a running pod; null where nothing of it runs. */
@@ -44,6 +46,10 @@ export interface ObstacleWatchOptions {
 /**
  * Says of running pods that they cannot be saved, before anybody counts on it: looks at the processes of those that a policy
  * would protect, and writes the condition that the index reads, and how large they are.
+ *
+ * Frozen pods are left out. CRIU talks to the processes that it dumps through unix sockets of its own, and for as long as the
+ * dump lasts each of them looks like a connection to another container: the pod would be called not checkpointable because it
+ * is being saved, and the next preemption would evict it unsaved.
  */
 export class ObstacleWatch {
   readonly #options: ObstacleWatchOptions;
@@ -76,6 +82,7 @@ export class ObstacleWatch {
     const labels = new Map(
       this.#options.namespaces().map((object) => [object.metadata.name, namespaceOf(object).labels]),
     );
+    const { isFrozen } = this.#options;
     const pods = this.#options.pods();
     const present = new Set(pods.map(({ metadata }) => metadata.uid));
     for (const uid of this.#told.keys()) if (!present.has(uid)) this.#told.delete(uid);
@@ -85,7 +92,10 @@ export class ObstacleWatch {
       if (pod.phase !== 'Running' || pod.deletionMs !== null) continue;
       const policy = rulingPolicy(pod, policies, labels.get(pod.namespace) ?? {});
       if (policy === undefined || policy.preemption.decision === 'Never') continue;
-      await this.#judge(object, await this.#options.obstacle(pod.uid, policy.checkpoint));
+      if (isFrozen(pod.uid)) continue;
+      const obstacle = await this.#options.obstacle(pod.uid, policy.checkpoint);
+      if (isFrozen(pod.uid)) continue; // a dump began during the look
+      await this.#judge(object, obstacle);
       await this.#measure(object, pod);
     }
   }
