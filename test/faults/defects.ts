@@ -35,7 +35,7 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
     to: '',
   },
   'takes a frozen pod for a saved one': {
-    file: 'agent/orders/checkpoint-orders.ts',
+    file: 'agent/orders/saver.ts',
     from: '    const dump = await pod.dump(order.key, order.value.rules, stop);',
     to: "    if (order.value.keepFrozen) await this.#freezer.mark(pod, order.checkpoint.metadata.name, stop);\n    await this.#reportReady(order, pod, { startedMs: takenMs, takenMs, saved: { containers: [], bytes: 0, manifestDigest: '' } });\n    const dump = await pod.dump(order.key, order.value.rules, stop);",
   },
@@ -85,28 +85,28 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
     to: '',
   },
   'forgets the bound of a hold': {
-    file: 'agent/orders/checkpoint-orders.ts',
+    file: 'agent/orders/holds.ts',
     from: '    this.#timers.set(key, thawAt.monotonicMs - UNMARK_BEFORE_MS, () => {',
     to: '    this.#timers.set(key, thawAt.monotonicMs + 300_000, () => {',
   },
   'thaws nothing without a word from the API server': {
-    file: 'agent/orders/checkpoint-orders.ts',
+    file: 'agent/orders/holds.ts',
     from: '() => void this.#thawUnasked(pod, key));',
     to: '() => undefined);',
   },
   'thaws a marked pod long before it may': {
-    file: 'agent/orders/checkpoint-orders.ts',
+    file: 'agent/orders/holds.ts',
     from: '      this.#timers.set(key, thawAt.monotonicMs, () =>',
     to: '      this.#timers.set(key, 0, () =>',
   },
   'restores what its pod has outlived': {
-    file: 'agent/orders/checkpoint-orders.ts',
+    file: 'agent/orders/holds.ts',
     from: '      const invalid = pods.invalidate(key).catch(',
     to: '      const invalid = Promise.resolve().catch(',
   },
   'has a successor wait for the API server before it bounds what is frozen': {
     file: 'agent/orders/checkpoint-orders.ts',
-    from: '    if (hold === null) return;\n    this.#bound(pod, hold);\n',
+    from: '    if (hold === null) return;\n    this.#holds.bound(pod, hold);\n',
     to: '    if (hold === null) return;\n',
   },
   'gives up a thaw that failed': {
@@ -125,7 +125,7 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
     to: '  return thawAtMs + 30_000;',
   },
   'waits for the API server to thaw what it never marked': {
-    file: 'agent/orders/checkpoint-orders.ts',
+    file: 'agent/orders/saver.ts',
     from: '    if (done === null || done.failure !== null || !keepFrozen) await this.#freezer.release(held);',
     to: '    if (done === null || done.failure !== null || !keepFrozen) await this.#freezer.thaw(held);',
   },

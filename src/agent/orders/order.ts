@@ -107,3 +107,5 @@ export function notHeld(
 ): ConditionOf<'PodCheckpoint'> {
   return { type: 'Frozen', status: 'False', reason, message };
 }
+
+export const POD_KILLED = notHeld('PodKilled', 'the pod was deleted while it stood still');
