@@ -16,7 +16,7 @@ describe('everything that can go wrong', () => {
       const { violation } = await play(drawPlan(seed));
       expect(violation, `npm run test:faults -- --replay ${seed}`).toBeNull();
     }
-  });
+  }, 180_000);
 
   it.each(readdirSync(REGRESSIONS))('breaks nothing any more in %s', async (file) => {
     const plan = JSON.parse(readFileSync(join(REGRESSIONS, file), 'utf8')) as Plan;
