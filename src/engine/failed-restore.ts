@@ -28,7 +28,7 @@ const SAME_EVERYWHERE: ReadonlySet<RestoreFailure> = new Set([
  * 4. `onFailure: Hold`: the ticket is Held, the pod is deleted, and its replacement stays gated until a person decides.
  *
  * The pod of 2 and 4 has no failed container status before its deletion has begun: the runtime wrapper waits meanwhile
- * (`restore-desk.ts`). ARCHITECTURE.md says what each restart policy makes of that.
+ * (`restoration.ts`). ARCHITECTURE.md says what each restart policy makes of that.
  */
 export function afterFailedRestore(
   { view }: World,

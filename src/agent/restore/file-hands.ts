@@ -11,7 +11,7 @@ import { emptyDirs, sharedMemory, type StateFolder } from '../state/pod-folders.
 import { applyPodFolders, applyRootfs, clearPodFolders, clearRootfs } from './apply.ts';
 import { check } from './check.ts';
 import type { RestoreRequest } from './request.ts';
-import type { RestoreHands, RestoreRefusal, StagedState, Staging } from './restore-desk.ts';
+import type { RestoreHands, RestoreRefusal, StagedState, Staging } from './restore-hands.ts';
 import { forgetPod, resultOf, resultsOf, type Outcome } from './results.ts';
 import type { Stager } from './stager.ts';
 import type { TicketWord } from './ticket-word.ts';

@@ -7,7 +7,8 @@ import type { NodeApi, PodPatch } from '../node-api.ts';
 import { SavedPodLayout } from '../state/layout.ts';
 import { makeManifest } from '../state/make-manifest.ts';
 import type { Answer, RestoreRequest } from './request.ts';
-import { RestoreDesk, type RestoreHands, type Staging } from './restore-desk.ts';
+import { RestoreDesk } from './restore-desk.ts';
+import type { RestoreHands, Staging } from './restore-hands.ts';
 import type { TicketWord } from './ticket-word.ts';
 import type { Outcome } from './results.ts';
 

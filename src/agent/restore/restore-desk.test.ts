@@ -4,7 +4,8 @@ import type { KubeObject } from '../../kube/transport.ts';
 import { VirtualClock } from '../../sim/virtual-clock.ts';
 import type { NodeApi, PodPatch } from '../node-api.ts';
 import type { Answer, RestoreRequest } from './request.ts';
-import { RestoreDesk, type RestoreHands, type RestoreRefusal, type StagedState } from './restore-desk.ts';
+import { RestoreDesk } from './restore-desk.ts';
+import type { RestoreHands, RestoreRefusal, StagedState } from './restore-hands.ts';
 import type { Outcome } from './results.ts';
 import type { TicketWord } from './ticket-word.ts';
 

@@ -16,7 +16,7 @@ import type { FileStamps } from '../state/file-stamps.ts';
 import { SavedPodLayout } from '../state/layout.ts';
 import { readManifest, verify } from '../state/manifest.ts';
 import { fetchState, WrongStateError, type Fetched } from '../transfer/fetch-state.ts';
-import type { RestoreRefusal, Staging } from './restore-desk.ts';
+import type { RestoreRefusal, Staging } from './restore-hands.ts';
 import { ticketWord, type TicketWord } from './ticket-word.ts';
 
 /** The other agent may just be restarted, or its node; the wrapper keeps the sandbox from starting meanwhile. */
