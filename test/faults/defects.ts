@@ -69,6 +69,28 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
     from: ' || isAdopted(world.book, ticket)) return;',
     to: ') return;',
   },
+  'answers with victims of another node': {
+    file: 'engine/preempt.ts',
+    from: '    const candidate = { node: decision.node, victims: terminating,',
+    to: '    const [other = decision.node] = [...view.nodes()].map(({ node }) => node.name).filter((name) => name !== decision.node);\n    const candidate = { node: other, victims: terminating,',
+  },
+  'freezes before the turn of the disk': {
+    file: 'agent/orders/saver.ts',
+    from: 'return await pods.disk.take(() => this.#copy(order, pod, { startedMs, stop }), stop);',
+    to: 'return await this.#copy(order, pod, { startedMs, stop });',
+  },
+  'tries the node again that has failed': [
+    {
+      file: 'engine/saved-state.ts',
+      from: "  if (ticket.failedNodes.some((failed) => failed.node === node.name)) return 'FailedThere';\n",
+      to: '',
+    },
+    {
+      file: 'engine/queue.ts',
+      from: 'excludedNodes: ticket.failedNodes.map(({ node }) => node),',
+      to: 'excludedNodes: [],',
+    },
+  ],
   'passes every victim on': {
     file: 'engine/preempt.ts',
     from: "    case 'save': {\n",
@@ -180,14 +202,14 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
     to: '',
   },
   'lets two pods have one ticket': {
-    file: 'engine/claims.ts',
+    file: 'domain/ticket.ts',
     from: '  return ticket.claim === null && !ticket.deleting && !isFinal(ticket.phase);',
     to: '  return !ticket.deleting && !isFinal(ticket.phase);',
   },
   'gives a pod the ticket of another': {
-    file: 'engine/claims.ts',
-    from: "  if (pod.owner.kind === 'StatefulSet') return ticket.pod.name === pod.name;\n",
-    to: '',
+    file: 'domain/pod.ts',
+    from: "  return owner?.kind === 'StatefulSet' ? name : completionIndex;",
+    to: '  return completionIndex;',
   },
   'forgets a ticket whose claimant is gone': {
     file: 'engine/return.ts',
