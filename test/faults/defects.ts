@@ -15,12 +15,12 @@ type Defect = Edit | readonly Edit[];
  */
 export const DEFECTS: Readonly<Record<string, Defect>> = {
   'evicts a pod at any version': {
-    file: 'kube/cluster-writer.ts',
+    file: 'kube/writes/pod-deletion.ts',
     from: 'frozenBy === null ? { uid } : { uid, resourceVersion }',
     to: '{ uid }',
   },
   'does not look whether the pod still stands still': {
-    file: 'kube/cluster-writer.ts',
+    file: 'kube/writes/pod-deletion.ts',
     from: '    const { victim, frozenBy } = order;',
     to: '    const { victim } = order;\n    const frozenBy = null as string | null;',
   },
@@ -137,7 +137,7 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
     to: '        return;\n',
   },
   'has no limit for an eviction that is under way': {
-    file: 'kube/cluster-writer.ts',
+    file: 'kube/writes/pod-deletion.ts',
     from: '{ timeoutMs: DELETE_TIMEOUT_MS, maySend }',
     to: '{ maySend }',
   },
