@@ -9,7 +9,7 @@ export type Protection =
   | { readonly protected: true; readonly policy: Policy }
   | { readonly protected: false; readonly reason: UnprotectedReason; readonly message: string };
 
-type UnprotectedReason =
+export type UnprotectedReason =
   /** No policy selects it. */
   | 'NoPolicy'
   /** It stands in kube-system, and no policy names that namespace. */

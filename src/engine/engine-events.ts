@@ -5,6 +5,7 @@ import type { Command } from './commands.ts';
 import type { PreemptVerdict } from './callbacks.ts';
 import type { CloseReason } from './close-reasons.ts';
 import type { Contradiction } from './steps.ts';
+import type { UnprotectedEviction } from './unprotected-eviction.ts';
 
 /** What the engine tells those who watch it: metrics, the log, the demo's timeline. Keys are `noun:what happened`. */
 export interface EngineEventMap {
@@ -15,6 +16,8 @@ export interface EngineEventMap {
   'decision:closed': { readonly decision: Decision; readonly because: CloseReason; readonly message: string };
   /** A protected victim is being evicted without its state, because saving it would cost more. Told once. */
   'victim:cheaper': CheaperEviction;
+  /** A pod that a policy selects is being evicted without its state, because it was not protected. Told once. */
+  'victim:unprotected': UnprotectedEviction;
   /** Records cannot all be true; `resolution` is under way. Told once for as long as it stands. */
   'record:contradiction': Contradiction;
   /** The reconciler has looked at what changed. Times are those of the event loop, without what ran between two slices. */

@@ -134,6 +134,55 @@ describe('preempt', () => {
   });
 });
 
+describe('a victim that a policy selects and that is not protected', () => {
+  const going = { ...low, deletionMs: 1, disruptionTarget: true };
+  const silent = { ...makeNode(), agentSilent: true };
+  const webhook = { isCalled: false, reason: 'WebhookNotCalled', message: 'm', missedIn: new Set<string>() } as const;
+  const evicted = (index: ClusterIndex, engine: Engine, pod = low): object[] => {
+    const events: object[] = [];
+    engine.events.on('victim:unprotected', (event) => events.push(event));
+    index.apply({ type: 'upsert', kind: 'pod', value: { ...pod, resourceVersion: '2' } });
+    for (const resourceVersion of ['3', '4'])
+      index.apply({ type: 'upsert', kind: 'pod', value: { ...pod, ...going, owner: pod.owner, resourceVersion } });
+    engine.stop();
+    return events;
+  };
+
+  it('is told of once when it goes, with the reason: a silent agent', () => {
+    const { engine, index } = setUp();
+    index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
+    index.apply({ type: 'upsert', kind: 'node', value: { ...silent, resourceVersion: '2' } });
+    expect(evicted(index, engine)).toMatchObject([
+      { victim: { name: 'low' }, policy: 'everything', reason: 'AgentSilent' },
+    ]);
+  });
+
+  it('is told of where the webhook is not called', () => {
+    const { engine, index } = setUp();
+    index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
+    index.setWebhookReach(webhook);
+    expect(evicted(index, engine, { ...low, owner })).toMatchObject([{ reason: 'NotRestorable' }]);
+  });
+
+  it('is told of where its node found what cannot be saved', () => {
+    const { engine, index } = setUp();
+    index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
+    expect(evicted(index, engine, { ...low, notCheckpointable: 'a socket' })).toMatchObject([
+      { reason: 'NotCheckpointable', message: 'a socket' },
+    ]);
+  });
+
+  it('is not told of by a replica that does not lead, nor without a policy, nor beside its ticket', () => {
+    for (const given of ['follower', 'no policy', 'ticket'] as const) {
+      const { engine, index } = setUp(given === 'follower' ? { leadership: { term: () => null } } : {});
+      if (given !== 'no policy') index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
+      if (given === 'ticket') index.apply({ type: 'upsert', kind: 'ticket', value: makeTicket({ pod: low }) });
+      index.apply({ type: 'upsert', kind: 'node', value: { ...silent, resourceVersion: '2' } });
+      expect(evicted(index, engine)).toEqual([]);
+    }
+  });
+});
+
 describe('a protected victim that is not worth saving', () => {
   const adaptive = makePolicy({ preemption: { ...makePolicy().preemption, decision: 'Adaptive' } });
   const costs = { ...DEFAULT_COST_MODEL, coldStartMs: 0, freezeMs: 60_000 };

@@ -29,6 +29,7 @@ import { preempt } from './preempt.ts';
 import { QueueReporter } from './queue-reporter.ts';
 import { Reconciler } from './reconciler.ts';
 import { WATCH_LAG_MS, type EngineSettings } from './steps.ts';
+import { unprotectedEviction } from './unprotected-eviction.ts';
 
 export interface EngineOptions {
   /** The live index. `onChange` tells when to look again. */
@@ -107,9 +108,12 @@ export class Engine implements ExtenderCallbacks {
   }
 
   start(): void {
-    this.#unsubscribe = this.#options.view.onChange((event, before) => {
+    const { view } = this.#options;
+    this.#unsubscribe = view.onChange((event, before) => {
       const cheaper = this.#cheaper.seen(event);
       if (cheaper !== null) this.events.emit('victim:cheaper', cheaper);
+      const unprotected = unprotectedEviction(view, event, before);
+      if (cheaper === null && unprotected !== null && this.mayAct) this.events.emit('victim:unprotected', unprotected);
       this.#reconciler.changed(event, before);
       this.#reporter.poke();
       this.#queueReporter.poke();

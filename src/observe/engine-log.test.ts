@@ -35,6 +35,14 @@ describe('logEngine', () => {
     ]);
   });
 
+  it('warns of a pod that a policy selects and that goes unsaved, with the reason', () => {
+    const { events, lines } = watched('warn');
+    const { namespace, name, uid } = makePod();
+    const why = { policy: 'batch', reason: 'AgentSilent', message: 'the agent of its node does not answer' } as const;
+    events.emit('victim:unprotected', { victim: { namespace, name, uid }, ...why });
+    expect(lines).toMatchObject([{ level: 'warn', pod: 'default/pod', podUid: uid, ...why }]);
+  });
+
   it('counts milliseconds in whole ones, wherever they stand', () => {
     const lines: Line[] = [];
     const log = createLog('info', { write: (line) => lines.push(JSON.parse(line) as Line) });

@@ -21,6 +21,10 @@ export function logEngine(events: EngineEvents, log: Log): void {
   events.on('decision:closed', ({ decision, because, message }) => {
     log.info({ decision: decision.id, node: decision.node, because, message }, 'decision over');
   });
+  events.on('victim:unprotected', ({ victim, policy, reason, message }) => {
+    const pod = `${victim.namespace}/${victim.name}`;
+    log.warn({ pod, podUid: victim.uid, policy, reason, message }, 'a pod that a policy selects is evicted unsaved');
+  });
   events.on('record:contradiction', ({ kind, object, what, resolution }) => {
     log.warn({ kind, ticket: `${object.namespace}/${object.name}`, what, resolution }, 'records contradict each other');
   });

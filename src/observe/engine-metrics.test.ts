@@ -80,7 +80,10 @@ describe('measureEngine', () => {
     done(evict(makeUnsavedVictim('pod'), null));
     const refs = { victim: makePod(), preemptor: makePod({ name: 'high' }), policy: 'batch' };
     measured.engine.events.emit('victim:cheaper', { ...refs, evictCost: 2, savingCost: 5 });
+    const why = { reason: 'AgentSilent', message: 'm' } as const;
+    measured.engine.events.emit('victim:unprotected', { victim: makePod(), policy: 'batch', ...why });
     expect(await measured.read('reprieve_unsaved_evictions_total')).toEqual([
+      '{cause="NotProtected"} 1',
       '{cause="SavingCostsMore"} 1',
       '{cause="SavingFailed"} 1',
     ]);

@@ -57,6 +57,7 @@ function countEvents({ metrics, engine: { events }, clock }: EngineMetricsOption
     metrics.inc('reprieve_decisions_total', { verdict: kindOf(verdict), reason: verdict.reason });
   });
   events.on('record:contradiction', ({ kind }) => metrics.inc('reprieve_contradictions_total', { kind }));
+  events.on('victim:unprotected', () => countUnsaved(metrics, 'NotProtected'));
   events.on('victim:cheaper', ({ evictCost, savingCost }) => {
     countUnsaved(metrics, 'SavingCostsMore');
     metrics.inc('reprieve_unsaved_cost_node_seconds_total', { action: 'evict' }, evictCost);

@@ -57,7 +57,8 @@ export const EVENT_REASONS = {
     type: 'Warning',
     action: 'Evicting',
     on: 'victim and preemptor',
-    meaning: 'A protected pod was evicted without its state, because its policy allows that.',
+    meaning:
+      'A pod that a policy selects was evicted without its state. The message says why: saving failed, or the pod was not protected.',
   },
   SavingCostsMore: {
     type: 'Normal',

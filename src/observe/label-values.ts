@@ -39,9 +39,10 @@ const AGENT_STATES = {
   silent: 'Not for 40 s: its node saves and restores nothing, and no preemption waits for it.',
 } as const;
 
-/** Why a protected victim went without its state. */
+/** Why a victim that a policy selects went without its state. */
 const UNSAVED_CAUSES = {
   SavingCostsMore: 'Its policy says Adaptive, and saving it would cost more than starting it again.',
+  NotProtected: 'It was not protected: it could not be saved, or would not have been restored. Its Event says why.',
   SavingFailed: 'It could not be saved, or not in time, and its policy says `onFailure: Evict`.',
 } as const;
 

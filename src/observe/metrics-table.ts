@@ -92,7 +92,7 @@ export const METRICS = {
   },
   reprieve_unsaved_evictions_total: {
     type: 'counter',
-    help: 'Protected victims that were evicted without their state, by cause.',
+    help: 'Victims that a policy selects and that were evicted without their state, by cause.',
     labels: ['cause'],
   },
   reprieve_unsaved_cost_node_seconds_total: {

@@ -62,6 +62,11 @@ class Told {
     return this;
   }
 
+  unprotected(eviction: EngineEventMap['victim:unprotected']): this {
+    this.#events.emit('victim:unprotected', eviction);
+    return this;
+  }
+
   closed(closed: Decision, because: EngineEventMap['decision:closed']['because'], message = ''): this {
     this.#events.emit('decision:closed', { decision: closed, because, message });
     return this;
@@ -139,6 +144,11 @@ const STORIES: Readonly<Record<string, { readonly tell: (told: Told) => unknown;
       want: [
         'pod SavingCostsMore (high): evicted for default/high without its state: eviction costs 0.12 node-seconds, saving 46 node-seconds (policy batch: Adaptive)',
       ],
+    },
+    'a victim that was not protected names the reason and its policy': {
+      tell: (told) =>
+        told.unprotected({ victim: pod, policy: 'batch', reason: 'AgentSilent', message: 'its agent does not answer' }),
+      want: ['pod EvictedUnsaved (-): evicted without its state: its agent does not answer (policy batch selects it)'],
     },
     'a victim that goes on names the preemptor it was frozen for': {
       tell: (told) =>

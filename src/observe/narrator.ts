@@ -27,6 +27,10 @@ export function narrate(events: EngineEvents, view: ClusterView, sink: EventSink
     const message = `evicted for ${nameOf(preemptor)} without its state: ${costs} (policy ${policy}: Adaptive)`;
     say(sink, 'SavingCostsMore', podObject(victim), message, podObject(preemptor));
   });
+  events.on('victim:unprotected', ({ victim, policy, message }) => {
+    const why = `evicted without its state: ${message} (policy ${policy} selects it)`;
+    say(sink, 'EvictedUnsaved', podObject(victim), why);
+  });
   events.on('record:contradiction', ({ object, what, resolution }) => {
     say(sink, 'RecordsConflict', ticketObject(object), `${what}: ${resolution}`);
   });
