@@ -32,6 +32,8 @@ export interface Checkpoint {
   readonly failure: { readonly reason: string; readonly message: string; readonly atMs: number } | null;
   /** The moment the saved state is from; null before it is ready. */
   readonly takenMs: number | null;
+  /** When it was verified, or had failed; null before. A pod that it does not keep frozen has run since then. */
+  readonly completedMs: number | null;
   readonly bytes: number;
   readonly location: { readonly node: NodeName; readonly reference: string } | null;
   readonly compatibility: string | null;

@@ -55,6 +55,13 @@ describe('planVictim', () => {
       }),
       want: 'reuse',
     },
+    'counts no work as lost of the time that the pod stood frozen for that checkpoint': {
+      given: facts({
+        policy: policyWith({ freshForMs: 60_000 }),
+        latest: makeCheckpoint({ ready: true, takenMs: nowMs - 12_000, completedMs: nowMs - 500, bytes: GI }),
+      }),
+      want: 'reuse',
+    },
     'makes a new one when the last is too old': {
       given: facts({
         policy: policyWith({ freshForMs: 60_000 }),

@@ -87,7 +87,9 @@ export function planVictim(facts: VictimFacts, model: CostModel): VictimPlan {
   if (policy === null || facts.hold !== null) return { action, cost, saveMs, bytes, savingCost: null };
   const fresh = latest !== null && latest.takenMs !== null && nowMs - latest.takenMs <= policy.preemption.freshForMs;
   if (fresh) {
-    const reuseCost = burden * weight * (secondsSince(latest.takenMs, nowMs) + restoreMs / 1000);
+    // The pod stood frozen, and did no work, from the moment that was saved until the dump was complete.
+    const ranSinceMs = latest.completedMs ?? latest.takenMs;
+    const reuseCost = burden * weight * (secondsSince(ranSinceMs, nowMs) + restoreMs / 1000);
     if (reuseCost < cost) {
       action = 'reuse';
       cost = reuseCost;

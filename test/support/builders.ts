@@ -132,6 +132,7 @@ export function makeCheckpoint(
     thawed: false,
     failure: null,
     takenMs: null,
+    completedMs: null,
     bytes: 0,
     location: null,
     compatibility: null,

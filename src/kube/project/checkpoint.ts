@@ -51,6 +51,7 @@ export function checkpointOf(object: KubeObject): Checkpoint {
           }
         : null,
     takenMs: millisOf(status?.takenAt),
+    completedMs: millisOf(status?.completedAt),
     bytes: status?.bytes ?? 0,
     location: node && reference ? { node: node as NodeName, reference } : null,
     compatibility: status?.compatibility || null,

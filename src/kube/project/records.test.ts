@@ -188,6 +188,7 @@ describe('checkpointOf', () => {
         location: { node: 'n1', reference: '/var/lib/reprieve/x' },
         bytes: 42,
         takenAt: '2026-01-01T00:00:01.500Z',
+        completedAt: '2026-01-01T00:00:03.250Z',
         compatibility: 'c1',
       },
     };
@@ -201,6 +202,7 @@ describe('checkpointOf', () => {
       frozen: true,
       failure: null,
       takenMs: Date.UTC(2026, 0, 1, 0, 0, 1, 500),
+      completedMs: Date.UTC(2026, 0, 1, 0, 0, 3, 250),
       bytes: 42,
       location: { node: 'n1', reference: '/var/lib/reprieve/x' },
       compatibility: 'c1',
