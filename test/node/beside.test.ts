@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { AGENT_FINALIZER } from '../../src/domain/labels.ts';
+import { AGENT_FINALIZER, CHECKPOINTABLE_CONDITION } from '../../src/domain/labels.ts';
 import type { KubeObject } from '../../src/kube/transport.ts';
 import { condition, field } from '../cluster/story/history.ts';
 import { ordered, victimUidOf } from '../cluster/story/seen.ts';
 import { policy } from '../cluster/story/workloads.ts';
 import { NodeBed } from './bed/bed.ts';
-import { clear, displace, restoredFrom, victimOf, type Victim } from './bed/displace.ts';
+import { clear, displace, restoredFrom, versionsOf, victimOf, type Victim } from './bed/displace.ts';
 import { hogPast } from './bed/hog.ts';
 import { keeper } from './bed/keeper.ts';
 
@@ -26,9 +26,9 @@ afterEach(async () => {
 
 let count = 0;
 
-async function running(): Promise<Victim & { readonly count: number }> {
+async function running(mebibytes = 512): Promise<Victim & { readonly count: number }> {
   const name = `keeper-${++count}`;
-  await bed.cluster.applyObjects(keeper(name, 'bare', { mebibytes: 512 }));
+  await bed.cluster.applyObjects(keeper(name, 'bare', { mebibytes }));
   const victim = await victimOf(bed, name);
   const answer = await hogPast(victim.ip, 5);
   return { ...victim, count: answer.count };
@@ -82,5 +82,33 @@ describe('manual checkpoint beside a preemption', () => {
     const conditions = field(object, 'status', 'conditions') as { type: string; reason: string }[];
     expect(conditions.find(({ type }) => type === 'Failed')?.reason).toBe('PodGone');
     expect(await aftermath(victim)).toEqual(UNHARMED);
+  });
+});
+
+describe('a manual checkpoint that is fresh', () => {
+  beforeAll(async () => {
+    const batch = policy('batch', 'batch') as { readonly spec: { readonly preemption: object } };
+    const preemption = { ...batch.spec.preemption, freshFor: '10m' };
+    await bed.cluster.applyObjects({ ...batch, spec: { ...batch.spec, preemption } });
+  });
+  afterAll(async () => {
+    await bed.cluster.applyObjects(policy('batch', 'batch'));
+  });
+
+  it('is what the preempted pod continues, without another dump, and survives', async () => {
+    const victim = await running(1024); // large enough that saving it again costs more than the work since
+    const name = manualOf(victim.name);
+    await orderManual(victim);
+    const { object: manual } = await until(name, 'Ready', 'True');
+    await displace(bed, victim);
+    const again = await restoredFrom(bed, victim);
+    expect(await hogPast(again.ip, victim.count)).toMatchObject({ data: 'ok' });
+    const versions = versionsOf(bed, victim.uid).map(({ object }) => condition(object, CHECKPOINTABLE_CONDITION));
+    expect(versions).not.toContain('False');
+    const orders = bed.history.of('PodCheckpoint').filter(({ object }) => victimUidOf(object) === victim.uid);
+    expect(new Set(orders.map(({ object }) => object.metadata.uid))).toEqual(new Set([manual.metadata.uid]));
+    const kept = JSON.parse(await bed.cluster.kubectl('get', 'podcheckpoint', name, '-o', 'json')) as KubeObject;
+    expect(kept.metadata.deletionTimestamp).toBeUndefined();
+    expect(condition(kept, 'Ready')).toBe('True');
   });
 });
