@@ -60,6 +60,7 @@ const REASONS = {
     'a state that is gone or going': 'without a state there is nothing to continue',
     'a victim that never goes': 'its ticket waits no longer than it would have for room',
     'a restore that failed': 'the pod is replaced, and another one continues the state',
+    'a person who abandons it': 'whoever writes reprieve.dev/decide: abandon wants the pod to start without the state',
   },
   'nobody is evicted for a preemptor that is gone': {
     'an end that is only a moment old': 'the request was on its way, or its sender behind',

@@ -450,7 +450,7 @@ export const INVARIANTS = {
 
   'a claim ends with its pod or its state': (truth, seen) => {
     if (seen.kind !== 'write' || seen.write.kind !== RESOURCES.reprieves || seen.write.type !== 'MODIFIED') return null;
-    const { claim, phase: before } = ticketOf(seen.write.previous as KubeObject);
+    const { claim, phase: before, decide } = ticketOf(seen.write.previous as KubeObject);
     const ticket = ticketOf(seen.write.object);
     if (claim === null || (claim.uid === ticket.claim?.uid && ticket.phase !== 'Abandoned')) return null;
     if (!stands(podWith(truth, claim.uid))) return null;
@@ -464,6 +464,7 @@ export const INVARIANTS = {
           raw === undefined || !checkpointOf(raw).ready || isBeingUndone(truth, ticket),
         'a restore that failed': () => isFailedPod(ticket, claim.uid),
         'a victim that never goes': () => ticket.phase === 'Abandoned' && before === 'Displacing',
+        'a person who abandons it': () => ticket.phase === 'Abandoned' && decide === 'abandon',
       },
     );
   },
