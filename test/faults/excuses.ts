@@ -23,6 +23,7 @@ const REASONS = {
   },
   'nobody goes before all are saved': {
     'a checkpoint beside it that is gone or going': 'who was to be saved by it goes as if saving had failed',
+    'a silent agent': 'its node saves nothing, so that no preemption waits for it until the deadline',
   },
   'kube-scheduler evicts nobody that is to be saved': {
     'a webhook that is not known to be called': 'the replacement of a controller would start cold',

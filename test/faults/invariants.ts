@@ -104,6 +104,7 @@ export const INVARIANTS = {
         {
           'a checkpoint beside it that is gone or going': () =>
             order?.deleting === true || truth.goneCheckpoints.has(checkpoint),
+          'a silent agent': () => truth.takesForSilent(victim.by, ticket.decision.node),
         },
       );
       if (broken !== null) return broken;

@@ -7,6 +7,7 @@ import type { WorkEvent } from '../../src/sim/nodes/work-ledger.ts';
 import type { CloseReason } from '../../src/engine/close-reasons.ts';
 import type { Policy } from '../../src/domain/policy.ts';
 import type { WebhookReach } from '../../src/domain/webhook-reach.ts';
+import type { NodeName } from '../../src/domain/ids.ts';
 import { isFinal, type Decision, type Ticket } from '../../src/domain/ticket.ts';
 import { comparePolicies } from '../../src/domain/protection.ts';
 import { checkpointOf } from '../../src/kube/project/checkpoint.ts';
@@ -192,6 +193,12 @@ export class Truth {
     this.isWebhookAway = isAway;
     if (!this.#isReached()) this.#unreachedMs = this.world.elapsedMs;
     this.#check({ kind: 'second' });
+  }
+
+  /** Whether the process of that name takes the agent of `node` for silent; that this is true is an invariant of its own. */
+  takesForSilent(by: string, node: NodeName): boolean {
+    const replica = this.world.replicas.find((one) => one?.process.name === by);
+    return replica?.reprieve.index.node(node)?.node.agentSilent === true;
   }
 
   /** Nodes whose agents a living process takes for silent since this second, and did not when it last looked at the node. */
