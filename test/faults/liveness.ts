@@ -80,10 +80,12 @@ export function unsettled(world: World): readonly string[] {
 function roomFor(world: World, pod: Pod, pods: readonly Pod[]): string | null {
   const object = world.api.list(RESOURCES.pods).find(({ metadata }) => metadata.uid === pod.uid);
   if (object === undefined) return null;
+  const holder = onlyHolderFor(world, pod);
   for (const raw of world.api.list(RESOURCES.nodes)) {
     const node = nodeOf(raw);
     if (whyUnfit(node, pod.tolerations) !== null) continue;
     if (!matchesRequired(podInfoOf(object), raw)) continue;
+    if (holder !== null && node.name !== holder) continue;
     const standing = pods.filter((other) => other.nodeName === node.name && !isTerminal(other));
     let free: Resources = node.allocatable;
     for (const other of standing) if (other.priority >= pod.priority) free = subtractResources(free, other.requests);
@@ -101,6 +103,25 @@ function roomFor(world: World, pod: Pod, pods: readonly Pod[]): string | null {
       return `${node.name} (or would, without less important ones)`;
   }
   return null;
+}
+
+/**
+ * The node that holds what the pod continues, where its ticket is open and `restore.nodes: Same` lets it continue nowhere else.
+ * Reprieve writes that into the affinity of a pod that it lets go; the extender alone keeps one whose gate a person removed from
+ * the other nodes. Null once that node is gone: then there is nothing to wait for.
+ */
+function onlyHolderFor(world: World, pod: Pod): string | null {
+  const ticket = world.api
+    .list(RESOURCES.reprieves)
+    .map(ticketOf)
+    .find(({ name, claim }) => name === pod.ticket && claim?.uid === pod.uid);
+  if (ticket === undefined || isFinal(ticket.phase) || ticket.restore.nodes !== 'Same') return null;
+  const checkpoint = world.api
+    .list(RESOURCES.podCheckpoints)
+    .map(checkpointOf)
+    .find(({ name }) => name === ticket.checkpoint);
+  const holder = checkpoint?.location?.node ?? null;
+  return world.api.list(RESOURCES.nodes).some(({ metadata }) => metadata.name === holder) ? holder : null;
 }
 
 /** Those that do not fit beside the preemptor, the most important and oldest ones taken back first (`SelectVictimsOnNode`). */
