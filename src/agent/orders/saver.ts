@@ -64,7 +64,10 @@ export class Saver {
     const done = await working;
     const held = heldBy(order, pod);
     if (done === null || done.failure !== null || !keepFrozen) await this.#freezer.release(held);
-    if (done === null) return () => Promise.resolve();
+    if (done === null) {
+      if (pod.state !== 'ended') order.wentOn = true; // the caller that cancelled the order reports it
+      return () => Promise.resolve();
+    }
     if (done.failure !== null) return this.#failed(order, done.failure);
     if (keepFrozen) {
       order.mayBeMarked = true;
