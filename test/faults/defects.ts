@@ -226,6 +226,11 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
     from: "    steps.move(ticket, 'Abandoned', 'NobodyClaimed', 'no pod came to continue it within maxWait');",
     to: '',
   },
+  'takes a gate that it removed itself for one that a person removed': {
+    file: 'engine/failed-restore.ts',
+    from: 'return pod.displacements > ticket.pod.displacements;',
+    to: 'return pod.displacements > ticket.pod.displacements + 1;',
+  },
   'does not create a bare pod again': {
     file: 'engine/return.ts',
     from: "  if (other === undefined) steps.do({ kind: 'RecreatePod', ticket });\n  else if",

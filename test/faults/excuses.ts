@@ -57,6 +57,9 @@ const REASONS = {
   'a decision ends for what is true': {
     'trouble of those who decide': 'their picture may be as old as what a lagging watch allows',
   },
+  'what must not start cold is held': {
+    'a gate that a person removed': 'it means now: what cannot be restored then starts cold where it is',
+  },
   'a claim ends with its pod or its state': {
     'a state that is gone or going': 'without a state there is nothing to continue',
     'a victim that never goes': 'its ticket waits no longer than it would have for room',

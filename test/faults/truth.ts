@@ -14,7 +14,7 @@ import { checkpointOf } from '../../src/kube/project/checkpoint.ts';
 import { policyOf } from '../../src/kube/project/policy.ts';
 import { ticketOf } from '../../src/kube/project/ticket.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
-import type { Seen } from './evidence.ts';
+import { isGated, type Seen } from './evidence.ts';
 import { INVARIANTS } from './invariants.ts';
 import type { World } from './world.ts';
 
@@ -32,6 +32,8 @@ export class Truth {
   readonly deadlines = new Map<string, number>(); // uid of a checkpoint -> time
   /** Pods that Reprieve deleted while they stood frozen: they must never go on. */
   readonly committed = new Map<string, { readonly atMs: number; readonly boundMs: number }>(); // pod uid
+  /** Pods that a person let go from behind the gate. */
+  readonly ungatedByHand = new Set<string>(); // pod uid
   /** Who continued a victim's state. */
   readonly continuedBy = new Map<string, string[]>(); // victim uid -> pod uids
   /** Policies as they were, newest last. */
@@ -153,6 +155,8 @@ export class Truth {
       if (type === 'DELETED') this.waitingFor.delete(object.metadata.uid ?? '');
       else if (write.by?.user.startsWith('reprieve')) this.#waitsFor(object.metadata.uid ?? '', write.by.user);
     }
+    if (kind === RESOURCES.pods && isGated(write.previous) && !isGated(object) && write.by?.user === 'admin')
+      this.ungatedByHand.add(object.metadata.uid ?? '');
     const { nodeName } = (object['spec'] ?? {}) as { readonly nodeName?: string };
     if (kind === RESOURCES.pods && nodeName !== undefined && !this.bound.has(object.metadata.uid ?? '')) {
       this.bound.set(object.metadata.uid ?? '', { node: nodeName, atMs: this.world.elapsedMs });
@@ -219,6 +223,7 @@ export class Truth {
   forget(): void {
     this.outlived.clear();
     this.deadlines.clear();
+    this.ungatedByHand.clear();
     const { savedProgress, committed, continuedBy, endedMs, goneMs, goneCheckpoints, goingCheckpoints } = this;
     const passed = [savedProgress, committed, continuedBy, endedMs, goneMs, goneCheckpoints, goingCheckpoints];
     for (const memory of [...passed, this.bound, this.waitingFor, this.#closed]) memory.clear();
