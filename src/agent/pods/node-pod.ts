@@ -27,6 +27,8 @@ export interface NodePodOptions {
   readonly life: AbortSignal;
   /** The processes that an order held are dead. */
   readonly onKilled: (key: string) => void;
+  /** The pod was thawed: no order holds it any more. */
+  readonly onThawed: (key: string) => void;
   /** Told of what does not keep the pod from going on. */
   readonly onError: (error: unknown) => void;
 }
@@ -232,6 +234,7 @@ export class NodePod implements SavablePod {
     this.#hold = null;
     // A record that stays names containers that run: whoever finds it sees that.
     await records.end(hold.key).catch(onError);
+    this.#options.onThawed(hold.key);
   }
 }
 

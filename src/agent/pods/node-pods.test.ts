@@ -281,6 +281,18 @@ describe('the end of a pod that stands frozen', () => {
     expect(pod?.ended.aborted).toBe(true);
   });
 
+  it('removes a state, when its pod is thawed, that was to be forgotten while the pod was frozen', async () => {
+    const pods = await start();
+    const pod = pods.find(UID);
+    await pod?.freeze(TERMS, NEVER);
+    await pods.forget(KEY);
+    expect(await readdir(folder)).toEqual([KEY]);
+    await pod?.thaw();
+    await settle();
+    expect(await readdir(folder)).toEqual([]);
+    pods.stop();
+  });
+
   it('is noticed when somebody else brings it about', async () => {
     const pods = await start();
     const pod = pods.find(UID);

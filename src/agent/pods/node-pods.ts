@@ -37,7 +37,7 @@ export class NodePods implements SavablePods {
   readonly #records: HoldRecords;
   readonly #pods = new Map<string, NodePod>(); // uid -> pod
   readonly #references = new Set<string>();
-  readonly #unwanted = new Set<string>(); // references to forget when what stands frozen for them is dead
+  readonly #unwanted = new Set<string>(); // references to forget when the pod that they hold was thawed or killed
   readonly #looking = new Map<string, Promise<void>>(); // reference -> the look whether anything stands frozen for it
   readonly #life = new AbortController();
   #timer: Timer | null = null;
@@ -55,6 +55,7 @@ export class NodePods implements SavablePods {
       clock,
       life: this.#life.signal,
       onKilled: (key) => this.#killed(key),
+      onThawed: (key) => this.#forgetUnwanted(key),
       onError: options.onError,
     };
   }
@@ -172,9 +173,12 @@ export class NodePods implements SavablePods {
   }
 
   #killed(key: string): void {
-    const { onKilled, onError } = this.#options;
-    if (this.#unwanted.delete(key)) this.forget(key).catch(onError);
-    onKilled(key);
+    this.#forgetUnwanted(key);
+    this.#options.onKilled(key);
+  }
+
+  #forgetUnwanted(key: string): void {
+    if (this.#unwanted.delete(key)) this.forget(key).catch(this.#options.onError);
   }
 
   /** Finds out whether anything stands frozen for this order. Until then nothing else is done to its pod. */
