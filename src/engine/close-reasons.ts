@@ -10,7 +10,7 @@ export const CLOSE_REASONS = {
   NodeUnfit: 'The node takes no such pod any more: not ready, cordoned, or tainted.',
   Superseded: 'A preemptor of higher priority takes the node.',
   RecordsConflict:
-    'What is recorded cannot be true: edited by hand, or from a damaged backup. Nobody is evicted for it.',
+    'What is recorded cannot be true: edited by hand, or from a damaged backup. No pod is evicted for it.',
   HoldLost: 'The ticket of a victim that was taken over from a lower decision is gone, and kube-scheduler asks anew.',
   NotBound: 'The victims are gone, but the preemptor was not bound, and kube-scheduler asks anew.',
 } as const;

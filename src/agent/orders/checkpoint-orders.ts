@@ -5,7 +5,7 @@ import type { Clock } from '../../ports/clock.ts';
 import type { NodeApi } from '../node-api.ts';
 import { Freezer } from './freezer.ts';
 import { Holds, mayBeMarked } from './holds.ts';
-import { notHeld, Order, POD_KILLED } from './order.ts';
+import { notHeld, Order, POD_KILLED, POD_THAWED } from './order.ts';
 import { PodLanes } from './pod-lanes.ts';
 import { Quarantine } from './quarantine.ts';
 import { untilDone } from './retry.ts';
@@ -215,7 +215,7 @@ export class CheckpointOrders {
     const isOver = pod === undefined || pod.state === 'ended';
     if (isOver && (await pods.isValid(order.key))) return this.#reportKilled(order);
     if (pod !== undefined && !isOver) await this.#freezer.unmark(pod, order.checkpoint.metadata.name);
-    await order.report({}, [notHeld('Thawed', 'the pod went on after it was saved')]);
+    await order.report({}, [POD_THAWED]);
   }
 
   async #reportKilled(order: Order): Promise<void> {

@@ -162,7 +162,7 @@ export class Holds {
     await this.undo(order);
     const exceeded = byProbes
       ? notHeld('ProbesEnd', 'a liveness probe would have had it killed')
-      : notHeld('DeadlineExceeded', 'nobody deleted the pod until the deadline');
+      : notHeld('DeadlineExceeded', 'the pod was not deleted before the deadline');
     if (order.isDone) {
       if (order.wentOn && order.heldInStatus) await order.report({}, [exceeded]);
       return;

@@ -108,4 +108,5 @@ export function notHeld(
   return { type: 'Frozen', status: 'False', reason, message };
 }
 
-export const POD_KILLED = notHeld('PodKilled', 'the pod was deleted while it stood still');
+export const POD_KILLED = notHeld('PodKilled', 'the pod was deleted while it was frozen');
+export const POD_THAWED = notHeld('Thawed', 'the pod was thawed after it was saved');

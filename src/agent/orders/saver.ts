@@ -5,7 +5,7 @@ import type { Clock } from '../../ports/clock.ts';
 import { reportDump } from './dump-report.ts';
 import type { Freezer } from './freezer.ts';
 import { heldBy, type Holds } from './holds.ts';
-import { held, notHeld, POD_KILLED, type Order } from './order.ts';
+import { held, POD_KILLED, POD_THAWED, type Order } from './order.ts';
 import type { PodLanes } from './pod-lanes.ts';
 import type { SavablePod, SavablePods, SavedParts, SaveFailure } from './savable-pod.ts';
 
@@ -160,11 +160,7 @@ export class Saver {
       completedAt: timestampOf(clock.now()),
       ...(isHeld && pod.hold !== null && { thawAt: timestampOf(pod.hold.thawAt.serverMs) }),
     };
-    const stands = isHeld
-      ? held('the pod stands still')
-      : pod.state === 'ended'
-        ? POD_KILLED
-        : notHeld('Thawed', 'the pod went on after it was saved');
+    const stands = isHeld ? held('the pod is frozen') : pod.state === 'ended' ? POD_KILLED : POD_THAWED;
     const ready: ConditionOf<'PodCheckpoint'> = {
       type: 'Ready',
       status: 'True',
