@@ -1,7 +1,7 @@
 import type { NodeName } from '../src/domain/ids.ts';
 import { DEFAULT_COST_MODEL } from '../src/domain/victim-cost.ts';
-import { DecisionBook } from '../src/engine/decision-book.ts';
-import { preempt } from '../src/engine/preempt.ts';
+import { DisplacementBook } from '../src/engine/displace/displacement-book.ts';
+import { preempt } from '../src/engine/preemption/preempt.ts';
 import { handleExtender } from '../src/http/extender-handler.ts';
 import { ClusterIndex } from '../src/index/cluster-index.ts';
 import { makeNode, makePod, makePolicy } from '../test/support/builders.ts';
@@ -43,13 +43,15 @@ function decideSamples(nodes: number, victimsPerNode: number): readonly Sample[]
   const ask = (request: Parameters<typeof preempt>[0]): ReturnType<typeof preempt> =>
     preempt(request, {
       view: index,
-      book: new DecisionBook(),
+      book: new DisplacementBook(),
       nowMs: 10_000_000,
       steadyMs: 10_000_000,
       costs: DEFAULT_COST_MODEL,
       defaultMaxDelayMs: 60_000,
+      maxDisplacementsPerHour: 6,
       isRefused: () => false,
-      newDecisionId: () => 'd1',
+      hasFailed: () => false,
+      newDisplacementId: () => 'd1',
     });
   const body = JSON.stringify({
     Pod: {

@@ -12,6 +12,8 @@ export interface QueueScenario extends QueueSize {
   readonly eventsPerSecond: number;
   /** Passes are timed for so long with nobody asking, and then while `preempt` is asked. */
   readonly seconds: number;
+  /** How often room is made for one of the pods that wait. */
+  readonly rooms: number;
   readonly calls: {
     readonly nodes: number;
     readonly victimsPerNode: number;
@@ -58,6 +60,8 @@ export async function queue(scenario: QueueScenario, log: (line: string) => void
       for (const which of ['p50', 'p99', 'max'] as const)
         figures.push({ name: `${name}, ${which}`, unit: 'us', value: times[which] });
     }
+    log(`making room ${scenario.rooms} times`);
+    figures.push(...(await roomFigures(scenario, processes)));
     return figures;
   } finally {
     await Promise.all(processes.map(({ program }) => program.stop()));
@@ -78,14 +82,37 @@ function requestOf(uid: string, victims: Readonly<Record<string, readonly string
   );
 }
 
+/** Only where tickets wait. */
+async function roomFigures(
+  { rooms, nodes }: QueueScenario,
+  processes: readonly {
+    readonly name: string;
+    readonly tickets: number;
+    readonly program: Peer<QueueProgramHandlers>;
+  }[],
+): Promise<readonly Figure[]> {
+  const figures: Figure[] = [];
+  for (const { name, tickets, program } of processes) {
+    if (tickets === 0) continue;
+    // From the last node on: victims of the preemptors stand on the first ones.
+    const tookMs = await program.ask(
+      'rooms',
+      Array.from({ length: rooms }, (_, at) => nodes - 1 - at),
+    );
+    const { writes } = await program.ask('state');
+    refuse(name, writes);
+    for (const [what, share] of Object.entries({ p50: 0.5, p99: 0.99, max: 1 }))
+      figures.push({ name: `room to Ungate, ${name}, ${what}`, unit: 'ms', value: at(tookMs, share) });
+  }
+  return figures;
+}
+
 function passFigures(
   name: string,
   seconds: number,
   { passMs, sliceMs, writes }: Awaited<ReturnType<QueueProgramHandlers['state']>>,
 ): readonly Figure[] {
-  if (writes.length > 0) throw new Error(`${name}: the engine called ${[...new Set(writes)].join(', ')}`);
-  const at = (values: readonly number[], share: number): number =>
-    values.toSorted((a, b) => a - b)[Math.floor(share * (values.length - 1))] ?? Number.NaN;
+  refuse(name, writes);
   const figure = (what: string, value: number): Figure => ({ name: `${what}, ${name}`, unit: 'ms', value });
   return [
     figure('pass p50', at(passMs, 0.5)),
@@ -94,4 +121,12 @@ function passFigures(
     figure('slice of a pass p99', at(sliceMs, 0.99)),
     figure('passes a second take', passMs.reduce((sum, ms) => sum + ms, 0) / seconds),
   ];
+}
+
+function refuse(name: string, writes: readonly string[]): void {
+  if (writes.length > 0) throw new Error(`${name}: the engine called ${[...new Set(writes)].join(', ')}`);
+}
+
+function at(values: readonly number[], share: number): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(share * (values.length - 1))] ?? Number.NaN;
 }

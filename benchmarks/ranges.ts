@@ -3,14 +3,14 @@ import type { Figure } from './figures.ts';
 /** What a figure may be, as a ratio to a reference of the same run. */
 export interface Range {
   readonly figure: string;
-  /** Absent where the figure is such a ratio itself. */
+  /** Absent where the figure is such a ratio itself, or has a goal in its own unit. */
   readonly reference?: string;
   /** Of what should be small. */
   readonly maxRatio?: number;
   /** Of what should be large. */
   readonly minRatio?: number;
-  /** What was measured when the range was set: mean and half the distance of the extremes. */
-  readonly measured: {
+  /** What was measured when the range was set: mean and half the distance of the extremes. Absent before the first recorded run. */
+  readonly measured?: {
     readonly mean: number;
     readonly spread: number;
     readonly runs: number;

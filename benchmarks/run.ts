@@ -1,11 +1,12 @@
 /**
  * `npm run bench [-- SCENARIO...]`: measures what `scenarios.json` says and prints it; with `--record` also keeps it for
  * `npm run bench:report`. `npm run bench:check`: fails when a figure leaves its range in `ranges.json`. Ranges are ratios to
- * a reference of the same run, so that they hold on slower machines.
+ * a reference of the same run, so that they hold on slower machines, or goals in milliseconds.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { format } from 'prettier';
+import { admission, type AdmissionScenario } from './admission.ts';
 import { decide, type DecideScenario } from './decide.ts';
 import type { Figure } from './figures.ts';
 import { HISTORY_FILE, readHistory, withRun } from './history.ts';
@@ -17,6 +18,7 @@ import { scheduler, type SchedulerScenario } from './scheduler/scenario.ts';
 import { sync, type SyncScenario } from './sync.ts';
 
 interface Scenarios {
+  readonly admission: AdmissionScenario;
   readonly decide: DecideScenario;
   readonly 'hot-path': HotPathScenario;
   readonly queue: QueueScenario;
@@ -47,6 +49,7 @@ const RUNS: Readonly<Record<keyof Scenarios, () => Promise<readonly Figure[]>>> 
   decide: async () => figuresOf(await decide(scenarios.decide)),
   'hot-path': async () => figuresOf(await hotPath(scenarios['hot-path'], log)),
   queue: () => queue(scenarios.queue, log),
+  admission: () => admission(scenarios.admission, log),
   sync: () => sync(scenarios.sync, log),
   scheduler: () => scheduler(scenarios.scheduler, log),
 };

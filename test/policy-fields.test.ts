@@ -15,16 +15,26 @@ import { TestWorld } from './support/world.ts';
  * be named here does nothing, and does not belong into the schema.
  */
 const ACTED_ON: Readonly<Record<string, { readonly file: string; readonly test: string }>> = {
-  'checkpoint.sockets': { file: 'src/agent/pods/runtime-processes.test.ts', test: 'is refused with sockets: Refuse' },
-  'checkpoint.volumes': { file: 'src/agent/state/dump.test.ts', test: 'leaves volumes and shared memory out' },
-  'store.maxBytes': { file: 'src/agent/state/size-limit.test.ts', test: 'ends a dump that becomes too large' },
-  'restore.nodes': { file: 'src/engine/return.test.ts', test: 'restores on the same node where the policy says so' },
-  'restore.attempts': { file: 'src/engine/failed-restore.test.ts', test: 'is tried on another node' },
+  'checkpoint.sockets': {
+    file: 'src/agent/checkpointer/criu-checkpointer.test.ts',
+    test: 'is refused with sockets: Refuse',
+  },
+  'checkpoint.volumes': { file: 'src/agent/checkpointer/dump.test.ts', test: 'leaves volumes and shared memory out' },
+  'store.maxBytes': { file: 'src/agent/checkpointer/size-limit.test.ts', test: 'ends a dump that becomes too large' },
+  'restore.nodes': {
+    file: 'src/engine/return/return.test.ts',
+    test: 'restores on the same node where the policy says so',
+  },
+  'restore.attempts': { file: 'src/engine/return/failed-restore.test.ts', test: 'is tried on another node' },
   'restore.onFailure': {
     file: 'src/agent/restore/restore-desk.test.ts',
     test: 'never starts one cold that must be held',
   },
-  'restore.maxWait': { file: 'src/engine/return.test.ts', test: 'abandons what nobody came to continue' },
+  'restore.identityLabels': {
+    file: 'src/engine/return/claims.test.ts',
+    test: 'is the pod with the same values of the labels that the policy names',
+  },
+  'restore.maxWait': { file: 'src/engine/return/return.test.ts', test: 'abandons what nobody came to continue' },
 };
 
 interface Leaf {
@@ -80,15 +90,15 @@ function effectOf(policy: Policy): unknown {
       startMs: name === 'old' ? LONG_AGO_MS : 9_900,
       requests,
     });
-    const saved = makeCheckpoint({ podUid: pod.uid, reason: 'Manual', keepFrozen: false, ready: true, takenMs: 9_000 });
+    const saved = makeCheckpoint({ podUid: pod.uid, owner: null, keepFrozen: false, ready: true, takenMs: 9_000 });
     const world = new TestWorld().put('node', makeNode()).put('pod', pod, high).put('policy', policy);
     world.put('checkpoint', saved);
     const { opened, verdict } = world.preempt(high, { n1: [pod] });
     const { commands, wakeAtMs } = world.steps();
-    const [victim] = opened?.victims ?? [];
+    const [victim] = opened?.pods ?? [];
     const order = { namespace: 'default', name: 'c', pod, node: makeNode().name, reason: 'Preemption' as const };
     const rules = victim?.terms?.checkpoint ?? null;
-    const spec = rules && checkpointObject({ ...order, keepFrozen: true, deadlineMs: 0, rules }).spec;
+    const spec = rules && checkpointObject({ ...order, ticket: 't', keepFrozen: true, deadlineMs: 0, rules }).spec;
     const rank = Math.sign(comparePolicies(policy, makePolicy()));
     return {
       opened,
@@ -104,7 +114,7 @@ function effectOf(policy: Policy): unknown {
 
 /** When retention is to look again at the checkpoint that a user made. */
 function keptUntil(world: TestWorld): number {
-  for (const decision of world.book.all()) world.book.close(decision);
+  for (const displacement of world.book.all()) world.book.close(displacement);
   return world.steps().wakeAtMs;
 }
 

@@ -71,7 +71,7 @@ const handlers = {
       leads: () => program.leads,
       debugState: () => program.describe(),
       metrics,
-      // One line a decision at the level that production has, to where it costs as much and disturbs nobody.
+      // Each decision writes one log line at the level of production, and the sink drops the line.
       log: createLog('info', { write: () => undefined }),
       clock: systemClock,
       address: '127.0.0.1',

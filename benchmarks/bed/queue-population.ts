@@ -3,15 +3,17 @@ import { RESTORE_GATE } from '../../src/domain/labels.ts';
 import type { Node } from '../../src/domain/node.ts';
 import type { Pod, PodOwner } from '../../src/domain/pod.ts';
 import type { Resources } from '../../src/domain/resources.ts';
-import type { LabelSelector } from '../../src/domain/selector.ts';
-import type { Decision, Ticket } from '../../src/domain/ticket.ts';
+import type { NodeSelector } from '../../src/domain/node-selector.ts';
+import { LONGEST_DELAY_MS, type Displacement } from '../../src/domain/displacement.ts';
+import type { TicketWord } from '../../src/ports/cluster-writer.ts';
+import type { Ticket, TicketPhase } from '../../src/domain/ticket.ts';
 import type { ClusterIndex } from '../../src/index/cluster-index.ts';
 import type { IndexedKind, IndexedKinds, IndexEvent } from '../../src/index/types.ts';
 import {
   DEFAULT_RULES,
   GI,
   makeCheckpoint,
-  makeDecision,
+  makeDisplacement,
   makeNode,
   makePod,
   makePolicy,
@@ -29,6 +31,7 @@ const PODS_OF_AN_OWNER = 50;
 /** Pod templates among those that wait for capacity. */
 const TEMPLATES = 64;
 const VICTIMS_OF_A_DECISION = 2;
+const PODS_IN_ITS_WAY = 8;
 const ALLOCATABLE: Resources = {
   cpuMilli: 32_000,
   memoryBytes: 128 * GI,
@@ -37,7 +40,8 @@ const ALLOCATABLE: Resources = {
   extended: null,
 };
 const SMALL: Resources = { cpuMilli: 500, memoryBytes: GI, ephemeralBytes: 0, pods: 1, extended: null };
-const ONE_ZONE: LabelSelector = {
+const ONE_ZONE: NodeSelector = {
+  terms: null,
   requirements: [{ key: 'topology.kubernetes.io/zone', operator: 'In', values: ['zone-1'] }],
 };
 
@@ -53,6 +57,7 @@ export class QueuePopulation {
   readonly #places: Pod[] = []; // the pods that come and go, by number
   #version = 0;
   #events = 0;
+  readonly #missing: number[] = []; // places whose pods were deleted and are not replaced yet, oldest first
   #made = 0;
 
   constructor(index: ClusterIndex, size: QueueSize, nowMs: number) {
@@ -84,25 +89,54 @@ export class QueuePopulation {
     );
   }
 
-  /** One event of the watch: of each twenty, thirteen pod statuses, three heartbeats, a deletion, a new pod and its binding, a change of a ticket's pod. */
+  /**
+   * One event of the watch: of each twenty, thirteen pod statuses, three heartbeats, a deletion, a new pod in the place of the one
+   * deleted before and its binding, so that capacity comes and goes, and a change of a ticket's pod.
+   */
   next(): void {
     const turn = this.#events++ % 20;
     const number = (this.#events * 7907) % this.#size.pods;
     if (turn < 13) this.#put('pod', this.#places[number] as Pod);
     else if (turn < 16) this.#put('node', nodeOf(number % this.#size.nodes));
     else if (turn === 16) this.#remove(number);
+    else if (turn === 19) this.#touchTicketPod();
+    else if (this.#missing.length < 2) return;
     else if (turn === 17)
-      this.#put('pod', { ...(this.#places[this.#replaced] as Pod), nodeName: null, phase: 'Pending' });
-    else if (turn === 18) this.#put('pod', this.#places[this.#replaced] as Pod);
-    else this.#touchTicketPod();
+      this.#put('pod', { ...(this.#places[this.#missing[0] as number] as Pod), nodeName: null, phase: 'Pending' });
+    else this.#put('pod', this.#places[this.#missing.shift() as number] as Pod);
   }
 
-  #replaced = 0;
+  /** Deletes pods of a node, until one of those that wait for capacity fits there, and no second one. */
+  makeRoom(node: NodeName): void {
+    const pods = this.#index.node(node)?.pods.filter(({ ticket }) => ticket === null) ?? [];
+    for (const { uid } of pods.slice(0, PODS_IN_ITS_WAY)) this.#delete(uid);
+  }
+
+  /** A gated pod for which there is room is bound to that node at once. */
+  ungate({ uid }: Pod, ticket: Ticket, node: NodeName): void {
+    const pod = this.#index.pod(uid);
+    if (pod !== undefined) this.#put('pod', { ...pod, gates: [], ticket: ticket.name, nodeName: node });
+  }
+
+  setPhase(ticket: Ticket, phase: TicketPhase): void {
+    this.#put('ticket', { ...ticket, phase });
+  }
+
+  /** A gated pod gets its place in the queue as a condition. */
+  tellQueued({ uid }: Pod, message: string): void {
+    const pod = this.#index.pod(uid);
+    if (pod !== undefined) this.#put('pod', { ...pod, queuedAs: message });
+  }
+
+  /** Its ticket says why. */
+  tellTicket(ticket: Ticket, { waitsFor }: TicketWord): void {
+    this.#put('ticket', { ...ticket, waitsFor });
+  }
 
   #remove(number: number): void {
     const { uid } = this.#places[number] as Pod;
-    this.#index.apply({ type: 'delete', kind: 'pod', uid, resourceVersion: String(++this.#version) });
-    this.#replaced = number;
+    this.#delete(uid);
+    this.#missing.push(number);
     this.#places[number] = this.#newPod(number);
   }
 
@@ -130,7 +164,7 @@ export class QueuePopulation {
     const kind = number % 20;
     const name = `gone-${number}`;
     const nodeName_ = nodeName((number * 13) % this.#size.nodes);
-    const owner = ownerOf(1_000_000 + Math.floor(number / 10));
+    const owner = ownerOfTicket(Math.floor(number / 10));
     const checkpoint = makeCheckpoint({
       name: `${name}-state`,
       namespace: 'team-0',
@@ -146,11 +180,21 @@ export class QueuePopulation {
       name,
       namespace: 'team-0',
       creationMs: this.#nowMs - number,
-      pod: { name, uid: name as PodUid, completionIndex: null, displacements: 0 },
+      pod: {
+        name,
+        uid: name as PodUid,
+        completionIndex: null,
+        identityLabels: null,
+        displacements: 0,
+        memoryLimitBytes: null,
+      },
       owner,
       priority: number % 3,
       checkpoint: checkpoint.name,
-      decision: makeDecision({ id: `over-${number}`, preemptor: { ...PREEMPTOR, uid: `over-${number}` as PodUid } }),
+      displacement: makeDisplacement({
+        id: `over-${number}`,
+        preemptor: { ...PREEMPTOR, uid: `over-${number}` as PodUid },
+      }),
       phaseMs: this.#nowMs,
       restore: { ...makePolicy().restore, maxWaitMs: 86_400_000 },
     });
@@ -185,7 +229,7 @@ export class QueuePopulation {
     });
   }
 
-  /** Pairs of tickets share a decision, whose victims stand on one node. */
+  /** Pairs of tickets share a displacement, whose victims stand on one node. */
   #addVictim(number: number, ticket: Ticket): void {
     const pair = number - (number % VICTIMS_OF_A_DECISION);
     const node = nodeName(pair % this.#size.nodes);
@@ -198,21 +242,22 @@ export class QueuePopulation {
       nominatedNodeName: node,
       requests: SMALL,
     });
-    const decision: Decision = makeDecision({
+    const displacement: Displacement = makeDisplacement({
       id: `open-${pair}`,
       preemptor: { namespace: preemptor.namespace, name: preemptor.name, uid: preemptor.uid, priority: 1000 },
       node,
-      victims: uids.map((uid) => ({
+      pods: uids.map((uid) => ({
         uid: uid as PodUid,
         namespace: 'team-0',
         name: uid,
-        action: 'checkpoint',
+        node,
+        plan: 'Save',
         checkpoint: `${uid}-state`,
         onFailure: 'Evict',
         terms: { policy: 'everything', maxDelayMs: 60_000, checkpoint: DEFAULT_RULES, restore: makePolicy().restore },
       })),
       decidedMs: this.#nowMs,
-      deadlineMs: this.#nowMs + 86_400_000,
+      deadlineMs: this.#nowMs + LONGEST_DELAY_MS, // a later one could not be true, and this run is over long before
     });
     const uid = uids[number - pair] as string;
     this.#put('pod', preemptor);
@@ -222,9 +267,13 @@ export class QueuePopulation {
       ...ticket,
       pod: { ...ticket.pod, name: uid, uid: uid as PodUid },
       checkpoint: `${uid}-state`,
-      decision,
+      displacement,
       phase: 'Saving',
     });
+  }
+
+  #delete(uid: string): void {
+    this.#index.apply({ type: 'delete', kind: 'pod', uid, resourceVersion: String(++this.#version) });
   }
 
   #put<K extends IndexedKind>(kind: K, value: IndexedKinds[K]): void {
@@ -233,7 +282,7 @@ export class QueuePopulation {
   }
 }
 
-const PREEMPTOR = makeDecision().preemptor;
+const PREEMPTOR = makeDisplacement().cause.preemptor;
 
 /** None of them fits beside thirty small pods; those of one template share it, as the projection shares them. */
 const TEMPLATE_REQUESTS: readonly Resources[] = Array.from({ length: TEMPLATES }, (_, template) => ({
@@ -241,7 +290,7 @@ const TEMPLATE_REQUESTS: readonly Resources[] = Array.from({ length: TEMPLATES }
   cpuMilli: 18_000 + template * 10,
 }));
 
-function nodeName(number: number): NodeName {
+export function nodeName(number: number): NodeName {
   return `node-${String(number).padStart(5, '0')}` as NodeName;
 }
 
@@ -258,6 +307,16 @@ function nodeOf(number: number): Node {
 function ownerOf(number: number): PodOwner {
   const uid = `00000000-0000-4000-8000-${String(number).padStart(12, '0')}`;
   return { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: `app-${number}`, uid };
+}
+
+/** Of so many: ten tickets each. */
+export function ownerOfTicket(number: number): PodOwner {
+  return ownerOf(1_000_000 + number);
+}
+
+/** Of running pods, none of which was displaced. */
+export function ownerWithoutTicket(number: number): PodOwner {
+  return ownerOf(number);
 }
 
 function uuid(number: number): string {

@@ -23,7 +23,7 @@ export async function saveByAgent(bed: NodeBed, pod: RunningPod, name: string): 
   const uid = bed.history.last('Pod', pod.name)?.metadata.uid;
   await client.create(RESOURCES.podCheckpoints, 'default', {
     metadata: { name },
-    spec: { pod: { name: pod.name, uid }, nodeName: pod.node.name, reason: 'Manual', keepFrozen: false },
+    spec: { pod: { name: pod.name, uid }, node: pod.node.name, reason: 'Manual', hold: 'None' },
   });
   const { object } = await bed.history.until('PodCheckpoint', `${name} done`, (checkpoint) => {
     if (checkpoint.metadata.name !== name) return false;

@@ -127,7 +127,7 @@ export class SchedulerBed implements AsyncDisposable {
   }
 
   async #fill(): Promise<void> {
-    const deployed = ['crds', 'namespace.yaml', 'runtimeclass.yaml'];
+    const deployed = ['crds', 'namespace.yaml', 'runtimeclass.yaml', 'admission-policies.yaml'];
     await this.cluster.applyFiles(...deployed.map((path) => join(root, 'deploy', path)));
     await this.cluster.kubectl('wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s');
     await this.cluster.kubectl('create', 'serviceaccount', 'default');

@@ -5,8 +5,11 @@ import type { NodeName } from '../domain/ids.ts';
 import type { KubeTransport } from '../kube/transport.ts';
 import type { Log } from '../observe/log.ts';
 import type { Clock } from '../ports/clock.ts';
-import { DumpDesk } from './dump-desk.ts';
-import { NodeAgent, type NodeAgentOptions, type RestoreSide } from './node-agent.ts';
+import { CriuCheckpointer } from './checkpointer/criu-checkpointer.ts';
+import { DumpDesk } from './checkpointer/dump-desk.ts';
+import { memoryOf } from './checkpointer/space.ts';
+import { NodeAgent, type NodeAgentOptions, type NodeEngines, type RestoreSide } from './node-agent.ts';
+import type { NodeApi } from './node-api.ts';
 import { RuntimeProcesses } from './pods/runtime-processes.ts';
 import { capabilityOf } from './probe/capability.ts';
 import { compatibilityOf, type NodeFacts } from './probe/node-facts.ts';
@@ -18,10 +21,10 @@ import { Stager } from './restore/stager.ts';
 import { runCommand } from './runtime/command.ts';
 import { ContainerIndex } from './runtime/containers.ts';
 import { Runc } from './runtime/runc.ts';
-import { FileStamps } from './state/file-stamps.ts';
-import { memoryOf } from './state/space.ts';
-import { checkpointsFolder, MANIFEST_FILE } from './state/layout.ts';
+import { DiskStore } from './state/disk-store.ts';
+import { checkpointsFolder } from './state/layout.ts';
 import { PeerServer } from './transfer/peer-server.ts';
+import { PeerStates } from './transfer/peer-states.ts';
 
 export interface AssembleOptions {
   readonly nodeName: NodeName;
@@ -37,55 +40,61 @@ export interface AssembleOptions {
 export async function assembleAgent(options: AssembleOptions): Promise<NodeAgent> {
   const { settings, nodeName, namespace, transport, clock, log } = options;
   await mkdir(settings.stateDir, { recursive: true, mode: 0o700 });
-  const { command, root, bundles } = settings.runtime;
+  const { command, root } = settings.runtime;
   const run = runCommand;
   const runc = new Runc({ command, root, run });
   let facts: NodeFacts | null = null;
   const compatibility = (): string | null => facts && compatibilityOf(facts);
-  const stamps = new FileStamps();
-  const dumps = new DumpDesk({ settings, runc, run, clock, log, stamps, compatibility });
-  const processes = new RuntimeProcesses({
-    index: new ContainerIndex({ bundles, runc, clock }),
-    runc,
-    run,
-    memoryOf,
-    dump: (...dump) => dumps.dump(...dump),
-    progress: (key) => dumps.progress(key),
-  });
   return new NodeAgent({
     nodeName,
     namespace,
     transport,
     clock,
     log,
-    processes,
-    checkpointsFolder: checkpointsFolder(settings.stateDir),
-    manifestFile: MANIFEST_FILE,
+    engines: (api) => enginesOf(options, { api, runc, compatibility }),
+    recordsFolder: checkpointsFolder(settings.stateDir),
     maxConcurrentDumps: settings.maxConcurrentDumps,
     keepUnknownMs: settings.keepUnknownMs,
     probe: async () => {
       const capability = await capabilityOf(run, command);
       facts = capability.facts;
-      return { ...capability, dumpSpeed: dumps.bytesPerSecond, peerPort: settings.peer?.port ?? null };
+      return { ...capability, peerPort: settings.peer?.port ?? null };
     },
     compatibility,
-    restores: (shared) => restoreSide(options, { ...shared, runc, stamps, compatibility }),
+    restores: (shared) => restoreSide(options, { ...shared, runc, compatibility }),
   });
 }
 
-type Shared = Parameters<NodeAgentOptions['restores']>[0] & {
+interface NodeParts {
   readonly runc: Runc;
-  readonly stamps: FileStamps;
+  /** Class of this node; null: not known. */
   readonly compatibility: () => string | null;
-};
+}
+
+/** A backend or a store is chosen here. */
+function enginesOf(
+  { settings, nodeName, clock, log }: AssembleOptions,
+  { api, runc, compatibility }: NodeParts & { readonly api: NodeApi },
+): NodeEngines {
+  const { stateDir, peer } = settings;
+  const run = runCommand;
+  const index = new ContainerIndex({ bundles: settings.runtime.bundles, runc, clock });
+  const peers = new PeerStates({ api, clock, peer });
+  const store = new DiskStore({ nodeName, stateDir, clock, peers });
+  const desk = new DumpDesk({ settings, store, runc, run, clock, log, compatibility });
+  const checkpointer = new CriuCheckpointer({ index, runc, run, memoryOf, desk });
+  return { processes: new RuntimeProcesses({ index, runc }), checkpointer, store };
+}
+
+type Shared = Parameters<NodeAgentOptions['restores']>[0] & NodeParts;
 
 function restoreSide(
   { settings, nodeName, clock, log }: AssembleOptions,
-  { pods, api, runc, stamps, compatibility }: Shared,
+  { pods, api, store, runc, compatibility }: Shared,
 ): RestoreSide {
   const { stateDir, runDir, peer } = settings;
   const onError = (error: unknown): void => log.error({ err: error }, 'restoring');
-  const stager = new Stager({ nodeName, stateDir, api, clock, compatibility, stamps, peer });
+  const stager = new Stager({ nodeName, api, compatibility, store });
   const requests = new RestoreRequests({
     runDir,
     clock,
@@ -95,7 +104,7 @@ function restoreSide(
     onError,
   });
   const results = new PodResults({ runDir, clock, onResult: (podUid) => desk.resultSeen(podUid), onError });
-  const hands = new FileHands({ settings, stager, run: runCommand, runc, compatibility });
+  const hands = new FileHands({ settings, stager, store, run: runCommand, runc, compatibility });
   const desk = new RestoreDesk({ hands, pod: (uid) => pods.get(uid), api, clock, log, onError });
   let server: PeerServer | null = null;
   return {
@@ -106,7 +115,7 @@ function restoreSide(
       await rm(join(runDir, 'work'), { recursive: true, force: true }); // logs of former restores
       await mkdir(runDir, { recursive: true, mode: 0o700 });
       await forgetOtherPods(runDir, here);
-      await stager.forgetOthers(here);
+      await store.closeOthers(here);
       desk.start(pods.list());
       await results.start();
       await requests.start();

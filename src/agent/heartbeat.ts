@@ -2,6 +2,7 @@ import type { NodeName } from '../domain/ids.ts';
 import { agentLease, agentLeaseName, RENEW_EVERY_MS, renewal } from '../kube/agent-lease.ts';
 import { isNotFound } from '../kube/api-error.ts';
 import type { KubeClient } from '../kube/client.ts';
+import { renewOnAndOn } from '../kube/renew-on-and-on.ts';
 import { RESOURCES } from '../kube/resources.ts';
 import { sleep, type Clock } from '../ports/clock.ts';
 
@@ -33,30 +34,16 @@ export class Heartbeat {
   /** Runs until the signal is aborted. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, random = Math.random, onError } = this.#options;
-    let isFailing = false;
-    while (!signal.aborted) {
-      let pauseMs = RENEW_EVERY_MS * (1 + JITTER * (2 * random() - 1));
-      try {
-        await this.#renewSoon();
-        isFailing = false;
-      } catch (error) {
-        if (!isFailing && !signal.aborted) onError(error);
-        isFailing = true;
-        pauseMs = RETRY_MS;
-      }
-      await sleep(clock, pauseMs, signal).catch(() => undefined);
-    }
-  }
-
-  /** A request that hangs must not hold up the next one. */
-  async #renewSoon(): Promise<void> {
-    const answered = new AbortController();
-    const renewed = this.#renew().finally(() => answered.abort());
-    const late = sleep(this.#options.clock, PATIENCE_MS, answered.signal).then(
-      () => Promise.reject(new Error(`the Lease of the agent was not renewed within ${PATIENCE_MS / 1000} s`)),
-      () => renewed,
-    );
-    await Promise.race([renewed, late]);
+    const pauseMs = (): number => RENEW_EVERY_MS * (1 + JITTER * (2 * random() - 1));
+    await renewOnAndOn({
+      clock,
+      signal,
+      name: 'the Lease of the agent',
+      patienceMs: PATIENCE_MS,
+      renew: () => this.#renew(),
+      pause: (hasFailed) => sleep(clock, hasFailed ? RETRY_MS : pauseMs(), signal).catch(() => undefined),
+      onError,
+    });
   }
 
   async #renew(): Promise<void> {

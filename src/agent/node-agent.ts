@@ -12,11 +12,11 @@ import { Heartbeat } from './heartbeat.ts';
 import { NodeApi } from './node-api.ts';
 import { CheckpointOrders } from './orders/checkpoint-orders.ts';
 import { NodePods } from './pods/node-pods.ts';
-import type { CheckpointRules } from '../domain/checkpoint-rules.ts';
+import type { Checkpointer } from './checkpointer/checkpointer.ts';
 import { ObstacleWatch } from './pods/obstacle-watch.ts';
 import type { PodProcesses } from './pods/pod-processes.ts';
-import type { Obstacle } from './pods/obstacle-watch.ts';
 import { NodeRecord, type NodeReport } from './probe/node-record.ts';
+import type { StateStore } from './state/state-store.ts';
 
 /** How often the node is looked at again: packages are updated under a running agent. */
 const PROBE_EVERY_MS = 300_000;
@@ -33,22 +33,29 @@ export interface NodeAgentOptions {
   readonly transport: KubeTransport;
   readonly clock: Clock;
   readonly log: Log;
-  readonly processes: PodProcesses & {
-    obstacleOf(podUid: string, rules: CheckpointRules): Promise<Obstacle | null>;
-    memoryBytes(podUid: string): Promise<number | null>;
-  };
+  /** What saves the pods of this node, and where their states lie. */
+  readonly engines: (api: NodeApi) => NodeEngines;
   /** See {@link NodePods}. */
-  readonly checkpointsFolder: string;
-  readonly manifestFile: string;
+  readonly recordsFolder: string;
   readonly maxConcurrentDumps: number;
   /** How long a state is kept whose PodCheckpoint is unknown. */
   readonly keepUnknownMs: number;
   /** What this node can do, looked at now. */
-  readonly probe: () => Promise<NodeReport>;
+  readonly probe: () => Promise<Omit<NodeReport, 'dumpSpeed'>>;
   /** Class of this node, as the last probe found it; null: not known. */
   readonly compatibility: () => string | null;
   /** The other half of the agent's work, which starts when the pods of the node are known. */
-  readonly restores: (shared: { readonly pods: FollowedObjects; readonly api: NodeApi }) => RestoreSide;
+  readonly restores: (shared: {
+    readonly pods: FollowedObjects;
+    readonly api: NodeApi;
+    readonly store: StateStore;
+  }) => RestoreSide;
+}
+
+export interface NodeEngines {
+  readonly processes: PodProcesses;
+  readonly checkpointer: Checkpointer;
+  readonly store: StateStore;
 }
 
 export interface RestoreSide {
@@ -66,9 +73,10 @@ export class NodeAgent {
   readonly #transport: TimedTransport;
   readonly #stopped = new AbortController();
   readonly #pods: FollowedObjects;
-  readonly #checkpoints: FollowedObjects;
+  readonly #checkpoints: readonly FollowedObjects[];
   readonly #policies: FollowedObjects;
   readonly #namespaces: FollowedObjects;
+  readonly #checkpointer: Checkpointer;
   readonly #nodePods: NodePods;
   readonly #orders: CheckpointOrders;
   readonly #obstacles: ObstacleWatch;
@@ -79,26 +87,28 @@ export class NodeAgent {
   #running: Promise<unknown> = Promise.resolve();
 
   constructor(options: NodeAgentOptions) {
-    const { nodeName, clock, processes } = options;
+    const { nodeName, clock } = options;
     const transport = new TimedTransport(options.transport, clock);
     this.#options = options;
     this.#transport = transport;
     const client = new KubeClient(transport);
     const api = new NodeApi(transport, clock, this.#stopped.signal);
+    const engines = options.engines(api);
+    const { checkpointer, store } = engines;
+    this.#checkpointer = checkpointer;
     const onError = (error: unknown): void => this.#failed(error);
-    const ownNode = `spec.nodeName=${nodeName}`;
-    this.#pods = this.#follow('pod', ownNode);
-    this.#checkpoints = this.#follow('checkpoint', ownNode);
+    this.#pods = this.#follow('pod', `spec.nodeName=${nodeName}`);
+    // A request has the one field or the other: an earlier version wrote `nodeName`.
+    this.#checkpoints = ['node', 'nodeName'].map((field) => this.#follow('checkpoint', `spec.${field}=${nodeName}`));
     this.#policies = this.#follow('policy');
     this.#namespaces = this.#follow('namespace');
     this.#events = new EventRecorder({ client, clock, instance: `agent-${nodeName}` });
     this.#record = new NodeRecord(client, nodeName);
     this.#heartbeat = new Heartbeat({ client, clock, nodeName, namespace: options.namespace, onError });
     this.#nodePods = new NodePods({
-      processes,
+      ...engines,
       clock,
-      folder: options.checkpointsFolder,
-      manifestFile: options.manifestFile,
+      recordsFolder: options.recordsFolder,
       maxConcurrentDumps: options.maxConcurrentDumps,
       onFound: (pod) => this.#orders.found(pod),
       onKilled: (key) => this.#orders.killed(key),
@@ -113,6 +123,7 @@ export class NodeAgent {
       compatibility: () => options.compatibility() ?? '',
       keepUnknownMs: options.keepUnknownMs,
       onUnknown: (reference, message) => options.log.warn({ reference }, message),
+      onMove: (move) => options.log.info(move, 'the checkpoint request has moved'),
       onError,
     });
     this.#obstacles = new ObstacleWatch({
@@ -120,14 +131,14 @@ export class NodeAgent {
       policies: () => this.#policies.list(),
       namespaces: () => this.#namespaces.list(),
       isFrozen: (podUid) => (this.#nodePods.find(podUid as PodUid)?.hold ?? null) !== null,
-      memoryBytes: (podUid) => processes.memoryBytes(podUid),
-      obstacle: (podUid, rules) => processes.obstacleOf(podUid, rules),
+      memoryBytes: (podUid) => checkpointer.stateBytes(podUid),
+      obstacle: (pod, rules) => checkpointer.lastingObstacle(pod, rules),
       api,
       events: this.#events,
       clock,
       onError,
     });
-    this.#restores = options.restores({ pods: this.#pods, api });
+    this.#restores = options.restores({ pods: this.#pods, api, store });
   }
 
   /** From then on what a predecessor left frozen is thawed at its time. Asks the node alone: the API server may be away. */
@@ -150,19 +161,20 @@ export class NodeAgent {
     const { signal } = this.#stopped;
     this.#pods.onChange((before, after) => this.#nodePods.changed(before, after));
     this.#pods.onChange((before, after) => this.#restores.podChanged(before, after));
-    const followed = [this.#pods, this.#checkpoints, this.#policies, this.#namespaces];
+    const followed = [this.#pods, ...this.#checkpoints, this.#policies, this.#namespaces];
     this.#running = Promise.all(followed.map((objects) => objects.run(signal)));
     await Promise.all(followed.map(({ synced }) => synced));
     this.#nodePods.endOrphans(this.#pods.list());
     const isRecovered = await this.#orders.recover(
-      () => this.#checkpoints.list(),
+      () => this.#checkpoints.flatMap((objects) => objects.list()),
       () => this.#probe(),
     );
     if (!isRecovered) return;
-    this.#checkpoints.onChange((before, after, wentUnseen) => {
-      if (after !== null) this.#orders.changed(after);
-      else this.#orders.removed(before as KubeObject, wentUnseen);
-    });
+    for (const checkpoints of this.#checkpoints)
+      checkpoints.onChange((before, after, wentUnseen) => {
+        if (after !== null) this.#orders.changed(after);
+        else this.#orders.removed(before as KubeObject, wentUnseen);
+      });
     await this.#restores.start();
     this.#obstacles.start();
     this.#running = Promise.all([this.#running, this.#probeOnAndOn(), this.#heartbeat.run(signal)]);
@@ -197,7 +209,7 @@ export class NodeAgent {
     const { probe, clock, log } = this.#options;
     const { signal } = this.#stopped;
     while (!signal.aborted) {
-      const report = await probe();
+      const report = { ...(await probe()), dumpSpeed: this.#checkpointer.bytesPerSecond };
       try {
         await this.#record.write(report);
         log.info({ ...report }, 'the node can save pods, or not');

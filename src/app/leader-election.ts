@@ -42,11 +42,8 @@ export class LeaderElection implements Leadership {
       transport: this.#transport,
       clock,
       namespace,
-      name: settings.leaseName,
+      settings,
       identity,
-      leaseDurationMs: settings.leaseDurationMs,
-      renewDeadlineMs: settings.renewDeadlineMs,
-      retryPeriodMs: settings.retryPeriodMs,
       onChange: () => this.#changed(),
       onNotice: (message) => log.warn({ lease: `${namespace}/${settings.leaseName}` }, message),
     });

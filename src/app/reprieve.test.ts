@@ -2,11 +2,32 @@ import { describe, expect, it } from 'vitest';
 import { OWNER_UID_LABEL } from '../domain/labels.ts';
 import { KubeClient } from '../kube/client.ts';
 import { RESOURCES } from '../kube/resources.ts';
+import { TransportError, type KubeTransport, type WatchEvent } from '../kube/transport.ts';
 import { ApiServer } from '../sim/api-server/api-server.ts';
 import { VirtualClock } from '../sim/virtual-clock.ts';
 import { Reprieve } from './reprieve.ts';
 
-async function setUp(leadership: { term(): number | null }) {
+/** Watches that stay open and say nothing more when their connection breaks. */
+function unbroken(transport: KubeTransport): KubeTransport {
+  return {
+    request: (request) => transport.request(request),
+    watch: async (request) => {
+      const watch = await transport.watch(request);
+      return { ...watch, events: silentAtTheEnd(watch.events, request.signal) };
+    },
+  };
+}
+
+async function* silentAtTheEnd(events: AsyncIterable<WatchEvent>, signal?: AbortSignal): AsyncGenerator<WatchEvent> {
+  try {
+    yield* events;
+  } catch (error) {
+    if (!(error instanceof TransportError)) throw error;
+  }
+  await new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason as Error)));
+}
+
+async function setUp(leadership: { term(): number | null }, wrap = (transport: KubeTransport) => transport) {
   const clock = new VirtualClock();
   const server = new ApiServer({ clock });
   const requests: string[] = [];
@@ -14,7 +35,8 @@ async function setUp(leadership: { term(): number | null }) {
     if (user === 'reprieve') requests.push(query?.['dryRun'] ? 'a canary' : `${method} ${path}`);
     return null;
   };
-  const reprieve = new Reprieve({ transport: server.transport('reprieve'), clock, leadership, instance: 'r-1' });
+  const transport = wrap(server.transport('reprieve'));
+  const reprieve = new Reprieve({ transport, clock, leadership, instance: 'r-1' });
   const started = reprieve.start();
   await clock.advance(0);
   await started;
@@ -59,7 +81,8 @@ describe('leading', () => {
       spec: { schedulingGates: [{ name: 'reprieve.dev/restore' }], containers: [{ name: 'main', image: 'app:1' }] },
     });
     await clock.advance(60_000);
-    expect(requests.slice(before).filter((request) => !request.startsWith('GET'))).toEqual([]);
+    const isOfFollower = (request: string): boolean => request.startsWith('GET') || request.includes('/leases');
+    expect(requests.slice(before).filter((request) => !isOfFollower(request))).toEqual([]);
     term = 2;
     const changed = reprieve.leadershipChanged();
     await clock.advance(60_000);
@@ -77,7 +100,7 @@ describe('a follower', () => {
       const metadata = { name, labels: { [OWNER_UID_LABEL]: owner.uid } };
       await client.create(RESOURCES.reprieves, 'default', { metadata, spec });
     };
-    await create('a-odd', { owner, decision: { victims: 'all' } });
+    await create('a-odd', { owner, displacement: { pods: 'all' } });
     await create('b-good', { owner, pod: { name: 'train-0', uid: 'uid-train-0' } });
     const request = {
       namespace: 'default',
@@ -88,6 +111,7 @@ describe('a follower', () => {
       priorityClassName: '',
       dryRun: false,
       gated: false,
+      object: {},
     };
     expect(await reprieve.engine.admitPod(request)).toEqual({ gate: true, reason: 'OpenTicket' });
     await reprieve.stop();
@@ -124,6 +148,32 @@ describe('after a restore of etcd', () => {
     await label('now');
     await clock.advance(1_000);
     expect([...reprieve.index.nodes()][0]?.node.labels).toMatchObject({ value: 'now' });
+    await reprieve.stop();
+  });
+
+  it('notices it by the Lease of the replica where no watch breaks, also after versions have grown beyond the lost ones', async () => {
+    const { clock, server, reprieve, client } = await setUp({ term: () => 1 }, unbroken);
+    const create = (name: string) =>
+      client.create(RESOURCES.reprieves, 'default', { metadata: { name }, spec: { pod: { name, uid: name } } });
+    const label = (value: string) =>
+      client.patch(RESOURCES.nodes, null, 'node-1', { metadata: { labels: { value } } }, { type: 'merge' });
+    await client.create(RESOURCES.nodes, null, { metadata: { name: 'node-1', labels: { value: 'kept' } } });
+    await create('kept');
+    await clock.advance(20_000);
+    const backup = server.backup();
+    await clock.advance(20_000);
+    await create('lost');
+    await label('lost');
+    await clock.advance(1_000);
+    const names = (): string[] => [...reprieve.index.tickets()].map(({ name }) => name).toSorted();
+    expect(names()).toEqual(['kept', 'lost']);
+    server.restore(backup);
+    for (let number = 0; number < 40; number++) await create(`new-${number}`);
+    await clock.advance(10_000);
+    expect(names()).not.toContain('lost');
+    expect([...reprieve.index.nodes()][0]?.node.labels).toMatchObject({ value: 'kept' });
+    expect(names()).toHaveLength(41);
+    expect(reprieve.answersFromIndex).toBe(true);
     await reprieve.stop();
   });
 });

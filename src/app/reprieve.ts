@@ -3,7 +3,7 @@ import { DEFAULT_NAMESPACE, OWNER_UID_LABEL } from '../domain/labels.ts';
 import { DEFAULT_COST_MODEL, type CostModel } from '../domain/victim-cost.ts';
 import { Engine } from '../engine/engine.ts';
 import type { EngineState } from '../engine/engine-state.ts';
-import { DEFAULT_ENGINE_SETTINGS, type EngineSettings } from '../engine/steps.ts';
+import { DEFAULT_ENGINE_SETTINGS, type EngineSettings } from '../engine/core/steps.ts';
 import { ClusterIndex } from '../index/cluster-index.ts';
 import type { Ticket } from '../domain/ticket.ts';
 import type { WebhookReach } from '../domain/webhook-reach.ts';
@@ -12,22 +12,28 @@ import { AgentWatch } from '../kube/agent-watch.ts';
 import { KubeClient } from '../kube/client.ts';
 import { ClusterReader } from '../kube/cluster-reader.ts';
 import { KubeClusterWriter } from '../kube/cluster-writer.ts';
+import { refusedWithGate } from '../kube/creation-probe.ts';
+import { refusalOf } from '../kube/refusal.ts';
+import { TicketProgress } from '../kube/ticket-progress.ts';
 import { EventRecorder } from '../kube/event-recorder.ts';
 import { ticketOf } from '../kube/project/ticket.ts';
-import type { ReflectorNotice, ReflectorStats } from '../kube/reflector.ts';
+import { OwnerWatch } from '../kube/owner-watch.ts';
+import type { ReflectorNotice } from '../kube/reflector.ts';
+import type { ReflectorStats } from '../kube/reflector-stats.ts';
 import { RESOURCES } from '../kube/resources.ts';
-import { TimedTransport } from '../kube/server-time.ts';
+import { serverClock, TimedTransport } from '../kube/server-time.ts';
 import type { KubeObject, KubeTransport } from '../kube/transport.ts';
-import { INDEXED_RESOURCES } from '../kube/project/kinds.ts';
 import { narrate } from '../observe/narrator.ts';
 import { sleep, type Clock } from '../ports/clock.ts';
 import { SOLE_LEADER, type Leadership } from '../ports/leadership.ts';
 import { FencedTransport } from '../kube/fenced-transport.ts';
+import { ActingTerm } from './acting-term.ts';
+import { Replicas, type ReplicasState } from './replicas.ts';
+import { readWebhookScope } from '../kube/webhook-scope.ts';
 import { WebhookWatch } from './webhook-watch.ts';
 
 /** How long the hand-over waits for writes under way; a follower must lead within a second of SIGTERM. */
 const LAST_WRITES_MS = 500;
-const INDEXED_KINDS = Object.keys(INDEXED_RESOURCES) as readonly IndexedKind[];
 
 export interface ReprieveOptions {
   readonly transport: KubeTransport;
@@ -35,6 +41,8 @@ export interface ReprieveOptions {
   readonly settings?: Partial<EngineSettings>;
   readonly costs?: Partial<CostModel>;
   readonly onUnsynced?: 'Hold' | 'PassThrough';
+  /** Extended resources that kube-scheduler does not count. */
+  readonly ignoredResources?: readonly string[];
   /** Absent: this process has no replicas. */
   readonly leadership?: Leadership;
   /** Name of this process among its replicas; the pod's name in a cluster. */
@@ -47,9 +55,13 @@ export interface ReprieveOptions {
   /** Lets other work of a real process run between slices of a long listing. */
   readonly breathe?: () => Promise<void>;
   readonly onNotice?: (notice: ReflectorNotice) => void;
+  /** Name of the MutatingWebhookConfiguration whose selectors say which pods are gated; null: those of deploy/webhook.yaml do. */
+  readonly webhookConfiguration?: string | null;
   /** Called when it changes what is known about the webhook, and every minute while it is not known to be called. */
   readonly onWebhookReach?: (reach: WebhookReach) => void;
   readonly onListenerError?: (error: unknown) => void;
+  /** Told of the first failure of several in a row to renew the Lease of this replica. */
+  readonly onMembershipError?: (error: unknown) => void;
 }
 
 interface ReprieveState extends EngineState {
@@ -57,6 +69,8 @@ interface ReprieveState extends EngineState {
   readonly instance: string;
   readonly synced: boolean;
   readonly webhook: { readonly called: boolean; readonly message: string; readonly missedIn: readonly string[] };
+  /** Null without a leader election. `seen`: the resourceVersion up to which a replica has published that it holds the tickets. */
+  readonly replicas: ReplicasState | null;
   /** By kind: what the index holds of it, and how long ago the server last said anything; null before it did. */
   readonly watches: Readonly<
     Record<IndexedKind, Omit<ReflectorStats, 'lastEventMs'> & { readonly objects: number; readonly age: number | null }>
@@ -76,63 +90,99 @@ export class Reprieve {
   readonly agents: AgentWatch;
   readonly #recorder: EventRecorder;
   readonly #webhook: WebhookWatch;
+  readonly #owners: OwnerWatch;
+  /** Null where this process has none. */
+  readonly #replicas: Replicas | null;
+  readonly #tickets: TicketProgress;
   readonly #clock: Clock;
   readonly #instance: string;
   readonly #leadership: Leadership;
   #isSynced = false;
-  /** The term in which the index was compared with the API server: only then this replica acts. */
-  #fresh: { readonly term: number; readonly serial: number } | null = null;
-  /** How often this replica began to act. The engine forgets what it remembers at each. */
-  #beginnings = 0;
-  /** Resolves when the index holds the cluster again after the API server went back to an earlier state. */
-  #recovery: Promise<void> = Promise.resolve();
-  #isRecovering = false;
+  readonly #term: ActingTerm;
 
   constructor(options: ReprieveOptions) {
     const { transport, clock, instance, leadership = SOLE_LEADER } = options;
+    this.index.ignoreResources(options.ignoredResources ?? []);
     this.#clock = clock;
     this.#instance = instance;
     this.#leadership = leadership;
+    this.#term = new ActingTerm({
+      leadership,
+      isSynced: () => this.#isSynced,
+      prepare: () => this.#prepare(),
+      onBegin: () => {
+        this.#owners.begin();
+        this.engine.poke();
+      },
+    });
+    const namespace = options.namespace ?? DEFAULT_NAMESPACE;
     const timed = new TimedTransport(transport, clock);
+    const dated = serverClock(timed, clock);
     const client = new KubeClient(timed);
     const writing = new KubeClient(new FencedTransport(timed, leadership));
-    this.reader = new ClusterReader({
+    this.#tickets = new TicketProgress(clock);
+    const reading = {
       transport,
       clock,
-      index: this.index,
       ...(options.random && { random: options.random }),
       ...(options.breathe && { breathe: options.breathe }),
       ...(options.onNotice && { onNotice: options.onNotice }),
+    };
+    this.reader = new ClusterReader({
+      ...reading,
+      index: this.index,
+      tickets: this.#tickets,
       onWentBack: () => this.#wentBack(),
     });
     this.agents = new AgentWatch({
-      transport,
-      clock,
-      namespace: options.namespace ?? DEFAULT_NAMESPACE,
+      ...reading,
+      namespace,
       onChange: (node, silent) => {
         this.index.setAgentSilent(node, silent);
         options.onAgent?.(node, silent);
       },
-      ...(options.random && { random: options.random }),
-      ...(options.breathe && { breathe: options.breathe }),
-      ...(options.onNotice && { onNotice: options.onNotice }),
     });
+    this.#replicas =
+      leadership === SOLE_LEADER
+        ? null
+        : new Replicas({
+            watching: { ...reading, namespace },
+            client,
+            writing,
+            instance,
+            tickets: this.#tickets,
+            leads: () => this.leads,
+            relistTickets: () => this.reader.relist('ticket'),
+            onChange: (replicas) => {
+              this.index.setWebhookReplicas(replicas);
+              this.engine.poke();
+            },
+            onWentBack: () => this.#wentBack(),
+            onError: options.onMembershipError ?? (() => undefined),
+          });
+    if (this.#replicas !== null) this.index.setWebhookReplicas(this.#replicas.waitedFor);
     this.engine = new Engine({
+      refusalOf,
+      probePod: ({ namespace, object }) => refusedWithGate({ client, clock }, namespace, object),
       view: this.index,
       writer: new KubeClusterWriter({
         client: writing,
-        clock,
+        clock: dated,
         serverTime: timed,
-        apply: (event) => this.index.apply(event),
+        apply: (event) => {
+          this.index.apply(event);
+          if (event.type === 'upsert' && event.kind === 'ticket') this.#tickets.exists(event.value.resourceVersion);
+        },
       }),
-      clock,
+      clock: dated,
       settings: { ...DEFAULT_ENGINE_SETTINGS, ...options.settings },
       costs: { ...DEFAULT_COST_MODEL, ...options.costs },
       onUnsynced: options.onUnsynced ?? 'Hold',
       isSynced: () => this.#isSynced,
-      leadership: { term: () => this.#actingTerm() },
+      leadership: { term: () => this.#term.serial() },
+      knowsTickets: () => this.#replicas?.knowsTickets ?? false,
       readTickets: async (namespace, ownerUid) => {
-        const labelSelector = `${OWNER_UID_LABEL}=${ownerUid}`;
+        const labelSelector = ownerUid === null ? `!${OWNER_UID_LABEL}` : `${OWNER_UID_LABEL}=${ownerUid}`;
         return (await client.list(RESOURCES.reprieves, { namespace, labelSelector })).flatMap(ticketIn);
       },
       instanceId: instance
@@ -141,20 +191,33 @@ export class Reprieve {
         .slice(-3),
       onListenerError: options.onListenerError ?? (() => undefined),
     });
-    this.#recorder = new EventRecorder({ client: writing, clock, instance });
+    this.#recorder = new EventRecorder({ client: writing, clock: dated, instance });
     narrate(this.engine.events, this.index, this.#recorder);
-    const { onWebhookReach = () => undefined } = options;
+    const { onWebhookReach = () => undefined, webhookConfiguration = null } = options;
     this.#webhook = new WebhookWatch({
       client: writing,
       clock,
       instance,
       namespaceLabels: (name) => this.index.namespaceLabels(name),
+      ...(webhookConfiguration !== null && {
+        readScope: () => readWebhookScope(client, webhookConfiguration),
+      }),
       onChange: (reach) => {
         this.index.setWebhookReach(reach);
         this.engine.poke();
         onWebhookReach(reach);
       },
       onReminder: onWebhookReach,
+    });
+    this.#owners = new OwnerWatch({
+      client,
+      clock,
+      tickets: () => this.index.tickets(),
+      jobs: () => this.engine.savedJobs,
+      onFacts: (owner, facts) => {
+        this.index.setOwner(owner, facts);
+        this.engine.poke();
+      },
     });
     this.index.setWebhookReach(this.#webhook.reach);
     this.engine.events.on('command:done', ({ command, outcome }) => {
@@ -172,18 +235,36 @@ export class Reprieve {
     return this.leads && this.#webhook.reach.isCalled;
   }
 
+  /** Reviews of the webhook cost no read from the API server. */
+  get answersFromIndex(): boolean {
+    return this.leads || (this.#replicas?.knowsTickets ?? false);
+  }
+
+  /** Why reviews should go to another replica; null where they may come. A leader knows its own tickets whatever its Lease says. */
+  get reviewProblem(): string | null {
+    return this.leads ? null : (this.#replicas?.problem ?? null);
+  }
+
+  /** Whether the RuntimeClass of restored pods exists; until this is called it counts as existing. */
+  setRuntimeClass(exists: boolean): void {
+    this.index.setRuntimeClass(exists);
+    this.engine.retryRefused();
+  }
+
   /** This replica decides and writes. */
   get leads(): boolean {
-    return this.#actingTerm() !== null;
+    return this.#term.serial() !== null;
   }
 
   /** Resolves when the index holds the cluster and the engine answers. */
   async start(): Promise<void> {
     this.reader.start();
     this.agents.start();
+    this.#replicas?.start();
     this.engine.start();
     await this.reader.synced;
     this.#isSynced = true;
+    this.#replicas?.join();
     await this.leadershipChanged();
   }
 
@@ -193,19 +274,8 @@ export class Reprieve {
    * asks whether the webhook is called, for until it knows, nothing of a controller's is saved.
    */
   async leadershipChanged(): Promise<void> {
-    const term = this.#leadership.term();
-    if (term === null) this.#webhook.end();
-    if (term === null || !this.#isSynced || term === this.#fresh?.term) return;
-    const isAlone = this.#leadership === SOLE_LEADER;
-    let recovery: Promise<void>;
-    do {
-      recovery = this.#recovery;
-      const records = isAlone ? null : this.reader.relist('ticket', 'checkpoint');
-      await Promise.all([recovery, records, this.#webhook.begin()]);
-    } while (this.#recovery !== recovery);
-    if (this.#leadership.term() !== term || this.#fresh?.term === term) return;
-    this.#fresh = { term, serial: ++this.#beginnings };
-    this.engine.poke();
+    if (this.#leadership.term() === null) this.#endWatches();
+    await this.#term.begin();
   }
 
   /**
@@ -214,34 +284,39 @@ export class Reprieve {
    */
   async handOver(release: () => Promise<void>): Promise<void> {
     this.engine.stop();
-    this.#webhook.end();
+    this.#endWatches();
     await Promise.race([this.engine.idle(), sleep(this.#clock, LAST_WRITES_MS)]);
     await release();
   }
 
   async stop(): Promise<void> {
     this.engine.stop();
-    this.#webhook.end();
-    await Promise.all([this.reader.stop(), this.agents.stop()]);
+    this.#endWatches();
+    await Promise.all([this.#replicas?.stop(), this.reader.stop(), this.agents.stop()]);
   }
 
-  #actingTerm(): number | null {
-    const fresh = this.#fresh;
-    return fresh !== null && this.#leadership.term() === fresh.term ? fresh.serial : null;
+  /** Those that only a leader needs. */
+  #endWatches(): void {
+    this.#webhook.end();
+    this.#owners.end();
+  }
+
+  async #prepare(): Promise<void> {
+    const isAlone = this.#leadership === SOLE_LEADER;
+    const records = isAlone ? null : this.reader.relist('ticket', 'checkpoint');
+    await Promise.all([records, this.#webhook.begin()]);
   }
 
   /**
    * etcd was restored: nothing that the index or the engine remembers of the lost revisions counts. Everything is listed again
-   * before this replica acts; each kind notices by its own listing that versions went back.
+   * before this replica acts or answers a review from its index. One kind that went back shows it for all of them, though the
+   * versions of another kind may have grown beyond the lost ones by then.
    */
   #wentBack(): void {
-    this.#fresh = null;
-    if (this.#isRecovering) return;
-    this.#isRecovering = true;
-    this.#recovery = this.reader.relist(...INDEXED_KINDS).then(() => {
-      this.#isRecovering = false;
+    this.#term.recover(() => {
+      this.#tickets.forget();
+      return Promise.all([this.#replicas?.recover(), this.reader.replaceAll(), this.agents.relist()]);
     });
-    void this.#recovery.then(() => this.leadershipChanged());
   }
 
   /** What `/debug/state` shows: names, counts and ages in seconds; no pod contents. */
@@ -258,6 +333,7 @@ export class Reprieve {
       instance: this.#instance,
       synced: this.#isSynced,
       webhook: { called: isCalled, message, missedIn: [...missedIn] },
+      replicas: this.#replicas?.describe() ?? null,
       ...this.engine.describe(),
       watches: Object.fromEntries(watches) as ReprieveState['watches'],
       eventsDropped: this.#recorder.dropped,

@@ -16,6 +16,7 @@ const ISSUE: CertificateIssue = {
   secretName: 'reprieve-serving',
   names: null,
   webhookConfiguration: null,
+  guardConfiguration: null,
   validityMs: 90 * 24 * 3_600_000,
 };
 

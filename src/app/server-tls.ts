@@ -28,7 +28,7 @@ export async function serverTls(tls: TlsConfiguration | null, options: ServerTls
 }
 
 async function keeperOf(
-  { secretName, names, webhookConfiguration, validityMs }: CertificateIssue,
+  { secretName, names, webhookConfiguration, guardConfiguration, validityMs }: CertificateIssue,
   { transport, clock, log, namespace: configured }: ServerTlsOptions,
 ): Promise<CertificateKeeper> {
   const namespace = await ownNamespace(configured);
@@ -38,6 +38,7 @@ async function keeperOf(
     namespace,
     secretName,
     webhookConfiguration,
+    guardConfiguration,
     names: names ?? defaultNames(namespace),
     validityMs,
     onNotice: (notice) => {

@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { selectorOf } from '../domain/selector.ts';
 import type { WebhookReach } from '../domain/webhook-reach.ts';
+import { DEPLOYED_SCOPE } from '../domain/webhook-scope.ts';
 import { handleAdmission } from '../http/admission.ts';
 import { KubeClient } from '../kube/client.ts';
 import { RESOURCES } from '../kube/resources.ts';
+import { readWebhookScope } from '../kube/webhook-scope.ts';
 import type { KubeObject } from '../kube/transport.ts';
 import type { AdmissionReview } from '../sim/api-server/admission.ts';
 import { ApiServer } from '../sim/api-server/api-server.ts';
@@ -30,6 +33,7 @@ function setUp() {
     client: new KubeClient(server),
     clock,
     instance: 'r-1',
+    readScope: () => readWebhookScope(new KubeClient(server), 'reprieve'),
     namespaceLabels: () => ({ team: 'a' }),
     onChange: ({ reason, missedIn }: WebhookReach) => told.push([reason, ...missedIn].join(' ')),
     onReminder: ({ reason }) => reminded.push(reason),
@@ -108,6 +112,19 @@ describe('the watch of the webhook', () => {
     webhook.isAway = () => false;
     await clock.advance(6 * SECOND);
     expect(told.at(-1)).toBe('WebhookCalled');
+  });
+
+  it('goes by the selectors of the webhook configuration, and by those in deploy/ where there is none', async () => {
+    const { begin, watch, server, clock } = setUp();
+    await begin();
+    expect(watch.reach.scope).toBe(DEPLOYED_SCOPE);
+    const namespaceSelector = { matchLabels: { team: 'a' } };
+    await new KubeClient(server).create(RESOURCES.mutatingWebhooks, null, {
+      metadata: { name: 'reprieve' },
+      webhooks: [{ name: 'pods.reprieve.dev', namespaceSelector }],
+    });
+    await clock.advance(31 * SECOND);
+    expect(watch.reach.scope.namespaceSelector).toEqual(selectorOf(namespaceSelector));
   });
 
   it('ends with the term', async () => {

@@ -1,6 +1,8 @@
 import { messageOf } from '../domain/message-of.ts';
 import type { WebhookReach } from '../domain/webhook-reach.ts';
+import { DEPLOYED_SCOPE, isSameScope, type WebhookScope } from '../domain/webhook-scope.ts';
 import { KubeApiError } from '../kube/api-error.ts';
+import { answeredWithin, askedWithin } from '../kube/in-time.ts';
 import { CANARY_NAMESPACE, isReviewed } from '../kube/webhook-canary.ts';
 import type { KubeClient } from '../kube/client.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
@@ -11,6 +13,7 @@ const EVERY_MS = 30_000;
 const RETRY_MS = { first: 1_000, last: 5_000 };
 /** kube-apiserver gives the webhook 2 s (deploy/webhook.yaml); without an answer after this, nothing is known. */
 const ANSWER_WITHIN_MS = 3_000;
+const NO_ANSWER = 'no answer within 3 s';
 /** What an earlier canary showed counts for this long, where later ones got no answer. */
 const KNOWN_FOR_MS = 90_000;
 /** Canaries in a row that were not reviewed, until the webhook counts as not called: a single timeout may pass. */
@@ -24,6 +27,8 @@ export interface WebhookWatchOptions {
   readonly client: KubeClient;
   readonly clock: Clock;
   readonly instance: string;
+  /** What the selectors of its configuration say; null where they cannot be read. */
+  readonly readScope?: () => Promise<WebhookScope | null>;
   readonly namespaceLabels: (name: string) => Readonly<Record<string, string>>;
   /** Called with each change of what is known. */
   readonly onChange: (reach: WebhookReach) => void;
@@ -36,6 +41,7 @@ const NOT_ASKED: WebhookReach = {
   reason: 'NotYetKnown',
   message: 'no canary was answered yet',
   missedIn: new Set(),
+  scope: DEPLOYED_SCOPE,
 };
 
 type Outcome =
@@ -100,6 +106,7 @@ export class WebhookWatch {
   async #round(term: AbortSignal): Promise<void> {
     const { clock } = this.#options;
     const sentMs = clock.monotonic();
+    const scope = this.#scope();
     const [outcome, ...others] = await Promise.all([
       this.#canary(CANARY_NAMESPACE, term),
       ...[...this.#reach.missedIn].map(async (namespace) => ({
@@ -107,16 +114,26 @@ export class WebhookWatch {
         isReviewed: (await this.#canary(namespace, term)).kind === 'reviewed',
       })),
     ]);
+    const read = await scope;
     if (term.aborted) return;
     const cleared = new Set(others.filter(({ isReviewed: is }) => is).map(({ namespace }) => namespace));
     const missedIn = new Set([...this.#reach.missedIn].filter((namespace) => !cleared.has(namespace)));
-    this.#change({ ...this.#judged(outcome, sentMs), missedIn });
+    this.#change({ ...this.#judged(outcome, sentMs), missedIn, scope: read });
     this.#failures = outcome.kind === 'reviewed' ? 0 : this.#failures + 1;
     const isCalm = this.#failures === 0 && missedIn.size === 0;
     this.#again(isCalm ? EVERY_MS : Math.min(RETRY_MS.last, RETRY_MS.first * 2 ** this.#failures));
   }
 
-  #judged(outcome: Outcome, sentMs: number): Omit<WebhookReach, 'missedIn'> {
+  async #scope(): Promise<WebhookScope> {
+    const { clock, readScope = () => Promise.resolve(null) } = this.#options;
+    try {
+      return (await answeredWithin(clock, ANSWER_WITHIN_MS, readScope(), NO_ANSWER)) ?? DEPLOYED_SCOPE;
+    } catch {
+      return this.#reach.scope;
+    }
+  }
+
+  #judged(outcome: Outcome, sentMs: number): Omit<WebhookReach, 'missedIn' | 'scope'> {
     const { clock } = this.#options;
     switch (outcome.kind) {
       case 'reviewed':
@@ -138,20 +155,14 @@ export class WebhookWatch {
 
   async #canary(namespace: string, term: AbortSignal): Promise<Outcome> {
     const { client, clock, instance, namespaceLabels } = this.#options;
-    const late = new AbortController();
-    const limit = clock.setTimer(ANSWER_WITHIN_MS, () => late.abort(new Error('no answer within 3 s')));
     const canary = { namespace, labels: namespaceLabels(CANARY_NAMESPACE), nonce: `${instance}-${this.#serial++}` };
-    const ended = new Promise<never>((_resolve, reject) => {
-      late.signal.addEventListener('abort', () => reject(late.signal.reason as Error));
-    });
     try {
-      const answer = isReviewed(client, canary, AbortSignal.any([term, late.signal]));
-      return { kind: (await Promise.race([answer, ended])) ? 'reviewed' : 'missed' };
+      const ask = (late: AbortSignal) => isReviewed(client, canary, AbortSignal.any([term, late]));
+      const isSeen = await askedWithin(clock, ANSWER_WITHIN_MS, ask, NO_ANSWER);
+      return { kind: isSeen ? 'reviewed' : 'missed' };
     } catch (error) {
       const what = error instanceof KubeApiError ? 'refused the canary' : 'did not answer the canary';
       return { kind: 'unknown', message: `kube-apiserver ${what} in namespace ${namespace}: ${messageOf(error)}` };
-    } finally {
-      limit.cancel();
     }
   }
 
@@ -175,6 +186,7 @@ export class WebhookWatch {
       before.isCalled === reach.isCalled &&
       before.reason === reach.reason &&
       before.message === reach.message &&
+      isSameScope(before.scope, reach.scope) &&
       before.missedIn.size === reach.missedIn.size &&
       [...reach.missedIn].every((namespace) => before.missedIn.has(namespace));
     if (!isSame) this.#options.onChange(reach);

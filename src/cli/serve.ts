@@ -7,17 +7,19 @@ import { defaultConfiguration, engineSettingsOf, type ReprieveConfiguration } fr
 import { loadConfiguration } from '../config/load.ts';
 import { ownNamespace } from '../config/namespace.ts';
 import { startServer } from '../http/server.ts';
-import { accessRights } from '../kube/access.ts';
+import { accessRights, DEPLOYED_NAMES } from '../kube/access.ts';
 import { HttpTransport } from '../kube/http-transport.ts';
 import type { ClusterAccess } from '../kube/kube-config.ts';
+import { RuntimeClassWatch } from '../kube/runtime-class-watch.ts';
 import { preflight } from '../kube/preflight.ts';
 import { measureAgents } from '../observe/agent-metrics.ts';
 import { measureEngine } from '../observe/engine-metrics.ts';
 import { measureEventLoop } from '../observe/event-loop-delay.ts';
-import { logEngine, logReach } from '../observe/engine-log.ts';
+import { logEngine, logReach, logRuntimeClass } from '../observe/engine-log.ts';
 import { measureLeadership } from '../observe/leader-metrics.ts';
 import { createLog } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
+import { measureReplicas } from '../observe/replica-metrics.ts';
 import { measureWatches } from '../observe/watch-metrics.ts';
 import { systemClock } from '../ports/clock.ts';
 import { clusterAccess, reportFailure, signalled } from './process.ts';
@@ -62,8 +64,10 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
     settings: engineSettingsOf(configuration),
     costs: configuration.extender.cost,
     onUnsynced: configuration.extender.onUnsynced,
+    ignoredResources: configuration.extender.ignoredResources,
     instance,
     namespace,
+    webhookConfiguration: webhookConfigurationOf(configuration),
     onAgent: (node, silent) =>
       silent
         ? log.warn({ node }, 'the agent of the node is silent: its pods are not saved')
@@ -71,6 +75,7 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
     breathe: () => new Promise((resolve) => setImmediate(resolve)),
     onNotice: (notice) => log.warn(notice, 'reading the cluster'),
     onWebhookReach: (reach) => logReach(log, reach),
+    onMembershipError: (error) => log.warn({ err: error }, 'the Lease of this replica could not be renewed'),
     onListenerError: (error) => log.error({ err: error }, 'a listener failed'),
   });
   const metrics = new Metrics();
@@ -84,21 +89,41 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
     leaseAgeMs: () => election?.settledAgeMs() ?? 0,
     onChange: (listener) => election?.onChange(listener),
   });
+  measureReplicas({
+    metrics,
+    events: engine.events,
+    view: index,
+    leads: () => reprieve.leads,
+    answersFromIndex: () => reprieve.answersFromIndex,
+  });
+  const runtimeClass = new RuntimeClassWatch({
+    transport,
+    clock: systemClock,
+    onNotice: (notice) => log.warn(notice, 'reading the RuntimeClass'),
+    onChange: (exists) => {
+      reprieve.setRuntimeClass(exists);
+      metrics.set('reprieve_runtime_class_exists', {}, exists ? 1 : 0);
+      logRuntimeClass(log, exists);
+    },
+  });
   const endMeasuring = measureEventLoop(metrics);
   logEngine(engine.events, log);
 
   // The server comes first: before the index is complete the engine answers what `onUnsynced` says.
-  const { tls, ...where } = configuration.server;
+  const { tls, insecure, ...where } = configuration.server;
+  if (insecure) log.warn('server.insecure: whoever reaches the server can have pods displaced and read its state');
   const server = await serverTls(tls, { transport, clock: systemClock, log, namespace })
     .then((material) =>
       startServer({
         callbacks: engine,
         readiness: () => {
+          const problem = reprieve.reviewProblem;
           const reasons = [
             ...(reprieve.isSynced ? [] : ['the index is not complete yet']),
             ...(reprieve.isSynced && election?.isStuck
               ? ['the lease was neither renewed nor seen held by another']
               : []),
+            ...(problem === null ? [] : [problem]),
           ];
           return { ready: reasons.length === 0, reasons };
         },
@@ -121,6 +146,7 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
   const ended = signalled();
   election?.onChange(() => void reprieve.leadershipChanged());
   // A replica that cannot answer yet does not run for leadership.
+  runtimeClass.start();
   void reprieve.start().then(() => {
     log.info({ pods: index.count('pod'), nodes: index.count('node') }, 'synced');
     election?.start();
@@ -129,10 +155,16 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
   log.info({ signal }, 'stopping');
   await reprieve.handOver(async () => election?.release());
   await server.close();
-  await reprieve.stop();
+  await Promise.all([reprieve.stop(), runtimeClass.stop()]);
   await election?.close();
   endMeasuring();
   await transport.close();
+}
+
+/** Where Reprieve issues no certificate the name is not configured: the one in deploy/ may be there, and may be readable. */
+function webhookConfigurationOf({ server }: ReprieveConfiguration): string | null {
+  const certificate = server.tls?.certificate;
+  return certificate?.source === 'issue' ? certificate.webhookConfiguration : DEPLOYED_NAMES.webhookConfiguration;
 }
 
 /** On connections of its own, so that none keeps a process alive that cannot start. */
@@ -145,13 +177,16 @@ async function checkCluster(
   try {
     const certificate = server.tls?.certificate;
     const issued = certificate?.source === 'issue' ? certificate : null;
+    const admissionPolicies = kubernetes.admissionPolicies === 'Required' ? DEPLOYED_NAMES.admissionPolicies : [];
     const rights = accessRights({
       lease: leaderElection.enabled ? leaderElection.leaseName : null,
       servingSecret: issued?.secretName ?? null,
       webhookConfiguration: issued?.webhookConfiguration ?? null,
+      guardConfiguration: issued?.guardConfiguration ?? null,
+      admissionPolicies,
     });
     const patienceMs = kubernetes.startupTimeoutMs;
-    await preflight({ transport, access, clock: systemClock, patienceMs, namespace, rights });
+    await preflight({ transport, access, clock: systemClock, patienceMs, namespace, rights, admissionPolicies });
   } finally {
     await transport.close();
   }

@@ -1,6 +1,7 @@
 import { styleText } from 'node:util';
 import { formatBytes } from '../domain/quantity.ts';
 import type { Pod } from '../domain/pod.ts';
+import { isPreemption } from '../domain/displacement.ts';
 import type { PodUid } from '../domain/ids.ts';
 import { SERVING_PRIORITY } from '../sim/scenario.ts';
 import type { Story } from '../sim/story.ts';
@@ -26,11 +27,12 @@ export function tellTimeline(story: Story, print: (line: string) => void): void 
     const line = lineOf(event, frozenMs);
     if (line !== null) say(`  ${line}`, STYLES[event.kind]);
   });
-  reprieve.engine.events.on('decision:opened', ({ decision }) => {
-    const saved = decision.victims.filter(({ action }) => action !== 'evict').length;
-    const rest = decision.victims.length - saved;
+  reprieve.engine.events.on('displacement:opened', ({ displacement }) => {
+    if (!isPreemption(displacement)) return;
+    const saved = displacement.pods.filter(({ plan }) => plan !== 'Evict').length;
+    const rest = displacement.pods.length - saved;
     const also = rest > 0 ? ` and ${rest} evicted` : '';
-    say(`${decision.preemptor.name} needs room: ${saved} saved${also} on ${decision.node}`, 'cyan');
+    say(`${displacement.cause.preemptor.name} needs room: ${saved} saved${also} on ${displacement.cause.node}`, 'cyan');
   });
 
   const bound = new Set<PodUid>();

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { DEFAULT_COST_MODEL } from '../domain/victim-cost.ts';
-import { DEFAULT_ENGINE_SETTINGS } from '../engine/steps.ts';
+import { DEFAULT_ENGINE_SETTINGS } from '../engine/core/steps.ts';
 import { defaultConfiguration, engineSettingsOf } from './configuration.ts';
 import { generatedFiles } from './generate.ts';
 import { ConfigurationError, loadConfiguration, parseConfiguration } from './load.ts';
@@ -59,6 +59,7 @@ describe('ReprieveConfiguration', () => {
         secretName: 'reprieve-serving',
         names: null,
         webhookConfiguration: 'reprieve',
+        guardConfiguration: 'reprieve-guard',
         validityMs: 90 * 24 * 3_600_000,
       },
       clientCaFile: null,
@@ -105,6 +106,11 @@ describe('ReprieveConfiguration', () => {
       given: `${head}server: {tls: {certFile: c, keyFile: k, allowedClientNames: [1]}}`,
       want: /^server\.tls\.allowedClientNames\.0: found 1, expected a text that is not empty$/,
     },
+    'an address that others reach, without a check of clients': {
+      given: `${head}server: {address: 0.0.0.0, tls: {issue: {}}}`,
+      want: /^server\.address: found "0\.0\.0\.0", expected an address of the loopback; or tls\.clientCaFile, or insecure: true$/,
+    },
+    'plain HTTP for others': { given: `${head}server: {address: '10.0.0.1'}`, want: /^server\.address: found/ },
     'TLS without a certificate': {
       given: `${head}server: {tls: {clientCaFile: ca}}`,
       want: /^server\.tls: found a mapping, expected either certFile and keyFile, or issue$/,

@@ -1,7 +1,7 @@
 import { parseDuration } from '../domain/duration.ts';
 import { quantityToInteger } from '../domain/quantity.ts';
 import type { CostModel } from '../domain/victim-cost.ts';
-import type { EngineSettings } from '../engine/steps.ts';
+import type { EngineSettings } from '../engine/core/steps.ts';
 import type { LogLevel } from '../observe/log.ts';
 import { API_VERSION, configurationSchema, KIND, type ConfigurationFile } from './schema.ts';
 
@@ -19,6 +19,7 @@ export interface CertificateIssue {
   /** Null: those of the Service and of this machine. */
   readonly names: readonly string[] | null;
   readonly webhookConfiguration: string | null;
+  readonly guardConfiguration: string | null;
   readonly validityMs: number;
 }
 
@@ -36,9 +37,15 @@ export interface TlsConfiguration extends ClientRules {
 
 /** The configuration as the program uses it: complete, durations in milliseconds, sizes in bytes. */
 export interface ReprieveConfiguration {
-  readonly server: { readonly address: string; readonly port: number; readonly tls: TlsConfiguration | null };
+  readonly server: {
+    readonly address: string;
+    readonly port: number;
+    readonly insecure: boolean;
+    readonly tls: TlsConfiguration | null;
+  };
   readonly extender: {
     readonly onUnsynced: 'Hold' | 'PassThrough';
+    readonly ignoredResources: readonly string[];
     readonly httpTimeoutMs: number;
     readonly cost: CostModel;
   };
@@ -49,6 +56,7 @@ export interface ReprieveConfiguration {
   };
   readonly restore: {
     readonly maxConcurrentPerNode: number;
+    readonly maxDisplacementsPerHour: number;
     readonly maxGateMs: number;
     readonly starvationReservationMs: number;
     readonly claimGraceMs: number;
@@ -58,6 +66,7 @@ export interface ReprieveConfiguration {
     readonly kubeconfig: string | null;
     readonly context: string | null;
     readonly namespace: string | null;
+    readonly admissionPolicies: 'Required' | 'Ignored';
     readonly startupTimeoutMs: number;
   };
   readonly leaderElection: {
@@ -110,6 +119,7 @@ export function defaultConfiguration(): ReprieveConfiguration {
 export function engineSettingsOf({ saving, restore }: ReprieveConfiguration): EngineSettings {
   return {
     maxConcurrentRestoresPerNode: restore.maxConcurrentPerNode,
+    maxDisplacementsPerHour: restore.maxDisplacementsPerHour,
     maxGateMs: restore.maxGateMs,
     starvationMs: restore.starvationReservationMs,
     ticketRetentionMs: restore.ticketRetentionMs,
@@ -128,6 +138,7 @@ export function resolved(file: ConfigurationFile): ReprieveConfiguration {
     server: { ...server, tls: server.tls && tlsOf(server.tls) },
     extender: {
       onUnsynced: extender.onUnsynced,
+      ignoredResources: extender.ignoredResources,
       httpTimeoutMs: ms(extender.httpTimeout),
       cost: {
         coldStartMs: ms(cost.coldStart),
@@ -145,6 +156,7 @@ export function resolved(file: ConfigurationFile): ReprieveConfiguration {
     },
     restore: {
       maxConcurrentPerNode: restore.maxConcurrentPerNode,
+      maxDisplacementsPerHour: restore.maxDisplacementsPerHour,
       maxGateMs: ms(restore.maxGate),
       starvationReservationMs: ms(restore.starvationReservation),
       claimGraceMs: ms(restore.claimGrace),
@@ -154,6 +166,7 @@ export function resolved(file: ConfigurationFile): ReprieveConfiguration {
       kubeconfig: kubernetes.kubeconfig,
       context: kubernetes.context,
       namespace: kubernetes.namespace,
+      admissionPolicies: kubernetes.admissionPolicies,
       startupTimeoutMs: ms(kubernetes.startupTimeout),
     },
     leaderElection: {

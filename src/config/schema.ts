@@ -1,92 +1,12 @@
-import { isIP } from 'node:net';
 import { z } from 'zod';
-import { formatDuration, parseDuration } from '../domain/duration.ts';
-import { formatBytes, quantityToInteger } from '../domain/quantity.ts';
+import { parseDuration } from '../domain/duration.ts';
 import { DEFAULT_COST_MODEL } from '../domain/victim-cost.ts';
-import { DEFAULT_ENGINE_SETTINGS } from '../engine/steps.ts';
+import { DEFAULT_ENGINE_SETTINGS } from '../engine/core/steps.ts';
 import { LOG_LEVELS } from '../observe/log.ts';
+import { bytes, choice, duration, integer, nameOrAddress, objectName, optionalText, text } from './fields.ts';
 
 export const API_VERSION = 'config.reprieve.dev/v1alpha1';
 export const KIND = 'ReprieveConfiguration';
-
-/** The grammar of `parseDuration`, for editors that read the JSON schema. */
-const DURATION = /^(0|(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+)$/;
-/** A label that looks like a number at the end would be an address that is none. */
-const DNS_NAME = /^(\*\.)?([a-z0-9]([-a-z0-9]*[a-z0-9])?\.)*[a-z]([-a-z0-9]*[a-z0-9])?$/i;
-const OBJECT_NAME = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/;
-const QUANTITY = /^\d+(\.\d+)?(k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$/;
-
-// The message of every check is what is expected there: the loader says what was found and where.
-
-/** A year. A deadline must stay a date that can be written. */
-const MAX_DURATION_MS = 8760 * 3_600_000;
-
-function duration(defaultMs: number, description: string, minMs = 1) {
-  const range = `from ${formatDuration(minMs)} to ${formatDuration(MAX_DURATION_MS)}`;
-  const expected = { error: () => `a duration ${range}, as 30s or 1h30m` };
-  return z
-    .string(expected)
-    .regex(DURATION, expected)
-    .refine((text) => isWithin(parseDuration(text), minMs), expected)
-    .default(formatDuration(defaultMs))
-    .meta({ description, title: 'duration' });
-}
-
-function isWithin(durationMs: number | null, minMs: number): boolean {
-  return durationMs !== null && durationMs >= minMs && durationMs <= MAX_DURATION_MS;
-}
-
-function bytes(defaultBytes: number, description: string) {
-  const expected = { error: () => 'a number of bytes greater than 0, as 500Mi or 1G' };
-  const quantity = z
-    .string(expected)
-    .regex(QUANTITY, expected)
-    .refine((text) => QUANTITY.test(text) && quantityToInteger(text) > 0, expected);
-  return z
-    .union([quantity, z.int(expected).min(1, expected)], expected)
-    .default(formatBytes(defaultBytes))
-    .meta({ description, title: 'quantity' });
-}
-
-function integer(defaultValue: number, min: number, max: number, description: string) {
-  const expected = { error: () => `a whole number from ${min} to ${max}` };
-  return z.int(expected).min(min, expected).max(max, expected).default(defaultValue).meta({ description });
-}
-
-function text(description: string) {
-  const expected = { error: () => 'a text that is not empty' };
-  return z.string(expected).min(1, expected).meta({ description });
-}
-
-function optionalText(description: string) {
-  const expected = { error: () => 'a text that is not empty, or null' };
-  return z.string(expected).min(1, expected).nullable().default(null).meta({ description });
-}
-
-function objectName() {
-  const expected = { error: () => 'the name of an object, as reprieve' };
-  return z.string(expected).max(253, expected).regex(OBJECT_NAME, expected);
-}
-
-function nameOrAddress() {
-  const expected = { error: () => 'a DNS name or an IP address' };
-  return z
-    .string(expected)
-    .max(253, expected)
-    .refine((given) => DNS_NAME.test(given) || (isIP(given) !== 0 && !given.includes('%')), expected)
-    .meta({ description: 'A DNS name or an IP address.' });
-}
-
-function choice<const T extends readonly [string, ...string[]]>(
-  values: T,
-  defaultValue: T[number],
-  description: string,
-) {
-  return z
-    .enum(values, { error: () => `one of ${values.join(', ')}` })
-    .default(defaultValue as never)
-    .meta({ description });
-}
 
 const issue = z.strictObject({
   secretName: objectName().default('reprieve-serving').meta({
@@ -104,6 +24,9 @@ const issue = z.strictObject({
     }),
   webhookConfiguration: objectName().nullable().default('reprieve').meta({
     description: 'MutatingWebhookConfiguration whose webhooks are given the authority (caBundle); null: none.',
+  }),
+  guardConfiguration: objectName().nullable().default('reprieve-guard').meta({
+    description: 'ValidatingWebhookConfiguration of the guard, likewise; null: none.',
   }),
   validity: duration(
     2160 * 3_600_000,
@@ -135,15 +58,30 @@ const tls = z
     if (!isOne) context.addIssue({ code: 'custom', message: 'either certFile and keyFile, or issue' });
   });
 
-const server = z.strictObject({
+/** What a program on another machine cannot reach. */
+const LOOPBACK = /^(localhost|127(\.[0-9]{1,3}){3}|::1)$/;
+
+const serverFields = z.strictObject({
   address: text(
-    'Address to listen on. Without TLS anybody who reaches it can have pods displaced: keep it on the loopback beside kube-scheduler, or set tls.',
+    'Address to listen on. An address that is not the loopback needs tls.clientCaFile, or insecure: a client that can call the extender verbs can have pods displaced.',
   ).default('127.0.0.1'),
+  insecure: z
+    .boolean({ error: () => 'true or false' })
+    .default(false)
+    .meta({
+      description:
+        'True: the extender verbs and /debug/state are answered to every client that reaches an address off the loopback. Logged as a warning at each start.',
+    }),
   port: integer(9443, 0, 65_535, 'Port to listen on; 0: any free one.'),
   tls: tls.nullable().default(null).meta({
     description:
       'HTTPS, with a certificate from files or of its own. Null: plain HTTP, and no webhook, because kube-apiserver calls HTTPS only.',
   }),
+});
+const server = serverFields.superRefine(({ address, insecure, tls: secured }, context) => {
+  if (LOOPBACK.test(address) || insecure || secured?.clientCaFile) return;
+  const message = 'an address of the loopback; or tls.clientCaFile, or insecure: true';
+  context.addIssue({ code: 'custom', path: ['address'], input: address, message });
 });
 
 const cost = z.strictObject({
@@ -178,6 +116,13 @@ const extender = z.strictObject({
     'Hold',
     'Answer to preempt while the index is incomplete. Hold: no pod is preempted yet. PassThrough: as without Reprieve, victims unsaved.',
   ),
+  ignoredResources: z
+    .array(text('The name of an extended resource.'), { error: () => 'a list of names' })
+    .default([])
+    .meta({
+      description:
+        'Extended resources that kube-scheduler does not count, because its configuration says so: ignoredResources and ignoredResourceGroups of NodeResourcesFit, managedResources with ignoredByScheduler. `example.com/*` is a whole group. A resource that no node lists is not counted anyway.',
+    }),
   httpTimeout: duration(
     2_000,
     'The longest httpTimeout of the extender entries in kube-scheduler’s configuration: for a call that took longer to arrive nothing is decided.',
@@ -209,9 +154,15 @@ const restore = z.strictObject({
     1000,
     'Pods that may be restored on one node at the same time.',
   ),
+  maxDisplacementsPerHour: integer(
+    DEFAULT_ENGINE_SETTINGS.maxDisplacementsPerHour,
+    1,
+    60,
+    'How often the same work is displaced within an hour. At equal priority other victims are taken then, and the pod is not admitted before an hour has passed since the first of these displacements, or maxGate since it was created.',
+  ),
   maxGate: duration(
     DEFAULT_ENGINE_SETTINGS.maxGateMs,
-    'After this the gate of a pod is removed without capacity for it, so that autoscalers see the pod.',
+    'After this the gate of a pod is removed without capacity for it, so that autoscalers see the pod. Unless its policy says `onFailure: Hold`, any node may then run the pod, which starts cold where its state does not fit.',
   ),
   starvationReservation: duration(
     DEFAULT_ENGINE_SETTINGS.starvationMs,
@@ -235,6 +186,13 @@ const kubernetes = z.strictObject({
   namespace: optionalText(
     'Namespace of what belongs to Reprieve itself. Null: $POD_NAMESPACE, else that of this pod’s service account, else reprieve-system.',
   ),
+  admissionPolicies: z
+    .enum(['Required', 'Ignored'], { error: () => 'Required or Ignored' })
+    .default('Required')
+    .meta({
+      description:
+        'Whether `reprieve serve` starts only where the API server has deploy/admission-policies.yaml. Without these policies, users with the right to write Reprieves or PodCheckpoints in a namespace can have pods of that namespace evicted, frozen or created, and an agent can write about other nodes.',
+    }),
   startupTimeout: duration(
     10_000,
     'How long to wait at the start for an API server that cannot be reached; then the process ends.',

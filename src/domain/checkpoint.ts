@@ -1,7 +1,7 @@
 import type { CheckpointRules } from './checkpoint-rules.ts';
 import type { NodeName, PodUid } from './ids.ts';
 
-/** A PodCheckpoint: the order to a node to save a pod, and what came of it. */
+/** A PodCheckpoint: the request to a node to save a pod, and what came of it. */
 export interface Checkpoint {
   readonly namespace: string;
   readonly name: string;
@@ -11,14 +11,19 @@ export interface Checkpoint {
   readonly podName: string;
   readonly podUid: PodUid;
   readonly nodeName: NodeName;
-  /** Why it is made. `Manual`: a user made it, and no ticket owns it. */
-  readonly reason: 'Preemption' | 'Manual';
+  /** For what it is made, which says how long it is kept; null: a user made it. */
+  readonly owner: CheckpointOwner | null;
+  /** `hold: UntilDeleted`: the pod stays frozen after it was saved. */
   readonly keepFrozen: boolean;
   readonly rules: CheckpointRules;
-  /** After this the agent neither begins to save the pod nor keeps it frozen. */
+  /** `spec.thawAt`: after this the agent neither begins to save the pod nor keeps it frozen. */
   readonly deadlineMs: number | null;
-  /** When the agent thaws the frozen pod, by the rule of `thaw-rule.ts`; null before it is frozen. */
+  /** `status.thawAt`: when the agent thaws the frozen pod, by the rule of `thaw-rule.ts`; null before it is frozen. */
   readonly thawAtMs: number | null;
+  /** `spec.release`: why no displacement needs the pod frozen any more; null while it is not set. */
+  readonly release: string | null;
+  /** The agent has carried out `release`, and `thawed` says what became of the pod: condition `Released=True`. */
+  readonly released: boolean;
   readonly deleting: boolean;
   /** When its deletion was asked for; null while nobody has. */
   readonly deletionMs: number | null;
@@ -37,4 +42,9 @@ export interface Checkpoint {
   readonly bytes: number;
   readonly location: { readonly node: NodeName; readonly reference: string } | null;
   readonly compatibility: string | null;
+}
+
+export interface CheckpointOwner {
+  /** Name of the Reprieve of the pod, in the same namespace. */
+  readonly ticket: string;
 }

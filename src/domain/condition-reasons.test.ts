@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { CONDITIONS, type ConditionEntry, type ConditionOf, type TicketReason } from './condition-reasons.ts';
+import { CONDITIONS, type ConditionOf, type TicketReason } from './condition-reasons.ts';
+import type { ConditionEntry } from './conditions/condition-entry.ts';
 
 const ENTRIES = Object.entries(CONDITIONS).flatMap(([kind, types]) =>
   Object.entries<ConditionEntry>(types).map(([type, entry]) => ({ kind, type, entry })),

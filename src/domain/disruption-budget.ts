@@ -9,4 +9,6 @@ export interface DisruptionBudget {
   /** Null selects nothing, an empty selector selects every pod of the namespace (policy/v1). */
   readonly selector: LabelSelector | null;
   readonly disruptionsAllowed: number;
+  /** Names of pods whose eviction the API server has allowed and `disruptionsAllowed` already counts. */
+  readonly disruptedPods: readonly string[];
 }

@@ -11,6 +11,11 @@ export const TICKET_ANNOTATION = 'reprieve.dev/ticket';
 export const ON_FAILURE_ANNOTATION = 'reprieve.dev/on-failure';
 /** Pod annotation: nodes that Reprieve excluded from the pod's node affinity, because the restore failed there. */
 export const EXCLUDED_NODES_ANNOTATION = 'reprieve.dev/excluded-nodes';
+/**
+ * Pod annotation, `true`: Reprieve removed the gate after `restore.maxGate`, without capacity on a compatible node. The pod may
+ * run on any node, and starts cold where its state does not fit.
+ */
+export const GATE_EXPIRED_ANNOTATION = 'reprieve.dev/gate-expired';
 /** Ticket annotation, written by people: what becomes of the saved state, see {@link HAND_DECISIONS}. Removed when acted on. */
 export const DECIDE_ANNOTATION = 'reprieve.dev/decide';
 /** Values of {@link DECIDE_ANNOTATION}, and the phases in which each may be given. */
@@ -23,6 +28,12 @@ export const HAND_DECISIONS = {
   cold: { from: ['Held', 'Waiting'], meaning: 'The waiting pod starts from the beginning.' },
   abandon: { from: ['Held', 'Waiting'], meaning: 'Nobody continues the saved state.' },
 } as const;
+/** Pod annotation, written by people: save the pod and move it off its node; the value says why. */
+export const DISPLACE_ANNOTATION = 'reprieve.dev/displace';
+/** Node annotation, written by people: save what can be saved on a cordoned node, and move it elsewhere; the value says why. */
+export const EVACUATE_ANNOTATION = 'reprieve.dev/evacuate';
+/** Ticket annotation, written by people: its pod stays behind the gate for as long as it is there; the value says why. */
+export const HOLD_ANNOTATION = 'reprieve.dev/hold';
 /** Pod annotation: how often this work was displaced before. */
 export const DISPLACEMENTS_ANNOTATION = 'reprieve.dev/displacements';
 /** Pod condition, written by the agent: the pod stands still and its state is saved; `message` names the PodCheckpoint. */
@@ -49,6 +60,13 @@ export const CHECKPOINT_PROBLEM_ANNOTATION = 'reprieve.dev/checkpoint-problem';
 export const PEER_ANNOTATION = 'reprieve.dev/peer';
 /** Label of the Leases by which agents say that they are alive; its value is `true`. */
 export const AGENT_LEASE_LABEL = 'reprieve.dev/agent-lease';
+/** Label of the Leases by which replicas say which tickets their webhook knows; its value is `true`. */
+export const REPLICA_LEASE_LABEL = 'reprieve.dev/replica-lease';
+/**
+ * Annotation of such a Lease: the index of the replica holds every ticket up to this resourceVersion. Absent while the replica reads
+ * the tickets of each new pod from the API server.
+ */
+export const TICKETS_SEEN_ANNOTATION = 'reprieve.dev/tickets-seen';
 /** Label of tickets and checkpoints: UID of the saved pod's controller. */
 export const OWNER_UID_LABEL = 'reprieve.dev/owner-uid';
 /** Label of tickets and checkpoints: UID of the saved pod. */
@@ -66,5 +84,12 @@ export const DEFAULT_NAMESPACE = 'reprieve-system';
 export const CANARY_ANNOTATION = 'reprieve.dev/canary';
 /** Pod annotation that the webhook adds to a canary: the nonce of {@link CANARY_ANNOTATION}. */
 export const CANARY_ANSWER_ANNOTATION = 'reprieve.dev/canary-answer';
+/** Label that the API server gives each namespace: its name. */
+export const NAMESPACE_NAME_LABEL = 'kubernetes.io/metadata.name';
+/**
+ * Pod annotation of a dry run that asks whether the API server accepts a pod with the gate and our RuntimeClass, or without: the
+ * webhook changes nothing of it.
+ */
+export const PROBE_ANNOTATION = 'reprieve.dev/probe';
 /** Field manager and event source. */
 export const COMPONENT = 'reprieve';

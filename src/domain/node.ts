@@ -1,5 +1,5 @@
 import type { NodeName } from './ids.ts';
-import type { Resources } from './resources.ts';
+import { isSameAmount, isSameRecord, type Resources } from './resources.ts';
 
 export interface Taint {
   readonly key: string;
@@ -22,6 +22,32 @@ export interface Node {
   readonly agentSilent: boolean;
   /** Checkpoints move between nodes of one class (label `reprieve.dev/compatibility`); null when the agent has not said. */
   readonly compatibility: string | null;
+  /** Why a person asks to move off it what can be saved (annotation `reprieve.dev/evacuate`); null where nobody does. */
+  readonly evacuateFor: string | null;
   /** Measured by the agent (annotation `reprieve.dev/dump-bytes-per-second`); null when it has not said. */
   readonly dumpBytesPerSecond: number | null;
+}
+
+/** They differ in nothing but their version, as most heartbeats of a kubelet do. */
+export function isSameNode(a: Node, b: Node): boolean {
+  return (
+    a === b ||
+    (a.name === b.name &&
+      a.uid === b.uid &&
+      a.unschedulable === b.unschedulable &&
+      a.ready === b.ready &&
+      a.canCheckpoint === b.canCheckpoint &&
+      a.agentSilent === b.agentSilent &&
+      a.compatibility === b.compatibility &&
+      a.dumpBytesPerSecond === b.dumpBytesPerSecond &&
+      a.evacuateFor === b.evacuateFor &&
+      isSameAmount(a.allocatable, b.allocatable) &&
+      isSameRecord(a.labels, b.labels) &&
+      a.taints.length === b.taints.length &&
+      a.taints.every((taint, at) => isSameTaint(taint, b.taints[at] as Taint)))
+  );
+}
+
+function isSameTaint(a: Taint, b: Taint): boolean {
+  return a.key === b.key && a.value === b.value && a.effect === b.effect;
 }

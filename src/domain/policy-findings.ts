@@ -1,4 +1,6 @@
 import type { Policy, PolicyFinding } from './policy.ts';
+import type { ConditionReason } from './condition-reasons.ts';
+import { successorUnknown } from './protection.ts';
 import { impossibleKey } from './satisfiable.ts';
 import type { WebhookReach } from './webhook-reach.ts';
 
@@ -57,18 +59,50 @@ export function conflict(policy: Policy, rulesNone: boolean, { before, after, ru
 
 /**
  * Condition `Restorable`: whether the pods of controllers that a policy rules would come back. Where they would not, they are
- * evicted unsaved. `missedIn`: namespaces of such pods in which a replacement was not reviewed.
+ * evicted unsaved.
  */
 export function restorability(
   { isCalled, reason, message }: WebhookReach,
-  missedIn: ReadonlySet<string>,
+  { missedIn, leftOutIn, unknownSuccessors, failing }: Unrestorable,
 ): PolicyFinding {
   const consequence = 'pods of controllers are evicted unsaved, because their replacements would start cold';
   if (!isCalled) return { holds: false, reason, message: `${message}; ${consequence}` };
-  if (missedIn.size === 0) return { holds: true, reason, message };
-  const where = listOf([...missedIn].sort());
-  const cause = `a replacement was created without a review of the webhook in namespace ${where}`;
-  return { holds: false, reason: 'NamespaceNotReviewed', message: `${cause}; there ${consequence}` };
+  const partly: { reason: ConditionReason<'ReprievePolicy', 'Restorable'>; message: string }[] = [];
+  if (missedIn.size > 0) {
+    const cause = `a replacement was created without a review of the webhook in namespace ${sorted(missedIn)}`;
+    partly.push({ reason: 'NamespaceNotReviewed', message: `${cause}; there ${consequence}` });
+  }
+  if (leftOutIn.size > 0) {
+    const cause = `the selectors of the webhook configuration leave out pods of controllers in namespace ${sorted(leftOutIn)}`;
+    partly.push({ reason: 'OutOfScope', message: `${cause}; they are evicted unsaved` });
+  }
+  if (unknownSuccessors.size > 0) {
+    const cause = successorUnknown(sorted(unknownSuccessors));
+    partly.push({ reason: 'SuccessorUnknown', message: `${cause}; until then they are evicted unsaved` });
+  }
+  if (failing.size > 0) {
+    const message = `the eviction of a pod would fail its Job for good: ${sorted(failing)}; a podFailurePolicy rule that ignores DisruptionTarget prevents that`;
+    partly.push({ reason: 'JobWouldFail', message });
+  }
+  const [first] = partly;
+  if (first === undefined) return { holds: true, reason, message };
+  return { holds: false, reason: first.reason, message: partly.map((one) => one.message).join('. ') };
+}
+
+/** Of the pods that a policy rules, what those have in common that would not come back. */
+export interface Unrestorable {
+  /** Namespaces of pods of controllers in which a replacement was not reviewed. */
+  readonly missedIn: ReadonlySet<string>;
+  /** Namespaces of pods of controllers that the selectors of the webhook leave out. */
+  readonly leftOutIn: ReadonlySet<string>;
+  /** Kinds of controllers of which nothing tells which pod continues which. */
+  readonly unknownSuccessors: ReadonlySet<string>;
+  /** Jobs that the eviction of a pod would fail, as `namespace/name`. */
+  readonly failing: ReadonlySet<string>;
+}
+
+function sorted(names: ReadonlySet<string>): string {
+  return listOf([...names].sort());
 }
 
 /** As many names as a line of `kubectl describe` bears. */

@@ -29,6 +29,8 @@ export interface Policy {
     readonly onFailure: 'ColdStart' | 'Hold';
     /** A ticket that nobody claimed for this long is abandoned. */
     readonly maxWaitMs: number;
+    /** Labels that tell the pods of a controller apart whose kind Reprieve does not know. */
+    readonly identityLabels: readonly string[];
   };
   /** What its status says; null while that is not a whole report. */
   readonly status: PolicyStatus | null;
@@ -68,7 +70,7 @@ export interface PolicyStatus {
   readonly restorableSinceMs: number | null;
 }
 
-/** All given parts must select the pod; a policy that gives none selects every pod outside kube-system. */
+/** All given parts must select the pod; a policy that gives none selects every pod outside kube-system and reprieve-system. */
 interface PolicyMatch {
   readonly namespaceSelector: LabelSelector | null;
   readonly podSelector: LabelSelector | null;

@@ -1,8 +1,11 @@
+import { NAMESPACE_NAME_LABEL } from './labels.ts';
 import type { Node } from './node.ts';
-import { isTerminal, isTerminating, type Pod, type PodOwner } from './pod.ts';
+import { hasKnownSuccessor, returnsToItsNode } from './owner-kinds.ts';
+import { isTerminal, isTerminating, type Pod } from './pod.ts';
 import type { Policy } from './policy.ts';
 import { selects } from './selector.ts';
 import { ASSUMED_REACH, comesBack, type WebhookReach } from './webhook-reach.ts';
+import { isInScope, SYSTEM_NAMESPACES } from './webhook-scope.ts';
 
 /** Whether a victim is saved before it is evicted, and if not, why. */
 export type Protection =
@@ -12,7 +15,7 @@ export type Protection =
 export type UnprotectedReason =
   /** No policy selects it. */
   | 'NoPolicy'
-  /** It stands in kube-system, and no policy names that namespace. */
+  /** It stands in kube-system or in Reprieve's own namespace, and no policy names that namespace. */
   | 'SystemNamespace'
   /** Its policy says `decision: Never`. */
   | 'DecisionNever'
@@ -20,17 +23,18 @@ export type UnprotectedReason =
   | 'NotRunning'
   /** Made by a DaemonSet or by the node itself: it comes back on the same node, in the same moment. */
   | 'UnsupportedOwner'
+  /** Nothing would tell which pod of its controller continues it. */
+  | 'SuccessorUnknown'
   /** Something in its spec cannot be saved. */
   | 'NotCheckpointable'
   /** No agent saves pods on its node. */
   | 'NodeCannotCheckpoint'
   /** The agent of its node is silent. */
   | 'AgentSilent'
-  /** kube-apiserver is not known to call the webhook: the replacement would start cold. */
+  /** The selectors of the webhook leave it out: the replacement would start cold. */
+  | 'OutOfScope'
+  /** kube-apiserver is not known to call the webhook: the same. */
   | 'NotRestorable';
-
-const SYSTEM_NAMESPACE = 'kube-system';
-const NAMESPACE_NAME_LABEL = 'kubernetes.io/metadata.name';
 
 /** `policies` in the order of {@link comparePolicies}: the first that selects the pod is its policy, also where it says no. */
 export function protectionOf(
@@ -41,7 +45,7 @@ export function protectionOf(
   reach: WebhookReach = ASSUMED_REACH,
 ): Protection {
   const policy = rulingPolicy(pod, policies, namespaceLabels);
-  const reason = whyUnprotected(pod, node, policy, reach);
+  const reason = whyUnprotected(pod, node, policy, namespaceLabels, reach);
   if (reason === null) return { protected: true, policy: policy as Policy };
   return { protected: false, reason, message: MESSAGES[reason](pod, policy?.name ?? '') };
 }
@@ -55,37 +59,51 @@ export function protectingPolicy(
   reach: WebhookReach = ASSUMED_REACH,
 ): Policy | null {
   const policy = rulingPolicy(pod, policies, namespaceLabels);
-  return policy !== undefined && whyUnprotected(pod, node, policy, reach) === null ? policy : null;
+  return policy !== undefined && whyUnprotected(pod, node, policy, namespaceLabels, reach) === null ? policy : null;
 }
 
 function whyUnprotected(
   pod: Pod,
   node: Node | undefined,
   policy: Policy | undefined,
+  namespaceLabels: Readonly<Record<string, string>>,
   reach: WebhookReach,
 ): UnprotectedReason | null {
-  if (policy === undefined) return pod.namespace === SYSTEM_NAMESPACE ? 'SystemNamespace' : 'NoPolicy';
+  if (policy === undefined) return SYSTEM_NAMESPACES.includes(pod.namespace) ? 'SystemNamespace' : 'NoPolicy';
   if (policy.preemption.decision === 'Never') return 'DecisionNever';
   if (pod.phase !== 'Running' || isTerminal(pod) || isTerminating(pod)) return 'NotRunning';
-  if (pod.owner !== null && isUnsupportedOwner(pod.owner)) return 'UnsupportedOwner';
+  if (pod.owner !== null && returnsToItsNode(pod.owner)) return 'UnsupportedOwner';
+  if (!hasKnownSuccessor(pod.owner, pod, policy.restore.identityLabels)) return 'SuccessorUnknown';
   if (pod.notCheckpointable !== null) return 'NotCheckpointable';
   if (node === undefined || !node.canCheckpoint) return 'NodeCannotCheckpoint';
   // A policy that refuses to let its pods go unsaved refuses that here too: their decision fails, and another node is tried.
   if (node.agentSilent && policy.preemption.onFailure !== 'Refuse') return 'AgentSilent';
+  if (pod.owner !== null && !isInScope(reach.scope, pod, namespaceLabels)) return 'OutOfScope';
   return comesBack(pod, reach) ? null : 'NotRestorable';
 }
 
 const MESSAGES: Readonly<Record<UnprotectedReason, (pod: Pod, policy: string) => string>> = {
   NoPolicy: () => 'no ReprievePolicy selects it',
-  SystemNamespace: () => 'pods of kube-system are protected only by a policy that names the namespace',
+  SystemNamespace: ({ namespace }) => `pods of ${namespace} are selected only by a policy that names the namespace`,
   DecisionNever: (_pod, policy) => `policy ${policy} says Never`,
+  OutOfScope: ({ namespace }) =>
+    `the webhook configuration leaves out namespace ${namespace} or the labels of the pod: its replacement would start cold`,
   NotRunning: () => 'it is not running',
   UnsupportedOwner: ({ owner }) => `pods of a ${owner?.kind ?? ''} come back on the same node at once`,
+  SuccessorUnknown: ({ owner }) => successorUnknown(owner?.kind ?? ''),
   NotCheckpointable: ({ notCheckpointable }) => notCheckpointable ?? '',
   NodeCannotCheckpoint: () => 'no agent saves pods on its node',
   AgentSilent: () => 'the agent of its node does not answer',
   NotRestorable: () => 'kube-apiserver does not call the webhook: its replacement would start cold',
 };
+
+/** Why a pod with a generated name is not saved, and what its policy may say so that it is. */
+export function successorUnknown(ownerKind: string): string {
+  return (
+    `${ownerKind} generates the names of its pods, so nothing tells which pod continues which; ` +
+    'name labels that do in restore.identityLabels of the policy'
+  );
+}
 
 /** The policy of a pod, whether or not it protects it: the first of `policies` that selects it. */
 export function rulingPolicy(
@@ -120,21 +138,15 @@ export function selectsNamespace(
   namespace: string,
   namespaceLabels: Readonly<Record<string, string>>,
 ): boolean {
-  if (namespace === SYSTEM_NAMESPACE && !namesSystemNamespace(match)) return false;
+  if (SYSTEM_NAMESPACES.includes(namespace) && !namesNamespace(match, namespace)) return false;
   return match.namespaceSelector === null || selects(match.namespaceSelector, namespaceLabels);
 }
 
-/** A selector that merely fails to exclude kube-system does not name it. */
-function namesSystemNamespace(match: Policy['match']): boolean {
+/** A selector that merely fails to exclude a namespace does not name it. */
+function namesNamespace(match: Policy['match'], namespace: string): boolean {
   return (
     match.namespaceSelector?.requirements.some(
-      ({ key, operator, values }) =>
-        key === NAMESPACE_NAME_LABEL && operator === 'In' && values.includes(SYSTEM_NAMESPACE),
+      ({ key, operator, values }) => key === NAMESPACE_NAME_LABEL && operator === 'In' && values.includes(namespace),
     ) ?? false
   );
-}
-
-/** Its pods come back on the same node at once, and are never saved. */
-export function isUnsupportedOwner({ kind }: PodOwner): boolean {
-  return kind === 'DaemonSet' || kind === 'Node';
 }

@@ -36,6 +36,7 @@ export function subtractResources(a: Resources, b: Resources): Resources {
 
 /** What the requests leave of `total`; negative where they exceed it. One result, however many there are. */
 export function remainder(total: Resources, requests: readonly { readonly requests: Resources }[]): Resources {
+  if (requests.length === 0) return total;
   let { cpuMilli, memoryBytes, ephemeralBytes, pods, extended } = total;
   for (const { requests: amount } of requests) {
     cpuMilli -= amount.cpuMilli;
@@ -45,6 +46,13 @@ export function remainder(total: Resources, requests: readonly { readonly reques
     if (amount.extended !== null) extended = combineExtended(extended, amount.extended, -1);
   }
   return { cpuMilli, memoryBytes, ephemeralBytes, pods, extended };
+}
+
+/** What is free once these are gone as well. */
+export function withReturned(free: Resources, gone: readonly { readonly requests: Resources }[]): Resources {
+  let left = free;
+  for (const { requests } of gone) left = addResources(left, requests);
+  return left;
 }
 
 /** True when `request` fits into `free`. A resource that is not requested is not looked at, even where it is overdrawn. */
@@ -59,6 +67,44 @@ export function fits(request: Resources, free: Resources): boolean {
   }
   return true;
 }
+
+/**
+ * The first resource of which `request` asks for more than is `free`, by its name in a ResourceList; null where it fits. An
+ * extended resource that `listed` does not name is not looked at.
+ */
+export function shortResource(request: Resources, free: Resources, listed: Resources): string | null {
+  if (request.cpuMilli > Math.max(0, free.cpuMilli)) return 'cpu';
+  if (request.memoryBytes > Math.max(0, free.memoryBytes)) return 'memory';
+  if (request.ephemeralBytes > Math.max(0, free.ephemeralBytes)) return 'ephemeral-storage';
+  if (request.pods > Math.max(0, free.pods)) return 'pods';
+  for (const name in request.extended) {
+    if (listed.extended?.[name] === undefined) continue;
+    if ((request.extended[name] ?? 0) > Math.max(0, free.extended?.[name] ?? 0)) return name;
+  }
+  return null;
+}
+
+export function isSameAmount(a: Resources, b: Resources): boolean {
+  return (
+    a === b ||
+    (a.cpuMilli === b.cpuMilli &&
+      a.memoryBytes === b.memoryBytes &&
+      a.ephemeralBytes === b.ephemeralBytes &&
+      a.pods === b.pods &&
+      isSameRecord(a.extended ?? NOTHING, b.extended ?? NOTHING))
+  );
+}
+
+export function isSameRecord(
+  a: Readonly<Record<string, string | number>>,
+  b: Readonly<Record<string, string | number>>,
+): boolean {
+  if (a === b) return true;
+  const keys = Object.keys(a);
+  return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key]);
+}
+
+const NOTHING = {};
 
 /**
  * The largest share of `total` that `amount` takes, over all resources but the pod count; 0 to 1 (more where overcommitted).

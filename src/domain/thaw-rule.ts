@@ -1,9 +1,12 @@
+import type { Pod } from './pod.ts';
+
 /**
  * The rule by which a pod never runs on after it was deleted for its saved state.
  *
- * A frozen pod has one `thawAt`, a time of the API server: the earliest of the deadline of its PodCheckpoint and the moment at
- * which a liveness probe would have it killed. At `thawAt` the node agent thaws the pod, whether the API server answers or not.
- * A delete that relies on the pod being frozen is therefore sent only while it takes effect before `thawAt`, or never:
+ * A frozen pod has one `thawAt`, a time of the API server: the earliest of the deadline of its PodCheckpoint, the end of
+ * {@link longestHoldMs}, and the moment at which a liveness probe would have it killed. At `thawAt` the node agent thaws the pod,
+ * whether the API server answers or not. A delete that relies on the pod being frozen is therefore sent only while
+ * it takes effect before `thawAt`, or never:
  *
  *     now + LONGEST_IN_FLIGHT_MS + CLOCK_SKEW_MS < thawAt
  *
@@ -21,13 +24,33 @@ const LONGEST_IN_FLIGHT_MS = 2_000 + DELETE_TIMEOUT_MS;
 const CLOCK_SKEW_MS = 2_000;
 
 /**
- * How long after the deadline of a decision a node may still hold a pod frozen: time for the eviction to be written. The agent
+ * How long after the deadline of a displacement a node may still hold a pod frozen: time for the eviction to be written. The agent
  * never decides first.
  */
 export const THAW_AFTER_DEADLINE_MS = 30_000;
 
 /** How long before `thawAt` the agent begins to remove the mark by a write that fails when the pod was deleted meanwhile. */
 export const UNMARK_BEFORE_MS = 3_000;
+
+/** The longest hold of all: a request that allows more is bounded by this. */
+const LONGEST_HOLD_MS = 3_600_000;
+
+/**
+ * How long a dump may keep a pod frozen whose request names no deadline: it may hang. A slow disk or network store takes 16 MiB a
+ * second; the rest is for files, whose size is not known before the pod is frozen.
+ */
+const LONGEST_DUMP_MS = 300_000;
+const SLOWEST_BYTES_PER_MS = (16 * 1024 * 1024) / 1000;
+
+/** How long a PodCheckpoint may keep that pod frozen, whatever its deadline (null: none) allows. */
+export function longestHoldMs(
+  { stateBytes, requests }: Pick<Pod, 'stateBytes' | 'requests'>,
+  deadlineMs: number | null,
+): number {
+  if (deadlineMs !== null) return LONGEST_HOLD_MS;
+  const bytes = stateBytes ?? requests.memoryBytes;
+  return Math.min(LONGEST_HOLD_MS, LONGEST_DUMP_MS + Math.ceil(bytes / SLOWEST_BYTES_PER_MS));
+}
 
 /** After this no delete is sent that relies on the pod being frozen. */
 export function lastEvictionMs(thawAtMs: number): number {

@@ -1,9 +1,8 @@
+import type { Displacement } from './displacement.ts';
 import type { NodeName, PodUid } from './ids.ts';
 import type { PodOwner } from './pod.ts';
 import type { Policy } from './policy.ts';
 import type { Resources } from './resources.ts';
-import type { LabelSelector } from './selector.ts';
-import type { Toleration } from './pod.ts';
 
 /** Where a ticket stands, as `kubectl get reprieves` prints it. */
 export type TicketPhase =
@@ -26,67 +25,6 @@ export type TicketPhase =
   /** Nobody will continue it, with the reason in a condition. Final. */
   | 'Abandoned';
 
-/** A victim of a decision, as each of its tickets records the whole decision. */
-export type PlannedVictim = SavedVictim | UnsavedVictim;
-
-interface VictimRef {
-  readonly uid: PodUid;
-  readonly namespace: string;
-  readonly name: string;
-  /** Whether the policy allows to evict it unsaved when its checkpoint fails. */
-  readonly onFailure: 'Evict' | 'Refuse';
-}
-
-/** A victim that is evicted with its state. */
-export interface SavedVictim extends VictimRef {
-  readonly action: 'checkpoint' | 'reuse';
-  /** Name of the PodCheckpoint that is made (`checkpoint`) or already exists (`reuse`). */
-  readonly checkpoint: string;
-  /** What else its policy said. */
-  readonly terms: VictimTerms;
-}
-
-/** A victim that is evicted as it is. */
-interface UnsavedVictim extends VictimRef {
-  readonly action: 'evict';
-  readonly checkpoint: null;
-  readonly terms: null;
-}
-
-/** What was promised to a victim, and stays so whatever becomes of the policy. */
-export interface VictimTerms {
-  readonly policy: string;
-  readonly maxDelayMs: number;
-  readonly checkpoint: Policy['checkpoint'];
-  readonly restore: Policy['restore'];
-}
-
-export type VictimAction = PlannedVictim['action'];
-
-interface PreemptorRef {
-  readonly namespace: string;
-  readonly name: string;
-  readonly uid: PodUid;
-  readonly priority: number;
-}
-
-/** For one preemptor: the node, its victims and what happens to each. Repeated in each ticket, so that one survivor is enough to go on. */
-export interface Decision {
-  /** Unique per decision, also for a second one about the same preemptor. */
-  readonly id: string;
-  readonly preemptor: PreemptorRef;
-  readonly node: NodeName;
-  /** In the order of the answer: descending priority. */
-  readonly victims: readonly PlannedVictim[];
-  readonly numPdbViolations: number;
-  readonly decidedMs: number;
-  /** When saving must be done; then `onFailure` decides. */
-  readonly deadlineMs: number;
-}
-
-/** No promise to save takes longer, beside the `maxDelay` of a policy: a deadline beyond that is no deadline. */
-export const LONGEST_SAVE_MS = 86_400_000;
-
 /** A Reprieve: the ticket of one displaced pod. */
 export interface Ticket {
   readonly namespace: string;
@@ -100,16 +38,18 @@ export interface Ticket {
     readonly name: string;
     readonly uid: PodUid;
     readonly completionIndex: number | null;
+    /** Of the labels that its policy names (`restore.identityLabels`); null where these do not tell who continues it. */
+    readonly identityLabels: Readonly<Record<string, string>> | null;
     readonly displacements: number;
+    /** Memory that the pod could use; 0: no limit, null: not recorded. */
+    readonly memoryLimitBytes: number | null;
   };
   readonly owner: PodOwner | null;
   readonly priority: number;
   readonly requests: Resources;
-  readonly nodeSelector: LabelSelector | null;
-  readonly tolerations: readonly Toleration[];
   readonly restoreShape: string;
-  readonly decision: Decision;
-  /** Why `decision` cannot be carried out as it is recorded; null for every record that Reprieve wrote. */
+  readonly displacement: Displacement;
+  /** Why `displacement` cannot be carried out as it is recorded; null for every record that Reprieve wrote. */
   readonly flaw: string | null;
   /** Name of the PodCheckpoint that holds the state. */
   readonly checkpoint: string;
@@ -117,13 +57,21 @@ export interface Ticket {
   readonly phase: TicketPhase;
   /** When it entered `phase`. */
   readonly phaseMs: number;
+  /** When the deletion of the displaced pod was requested (`Pod.evictedMs`); null before that, and if no replica saw the deletion. */
+  readonly evictedMs: number | null;
   /** The pod that will continue it, or did. */
   readonly claim: { readonly name: string; readonly uid: PodUid } | null;
   readonly attempts: number;
   /** Nodes that could not restore it, in order. None of them is tried again. */
   readonly failedNodes: readonly FailedNode[];
+  /** Pods that were to continue it and made way for another one, in order; no node is to blame. */
+  readonly replacedPods: readonly ReplacedPod[];
+  /** What it says of its place in the queue and of what it waits for; null while it says nothing of that. */
+  readonly waitsFor: string | null;
   /** Reason and message of its condition `Restored`. */
   readonly said: { readonly reason: string; readonly message: string };
+  /** Why a person keeps it from returning (annotation `reprieve.dev/hold`); null where nobody does. */
+  readonly heldFor: string | null;
   /** Annotation `reprieve.dev/decide`; null while nobody has decided. */
   readonly decide: string | null;
 }
@@ -135,16 +83,46 @@ export interface FailedNode {
   readonly reason: string;
 }
 
-/** The pod is one whose restore failed: it is deleted, and another one continues the ticket. */
-export function isFailedPod(ticket: Ticket, uid: PodUid): boolean {
-  return ticket.failedNodes.some(({ pod }) => pod === uid);
+/** A pod that cannot continue a ticket: Reprieve deletes the pod, and another one continues the ticket. */
+export interface ReplacedPod {
+  readonly pod: PodUid;
+  readonly reason: ReplacedBecause;
+}
+
+export type ReplacedBecause =
+  /** kube-scheduler did not place the admitted pod within the bound. */
+  | 'NotPlaced'
+  /** The admitted pod requires nodes of a compatibility class, or one node, and none of them exists any more. */
+  | 'NodesGone'
+  /** The pod ended before it ran: its node was shut down, or the kubelet refused the pod. */
+  | 'Disrupted'
+  /** The agent of its node does not answer. */
+  | 'AgentSilent';
+
+/** Pods that Reprieve deletes so that another one continues the ticket. */
+export function podsMakingWay({ failedNodes, replacedPods }: Ticket): readonly { readonly pod: PodUid }[] {
+  return replacedPods.length === 0 ? failedNodes : [...failedNodes, ...replacedPods];
+}
+
+/** The pod makes way: Reprieve deletes it, and another one continues the ticket. */
+export function makesWay(ticket: Ticket, uid: PodUid): boolean {
+  return podsMakingWay(ticket).some(({ pod }) => pod === uid);
+}
+
+export function wasReplaced({ replacedPods }: Ticket, because: ReplacedBecause): boolean {
+  return replacedPods.some(({ reason }) => reason === because);
+}
+
+/** The node that the displaced pod was on; null where the record does not name the pod. */
+export function sourceNodeOf({ displacement, pod }: Ticket): NodeName | null {
+  return displacement.pods.find(({ uid }) => uid === pod.uid)?.node ?? null;
 }
 
 export function isFinal(phase: TicketPhase): boolean {
   return phase === 'Restored' || phase === 'ColdStarted' || phase === 'Abandoned';
 }
 
-/** The victim still runs, or may: the decision can be undone. */
+/** The victim still runs, or may: the displacement can be undone. */
 export function isBeforeEviction(phase: TicketPhase): boolean {
   return phase === 'Saving';
 }
@@ -152,4 +130,15 @@ export function isBeforeEviction(phase: TicketPhase): boolean {
 /** Somebody may still come to continue it. */
 export function isOpenAndFree(ticket: Ticket): boolean {
   return ticket.claim === null && !ticket.deleting && !isFinal(ticket.phase);
+}
+
+/** Of several states the newest comes first; by name where two are of one moment. */
+export function byNewestState(a: Ticket, b: Ticket): number {
+  return b.creationMs - a.creationMs || (a.name < b.name ? -1 : 1);
+}
+
+/** How often pods that were to continue it were displaced before they were restored. */
+export function interruptionsOf({ attempts, failedNodes, phase }: Ticket): number {
+  const goesOn = phase === 'Restoring' || phase === 'Restored' || phase === 'ColdStarted' ? 1 : 0;
+  return Math.max(0, attempts - failedNodes.length - goesOn);
 }

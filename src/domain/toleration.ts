@@ -13,13 +13,22 @@ export function isTolerated(taint: Taint, tolerations: readonly Toleration[]): b
   );
 }
 
+/** It is cordoned, and the pod does not tolerate that. */
+export function isCordonedFor({ unschedulable }: Node, tolerations: readonly Toleration[]): boolean {
+  return unschedulable && !isTolerated(CORDONED, tolerations);
+}
+
 /**
  * Why `node` takes no new pod with these tolerations, as the end of a sentence about the node; null when it may. A node
  * that is not ready takes none, tolerated or not: nobody there saves, kills or starts a pod.
  */
 export function whyUnfit(node: Node, tolerations: readonly Toleration[]): string | null {
-  if (!node.ready) return 'is not ready';
-  if (node.unschedulable && !isTolerated(CORDONED, tolerations)) return 'is cordoned';
+  return node.ready ? whyUntolerated(node, tolerations) : 'is not ready';
+}
+
+/** The same for a node that is ready. */
+export function whyUntolerated(node: Node, tolerations: readonly Toleration[]): string | null {
+  if (isCordonedFor(node, tolerations)) return 'is cordoned';
   for (const taint of node.taints) {
     if (taint.effect === 'PreferNoSchedule' || isTolerated(taint, tolerations)) continue;
     return `has the taint ${taint.key}${taint.value === '' ? '' : `=${taint.value}`}:${taint.effect}, which is not tolerated`;

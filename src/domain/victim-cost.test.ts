@@ -19,6 +19,7 @@ function facts(overrides: Partial<VictimFacts> = {}): VictimFacts {
     dumpBytesPerSecond: 512 * 2 ** 20,
     preemptorShare: 0.5,
     queuedBytes: 0,
+    endsItsJob: false,
     nowMs,
     ...overrides,
   };
@@ -29,15 +30,15 @@ const young = { startMs: nowMs - 1_000 };
 
 describe('planVictim', () => {
   const table: Record<string, { given: VictimFacts; want: string }> = {
-    'saves an hour of work rather than lose it': { given: facts(), want: 'checkpoint' },
-    'evicts what nobody protects': { given: facts({ policy: null }), want: 'evict' },
+    'saves an hour of work rather than lose it': { given: facts(), want: 'Save' },
+    'evicts a pod that no policy protects': { given: facts({ policy: null }), want: 'Evict' },
     'evicts a pod that has hardly begun when the decision is adaptive': {
       given: facts({ ...young, policy: policyWith({ decision: 'Adaptive' }), queuedBytes: 20 * GI }),
-      want: 'evict',
+      want: 'Evict',
     },
     'saves the same pod when the decision is Always': {
       given: facts({ ...young, policy: policyWith({ decision: 'Always' }), queuedBytes: 20 * GI }),
-      want: 'checkpoint',
+      want: 'Save',
     },
     'never throws away work that was saved once': {
       given: facts({
@@ -46,37 +47,37 @@ describe('planVictim', () => {
         policy: policyWith({ decision: 'Adaptive' }),
         queuedBytes: 20 * GI,
       }),
-      want: 'checkpoint',
+      want: 'Save',
     },
     'uses a checkpoint that is fresh enough': {
       given: facts({
         policy: policyWith({ freshForMs: 60_000 }),
         latest: makeCheckpoint({ ready: true, takenMs: nowMs - 500, bytes: GI }),
       }),
-      want: 'reuse',
+      want: 'Reuse',
     },
     'counts no work as lost of the time that the pod stood frozen for that checkpoint': {
       given: facts({
         policy: policyWith({ freshForMs: 60_000 }),
         latest: makeCheckpoint({ ready: true, takenMs: nowMs - 12_000, completedMs: nowMs - 500, bytes: GI }),
       }),
-      want: 'reuse',
+      want: 'Reuse',
     },
     'makes a new one when the last is too old': {
       given: facts({
         policy: policyWith({ freshForMs: 60_000 }),
         latest: makeCheckpoint({ ready: true, takenMs: nowMs - 61_000, bytes: GI }),
       }),
-      want: 'checkpoint',
+      want: 'Save',
     },
     'leaves alone what is terminating anyway': {
       given: facts({ isEnding: true }),
-      want: 'evict',
+      want: 'Evict',
     },
   };
   for (const [sentence, { given, want }] of Object.entries(table)) {
     it(sentence, () => {
-      expect(planVictim(given, DEFAULT_COST_MODEL).action).toBe(want);
+      expect(planVictim(given, DEFAULT_COST_MODEL).plan).toBe(want);
     });
   }
 

@@ -1,6 +1,6 @@
 import type { Checkpoint } from './checkpoint.ts';
 import type { Policy } from './policy.ts';
-import type { VictimAction } from './ticket.ts';
+import type { Plan } from './displacement.ts';
 
 /** What the cluster's hardware and workloads cost; from the configuration, refined by what agents measure. */
 export interface CostModel {
@@ -38,7 +38,7 @@ export interface VictimFacts {
   readonly displacements: number;
   /** The policy that protects it; null: it is evicted as Kubernetes does. */
   readonly policy: Policy | null;
-  /** Another decision, which this one takes over, has saved it, or is at it; null: none has. */
+  /** Another displacement, which this one takes over, has saved it, or is at it; null: none has. */
   readonly hold: 'saved' | 'saving' | null;
   /** The newest checkpoint of this pod that is ready, verified and not being deleted. */
   readonly latest: Checkpoint | null;
@@ -48,11 +48,13 @@ export interface VictimFacts {
   readonly preemptorShare: number;
   /** Bytes that this node's disk has to write before it comes to this victim. */
   readonly queuedBytes: number;
+  /** Its Job would fail for good by the eviction: nothing continues what is saved. */
+  readonly endsItsJob: boolean;
   readonly nowMs: number;
 }
 
 export interface VictimPlan {
-  readonly action: VictimAction;
+  readonly plan: Plan;
   /** Node-seconds. */
   readonly cost: number;
   /** Expected time until it is saved, from now; 0 unless `action` is `checkpoint`. */
@@ -72,34 +74,35 @@ export function planVictim(facts: VictimFacts, model: CostModel): VictimPlan {
   const burden = 1 + model.displacementFactor * facts.displacements;
   const evictCost = burden * weight * (secondsSince(facts.startMs, nowMs) + model.coldStartMs / 1000);
   // It ends anyway; nothing more can be lost or saved.
-  if (facts.isEnding) return { action: 'evict', cost: 0, saveMs: 0, bytes, savingCost: null };
+  if (facts.isEnding) return { plan: 'Evict', cost: 0, saveMs: 0, bytes, savingCost: null };
   if (policy === null && facts.hold === null)
-    return { action: 'evict', cost: evictCost, saveMs: 0, bytes, savingCost: null };
+    return { plan: 'Evict', cost: evictCost, saveMs: 0, bytes, savingCost: null };
 
   // What is being saved already stands in the queue of its disk.
   const queuedBytes = facts.queuedBytes + (facts.hold === null ? bytes : 0);
   const dumpMs = (queuedBytes / (facts.dumpBytesPerSecond ?? model.dumpBytesPerSecond)) * 1000;
   const restoreMs = (bytes / model.restoreBytesPerSecond) * 1000;
   const saveMs = facts.hold === 'saved' ? 0 : model.freezeMs + dumpMs;
-  let action: VictimAction = 'checkpoint';
-  let cost = (burden * weight * (saveMs + restoreMs)) / 1000 + (facts.preemptorShare * saveMs) / 1000;
+  let plan: Plan = 'Save';
+  const lost = facts.endsItsJob ? evictCost : 0;
+  let cost = lost + (burden * weight * (saveMs + restoreMs)) / 1000 + (facts.preemptorShare * saveMs) / 1000;
   // Begun is begun: the pod stands still for it.
-  if (policy === null || facts.hold !== null) return { action, cost, saveMs, bytes, savingCost: null };
+  if (policy === null || facts.hold !== null) return { plan, cost, saveMs, bytes, savingCost: null };
   const fresh = latest !== null && latest.takenMs !== null && nowMs - latest.takenMs <= policy.preemption.freshForMs;
   if (fresh) {
     // The pod stood frozen, and did no work, from the moment that was saved until the dump was complete.
     const ranSinceMs = latest.completedMs ?? latest.takenMs;
-    const reuseCost = burden * weight * (secondsSince(ranSinceMs, nowMs) + restoreMs / 1000);
+    const reuseCost = lost + burden * weight * (secondsSince(ranSinceMs, nowMs) + restoreMs / 1000);
     if (reuseCost < cost) {
-      action = 'reuse';
+      plan = 'Reuse';
       cost = reuseCost;
     }
   }
   // `startMs` of a restored pod says nothing about the work it carries: what was saved once is not thrown away.
   if (policy.preemption.decision === 'Adaptive' && facts.displacements === 0 && evictCost < cost) {
-    return { action: 'evict', cost: evictCost, saveMs: 0, bytes, savingCost: cost };
+    return { plan: 'Evict', cost: evictCost, saveMs: 0, bytes, savingCost: cost };
   }
-  return { action, cost, saveMs: action === 'checkpoint' ? saveMs : 0, bytes, savingCost: null };
+  return { plan, cost, saveMs: plan === 'Save' ? saveMs : 0, bytes, savingCost: null };
 }
 
 /** 0 since what has not been. */

@@ -1,14 +1,17 @@
-import { isFinal, type Decision, type PlannedVictim, type Ticket, type TicketPhase } from '../domain/ticket.ts';
+import { beneficiaryOf, type DisplacedPod, type Displacement } from '../domain/displacement.ts';
+import type { PodUid } from '../domain/ids.ts';
+import { isFinal, type Ticket, type TicketPhase } from '../domain/ticket.ts';
 import type { CostModel } from '../domain/victim-cost.ts';
 import type { ClusterView } from '../index/types.ts';
-import type { DecisionBook } from './decision-book.ts';
-import { deadlineOf } from './decision-terms.ts';
-import type { Executor } from './executor.ts';
-import { frozenPods, type FrozenCause } from './frozen-pods.ts';
-import type { Reconciler } from './reconciler.ts';
-import { Steps, type EngineSettings, type World } from './steps.ts';
-import { victimState, type VictimState } from './victim-state.ts';
-import { obstaclesInQueue, waitsFor, type NodeObstacles } from './waiting-cause.ts';
+import { replicasBehind } from './displace/barrier.ts';
+import type { DisplacementBook } from './displace/displacement-book.ts';
+import { deadlineOf } from './displace/displacement-terms.ts';
+import type { Executor } from './core/executor.ts';
+import { frozenPods, type FrozenCause } from './displace/frozen-pods.ts';
+import type { Reconciler } from './core/reconciler.ts';
+import { Steps, type EngineSettings, type World } from './core/steps.ts';
+import { victimState, type VictimState } from './displace/victim-state.ts';
+import { obstaclesInQueue, waitsFor, type NodeObstacles } from './return/waiting-cause.ts';
 
 /** Longest list of tickets in one dump. */
 const MAX_TICKETS = 500;
@@ -19,7 +22,7 @@ const MAX_EXPLAINED = 20;
 export interface EngineState {
   readonly leads: boolean;
   readonly mayAct: boolean;
-  readonly decisions: readonly DecisionState[];
+  readonly displacements: readonly DisplacementState[];
   /** Preemptors that were turned away with nothing recorded, and are woken when they may be answered otherwise. */
   readonly held: readonly {
     readonly preemptor: string;
@@ -50,17 +53,20 @@ export interface EngineState {
   readonly onUnsynced: string;
 }
 
-interface DecisionState {
+interface DisplacementState {
   readonly id: string;
-  readonly preemptor: string;
-  readonly priority: number;
-  readonly node: string;
+  readonly cause: string;
+  /** The pod that gets the room, and its priority; null where the cause has none. */
+  readonly beneficiary: { readonly pod: string; readonly priority: number } | null;
   readonly age: number;
   /** Until saving must be done; negative after it. */
   readonly left: number;
-  readonly victims: readonly {
+  /** Replicas of the webhook that have not published that they have seen the tickets. */
+  readonly behind: readonly string[];
+  readonly pods: readonly {
     readonly pod: string;
-    readonly action: string;
+    readonly node: string;
+    readonly plan: string;
     readonly state: VictimState['kind'];
     readonly waitsFor: string | null;
   }[];
@@ -80,7 +86,7 @@ interface TicketState {
 
 export interface EngineParts {
   readonly view: ClusterView;
-  readonly book: DecisionBook;
+  readonly book: DisplacementBook;
   readonly reconciler: Reconciler;
   readonly executor: Executor;
   readonly nowMs: number;
@@ -97,13 +103,13 @@ export function describeEngine(parts: EngineParts): EngineState {
   const since = (ms: number): number => (nowMs - ms) / 1000;
   const sinceSteady = (ms: number): number => (steadyMs - ms) / 1000;
   const podName = (uid: string): string => {
-    const pod = view.pod(uid as Decision['preemptor']['uid']);
+    const pod = view.pod(uid as PodUid);
     return pod === undefined ? uid : nameOf(pod);
   };
   return {
     leads,
     mayAct,
-    decisions: [...book.all()].map((decision) => describeDecision(reconciler.world(), decision)),
+    displacements: [...book.all()].map((displacement) => describeDisplacement(reconciler.world(), displacement)),
     held: reconciler.wakes.held().map(({ preemptor, nodes, until, sinceMs }) => {
       return { preemptor: podName(preemptor), nodes, until: UNTIL[until], age: sinceSteady(sinceMs) };
     }),
@@ -131,24 +137,26 @@ const UNTIL = {
   nodeFree: 'one of the nodes may be chosen again',
 } as const;
 
-function describeDecision(world: World, decision: Decision): DecisionState {
+function describeDisplacement(world: World, displacement: Displacement): DisplacementState {
   const { view, nowMs } = world;
-  const { id, preemptor, node, decidedMs, victims } = decision;
-  const deadlineMs = deadlineOf(view, decision);
+  const { id, cause, decidedMs, pods } = displacement;
+  const beneficiary = beneficiaryOf(displacement);
+  const deadlineMs = deadlineOf(view, displacement);
   const look = { deadlineMs, steps: new Steps() };
+  const tickets = pods.flatMap((pod) => view.ticketOfVictim(pod) ?? []);
   return {
     id,
-    preemptor: nameOf(preemptor),
-    priority: preemptor.priority,
-    node,
+    cause: cause.kind,
+    beneficiary: beneficiary === null ? null : { pod: nameOf(beneficiary), priority: beneficiary.priority },
     age: (nowMs - decidedMs) / 1000,
     left: (deadlineMs - nowMs) / 1000,
-    victims: victims.map((victim) => describeVictim(victim, victimState(world, decision, victim, look))),
+    behind: replicasBehind(view, tickets),
+    pods: pods.map((victim) => describeVictim(victim, victimState(world, displacement, victim, look))),
   };
 }
 
-function describeVictim(victim: PlannedVictim, state: VictimState): DecisionState['victims'][number] {
-  return { pod: nameOf(victim), action: victim.action, state: state.kind, waitsFor: missingFrom(state) };
+function describeVictim(victim: DisplacedPod, state: VictimState): DisplacementState['pods'][number] {
+  return { pod: nameOf(victim), node: victim.node, plan: victim.plan, state: state.kind, waitsFor: missingFrom(state) };
 }
 
 function missingFrom(state: VictimState): string | null {

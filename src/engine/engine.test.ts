@@ -1,13 +1,17 @@
 import { SOLE_LEADER } from '../ports/leadership.ts';
 import { describe, expect, it } from 'vitest';
-import { makeNode, makePod, makePolicy, makeTicket } from '../../test/support/builders.ts';
+import { RESTORE_GATE } from '../domain/labels.ts';
+import { makeCheckpoint, makeNode, makePod, makePolicy, makeTicket } from '../../test/support/builders.ts';
+import type { Displacement } from '../domain/displacement.ts';
 import type { NodeName, PodUid } from '../domain/ids.ts';
 import { DEFAULT_COST_MODEL } from '../domain/victim-cost.ts';
 import { ClusterIndex } from '../index/cluster-index.ts';
 import type { ClusterWriter } from '../ports/cluster-writer.ts';
 import { VirtualClock } from '../sim/virtual-clock.ts';
-import { Engine, type EngineOptions } from './engine.ts';
-import { DEFAULT_ENGINE_SETTINGS } from './steps.ts';
+import { ASSUMED_REACH } from '../domain/webhook-reach.ts';
+import { Engine } from './engine.ts';
+import type { EngineOptions } from './engine-options.ts';
+import { DEFAULT_ENGINE_SETTINGS } from './core/steps.ts';
 
 const owner = { apiVersion: 'batch/v1', kind: 'Job', name: 'train', uid: 'uid-train' };
 const high = makePod({ name: 'high', priority: 1000 });
@@ -28,6 +32,8 @@ function setUp(overrides: Partial<EngineOptions> = {}) {
   });
   let synced = true;
   const engine = new Engine({
+    refusalOf: () => null,
+    probePod: () => Promise.resolve(null),
     view: index,
     writer,
     clock,
@@ -36,6 +42,7 @@ function setUp(overrides: Partial<EngineOptions> = {}) {
     onUnsynced: 'Hold',
     isSynced: () => synced,
     leadership: SOLE_LEADER,
+    knowsTickets: () => false,
     readTickets: () => Promise.resolve([]),
     instanceId: 'abc',
     onListenerError: (error) => {
@@ -91,9 +98,9 @@ describe('preempt', () => {
     term = null;
     expect(engine.preempt({ preemptor: high, candidates: [offer] }).reason).toBe('Unsynced');
     await clock.advance(1_000);
-    expect(writes).toEqual([]); // it never came to act on its decision
+    expect(writes).toEqual([]); // it never came to act on its displacement
     term = 2;
-    // Another replica led meanwhile, and has undone or finished everything: the old decision is not gone on with.
+    // Another replica led meanwhile, and has undone or finished everything: the old displacement is not gone on with.
     engine.poke();
     await clock.advance(0);
     expect(writes).not.toContain('createTicket');
@@ -112,9 +119,9 @@ describe('preempt', () => {
     term = 2;
     index.apply({ type: 'upsert', kind: 'node', value: makeNode({ name: 'n2' }) });
     expect(engine.mayAct).toBe(true);
-    expect(engine.describe().decisions).toHaveLength(1);
+    expect(engine.describe().displacements).toHaveLength(1);
     engine.poke();
-    expect(engine.describe().decisions).toHaveLength(0);
+    expect(engine.describe().displacements).toHaveLength(0);
     engine.stop();
   });
 
@@ -137,7 +144,7 @@ describe('preempt', () => {
 describe('a victim that a policy selects and that is not protected', () => {
   const going = { ...low, deletionMs: 1, disruptionTarget: true };
   const silent = { ...makeNode(), agentSilent: true };
-  const webhook = { isCalled: false, reason: 'WebhookNotCalled', message: 'm', missedIn: new Set<string>() } as const;
+  const webhook = { ...ASSUMED_REACH, isCalled: false, reason: 'WebhookNotCalled', message: 'm' } as const;
   const evicted = (index: ClusterIndex, engine: Engine, pod = low): object[] => {
     const events: object[] = [];
     engine.events.on('victim:unprotected', (event) => events.push(event));
@@ -157,6 +164,39 @@ describe('a victim that a policy selects and that is not protected', () => {
     ]);
   });
 
+  it('is told of where another eviction writes its mark over that of the preemption', () => {
+    const { engine, index } = setUp();
+    index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
+    index.apply({ type: 'upsert', kind: 'node', value: { ...silent, resourceVersion: '2' } });
+    const tainted = { ...low, disrupted: true };
+    index.apply({ type: 'upsert', kind: 'pod', value: { ...tainted, disruptionTarget: true, resourceVersion: '2' } });
+    const events: object[] = [];
+    engine.events.on('victim:unprotected', (event) => events.push(event));
+    index.apply({ type: 'upsert', kind: 'pod', value: { ...tainted, resourceVersion: '3' } });
+    expect(events).toEqual([]);
+    index.apply({ type: 'upsert', kind: 'pod', value: { ...tainted, deletionMs: 1, resourceVersion: '4' } });
+    expect(events).toMatchObject([{ victim: { name: 'low' }, reason: 'AgentSilent' }]);
+    engine.stop();
+  });
+
+  it('is not told of where the mark of a preemption was taken back before another eviction', () => {
+    const { engine, index } = setUp();
+    index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
+    index.apply({ type: 'upsert', kind: 'node', value: { ...silent, resourceVersion: '2' } });
+    const marked = { ...low, disrupted: true, disruptionTarget: true, resourceVersion: '2' };
+    index.apply({ type: 'upsert', kind: 'pod', value: marked });
+    index.apply({ type: 'upsert', kind: 'pod', value: { ...low, resourceVersion: '3' } });
+    const events: object[] = [];
+    engine.events.on('victim:unprotected', (event) => events.push(event));
+    index.apply({
+      type: 'upsert',
+      kind: 'pod',
+      value: { ...low, disrupted: true, deletionMs: 1, resourceVersion: '4' },
+    });
+    expect(events).toEqual([]);
+    engine.stop();
+  });
+
   it('is told of where the webhook is not called', () => {
     const { engine, index } = setUp();
     index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
@@ -170,6 +210,18 @@ describe('a victim that a policy selects and that is not protected', () => {
     expect(evicted(index, engine, { ...low, notCheckpointable: 'a socket' })).toMatchObject([
       { reason: 'NotCheckpointable', message: 'a socket' },
     ]);
+  });
+
+  it('is told of beside a ticket whose displacement is not carried out', () => {
+    const { engine, index } = setUp();
+    index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
+    index.apply({
+      type: 'upsert',
+      kind: 'ticket',
+      value: makeTicket({ pod: low, phase: 'Saving', flaw: 'no deadline' }),
+    });
+    index.apply({ type: 'upsert', kind: 'node', value: { ...silent, resourceVersion: '2' } });
+    expect(evicted(index, engine)).toMatchObject([{ reason: 'AgentSilent' }]);
   });
 
   it('is not told of by a replica that does not lead, nor without a policy, nor beside its ticket', () => {
@@ -209,6 +261,51 @@ describe('a protected victim that is not worth saving', () => {
     engine.stop();
   });
 
+  it('is told of where another answer saves it before its deletion is seen', () => {
+    const { engine, index, clock } = setUp({ costs });
+    const events = told(engine);
+    index.apply({ type: 'upsert', kind: 'policy', value: adaptive });
+    index.apply({ type: 'upsert', kind: 'pod', value: { ...low, startMs: clock.now(), resourceVersion: '2' } });
+    engine.preempt({ preemptor: high, candidates: [offer] });
+    index.apply({ type: 'upsert', kind: 'policy', value: makePolicy({ resourceVersion: '2' }) });
+    const other = makePod({ name: 'other', priority: 1000 });
+    expect(engine.preempt({ preemptor: other, candidates: [offer] }).reason).toBe('Saving');
+    index.apply({ type: 'upsert', kind: 'pod', value: going });
+    expect(events).toMatchObject([{ victim: { name: 'low' }, preemptor: { name: 'high' } }]);
+    engine.stop();
+  });
+
+  it.each([
+    ['goes saved', { ready: true, frozen: true }],
+    [
+      'could not be saved, and Reprieve evicts it',
+      { failure: { reason: 'DumpFailed', message: 'disk full', atMs: 0 } },
+    ],
+  ])('is not told of where another answer saves it, and it %s', async (_, saved) => {
+    const { engine, index, clock, writes } = setUp({ costs });
+    const events = told(engine);
+    let open: Displacement | null = null;
+    engine.events.on('displacement:opened', ({ displacement }) => (open = displacement));
+    index.apply({ type: 'upsert', kind: 'policy', value: adaptive });
+    index.apply({ type: 'upsert', kind: 'pod', value: { ...low, startMs: clock.now(), resourceVersion: '2' } });
+    engine.preempt({ preemptor: high, candidates: [offer] });
+    index.apply({ type: 'upsert', kind: 'policy', value: makePolicy({ resourceVersion: '2' }) });
+    const other = makePod({ name: 'other', priority: 1000 });
+    index.apply({ type: 'upsert', kind: 'pod', value: other });
+    engine.preempt({ preemptor: other, candidates: [offer] });
+    const displacement = open as unknown as Displacement;
+    const checkpoint = displacement.pods[0]?.checkpoint as string;
+    const ticket = makeTicket({ name: 'low-ticket', pod: low, phase: 'Saving', displacement, checkpoint });
+    index.apply({ type: 'upsert', kind: 'ticket', value: ticket });
+    const value = makeCheckpoint({ name: checkpoint, podUid: low.uid, owner: { ticket: ticket.name }, ...saved });
+    index.apply({ type: 'upsert', kind: 'checkpoint', value });
+    await clock.advance(1_000);
+    if ('failure' in saved) expect(writes).toContain('evict');
+    index.apply({ type: 'upsert', kind: 'pod', value: going });
+    expect(events).toEqual([]);
+    engine.stop();
+  });
+
   it('is not told of where somebody else deletes it later', async () => {
     const { engine, index, clock } = setUp({ costs });
     const events = told(engine);
@@ -225,7 +322,7 @@ describe('a protected victim that is not worth saving', () => {
 });
 
 describe('describe', () => {
-  it('shows what a decision waits for, and who was turned away for it', async () => {
+  it('shows what a displacement waits for, and who was turned away for it', async () => {
     const { engine, index, clock } = setUp();
     index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
     const rival = makePod({ name: 'rival', priority: 1000 });
@@ -236,12 +333,12 @@ describe('describe', () => {
     expect(engine.describe()).toMatchObject({
       leads: true,
       mayAct: true,
-      decisions: [
+      displacements: [
         {
-          preemptor: 'default/high',
-          node: 'n1',
+          cause: 'Preemption',
+          beneficiary: { pod: 'default/high' },
           age: 1,
-          victims: [{ pod: 'default/low', action: 'checkpoint', state: 'unfinished', waitsFor: 'CreateTicket' }],
+          pods: [{ pod: 'default/low', node: 'n1', plan: 'Save', state: 'unfinished', waitsFor: 'CreateTicket' }],
         },
       ],
       held: [{ preemptor: 'default/rival', nodes: ['n1'], until: 'one of the nodes may be chosen again', age: 1 }],
@@ -260,8 +357,8 @@ describe('describe', () => {
     index.apply({ type: 'upsert', kind: 'policy', value: policy });
     engine.preempt({ preemptor: high, candidates: [offer] });
     await clock.advance(20_000);
-    const { decisions, refused } = engine.describe();
-    expect(decisions).toEqual([]);
+    const { displacements, refused } = engine.describe();
+    expect(displacements).toEqual([]);
     expect(refused).toEqual([{ preemptor: 'default/high', node: 'n1', left: expect.any(Number) }]);
     setSynced(false);
     engine.preempt({ preemptor: high, candidates: [offer] });
@@ -272,7 +369,7 @@ describe('describe', () => {
   });
 });
 
-describe('a decision that a policy voids', () => {
+describe('a displacement that a policy voids', () => {
   it('is made again on the same node', async () => {
     const { engine, clock, index, writes } = setUp();
     const match = { ...makePolicy().match, priorityClassNames: ['saved'] };
@@ -334,6 +431,7 @@ describe('admitPod', () => {
     priorityClassName: 'low',
     dryRun: false,
     gated: false,
+    object: {},
   };
 
   it('gates a pod whose owner has an open ticket', async () => {
@@ -344,19 +442,75 @@ describe('admitPod', () => {
     engine.stop();
   });
 
+  it('gates no pod while our RuntimeClass is missing, for the API server would refuse it', async () => {
+    const { engine, index } = setUp();
+    index.apply({ type: 'upsert', kind: 'ticket', value: makeTicket({ owner, phase: 'Saving' }) });
+    index.setRuntimeClass(false);
+    expect(await engine.admitPod(request)).toEqual({ gate: false, reason: 'NoRuntimeClass' });
+    index.setRuntimeClass(true);
+    expect(await engine.admitPod(request)).toEqual({ gate: true, reason: 'OpenTicket' });
+    engine.stop();
+  });
+
   it('leaves others alone', async () => {
     const { engine, index } = setUp();
     const claim = { name: 'x', uid: 'x' as PodUid };
+    const restored = { succeeded: true, reason: 'Restored', message: '' } as const;
+    index.apply({ type: 'upsert', kind: 'pod', value: makePod({ name: 'x', uid: 'x', owner, restored }) });
     for (const [name, value] of Object.entries({
-      claimed: { claim },
+      restored: { claim },
       final: { phase: 'Restored' as const },
       going: { deleting: true },
     })) {
       index.apply({ type: 'upsert', kind: 'ticket', value: makeTicket({ owner, name, uid: name, ...value }) });
     }
     expect((await engine.admitPod(request)).gate).toBe(false);
-    expect(await engine.admitPod({ ...request, owner: null })).toEqual({ gate: false, reason: 'NoOwner' });
+    const bare = { ...request, owner: null, name: null };
+    expect(await engine.admitPod(bare)).toEqual({ gate: false, reason: 'NoOwner' });
+    expect(await engine.admitPod({ ...bare, name: 'other' })).toEqual({ gate: false, reason: 'NoTicket' });
     expect(await engine.admitPod({ ...request, gated: true })).toEqual({ gate: false, reason: 'AlreadyGated' });
+    engine.stop();
+  });
+
+  it('gates a bare pod that a person or an operator creates in the place of a displaced one', async () => {
+    const { engine, index } = setUp();
+    index.apply({ type: 'upsert', kind: 'ticket', value: makeTicket({ pod: { name: 'kafka-0' } }) });
+    const bare = { ...request, owner: null, name: 'kafka-0' };
+    expect(await engine.admitPod(bare)).toEqual({ gate: true, reason: 'OpenTicket' });
+    expect((await engine.admitPod({ ...bare, name: 'kafka-1' })).gate).toBe(false);
+    expect((await engine.admitPod({ ...bare, namespace: 'other' })).gate).toBe(false);
+    expect((await engine.admitPod({ ...bare, owner })).gate).toBe(false);
+    engine.stop();
+  });
+
+  it('gates a pod whose ticket is claimed by one that is not restored: the end of that one may not be known here yet', async () => {
+    const { engine, index } = setUp();
+    const claim = { name: 'x', uid: 'x' as PodUid };
+    const claimant = makePod({ name: 'x', uid: 'x', owner, gates: [RESTORE_GATE] });
+    index.apply({ type: 'upsert', kind: 'pod', value: claimant });
+    index.apply({ type: 'upsert', kind: 'ticket', value: makeTicket({ owner, claim }) });
+    expect((await engine.admitPod(request)).gate).toBe(true);
+    index.apply({ type: 'upsert', kind: 'pod', value: { ...claimant, resourceVersion: '2', deletionMs: 1 } });
+    expect((await engine.admitPod(request)).gate).toBe(true);
+    index.apply({ type: 'delete', kind: 'pod', uid: 'x', resourceVersion: '3' });
+    expect((await engine.admitPod(request)).gate).toBe(true);
+    engine.stop();
+  });
+
+  it('of a follower that displacements wait for reads nothing', async () => {
+    let knows = true;
+    const asked: string[] = [];
+    const { engine, index } = setUp({
+      leadership: { term: () => null },
+      knowsTickets: () => knows,
+      readTickets: async (_namespace, uid) => (asked.push(uid ?? ''), []),
+    });
+    index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
+    expect(await engine.admitPod(request)).toEqual({ gate: false, reason: 'NoTicket' });
+    expect(asked).toEqual([]);
+    knows = false;
+    await engine.admitPod(request);
+    expect(asked).toEqual(['uid-train']);
     engine.stop();
   });
 
@@ -383,6 +537,14 @@ describe('admitPod', () => {
       engine.stop();
     });
 
+    it('reads the tickets of the bare pods of the namespace for a bare pod', async () => {
+      const { engine, index, asked } = follower();
+      index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
+      expect((await engine.admitPod({ ...request, owner: null, name: 'pod' })).gate).toBe(false);
+      expect(asked).toEqual(['default null']);
+      engine.stop();
+    });
+
     it('reads nothing for a ticket that its index holds', async () => {
       const { engine, index, asked } = follower();
       index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
@@ -395,7 +557,7 @@ describe('admitPod', () => {
     it('reads nothing for owners whose pods are never saved', async () => {
       const { engine, index, asked } = follower();
       index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
-      const daemonSet = { ...owner, kind: 'DaemonSet' };
+      const daemonSet = { ...owner, apiVersion: 'apps/v1', kind: 'DaemonSet' };
       expect((await engine.admitPod({ ...request, owner: daemonSet })).gate).toBe(false);
       expect(asked).toEqual([]);
       engine.stop();

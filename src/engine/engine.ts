@@ -1,12 +1,3 @@
-import type { PodOwner } from '../domain/pod.ts';
-import type { Policy } from '../domain/policy.ts';
-import { isUnsupportedOwner, selectsPod } from '../domain/protection.ts';
-import { isOpenAndFree, type Ticket } from '../domain/ticket.ts';
-import type { CostModel } from '../domain/victim-cost.ts';
-import type { ClusterView, IndexListener } from '../index/types.ts';
-import type { Clock } from '../ports/clock.ts';
-import type { Leadership } from '../ports/leadership.ts';
-import type { ClusterWriter } from '../ports/cluster-writer.ts';
 import type {
   AdmissionRequest,
   AdmissionVerdict,
@@ -16,105 +7,84 @@ import type {
   PreemptRequest,
   PreemptVerdict,
   PrioritizeVerdict,
-} from './callbacks.ts';
-import { CheaperEvictions } from './cheaper-evictions.ts';
-import { sameIdentity } from './claims.ts';
-import { DecisionBook } from './decision-book.ts';
+} from './preemption/callbacks.ts';
+import { CheaperEvictions } from './preemption/cheaper-evictions.ts';
+import { Admission } from './return/admission.ts';
+import { DisplacementBook } from './displace/displacement-book.ts';
 import { EngineEvents } from './engine-events.ts';
+import type { EngineOptions } from './engine-options.ts';
 import { describeEngine, type EngineState } from './engine-state.ts';
-import { Executor } from './executor.ts';
-import { filter, prioritize } from './placement.ts';
-import { PolicyReporter } from './policy-reporter.ts';
-import { preempt } from './preempt.ts';
-import { QueueReporter } from './queue-reporter.ts';
-import { Reconciler } from './reconciler.ts';
-import { WATCH_LAG_MS, type EngineSettings } from './steps.ts';
-import { unprotectedEviction } from './unprotected-eviction.ts';
-
-export interface EngineOptions {
-  /** The live index. `onChange` tells when to look again. */
-  readonly view: ClusterView & { onChange(listener: IndexListener): () => void };
-  readonly writer: ClusterWriter;
-  readonly clock: Clock;
-  readonly settings: EngineSettings;
-  readonly costs: CostModel;
-  readonly onUnsynced: 'Hold' | 'PassThrough';
-  /** The index holds everything the API server had. */
-  readonly isSynced: () => boolean;
-  readonly leadership: Leadership;
-  /** Tickets of an owner, straight from the API server: for the webhook when the index may lag. */
-  readonly readTickets: (namespace: string, ownerUid: string) => Promise<readonly Ticket[]>;
-  /** Distinguishes the decision ids of two processes that decide in the same millisecond. Lower-case letters and digits. */
-  readonly instanceId: string;
-  readonly onListenerError: (error: unknown) => void;
-}
+import { Executor } from './core/executor.ts';
+import { guard } from './guard/guard.ts';
+import type { GuardRequest, GuardVerdict } from './guard/guard-request.ts';
+import { openProposals, type Opening, type Proposal } from './propose/proposal.ts';
+import type { Pod } from '../domain/pod.ts';
+import { filter, prioritize } from './preemption/placement.ts';
+import type { OwnerRef } from './policies/policy-census.ts';
+import { PolicyReporter } from './policies/policy-reporter.ts';
+import { preempt } from './preemption/preempt.ts';
+import { RefusedWrites } from './core/refused-writes.ts';
+import { QueueReporter } from './return/queue-reporter.ts';
+import { Reconciler } from './core/reconciler.ts';
+import { UnsavedEvictions } from './preemption/unsaved-evictions.ts';
 
 /** Statuses of policies, and of pods in the queue, that are written at the same time. */
 const MAX_REPORTS_IN_FLIGHT = 2;
 
-/**
- * The whole of Reprieve's behaviour behind its ports: answers the callbacks from memory, and keeps the cluster moving
- * towards what was decided.
- */
+/** The whole of Reprieve's behaviour behind its ports: answers from memory, and moves the cluster towards what was decided. */
 export class Engine implements ExtenderCallbacks {
   readonly events: EngineEvents;
   readonly #options: EngineOptions;
-  readonly #book = new DecisionBook();
+  readonly #book = new DisplacementBook();
   readonly #cheaper = new CheaperEvictions();
+  readonly #unsaved: UnsavedEvictions;
   readonly #reconciler: Reconciler;
   readonly #executor: Executor;
   readonly #reporter: PolicyReporter;
   readonly #queueReporter: QueueReporter;
   readonly #reports: Executor;
+  readonly #admission: Admission;
+  readonly #refused: RefusedWrites;
+  readonly #opening: Opening;
   #unsubscribe: (() => void) | null = null;
-  #decisions = 0;
-  /** Those that admission last saw, and since when. */
-  #policies: readonly Policy[] | null = null;
-  #policiesSinceMs = Number.POSITIVE_INFINITY;
+  #displacements = 0;
   /** The term that the book and the reconciler were filled in. */
   #term: number | null = null;
 
   constructor(options: EngineOptions) {
     this.#options = options;
-    const { view, clock, settings, writer } = options;
-    this.events = new EngineEvents(options.onListenerError);
-    this.#reconciler = new Reconciler({
-      view,
-      book: this.#book,
-      clock,
-      events: this.events,
-      settings,
-      mayAct: () => this.#enterTerm(),
+    const { view, clock, settings, costs, writer, refusalOf } = options;
+    const events = (this.events = new EngineEvents(options.onListenerError));
+    events.on('command:started', ({ command }) => {
+      if (command.kind === 'Evict') this.#cheaper.forget(command.order.victim.uid);
     });
-    this.#executor = new Executor({ writer, clock, events: this.events, onSettled: () => this.#reconciler.poke() });
-    this.#reports = new Executor({
-      writer,
-      clock,
-      events: this.events,
-      onSettled: () => {
-        this.#reporter.write();
-        this.#queueReporter.write();
-      },
-      maxInFlight: MAX_REPORTS_IN_FLIGHT,
-    });
-    this.#reporter = new PolicyReporter({ view, clock, mayAct: () => this.mayAct, executor: this.#reports });
-    this.#queueReporter = new QueueReporter({
-      view,
-      clock,
-      maxRestores: settings.maxConcurrentRestoresPerNode,
-      mayAct: () => this.mayAct,
-      executor: this.#reports,
-    });
+    const seen = { view, book: this.#book, events, cheaper: this.#cheaper };
+    this.#unsaved = new UnsavedEvictions({ ...seen, mayAct: () => this.mayAct });
+    this.#admission = new Admission({ ...options, events, mayAct: () => this.mayAct });
+    const mayAct = (): boolean => this.#enterTerm();
+    const newDisplacementId = (): string => this.#newDisplacementId();
+    this.#opening = { view, book: this.#book, clock, costs, events, newDisplacementId };
+    const open = (proposals: readonly Proposal[]): void => openProposals(proposals, this.#opening);
+    this.#reconciler = new Reconciler({ view, book: this.#book, clock, events, settings, mayAct, open });
+    const writing = { writer, clock, events, refusalOf };
+    const executor = (this.#executor = new Executor({ ...writing, onSettled: () => this.#reconciler.poke() }));
+    const onSettled = (): void => {
+      this.#reporter.write();
+      this.#queueReporter.write();
+    };
+    this.#reports = new Executor({ ...writing, onSettled, maxInFlight: MAX_REPORTS_IN_FLIGHT });
+    this.#refused = new RefusedWrites({ view, book: this.#book, clock, events, executor, reports: this.#reports });
+    const telling = { view, clock, mayAct: () => this.mayAct, executor: this.#reports };
+    this.#reporter = new PolicyReporter(telling);
+    this.#queueReporter = new QueueReporter({ ...telling, settings });
   }
 
   start(): void {
-    const { view } = this.#options;
-    this.#unsubscribe = view.onChange((event, before) => {
-      const cheaper = this.#cheaper.seen(event);
-      if (cheaper !== null) this.events.emit('victim:cheaper', cheaper);
-      const unprotected = unprotectedEviction(view, event, before);
-      if (cheaper === null && unprotected !== null && this.mayAct) this.events.emit('victim:unprotected', unprotected);
+    this.#unsubscribe = this.#options.view.onChange((event, before) => {
+      this.#unsaved.note(event, before);
       this.#reconciler.changed(event, before);
+      this.#refused.changed(event, before);
+      this.#admission.seen(event);
       this.#reporter.poke();
       this.#queueReporter.poke();
     });
@@ -174,10 +144,17 @@ export class Engine implements ExtenderCallbacks {
     this.#reporter.poke();
   }
 
+  /** What every refused write may depend on has changed. */
+  retryRefused(): void {
+    this.#refused.retryAll();
+    this.poke();
+  }
+
   filter(request: FilterRequest): FilterVerdict {
     if (!this.#enterTerm()) return { refused: new Map() };
     const { view, settings } = this.#options;
-    return filter(view, this.#book, settings.maxConcurrentRestoresPerNode, request);
+    const { reservation } = this.#reconciler.roomMemory;
+    return filter(view, this.#book, { maxRestores: settings.maxConcurrentRestoresPerNode, reservation }, request);
   }
 
   prioritize(request: FilterRequest): PrioritizeVerdict {
@@ -191,33 +168,25 @@ export class Engine implements ExtenderCallbacks {
     return verdict;
   }
 
-  async admitPod(request: AdmissionRequest): Promise<AdmissionVerdict> {
-    if (request.gated) return { gate: false, reason: 'AlreadyGated' };
-    const { owner } = request;
-    if (owner === null) return { gate: false, reason: 'NoOwner' };
-    const continues = (ticket: Ticket): boolean => isOpenAndFree(ticket) && sameIdentity(ticket, { ...request, owner });
-    if (this.#options.view.ticketsOfOwner(owner.uid).some(continues)) return { gate: true, reason: 'OpenTicket' };
-    // A leader's own tickets are in its index before their victims are deleted. Anybody else's index may be behind.
-    if (this.mayAct || this.#cannotHaveTicket(request, owner)) return { gate: false, reason: 'NoTicket' };
-    const tickets = await this.#options.readTickets(request.namespace, owner.uid);
-    return tickets.some(continues) ? { gate: true, reason: 'OpenTicket' } : { gate: false, reason: 'NoTicket' };
+  guard(request: GuardRequest): GuardVerdict {
+    const { view, isSynced, clock } = this.#options;
+    const world = this.#enterTerm() ? this.#reconciler.world() : null;
+    const { asked } = this.#reconciler;
+    const isCheaper = ({ uid }: Pod): boolean => this.#cheaper.isExpected(uid, clock.monotonic());
+    const open = (proposal: Proposal): void => openProposals([proposal], this.#opening);
+    const verdict = guard(request, { view, isSynced: isSynced(), world, asked, isCheaper, open });
+    this.events.emit('guard:answered', { request, verdict });
+    this.#reconciler.poke();
+    return verdict;
   }
 
-  /**
-   * Pods of this owner are never protected, or no policy selects the new pod, and has not for longer than one watch may be
-   * behind another: a ticket of the owner would have come into the index.
-   */
-  #cannotHaveTicket(request: AdmissionRequest, owner: PodOwner): boolean {
-    if (isUnsupportedOwner(owner)) return true;
-    const { view, clock, isSynced } = this.#options;
-    const policies = view.policies();
-    if (policies !== this.#policies) {
-      this.#policies = policies;
-      this.#policiesSinceMs = clock.monotonic();
-    }
-    if (!isSynced() || clock.monotonic() < this.#policiesSinceMs + WATCH_LAG_MS) return false;
-    const labels = view.namespaceLabels(request.namespace);
-    return !policies.some((policy) => selectsPod(policy, request, labels));
+  /** Jobs of pods that would be saved now: whether an eviction fails them is to be known before one comes. */
+  get savedJobs(): readonly OwnerRef[] {
+    return this.#reporter.savedJobs;
+  }
+
+  admitPod(request: AdmissionRequest): Promise<AdmissionVerdict> {
+    return this.#admission.admit(request);
   }
 
   describe(): EngineState {
@@ -246,23 +215,20 @@ export class Engine implements ExtenderCallbacks {
       steadyMs: clock.monotonic(),
       costs,
       defaultMaxDelayMs: settings.defaultMaxDelayMs,
-      isRefused: (preemptor, node) => this.#reconciler.isRefused(preemptor, node),
-      newDecisionId: () => this.#newDecisionId(),
+      maxDisplacementsPerHour: settings.maxDisplacementsPerHour,
+      isRefused: (preemptor, node) => this.#reconciler.wakes.isRefused(preemptor, node),
+      hasFailed: (preemptor, node) => this.#reconciler.wakes.hasFailed(preemptor, node),
+      newDisplacementId: () => this.#newDisplacementId(),
     });
-    for (const decision of outcome.closed) {
-      this.#book.close(decision);
-      const isOwn = decision.preemptor.uid === request.preemptor.uid;
-      const message = isOwn
-        ? 'kube-scheduler asked anew'
-        : `${request.preemptor.name} of higher priority takes the node`;
-      this.events.emit('decision:closed', { decision, because: isOwn ? 'NotBound' : 'Superseded', message });
-      if (!isOwn) this.#reconciler.wake(decision.preemptor.uid, decision.node);
+    for (const { displacement, because, message } of outcome.closed) {
+      this.#book.close(displacement);
+      this.events.emit('displacement:closed', { displacement, because, message });
+      this.#reconciler.ended(displacement, because);
     }
     this.#cheaper.expect(outcome.cheaper, clock.monotonic());
     if (outcome.opened !== null) {
-      for (const { uid, action } of outcome.opened.victims) if (action !== 'evict') this.#cheaper.forget(uid);
       this.#book.open(outcome.opened);
-      this.events.emit('decision:opened', { decision: outcome.opened });
+      this.events.emit('displacement:opened', { displacement: outcome.opened });
     }
     if (outcome.opened !== null || outcome.closed.length > 0) this.#reconciler.poke();
     return outcome.verdict;
@@ -271,12 +237,12 @@ export class Engine implements ExtenderCallbacks {
   #unsynced(request: PreemptRequest): PreemptVerdict {
     const candidates =
       this.#options.onUnsynced === 'PassThrough' ? request.candidates.filter(({ victims }) => victims.length > 0) : [];
-    return { reason: 'Unsynced', candidates, node: null, decisionId: null, saving: 0 };
+    return { reason: 'Unsynced', candidates, node: null, displacementId: null, saving: 0 };
   }
 
-  #newDecisionId(): string {
-    this.#decisions = (this.#decisions + 1) % 36 ** 2;
-    const serial = this.#decisions.toString(36).padStart(2, '0');
+  #newDisplacementId(): string {
+    this.#displacements = (this.#displacements + 1) % 36 ** 2;
+    const serial = this.#displacements.toString(36).padStart(2, '0');
     return `${this.#options.clock.now().toString(36).slice(-7)}${serial}${this.#options.instanceId.slice(0, 3)}`;
   }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { RESTORE_GATE, RUNTIME_CLASS } from '../domain/labels.ts';
-import type { AdmissionRequest, AdmissionVerdict } from '../engine/callbacks.ts';
+import type { AdmissionRequest, AdmissionVerdict } from '../engine/preemption/callbacks.ts';
 import { handleAdmission } from './admission.ts';
 
 const OWNER = { apiVersion: 'batch/v1', kind: 'Job', name: 'train', uid: 'uid-train', controller: true };
@@ -57,7 +57,10 @@ describe('handleAdmission', () => {
   it('answers a canary with its nonce, and asks nobody about it', async () => {
     const annotations = { 'reprieve.dev/canary': 'r-1-7' };
     const { patch, asked, answer } = await admit(review(pod({}, { annotations }), { dryRun: true }));
-    expect(patch).toEqual([{ op: 'add', path: '/metadata/annotations/reprieve.dev~1canary-answer', value: 'r-1-7' }]);
+    expect(patch).toEqual([
+      { op: 'add', path: '/metadata/annotations/reprieve.dev~1canary-answer', value: 'r-1-7' },
+      { op: 'add', path: '/spec/runtimeClassName', value: RUNTIME_CLASS },
+    ]);
     expect(asked).toEqual([]);
     expect(answer.fields).toMatchObject({ verb: 'canary' });
   });
@@ -66,6 +69,13 @@ describe('handleAdmission', () => {
     const annotations = { 'reprieve.dev/canary': 'r-1-7' };
     const { patch } = await admit(review(pod({}, { annotations })), { gate: false, reason: 'NoTicket' });
     expect(patch).toBeUndefined();
+  });
+
+  it('changes nothing of a dry run that asks what the API server accepts', async () => {
+    const annotations = { 'reprieve.dev/probe': 'true' };
+    const { patch, asked } = await admit(review(pod({}, { annotations }), { dryRun: true }));
+    expect([patch, asked]).toEqual([undefined, []]);
+    expect((await admit(review(pod({}, { annotations })))).patch).toBeDefined();
   });
 
   it('adds to the gates that are there', async () => {
@@ -87,7 +97,7 @@ describe('handleAdmission', () => {
     );
     const { controller: _, ...owner } = OWNER;
     const known = { namespace: 'team', name: null, owner, completionIndex: 3, dryRun: true, gated: false };
-    expect(asked).toEqual([{ ...known, labels: { app: 'a' }, priorityClassName: 'low' }]);
+    expect(asked).toMatchObject([{ ...known, labels: { app: 'a' }, priorityClassName: 'low' }]);
   });
 
   const untouched: Record<string, { body: string; verdict?: AdmissionVerdict; isAsked?: boolean }> = {

@@ -1,8 +1,15 @@
 import { z } from 'zod';
-import { CANARY_ANNOTATION, CANARY_ANSWER_ANNOTATION, RESTORE_GATE, RUNTIME_CLASS } from '../domain/labels.ts';
+import {
+  CANARY_ANNOTATION,
+  CANARY_ANSWER_ANNOTATION,
+  PROBE_ANNOTATION,
+  RESTORE_GATE,
+  RUNTIME_CLASS,
+} from '../domain/labels.ts';
 import type { Pod } from '../domain/pod.ts';
-import type { AdmissionRequest, ExtenderCallbacks } from '../engine/callbacks.ts';
-import { errorAnswer, jsonAnswer, type Answer } from './answer.ts';
+import type { AdmissionRequest, ExtenderCallbacks } from '../engine/preemption/callbacks.ts';
+import { errorAnswer, type Answer } from './answer.ts';
+import { reviewAnswer, reviewSchema } from './review.ts';
 import { absent, readBody } from './wire/json-body.ts';
 import { newPodSchema, readPod } from './wire/pod-schema.ts';
 
@@ -18,7 +25,7 @@ export async function handleAdmission(
 ): Promise<Answer> {
   let review: Review;
   try {
-    review = readBody(reviewSchema, rawBody).request;
+    review = readBody(creationSchema, rawBody).request;
   } catch (error) {
     return errorAnswer(error, { verb: VERB });
   }
@@ -32,22 +39,16 @@ export async function handleAdmission(
 
 const VERB = 'admit-pod';
 
-const reviewSchema = z.object({
-  apiVersion: z.literal('admission.k8s.io/v1'),
-  kind: z.literal('AdmissionReview'),
-  request: z.object({
-    uid: z.string().min(1),
-    operation: z.string(),
-    resource: z.object({ group: absent(z.string()), version: z.string(), resource: z.string() }),
-    subResource: absent(z.string()),
-    namespace: absent(z.string()),
-    name: absent(z.string()),
-    dryRun: absent(z.boolean()),
-    object: absent(z.unknown()),
-  }),
+const creationSchema = reviewSchema({
+  resource: z.object({ group: absent(z.string()), version: z.string(), resource: z.string() }),
+  subResource: absent(z.string()),
+  namespace: absent(z.string()),
+  name: absent(z.string()),
+  dryRun: absent(z.boolean()),
+  object: absent(z.unknown()),
 });
 
-type Review = z.output<typeof reviewSchema>['request'];
+type Review = z.output<typeof creationSchema>['request'];
 
 interface PatchOperation {
   readonly op: 'add';
@@ -60,6 +61,7 @@ async function decided(callbacks: Pick<ExtenderCallbacks, 'admitPod'>, review: R
   const raw = newPodSchema.parse(review.object);
   const nonce = raw.metadata.annotations?.[CANARY_ANNOTATION];
   if (review.dryRun && nonce) return canaryAnswer(review, nonce);
+  if (review.dryRun && raw.metadata.annotations?.[PROBE_ANNOTATION]) return allowed(review, { reason: 'Probe' });
   const pod = readPod('request.object', raw);
   const request = requestOf(review, pod);
   const fields = {
@@ -78,7 +80,9 @@ async function decided(callbacks: Pick<ExtenderCallbacks, 'admitPod'>, review: R
 /** Shows whoever sent the dry run (`src/kube/webhook-canary.ts`) that this review took place. */
 function canaryAnswer(review: Review, nonce: string): Answer {
   const path = `/metadata/annotations/${CANARY_ANSWER_ANNOTATION.replace('/', '~1')}`;
-  return allowed(review, { verb: 'canary' }, patched([{ op: 'add', path, value: nonce }]));
+  // With our class, so that kube-apiserver refuses the canary where it would refuse a replacement.
+  const ours = { op: 'add', path: '/spec/runtimeClassName', value: RUNTIME_CLASS } as const;
+  return allowed(review, { verb: 'canary' }, patched([{ op: 'add', path, value: nonce }, ours]));
 }
 
 function patched(patch: readonly PatchOperation[]): object {
@@ -106,6 +110,7 @@ function requestOf(review: Review, pod: Pod): AdmissionRequest {
     priorityClassName: pod.priorityClassName,
     dryRun: review.dryRun ?? false,
     gated: pod.gates.includes(RESTORE_GATE),
+    object: review.object as object,
   };
 }
 
@@ -130,10 +135,5 @@ function patchOf(pod: Pod, hasGates: boolean): readonly PatchOperation[] {
 }
 
 function allowed({ uid }: Review, fields: Answer['fields'], more: object = {}): Answer {
-  const review = {
-    apiVersion: 'admission.k8s.io/v1',
-    kind: 'AdmissionReview',
-    response: { uid, allowed: true, ...more },
-  };
-  return jsonAnswer(JSON.stringify(review), { verb: VERB, ...fields });
+  return reviewAnswer(uid, { allowed: true, ...more }, { verb: VERB, ...fields });
 }

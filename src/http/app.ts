@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { TLSSocket } from 'node:tls';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import type { ClientRules } from '../config/configuration.ts';
-import type { ExtenderCallbacks } from '../engine/callbacks.ts';
+import type { ExtenderCallbacks } from '../engine/preemption/callbacks.ts';
 import { AppError } from '../observe/error-codes.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
@@ -10,6 +10,7 @@ import { handleAdmission } from './admission.ts';
 import { errorAnswer, jsonAnswer, type Answer } from './answer.ts';
 import { CallGate } from './call-gate.ts';
 import { EXTENDER_VERBS, handleExtender } from './extender-handler.ts';
+import { handleGuard } from './guard.ts';
 import { readRequestBody } from './request-body.ts';
 import { clientRefusal } from './tls-context.ts';
 
@@ -67,8 +68,9 @@ interface Route {
 
 /**
  * All paths. The extender verbs and the debug dump need a client certificate where an authority for them is configured:
- * whoever can call `preempt` can have pods displaced. The webhook does not, because kube-apiserver shows none by default;
- * it changes nothing, and its answer says only whether a pod would be gated. Probes and metrics do not, either.
+ * whoever can call `preempt` can have pods displaced. The webhooks do not, because kube-apiserver shows none by default: the one for
+ * new pods changes nothing, and its answer says only whether a pod would be gated; the one for deletions saves only pods whose status
+ * says that they are being disrupted (`src/engine/guard`). Probes and metrics do not, either.
  */
 export function createApp(options: AppOptions): Express {
   const app = express();
@@ -126,6 +128,18 @@ function routesOf(options: AppOptions): readonly Route[] {
         return reviews.pass(
           () => readRequestBody(request, MAX_REVIEW_BYTES),
           (body) => handleAdmission(callbacks, body),
+        );
+      }),
+    },
+    {
+      method: 'POST',
+      path: '/v1/guard-deletion',
+      needsClient: false,
+      isVerb: true,
+      handle: recorded(options, 'guard-deletion', (request) => {
+        return reviews.pass(
+          () => readRequestBody(request, MAX_REVIEW_BYTES),
+          (body) => handleGuard(callbacks, body),
         );
       }),
     },

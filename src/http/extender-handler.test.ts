@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { NodeName, PodUid } from '../domain/ids.ts';
-import type { ExtenderCallbacks, FilterRequest, PreemptCandidate, PreemptRequest } from '../engine/callbacks.ts';
+import type {
+  ExtenderCallbacks,
+  FilterRequest,
+  PreemptCandidate,
+  PreemptRequest,
+} from '../engine/preemption/callbacks.ts';
 import { handleExtender, type ExtenderVerb } from './extender-handler.ts';
 
 const POD = { metadata: { name: 'serving-0', namespace: 'default', uid: 'uid-serving', creationTimestamp: null } };
@@ -16,8 +21,15 @@ function makeCallbacks(overrides: Partial<ExtenderCallbacks> = {}): ExtenderCall
   return {
     filter: () => ({ refused: new Map() }),
     prioritize: () => ({ scores: new Map() }),
-    preempt: ({ candidates }) => ({ reason: 'NothingProtected', candidates, node: null, decisionId: null, saving: 0 }),
+    preempt: ({ candidates }) => ({
+      reason: 'NothingProtected',
+      candidates,
+      node: null,
+      displacementId: null,
+      saving: 0,
+    }),
     admitPod: async () => ({ gate: false, reason: 'NoTicket' }),
+    guard: () => ({ allowed: true, reason: 'NotProtected' }),
     ...overrides,
   };
 }
@@ -122,7 +134,7 @@ describe('preempt', () => {
     call('preempt', body, {
       preempt: (request) => {
         asked = request;
-        return { reason: 'Saving', candidates: [], node: null, decisionId: null, saving: 0 };
+        return { reason: 'Saving', candidates: [], node: null, displacementId: null, saving: 0 };
       },
     });
     return asked?.candidates ?? [];
@@ -166,7 +178,7 @@ describe('preempt', () => {
       reason: 'NothingProtected',
       candidates: candidates.map((candidate) => ({ ...candidate, victims: candidate.victims.slice(1) })),
       node: null,
-      decisionId: null,
+      displacementId: null,
       saving: 0,
     });
     expect(answerTo(n1, { preempt: fewer })).toBe(
@@ -200,7 +212,7 @@ describe('preempt', () => {
       reason: 'NoneToSave' as const,
       candidates: [...bad, good],
       node: null,
-      decisionId: null,
+      displacementId: null,
       saving: 0,
     };
     expect(call('preempt', { Pod: POD }, { preempt: () => verdict }).json).toEqual({
@@ -213,7 +225,13 @@ describe('preempt', () => {
 
   it('keeps node names that mean something to JavaScript', () => {
     const candidate = { node: node('__proto__'), victims: [uid('a')], numPdbViolations: 0 };
-    const verdict = { reason: 'NoneToSave' as const, candidates: [candidate], node: null, decisionId: null, saving: 0 };
+    const verdict = {
+      reason: 'NoneToSave' as const,
+      candidates: [candidate],
+      node: null,
+      displacementId: null,
+      saving: 0,
+    };
     expect(call('preempt', { Pod: POD }, { preempt: () => verdict }).body).toContain('"__proto__":{"Pods"');
   });
 });
@@ -294,7 +312,7 @@ describe('log fields', () => {
       reason: 'Saving' as const,
       candidates: [],
       node: node('n1'),
-      decisionId: 'd1',
+      displacementId: 'd1',
       saving: 2,
     });
     const map = { n1: { Pods: [{ UID: 'a' }] } };
@@ -305,7 +323,7 @@ describe('log fields', () => {
       offered: 1,
       reason: 'Saving',
       node: 'n1',
-      decision: 'd1',
+      displacement: 'd1',
       saving: 2,
       answered: 0,
     });

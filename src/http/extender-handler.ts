@@ -1,5 +1,5 @@
 import type { Pod } from '../domain/pod.ts';
-import type { ExtenderCallbacks } from '../engine/callbacks.ts';
+import type { ExtenderCallbacks } from '../engine/preemption/callbacks.ts';
 import { errorAnswer, jsonAnswer, type Answer } from './answer.ts';
 import { readExtenderArgs } from './wire/extender-args.ts';
 import { filterResult } from './wire/filter-result.ts';
@@ -49,13 +49,13 @@ const HANDLERS: Readonly<Record<ExtenderVerb, (callbacks: SchedulerCallbacks, ra
     const args = readPreemptionArgs(rawBody);
     const { request } = args;
     const verdict = callbacks.preempt(request);
-    const { reason, node, decisionId, saving } = verdict;
+    const { reason, node, displacementId, saving } = verdict;
     return jsonAnswer(preemptionResult(verdict, args), {
       ...about('preempt', request.preemptor),
       offered: request.candidates.length,
       reason,
       node,
-      decision: decisionId,
+      displacement: displacementId,
       saving,
       answered: verdict.candidates.length,
     });

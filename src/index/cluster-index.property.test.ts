@@ -11,9 +11,11 @@ import {
 import { byEvictionOrder } from '../domain/eviction-order.ts';
 import { addResources, NO_RESOURCES, subtractResources } from '../domain/resources.ts';
 import { RESTORE_GATE } from '../domain/labels.ts';
-import { objectKey, type NodeName, type PodUid } from '../domain/ids.ts';
+import { objectKey, type NodeName, type PodUid, ownerKey, type PodKey } from '../domain/ids.ts';
 import { occupiesNode, type Pod } from '../domain/pod.ts';
+import type { PodConstraints } from '../domain/pod-constraints.ts';
 import type { Ticket } from '../domain/ticket.ts';
+import type { Volume } from '../domain/volume.ts';
 import { ClusterIndex } from './cluster-index.ts';
 import type { ClusterView, IndexedKind, IndexedKinds, IndexEvent, NodeSnapshot } from './types.ts';
 
@@ -39,6 +41,8 @@ const podVersion = fc.record({
   gpus: fc.option(fc.integer({ min: 1, max: 2 })),
   owner: fc.constantFrom(null, { apiVersion: 'v1', kind: 'Job', name: 'j', uid: 'owner' }),
   creationMs: fc.integer({ min: 0, max: 3 }),
+  ticket: fc.option(fc.constantFrom(...TICKETS)),
+  restored: fc.constantFrom(null, { succeeded: true, reason: 'Restored', message: '' } as const),
 });
 
 /** Two objects may have one name one after the other, never at once: lives of a name are cut from one sequence. */
@@ -71,7 +75,7 @@ const history = fc
     ),
     others: fc.array(
       fc.record({
-        kind: fc.constantFrom('namespace', 'budget', 'policy'),
+        kind: fc.constantFrom('namespace', 'budget', 'volume', 'policy'),
         name: fc.constantFrom(...NAMES),
         amounts: fc.array(fc.integer({ min: 0, max: 2 }), { minLength: 1, maxLength: 3 }),
         deleted: fc.boolean(),
@@ -116,6 +120,7 @@ const history = fc
                 name,
                 uid,
                 resourceVersion,
+                constraints: cpuMilli % 2 === 0 ? DEMANDING : null,
                 requests: makeResources({ cpuMilli, extended: gpus === null ? null : { gpu: gpus } }),
               }),
         ),
@@ -134,7 +139,14 @@ const history = fc
     }
     for (const { name, pod, claims, deleted } of tickets) {
       const creationMs = version;
-      const victim = { name: pod, uid: `victim-${pod}` as PodUid, completionIndex: null, displacements: 0 };
+      const victim = {
+        name: pod,
+        uid: `victim-${pod}` as PodUid,
+        completionIndex: null,
+        identityLabels: null,
+        displacements: 0,
+        memoryLimitBytes: null,
+      };
       const owner = { apiVersion: 'v1', kind: 'Job', name: 'j', uid: 'owner' };
       life(
         'ticket',
@@ -158,8 +170,17 @@ const history = fc
         deleted,
         amounts.map((amount) => (resourceVersion, uid) => {
           if (kind === 'policy') return makePolicy({ name, uid, resourceVersion, precedence: amount });
+          if (kind === 'volume') return volume({ name, uid, resourceVersion }, amount);
           if (kind === 'namespace') return { name, uid, resourceVersion, labels: { amount: String(amount) } };
-          return { namespace, name, uid, resourceVersion, selector: null, disruptionsAllowed: amount };
+          return {
+            namespace,
+            name,
+            uid,
+            resourceVersion,
+            selector: null,
+            disruptionsAllowed: amount,
+            disruptedPods: [],
+          };
         }),
       );
     }
@@ -210,6 +231,9 @@ function eventOf({ kind, versions }: Life, { resourceVersion, value }: Life['ver
     : ({ type: 'upsert', kind, value } as IndexEvent);
 }
 
+const OWNER = ownerKey('default', { uid: 'owner' });
+const podKey = (uid: string): PodKey => ({ namespace: 'default', uid: uid as PodUid });
+
 /** Everything that can be asked, in an order that does not depend on arrival. */
 function answers(view: ClusterView): object {
   return {
@@ -220,20 +244,52 @@ function answers(view: ClusterView): object {
     pending: byUid(view.pendingPods()),
     gated: byUid(view.gatedPods()),
     parked: byUid(view.parkedPods()),
-    unreviewed: [0, 1, 2].map((sinceMs) => view.unreviewedPodsOfOwner('owner', sinceMs)),
+    unreviewed: [0, 1, 2].map((sinceMs) => view.unreviewedPodsOfOwner(OWNER, sinceMs)),
     nodes: byName(view),
     node: NODES.map((name) => view.node(name as NodeName)?.node),
     tickets: byUid(view.tickets()),
     ticket: TICKETS.map((name) => view.ticket(objectKey('default', name))),
-    ticketOfVictim: NAMES.map((name) => view.ticketOfVictim(`victim-${name}` as PodUid)),
+    ticketOfVictim: NAMES.map((name) => view.ticketOfVictim(podKey(`victim-${name}`))),
     ticketsOfVictim: NAMES.map((name) => byUid(view.ticketsOfVictim(`victim-${name}` as PodUid))),
-    ticketsOfOwner: byUid(view.ticketsOfOwner('owner')),
+    ticketsOfOwner: byUid(view.ticketsOfOwner(OWNER)),
+    ticketsOfBarePod: NAMES.map((name) => byUid(view.ticketsOfBarePod(objectKey('default', name)))),
     checkpoints: byUid(view.checkpoints()),
     checkpoint: TICKETS.map((name) => view.checkpoint(objectKey('default', name))),
-    checkpointsOfPod: NAMES.map((name) => byUid(view.checkpointsOfPod(`victim-${name}` as PodUid))),
+    checkpointsOfPod: NAMES.map((name) => byUid(view.checkpointsOfPod(podKey(`victim-${name}`)))),
     namespaces: NAMES.map((name) => view.namespaceLabels(name)),
     budgets: byUid(view.budgets('default')),
+    available: byUid(view.availableVolumes('local')),
+    claimUsers: byUid(view.podsOfClaim(objectKey('default', 'data'))),
+    repelling: [...view.repelling().values()].map(inOrder),
+    counted: inOrder(view.countPods(QUESTION)),
     policies: view.policies(),
+  };
+}
+
+function inOrder(byNode: ReadonlyMap<NodeName, number>): object[] {
+  return [...byNode].sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
+/** Asked before anything changes, and after. */
+const QUESTION = { key: 'of little CPU', asks: ({ requests }: Pod) => requests.cpuMilli < 2000 };
+const DEMANDING: PodConstraints = {
+  hostPorts: [],
+  affinity: [],
+  antiAffinity: [{ selector: null, namespaces: [], namespaceSelector: null, topologyKey: 'zone' }],
+  spread: [],
+  volumeClaims: ['data'],
+  hasResourceClaims: false,
+};
+
+function volume(names: Pick<Volume, 'name' | 'uid' | 'resourceVersion'>, amount: number): Volume {
+  return {
+    ...names,
+    storageClass: 'local',
+    accessModes: [],
+    capacityBytes: amount,
+    isAvailable: amount % 2 === 0,
+    nodeTerms: null,
+    topology: null,
   };
 }
 
@@ -245,7 +301,18 @@ function byName(view: Pick<ClusterView, 'nodes'>): NodeSnapshot[] {
   return [...view.nodes()].sort((a, b) => (a.node.name < b.node.name ? -1 : 1));
 }
 
-const KINDS = ['pod', 'node', 'namespace', 'budget', 'policy', 'ticket', 'checkpoint'] as const;
+const KINDS = [
+  'pod',
+  'node',
+  'namespace',
+  'budget',
+  'volumeClaim',
+  'volume',
+  'storageClass',
+  'policy',
+  'ticket',
+  'checkpoint',
+] as const satisfies readonly IndexedKind[];
 
 function finalValues(lives: readonly Life[], kind: IndexedKind): IndexedKinds[IndexedKind][] {
   return lives
@@ -267,6 +334,7 @@ describe('ClusterIndex', () => {
     fc.assert(
       fc.property(history, ({ lives, events, version }) => {
         const index = new ClusterIndex();
+        index.countPods(QUESTION);
         for (const event of events) index.apply(event);
         expect(answers(index)).toEqual(answers(fromListing(lives, version)));
       }),
@@ -285,6 +353,8 @@ describe('ClusterIndex', () => {
             expect(on.pods.every((pod) => occupiesNode(pod) && pod.nodeName === on.node.name)).toBe(true);
             const used = on.pods.reduce((sum, pod) => addResources(sum, pod.requests), NO_RESOURCES);
             expect(on.free).toEqual(subtractResources(on.node.allocatable, used));
+            const isContinuing = ({ ticket, restored }: Pod): boolean => ticket !== null && restored === null;
+            expect(on.continuing).toEqual(on.pods.filter(isContinuing));
           }
         }
       }),
@@ -390,9 +460,9 @@ describe('ClusterIndex', () => {
     const index = new ClusterIndex();
     const [first, second] = [1, 2].map((creationMs) => makeTicket({ name: `t${creationMs}`, creationMs }));
     for (const value of [second, first]) index.apply({ type: 'upsert', kind: 'ticket', value: value as Ticket });
-    expect(index.ticketOfVictim('uid-pod' as PodUid)).toBe(second);
+    expect(index.ticketOfVictim(podKey('uid-pod'))).toBe(second);
     index.apply({ type: 'delete', kind: 'ticket', uid: 'uid-t2', resourceVersion: '2' });
-    expect(index.ticketOfVictim('uid-pod' as PodUid)).toBe(first);
+    expect(index.ticketOfVictim(podKey('uid-pod'))).toBe(first);
   });
 
   it('forgets the oldest deletions first, and keeps 10,000', () => {

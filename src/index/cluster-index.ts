@@ -5,10 +5,10 @@
  *                   ├─> apply(event) ────┼─ PodIndex    pending, gated, parked
  *     own writes ───┘        │           │    └─ NodeEntry  pods in eviction order, nominated, free
  *                            │           │         └─ VictimSheet  the same pods in flat arrays, for `preempt`
- *                            │           └─ records     tickets and checkpoints by victim, owner, pod, node
+ *                            │           └─ RecordIndex tickets and checkpoints by victim, owner, pod, node
  *                            └─> listeners
  *
- *     questions <── ClusterView
+ *     questions <── ClusterView (`held-cluster.ts`)
  *
  * Everything is synchronous. A change costs O(log pods of the node); a question returns what is there.
  *
@@ -18,60 +18,25 @@
  *              and its labels, owner, requests and tolerations, which pods of one template share (kube/project/part-pool.ts)
  *     a node   value, labels and resources 2 KB + entry and answer 0.5 KB
  */
-import type { Checkpoint } from '../domain/checkpoint.ts';
-import type { DisruptionBudget } from '../domain/disruption-budget.ts';
-import { objectKey, type NodeName, type ObjectKey, type PodUid } from '../domain/ids.ts';
+import type { NodeName, OwnerKey } from '../domain/ids.ts';
 import type { Node } from '../domain/node.ts';
-import type { Pod } from '../domain/pod.ts';
-import type { Policy } from '../domain/policy.ts';
-import { comparePolicies } from '../domain/protection.ts';
-import type { Ticket } from '../domain/ticket.ts';
-import { ASSUMED_REACH, type WebhookReach } from '../domain/webhook-reach.ts';
-import { MultiMap } from './multi-map.ts';
-import { compareVersions, ObjectTable } from './object-table.ts';
-import { PodIndex } from './pod-index.ts';
-import type {
-  ClusterView,
-  IndexDiff,
-  IndexedKind,
-  IndexedKinds,
-  IndexEvent,
-  IndexListener,
-  Namespace,
-  NodeSnapshot,
-} from './types.ts';
-
-const NO_LABELS: Readonly<Record<string, string>> = {};
+import type { OwnerFacts } from '../domain/owner-facts.ts';
+import { HeldCluster } from './held-cluster.ts';
+import { compareVersions, type ObjectTable } from './object-table.ts';
+import type { IndexDiff, IndexedKind, IndexedKinds, IndexEvent, IndexListener } from './types.ts';
 
 export interface ClusterIndexOptions {
   /** Hears of listeners that throw. Without it their error leaves `apply`, after the change was made and all were told. */
   readonly onListenerError?: (error: unknown) => void;
 }
 
-export class ClusterIndex implements ClusterView {
-  readonly #tables = {
-    pod: new ObjectTable<Pod, ObjectKey>(keyOf),
-    node: new ObjectTable<Node, NodeName>((node) => node.name),
-    namespace: new ObjectTable<Namespace, string>((namespace) => namespace.name),
-    budget: new ObjectTable<DisruptionBudget, ObjectKey>(keyOf),
-    policy: new ObjectTable<Policy, string>((policy) => policy.name),
-    checkpoint: new ObjectTable<Checkpoint, ObjectKey>(keyOf),
-    ticket: new ObjectTable<Ticket, ObjectKey>(keyOf),
-  } satisfies Record<IndexedKind, unknown>;
-  readonly #pods = new PodIndex();
-  readonly #budgets = new MultiMap<string, DisruptionBudget>(({ namespace }) => namespace); // namespace -> its budgets
-  readonly #ticketsByVictim = new MultiMap<PodUid, Ticket>(({ pod }) => pod.uid); // displaced pod -> its tickets, usually one
-  readonly #ticketsByOwner = new MultiMap<string, Ticket>(({ owner }) => owner?.uid ?? null); // uid of the controller -> tickets of its pods
-  readonly #ticketsByClaimant = new MultiMap<PodUid, Ticket>(({ claim }) => claim?.uid ?? null); // claiming pod -> its tickets
-  readonly #checkpointsByPod = new MultiMap<PodUid, Checkpoint>(({ podUid }) => podUid); // saved pod -> its checkpoints
-  readonly #checkpointsByNode = new MultiMap<NodeName, Checkpoint>(({ nodeName }) => nodeName); // node -> checkpoints of its pods
+export class ClusterIndex extends HeldCluster {
   readonly #listeners = new Set<IndexListener>();
   readonly #onListenerError: ((error: unknown) => void) | null;
   readonly #silentAgents = new Set<NodeName>(); // nodes whose agents are not heard
-  #policies: readonly Policy[] = []; // in order of precedence; another array whenever somebody may be ruled by another one
-  #webhookReach = ASSUMED_REACH;
 
   constructor({ onListenerError }: ClusterIndexOptions = {}) {
+    super();
     this.#onListenerError = onListenerError ?? null;
   }
 
@@ -81,7 +46,7 @@ export class ClusterIndex implements ClusterView {
    */
   apply(reported: IndexEvent): boolean {
     const event = this.#withSilence(reported);
-    const table = this.#tables[event.kind] as Table;
+    const table = this.tables[event.kind] as Table;
     if (event.type === 'delete') {
       const before = table.delete(event.uid, event.resourceVersion);
       if (before === undefined) return false;
@@ -96,7 +61,7 @@ export class ClusterIndex implements ClusterView {
   /** An object as it is now, whatever was known of it. */
   #take(event: IndexEvent & { readonly type: 'upsert' }): void {
     const { kind, value } = event;
-    const table = this.#tables[kind] as Table;
+    const table = this.tables[kind] as Table;
     const former = table.formerOf(value);
     if (former !== undefined) {
       const isLater = compareVersions(former.resourceVersion, value.resourceVersion) > 0;
@@ -130,7 +95,7 @@ export class ClusterIndex implements ClusterView {
     resourceVersion: string,
     wentBack = false,
   ): Generator<void, IndexDiff> {
-    const table = this.#tables[kind] as Table;
+    const table = this.tables[kind] as Table;
     if (wentBack) table.forgetDeletions();
     const listed = new Set<string>();
     const missed: IndexedKinds[K][] = [];
@@ -165,11 +130,21 @@ export class ClusterIndex implements ClusterView {
     if (silent === this.#silentAgents.has(name)) return;
     if (silent) this.#silentAgents.add(name);
     else this.#silentAgents.delete(name);
-    const before = this.#tables.node.named(name);
+    const before = this.tables.node.named(name);
     if (before === undefined) return;
     const value: Node = { ...before, agentSilent: silent };
-    this.#tables.node.set(value);
+    this.tables.node.set(value);
     this.#changed({ type: 'upsert', kind: 'node', value }, before, value);
+  }
+
+  /** What was read of a controller; null: nothing is to be held of it any more. Listeners hear of it as a change of its tickets. */
+  setOwner(owner: OwnerKey, facts: OwnerFacts | null): void {
+    if (facts === null) this.owners.delete(owner);
+    else this.owners.set(owner, facts);
+    if (facts?.failsByEviction?.bears === 0) this.failing.add(owner);
+    else this.failing.delete(owner);
+    for (const ticket of this.ticketsOfOwner(owner).slice())
+      this.#changed({ type: 'upsert', kind: 'ticket', value: ticket }, ticket, ticket);
   }
 
   /** The API server does not say of a node whether its agent is heard. */
@@ -184,123 +159,12 @@ export class ClusterIndex implements ClusterView {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Objects held of each kind. */
-  count(kind: IndexedKind): number {
-    return this.#tables[kind].size;
-  }
-
-  pod(uid: PodUid): Pod | undefined {
-    return this.#tables.pod.get(uid);
-  }
-
-  podNamed(namespace: string, name: string): Pod | undefined {
-    return this.#tables.pod.named(objectKey(namespace, name));
-  }
-
-  pendingPods(): Iterable<Pod> {
-    return this.#pods.pending();
-  }
-
-  gatedPods(): Iterable<Pod> {
-    return this.#pods.gated();
-  }
-
-  unreviewedPodsOfOwner(ownerUid: string, sinceMs: number): readonly Pod[] {
-    return this.#pods.unreviewedOfOwner(ownerUid, sinceMs);
-  }
-
-  gatedPodsOfOwner(ownerUid: string): readonly Pod[] {
-    return this.#pods.gatedOfOwner(ownerUid);
-  }
-
-  podsOfTicket(ticket: ObjectKey): readonly Pod[] {
-    return this.#pods.ofTicket(ticket);
-  }
-
-  parkedPods(): Iterable<Pod> {
-    return this.#pods.parked();
-  }
-
-  node(name: NodeName): NodeSnapshot | undefined {
-    return this.#pods.node(name);
-  }
-
-  nodes(): Iterable<NodeSnapshot> {
-    return this.#pods.nodes();
-  }
-
-  bareNodes(): Iterable<Node> {
-    return this.#tables.node.values();
-  }
-
-  namespaceLabels(name: string): Readonly<Record<string, string>> {
-    return this.#tables.namespace.named(name)?.labels ?? NO_LABELS;
-  }
-
-  policies(): readonly Policy[] {
-    return this.#policies;
-  }
-
-  webhookReach(): WebhookReach {
-    return this.#webhookReach;
-  }
-
-  /** Listeners are not told: no object changed. */
-  setWebhookReach(reach: WebhookReach): void {
-    this.#webhookReach = reach;
-    this.#policies = this.#policies.slice();
-  }
-
-  budgets(namespace: string): readonly DisruptionBudget[] {
-    return this.#budgets.get(namespace);
-  }
-
-  ticket(key: ObjectKey): Ticket | undefined {
-    return this.#tables.ticket.named(key);
-  }
-
-  tickets(): Iterable<Ticket> {
-    return this.#tables.ticket.values();
-  }
-
-  ticketOfVictim(uid: PodUid): Ticket | undefined {
-    return newest(this.#ticketsByVictim.get(uid));
-  }
-
-  ticketsOfVictim(uid: PodUid): readonly Ticket[] {
-    return this.#ticketsByVictim.get(uid);
-  }
-
-  ticketsOfOwner(ownerUid: string): readonly Ticket[] {
-    return this.#ticketsByOwner.get(ownerUid);
-  }
-
-  ticketsOfClaimant(uid: PodUid): readonly Ticket[] {
-    return this.#ticketsByClaimant.get(uid);
-  }
-
-  checkpoint(key: ObjectKey): Checkpoint | undefined {
-    return this.#tables.checkpoint.named(key);
-  }
-
-  checkpoints(): Iterable<Checkpoint> {
-    return this.#tables.checkpoint.values();
-  }
-
-  checkpointsOfPod(uid: PodUid): readonly Checkpoint[] {
-    return this.#checkpointsByPod.get(uid);
-  }
-
-  checkpointsOn(node: NodeName): readonly Checkpoint[] {
-    return this.#checkpointsByNode.get(node);
-  }
-
   #changed(
     event: IndexEvent,
     before: IndexedKinds[IndexedKind] | undefined,
     after: IndexedKinds[IndexedKind] | undefined,
   ): void {
-    this.#follow(event.kind, before, after);
+    this.follow(event.kind, before, after);
     let failure: { readonly error: unknown } | null = null;
     for (const listener of this.#listeners) {
       try {
@@ -312,55 +176,7 @@ export class ClusterIndex implements ClusterView {
     }
     if (failure !== null) throw failure.error;
   }
-
-  /** Brings what is derived from the tables in step. Both values are of `kind`; that is what the tables guarantee. */
-  #follow(kind: IndexedKind, before: unknown, after: unknown): void {
-    switch (kind) {
-      case 'pod':
-        this.#pods.changePod(before as Pod | undefined, after as Pod | undefined);
-        return;
-      case 'node':
-        this.#pods.changeNode(before as Node | undefined, after as Node | undefined);
-        return;
-      case 'namespace':
-        this.#policies = this.#policies.slice();
-        return;
-      case 'budget':
-        this.#budgets.change(before as DisruptionBudget | undefined, after as DisruptionBudget | undefined);
-        return;
-      case 'policy':
-        this.#policies = [...this.#tables.policy.values()].sort(comparePolicies);
-        return;
-      case 'checkpoint':
-        this.#checkpointsByPod.change(before as Checkpoint | undefined, after as Checkpoint | undefined);
-        this.#checkpointsByNode.change(before as Checkpoint | undefined, after as Checkpoint | undefined);
-        return;
-      case 'ticket':
-        this.#ticketsByVictim.change(before as Ticket | undefined, after as Ticket | undefined);
-        this.#ticketsByOwner.change(before as Ticket | undefined, after as Ticket | undefined);
-        this.#ticketsByClaimant.change(before as Ticket | undefined, after as Ticket | undefined);
-        return;
-      default:
-        kind satisfies never;
-    }
-  }
 }
 
 /** A table whose kind is known at run time only. */
 type Table = ObjectTable<IndexedKinds[IndexedKind], string>;
-
-function keyOf({ namespace, name }: { readonly namespace: string; readonly name: string }): ObjectKey {
-  return objectKey(namespace, name);
-}
-
-/** The ticket that was made last. Ours have one name per victim, so there are more only where somebody made them by hand. */
-function newest(tickets: readonly Ticket[]): Ticket | undefined {
-  let last = tickets[0];
-  for (const ticket of tickets) {
-    if (last === undefined || ticket === last) continue;
-    if (ticket.creationMs > last.creationMs || (ticket.creationMs === last.creationMs && ticket.uid > last.uid)) {
-      last = ticket;
-    }
-  }
-  return last;
-}

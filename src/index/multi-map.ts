@@ -12,6 +12,10 @@ export class MultiMap<K, V> {
     return this.#values.get(key) ?? NONE;
   }
 
+  keys(): Iterable<K> {
+    return this.#values.keys();
+  }
+
   /** Puts `after` in the place of `before`; undefined where there was or is none. */
   change(before: V | undefined, after: V | undefined): void {
     const from = before === undefined ? null : this.#keyOf(before);

@@ -23,6 +23,11 @@ export class NodeEntry {
     return this.#node === null && this.#pods.length === 0 && this.#nominated.length === 0;
   }
 
+  /** Those that hold room here, in eviction order; valid until the next change. */
+  get pods(): readonly Pod[] {
+    return this.#pods;
+  }
+
   setNode(node: Node | null): void {
     this.#node = node;
     this.#snapshot = null;
@@ -59,9 +64,16 @@ export class NodeEntry {
     return {
       node,
       pods,
+      continuing: pods.some(isContinuing) ? pods.filter(isContinuing) : NONE,
       nominated: this.#nominated.slice(),
       free: remainder(node.allocatable, pods),
       sheet: new VictimSheet(node, pods),
     };
   }
+}
+
+const NONE: NodeSnapshot['continuing'] = [];
+
+function isContinuing(pod: Pod): pod is NodeSnapshot['continuing'][number] {
+  return pod.ticket !== null && pod.restored === null;
 }

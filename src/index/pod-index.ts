@@ -1,21 +1,27 @@
 import { RESTORE_GATE } from '../domain/labels.ts';
-import { objectKey, type NodeName, type ObjectKey } from '../domain/ids.ts';
+import { objectKey, type NodeName, type ObjectKey, ownerKey, type OwnerKey } from '../domain/ids.ts';
 import type { Node } from '../domain/node.ts';
 import { isTerminal, occupiesNode, type Pod } from '../domain/pod.ts';
+import { ConstraintIndex } from './constraint-index.ts';
 import { MultiMap } from './multi-map.ts';
 import { NodeEntry } from './node-entry.ts';
 import type { NodeSnapshot } from './types.ts';
-import { UnreviewedPods } from './unreviewed-pods.ts';
+import { OwnedPods } from './owned-pods.ts';
 
 /** Pods by where they are: pending, gated, parked, on a node, nominated to one. Follows changes that the object tables let through. */
 export class PodIndex {
   readonly #pending = new Map<string, Pod>(); // uid -> pod without a node
   readonly #gated = new Map<string, Pod>(); // uid -> pending pod behind our gate
-  readonly #gatedByOwner = new MultiMap<string, Pod>(({ owner }) => owner?.uid ?? null); // uid of the controller -> its gated pods
+  readonly #gatedByOwner = new MultiMap<OwnerKey, Pod>(({ namespace, owner }) =>
+    owner === null ? null : ownerKey(namespace, owner),
+  ); // controller -> its gated pods
   readonly #byTicket = new MultiMap<ObjectKey, Pod>(ticketKeyOf); // ticket -> pods on nodes that continue it
-  readonly #unreviewed = new UnreviewedPods();
+  readonly #owned = new OwnedPods();
   readonly #parked = new Map<string, Pod>(); // uid -> pending pod whose preemption was put off
+  readonly #toMove = new MultiMap<NodeName, Pod>(toMoveFrom); // node -> pods that people ask to be moved off it
+  readonly #toEvacuate = new Set<NodeName>(); // nodes that people ask to be evacuated
   readonly #entries = new Map<NodeName, NodeEntry>(); // node -> what stands on it
+  readonly constraints = new ConstraintIndex(() => this.#onNodes());
 
   pending(): Iterable<Pod> {
     return this.#pending.values();
@@ -25,12 +31,16 @@ export class PodIndex {
     return this.#gated.values();
   }
 
-  gatedOfOwner(ownerUid: string): readonly Pod[] {
-    return this.#gatedByOwner.get(ownerUid);
+  gatedOfOwner(owner: OwnerKey): readonly Pod[] {
+    return this.#gatedByOwner.get(owner);
   }
 
-  unreviewedOfOwner(ownerUid: string, sinceMs: number): readonly Pod[] {
-    return this.#unreviewed.ofOwner(ownerUid, sinceMs);
+  unreviewedOfOwner(owner: OwnerKey, sinceMs: number): readonly Pod[] {
+    return this.#owned.unreviewedOf(owner, sinceMs);
+  }
+
+  activeOfOwner(owner: OwnerKey): readonly Pod[] {
+    return this.#owned.activeOf(owner);
   }
 
   ofTicket(ticket: ObjectKey): readonly Pod[] {
@@ -39,6 +49,14 @@ export class PodIndex {
 
   parked(): Iterable<Pod> {
     return this.#parked.values();
+  }
+
+  toMoveFrom(node: NodeName): readonly Pod[] {
+    return this.#toMove.get(node);
+  }
+
+  nodesToMoveFrom(): ReadonlySet<NodeName> {
+    return new Set([...this.#toMove.keys(), ...this.#toEvacuate]);
   }
 
   node(name: NodeName): NodeSnapshot | undefined {
@@ -56,14 +74,22 @@ export class PodIndex {
   changePod(before: Pod | undefined, after: Pod | undefined): void {
     if (before !== undefined) this.#remove(before);
     if (after !== undefined) this.#add(after);
-    this.#unreviewed.change(before, after);
+    this.#owned.change(before, after);
+    this.#toMove.change(before, after);
+    this.constraints.changePod(before, after);
   }
 
   changeNode(before: Node | undefined, after: Node | undefined): void {
     const name = (after ?? before)?.name;
     if (name === undefined) return;
+    if (after?.evacuateFor != null) this.#toEvacuate.add(name);
+    else this.#toEvacuate.delete(name);
     this.#entryOf(name).setNode(after ?? null);
     this.#dropIfEmpty(name);
+  }
+
+  *#onNodes(): Generator<Pod> {
+    for (const entry of this.#entries.values()) yield* entry.pods;
   }
 
   #add(pod: Pod): void {
@@ -115,4 +141,8 @@ export class PodIndex {
 
 function ticketKeyOf({ namespace, ticket }: Pod): ObjectKey | null {
   return ticket === null ? null : objectKey(namespace, ticket);
+}
+
+function toMoveFrom(pod: Pod): NodeName | null {
+  return pod.displaceFor !== null && occupiesNode(pod) ? pod.nodeName : null;
 }

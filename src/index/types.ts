@@ -1,12 +1,17 @@
 import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { DisruptionBudget } from '../domain/disruption-budget.ts';
-import type { NodeName, ObjectKey, PodUid } from '../domain/ids.ts';
+import type { NodeName, ObjectKey, PodUid, OwnerKey, PodKey } from '../domain/ids.ts';
 import type { Node } from '../domain/node.ts';
+import type { OwnerFacts } from '../domain/owner-facts.ts';
 import type { Pod } from '../domain/pod.ts';
+import type { PodConstraints } from '../domain/pod-constraints.ts';
+import type { PodQuestion } from './pod-matches.ts';
 import type { Policy } from '../domain/policy.ts';
 import type { Resources } from '../domain/resources.ts';
 import type { Ticket } from '../domain/ticket.ts';
+import type { StorageClass, Volume, VolumeClaim } from '../domain/volume.ts';
 import type { WebhookReach } from '../domain/webhook-reach.ts';
+import type { WebhookReplica } from '../domain/webhook-replica.ts';
 import type { VictimSheet } from './victim-sheet.ts';
 
 /** A namespace: only its labels matter, to policies. */
@@ -23,6 +28,9 @@ export interface IndexedKinds {
   readonly node: Node;
   readonly namespace: Namespace;
   readonly budget: DisruptionBudget;
+  readonly volumeClaim: VolumeClaim;
+  readonly volume: Volume;
+  readonly storageClass: StorageClass;
   readonly policy: Policy;
   readonly checkpoint: Checkpoint;
   readonly ticket: Ticket;
@@ -57,6 +65,8 @@ export interface NodeSnapshot {
   readonly node: Node;
   /** Pods that hold room here (assigned, not terminal), in eviction order: lowest priority first, then latest start, then UID. */
   readonly pods: readonly Pod[];
+  /** Those of `pods` that continue a ticket and have not reported their restore. */
+  readonly continuing: readonly (Pod & { readonly ticket: string })[];
   /** Pending pods with `nominatedNodeName` here, highest priority first. */
   readonly nominated: readonly Pod[];
   /** Allocatable minus the requests of `pods`; may be negative. Nominated pods are not subtracted. */
@@ -71,24 +81,48 @@ export interface NodeSnapshot {
  */
 export interface ClusterView {
   pod(uid: PodUid): Pod | undefined;
+  /** The pod that a record names; undefined where it is in another namespace than the record. */
+  podOf(record: PodKey): Pod | undefined;
   podNamed(namespace: string, name: string): Pod | undefined;
   /** Pods without a node that are not terminal, any scheduler. */
   pendingPods(): Iterable<Pod>;
   /** Pending pods that carry the gate `reprieve.dev/restore`. */
   gatedPods(): Iterable<Pod>;
-  /** Gated pods whose controller is `ownerUid`, in order of arrival. */
-  gatedPodsOfOwner(ownerUid: string): readonly Pod[];
+  /** Gated pods whose controller is `owner`, in order of arrival. */
+  gatedPodsOfOwner(owner: OwnerKey): readonly Pod[];
   /** Pods of a controller created after `sinceMs` that the webhook did not change ({@link isUnreviewed}), oldest first. */
-  unreviewedPodsOfOwner(ownerUid: string, sinceMs: number): readonly Pod[];
+  unreviewedPodsOfOwner(owner: OwnerKey, sinceMs: number): readonly Pod[];
+  /** Pods of a controller that neither ended nor are being deleted, gated ones included. */
+  activePodsOfOwner(owner: OwnerKey): readonly Pod[];
   /** Pods that hold room on a node and continue this ticket (`namespace/name`): its claimant, and any earlier one that is not gone. */
   podsOfTicket(ticket: ObjectKey): readonly Pod[];
   /** Pending pods that kube-scheduler does not try again by itself, because their preemption was put off. */
   parkedPods(): Iterable<Pod>;
+  /** Pods on this node that people ask to be moved off it (`Pod.displaceFor`). */
+  podsToMove(node: NodeName): readonly Pod[];
+  /** Nodes with such pods, and those that people ask to be evacuated. */
+  nodesToMoveFrom(): Iterable<NodeName>;
 
   node(name: NodeName): NodeSnapshot | undefined;
   nodes(): Iterable<NodeSnapshot>;
+  bareNode(name: NodeName): Node | undefined;
+  /** Some node lists this extended resource as allocatable, and kube-scheduler is not told to ignore it. */
+  isListed(resource: string): boolean;
   /** The same nodes without what stands on them. */
   bareNodes(): Iterable<Node>;
+
+  /** How many pods that hold room the question is about, by node; nodes without one are missing. A live view. */
+  countPods(question: PodQuestion): ReadonlyMap<NodeName, number>;
+  /** Constraints with required anti-affinity of pods that hold room: how many pods have them, by node. A live view. */
+  repelling(): ReadonlyMap<PodConstraints, ReadonlyMap<NodeName, number>>;
+
+  volumeClaim(key: ObjectKey): VolumeClaim | undefined;
+  /** Pods that hold room on a node and use this claim. */
+  podsOfClaim(claim: ObjectKey): Iterable<Pod>;
+  volume(name: string): Volume | undefined;
+  /** Volumes of this class that nobody has claimed. */
+  availableVolumes(storageClass: string): readonly Volume[];
+  storageClass(name: string): StorageClass | undefined;
 
   namespaceLabels(name: string): Readonly<Record<string, string>>;
   /**
@@ -97,20 +131,30 @@ export interface ClusterView {
    */
   policies(): readonly Policy[];
   webhookReach(): WebhookReach;
+  /** Our RuntimeClass exists: a pod that names it is accepted. True where that is not known. {@link policies} is another array with each change. */
+  hasRuntimeClass(): boolean;
+  /** Another array whenever one of them came, went or has seen more; none where this process has no replicas. */
+  webhookReplicas(): readonly WebhookReplica[];
   budgets(namespace: string): readonly DisruptionBudget[];
 
   ticket(key: ObjectKey): Ticket | undefined;
   tickets(): Iterable<Ticket>;
-  ticketOfVictim(uid: PodUid): Ticket | undefined;
+  ticketOfVictim(pod: PodKey): Ticket | undefined;
   /** Usually one: names of tickets are made of the UID. */
   ticketsOfVictim(uid: PodUid): readonly Ticket[];
-  ticketsOfOwner(ownerUid: string): readonly Ticket[];
+  ticketsOfOwner(owner: OwnerKey): readonly Ticket[];
+  /** What was last read of a controller; undefined while no ticket of its pods waits for a pod, and before it was read. */
+  ownerFacts(owner: OwnerKey): OwnerFacts | undefined;
+  /** Of a pod without a controller, by its `namespace/name`: its successor has the same. */
+  ticketsOfBarePod(pod: ObjectKey): readonly Ticket[];
+  /** Controllers that the eviction of one of their pods would fail for good, as far as they were read. */
+  failingOwners(): ReadonlySet<OwnerKey>;
   /** Tickets that name this pod as the one that continues them; more than one only where records contradict each other. */
-  ticketsOfClaimant(uid: PodUid): readonly Ticket[];
+  ticketsOfClaimant(pod: PodKey): readonly Ticket[];
 
   checkpoint(key: ObjectKey): Checkpoint | undefined;
   checkpoints(): Iterable<Checkpoint>;
-  checkpointsOfPod(uid: PodUid): readonly Checkpoint[];
+  checkpointsOfPod(pod: PodKey): readonly Checkpoint[];
   /** Of pods that stand or stood there. */
   checkpointsOn(node: NodeName): readonly Checkpoint[];
 }

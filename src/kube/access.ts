@@ -1,3 +1,5 @@
+import { RUNTIME_CLASS } from '../domain/labels.ts';
+import { ADMISSION_POLICIES } from './admission-policies.ts';
 import { crdName } from './crd/definition.ts';
 import { RESOURCES, type ResourceType } from './resources.ts';
 
@@ -25,6 +27,10 @@ export interface AccessNames {
   readonly servingSecret: string | null;
   /** The MutatingWebhookConfiguration that is given its authority; null: none. */
   readonly webhookConfiguration: string | null;
+  /** The ValidatingWebhookConfiguration of the guard, likewise. */
+  readonly guardConfiguration: string | null;
+  /** The admission policies, and their bindings; none where the configuration does without. */
+  readonly admissionPolicies: readonly string[];
 }
 
 /** What deploy/ is written for: the defaults of the configuration. */
@@ -32,6 +38,8 @@ export const DEPLOYED_NAMES: AccessNames = {
   lease: 'reprieve',
   servingSecret: 'reprieve-serving',
   webhookConfiguration: 'reprieve',
+  guardConfiguration: 'reprieve-guard',
+  admissionPolicies: ADMISSION_POLICIES.map(({ name }) => name),
 };
 
 /**
@@ -40,7 +48,9 @@ export const DEPLOYED_NAMES: AccessNames = {
  */
 export function accessRights(names: AccessNames): readonly AccessRight[] {
   const { pods, nodes, namespaces, events, podDisruptionBudgets, customResourceDefinitions } = RESOURCES;
-  const { reprievePolicies, podCheckpoints, reprieves, leases, secrets, mutatingWebhooks } = RESOURCES;
+  const { volumeClaims, volumes, storageClasses } = RESOURCES;
+  const { reprievePolicies, podCheckpoints, reprieves, leases, secrets, mutatingWebhooks, runtimeClasses } = RESOURCES;
+  const { replicaSets, replicationControllers, statefulSets, jobs } = RESOURCES;
   const everywhere: readonly AccessRight[] = [
     cluster(pods, ['get', 'list', 'watch'], 'the index; the latest version before each write to a pod'),
     cluster(pods, ['create', 'patch', 'delete'], 'bare pods come back; gates and the leader label; eviction'),
@@ -51,12 +61,26 @@ export function accessRights(names: AccessNames): readonly AccessRight[] {
     ),
     cluster(nodes, ['list', 'watch'], 'the index'),
     cluster(namespaces, ['list', 'watch'], 'the index: namespaceSelector of policies'),
+    {
+      ...cluster(runtimeClasses, ['list', 'watch'], 'whether pods may name our RuntimeClass'),
+      resourceNames: [RUNTIME_CLASS],
+    },
     cluster(podDisruptionBudgets, ['list', 'watch'], 'the index: whom evictions would hurt'),
+    cluster(volumeClaims, ['list', 'watch'], 'the index: which nodes reach the volumes of a pod that comes back'),
+    cluster(volumes, ['list', 'watch'], 'the index: as for claims'),
+    cluster(storageClasses, ['list', 'watch'], 'the index: as for claims, of volumes that do not exist yet'),
     cluster(events, ['create', 'patch'], 'telling what happens to a pod, and how often'),
+    ...[replicaSets, replicationControllers, statefulSets, jobs].map((kind) =>
+      cluster(kind, ['get'], 'whether a displaced pod is still wanted'),
+    ),
     cluster(reprievePolicies, ['list', 'watch'], 'the index: who is protected'),
     cluster(status(reprievePolicies), ['patch'], 'whom a policy protects now, and whether it works'),
-    cluster(podCheckpoints, ['get', 'list', 'watch', 'create', 'delete'], 'orders to the nodes, and their results'),
-    cluster(podCheckpoints, ['patch'], 'removing the finalizer of an agent that is silent, or gone with its node'),
+    cluster(podCheckpoints, ['get', 'list', 'watch', 'create', 'delete'], 'requests to the nodes, and their results'),
+    cluster(
+      podCheckpoints,
+      ['patch'],
+      'releasing pods that need not be held; removing the finalizer of an agent that is silent, or gone with its node',
+    ),
     cluster(reprieves, ['get', 'list', 'watch', 'create', 'delete'], 'tickets of displaced pods'),
     cluster(
       reprieves,
@@ -69,19 +93,35 @@ export function accessRights(names: AccessNames): readonly AccessRight[] {
       resourceNames: [reprievePolicies, podCheckpoints, reprieves].map(crdName),
     },
   ];
+  const { admissionPolicies, admissionPolicyBindings } = RESOURCES;
+  const policies = names.admissionPolicies.length === 0 ? [] : [admissionPolicies, admissionPolicyBindings];
   return [
     ...everywhere,
+    ...policies.map((kind) => ({
+      ...cluster(kind, ['get'], 'refusing to start where anybody may forge records'),
+      resourceNames: names.admissionPolicies,
+    })),
     ...whereNamed(names.webhookConfiguration, (name) => [
       {
         ...cluster(mutatingWebhooks, ['get', 'patch'], 'giving it the authority of our certificate'),
         resourceNames: [name],
       },
     ]),
-    ...whereNamed(names.lease, (name) => [
-      own(leases, ['create'], 'leader election; create cannot be restricted to a name'),
-      { ...own(leases, ['get', 'update'], 'leader election'), resourceNames: [name] },
+    ...whereNamed(names.guardConfiguration, (name) => [
+      {
+        ...cluster(RESOURCES.validatingWebhooks, ['get', 'patch'], 'giving it the authority of our certificate'),
+        resourceNames: [name],
+      },
     ]),
-    own(leases, ['list', 'watch'], 'which agents are alive; who leads'),
+    ...whereNamed(names.lease, (name) => [
+      { ...own(leases, ['get'], 'leader election'), resourceNames: [name] },
+      own(
+        leases,
+        ['create', 'update', 'delete'],
+        'leader election; each replica has a Lease of its own, by which it says which tickets its webhook knows',
+      ),
+    ]),
+    own(leases, ['list', 'watch'], 'which agents and replicas are alive; who leads'),
     ...whereNamed(names.servingSecret, (name) => [
       own(secrets, ['create'], 'the serving certificate, where we issue it; create cannot be restricted to a name'),
       { ...own(secrets, ['get', 'patch'], 'the serving certificate'), resourceNames: [name] },

@@ -64,6 +64,11 @@ export function isAlreadyExists(error: unknown): boolean {
   return error instanceof KubeApiError && error.status === 409 && error.reason === 'AlreadyExists';
 }
 
+/** An admission plugin, a policy or RBAC refuses the request. */
+export function isForbidden(error: unknown): boolean {
+  return error instanceof KubeApiError && error.status === 403;
+}
+
 export function isConflict(error: unknown): boolean {
   return error instanceof KubeApiError && error.status === 409 && error.reason !== 'AlreadyExists';
 }

@@ -4,12 +4,12 @@ import type { CheckpointOrder } from '../ports/cluster-writer.ts';
 import type { PodCheckpointSpec } from './crd/pod-checkpoint.ts';
 import { timestampOf } from './project/time.ts';
 
-/** The rules as they stand in a PodCheckpoint, and in the ticket that orders it. */
+/** The rules as they stand in a PodCheckpoint, and in the ticket that it is made for. */
 export function checkpointRulesIn({ sockets, volumes, maxBytes }: CheckpointRules) {
   return { sockets, volumes, maxBytes: String(maxBytes) };
 }
 
-/** The PodCheckpoint that gives this order: its metadata and spec, ready to be created. */
+/** The PodCheckpoint that makes this request: its metadata and spec, ready to be created. */
 export function checkpointObject(order: CheckpointOrder): {
   readonly metadata: object;
   readonly spec: PodCheckpointSpec;
@@ -20,16 +20,17 @@ export function checkpointObject(order: CheckpointOrder): {
       name,
       namespace,
       labels: { [POD_UID_LABEL]: pod.uid },
-      // From the start: an agent that adds it later could be too late, with a frozen pod and no order for it.
+      // From the start: an agent that adds it later could be too late, with a frozen pod and no request for it.
       finalizers: [AGENT_FINALIZER],
     },
     spec: {
       pod: { name: pod.name, uid: pod.uid },
-      nodeName: order.node,
+      node: order.node,
       reason: order.reason,
-      keepFrozen: order.keepFrozen,
+      hold: order.keepFrozen ? 'UntilDeleted' : 'None',
+      thawAt: timestampOf(order.deadlineMs),
+      owner: { ticket: order.ticket },
       ...checkpointRulesIn(order.rules),
-      deadline: timestampOf(order.deadlineMs),
     },
   };
 }

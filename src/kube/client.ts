@@ -20,6 +20,8 @@ export interface DeleteOptions {
   /** The delete fails with 409 unless the stored object is at this version. */
   readonly resourceVersion?: string;
   readonly gracePeriodSeconds?: number;
+  /** What the garbage collector does to objects that name this one as their owner: `Orphan` removes the reference and keeps them. */
+  readonly propagationPolicy?: 'Orphan';
   /** The server gives the delete up after this, and it has no effect. */
   readonly timeoutMs?: number;
   /** See {@link KubeRequest.maySend}. */
@@ -114,6 +116,7 @@ export class KubeClient {
       kind: 'DeleteOptions',
       ...(Object.keys(preconditions).length > 0 && { preconditions }),
       ...(options.gracePeriodSeconds !== undefined && { gracePeriodSeconds: options.gracePeriodSeconds }),
+      ...(options.propagationPolicy && { propagationPolicy: options.propagationPolicy }),
     };
     return this.#send(`deleting ${type.plural} "${name}"`, {
       method: 'DELETE',

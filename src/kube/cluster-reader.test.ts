@@ -29,7 +29,18 @@ it('reads every kind into the index, says when it has all, and stops', async () 
   reader.start();
   await reader.synced;
   expect(reader.isSynced()).toBe(true);
-  const kinds = ['budget', 'checkpoint', 'namespace', 'node', 'pod', 'policy', 'ticket'];
+  const kinds = [
+    'budget',
+    'checkpoint',
+    'namespace',
+    'node',
+    'pod',
+    'policy',
+    'storageClass',
+    'ticket',
+    'volume',
+    'volumeClaim',
+  ];
   expect(new Set(seen.map((line) => line.split(' ')[1]))).toEqual(new Set(kinds));
   expect(seen).toHaveLength(kinds.length);
   expect(seen).toContain('all pod 1');

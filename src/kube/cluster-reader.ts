@@ -1,9 +1,12 @@
+import type { Ticket } from '../domain/ticket.ts';
 import type { IndexDiff, IndexedKind, IndexedKinds, IndexEvent } from '../index/types.ts';
 import type { Clock } from '../ports/clock.ts';
 import { INDEXED_RESOURCES } from './project/kinds.ts';
 import { PartPool } from './project/part-pool.ts';
 import { pooledPodOf } from './project/pod.ts';
-import { Reflector, type ReflectorNotice, type ReflectorOptions, type ReflectorStats } from './reflector.ts';
+import type { TicketProgress } from './ticket-progress.ts';
+import type { ReflectorStats } from './reflector-stats.ts';
+import { Reflector, type ReflectorNotice, type ReflectorOptions } from './reflector.ts';
 import type { KubeTransport } from './transport.ts';
 
 /** The index, as far as it is written to here. */
@@ -32,6 +35,8 @@ export interface ClusterReaderOptions {
   readonly onNotice?: (notice: ReflectorNotice) => void;
   /** A listing of some kind showed that the API server went back to an earlier state. */
   readonly onWentBack?: () => void;
+  /** Told which tickets the index holds. */
+  readonly tickets?: TicketProgress;
 }
 
 /** Keeps the index in step with the cluster: one {@link Reflector} for each kind it holds. */
@@ -41,7 +46,7 @@ export class ClusterReader {
     {
       readonly synced: Promise<void>;
       run(signal: AbortSignal): Promise<void>;
-      relist(): Promise<void>;
+      relist(wentBack?: boolean): Promise<void>;
       stats(): ReflectorStats;
     }
   >;
@@ -70,6 +75,11 @@ export class ClusterReader {
   /** Resolves when the index holds these kinds as they were at some moment after this call. */
   async relist(...kinds: readonly IndexedKind[]): Promise<void> {
     await Promise.all(kinds.map((kind) => this.#reflectors.get(kind)?.relist() ?? Promise.resolve()));
+  }
+
+  /** The same for all kinds, where the API server went back to an earlier state: each listing replaces everything that is held. */
+  async replaceAll(): Promise<void> {
+    await Promise.all([...this.#reflectors.values()].map((reflector) => reflector.relist(true)));
   }
 
   /** Ends all watches; resolves when nothing more will reach the index. */
@@ -104,6 +114,7 @@ async function inSlices<T>(steps: Generator<void, T>, clock: Clock, breathe?: ()
 
 function reflectorOf<K extends IndexedKind>(kind: K, options: ClusterReaderOptions): Reflector<IndexedKinds[K]> {
   const { transport, clock, index, selectors, random, breathe, relistEveryMs, onNotice, onWentBack } = options;
+  const tickets = kind === 'ticket' ? options.tickets : undefined;
   const { type, project } = INDEXED_RESOURCES[kind];
   const projectPooled = kind === 'pod' ? (pooledPodOf(new PartPool()) as typeof project) : project;
   const reflectorOptions: ReflectorOptions<IndexedKinds[K]> = {
@@ -113,10 +124,19 @@ function reflectorOf<K extends IndexedKind>(kind: K, options: ClusterReaderOptio
     project: projectPooled,
     sink: {
       // TypeScript cannot see that the kind and the value of a generic `K` belong together.
-      upsert: (value) => index.apply({ type: 'upsert', kind, value } as IndexEvent),
-      remove: (uid, resourceVersion) => index.apply({ type: 'delete', kind, uid, resourceVersion }),
-      replaceAll: (values, resourceVersion, wentBack) =>
-        inSlices(index.replacing(kind, values, resourceVersion, wentBack), clock, breathe),
+      upsert: (value) => {
+        index.apply({ type: 'upsert', kind, value } as IndexEvent);
+        tickets?.upserted(value as Ticket);
+      },
+      remove: (uid, resourceVersion) => {
+        index.apply({ type: 'delete', kind, uid, resourceVersion });
+        tickets?.removed(resourceVersion);
+      },
+      replaceAll: async (values, resourceVersion, wentBack) => {
+        const diff = await inSlices(index.replacing(kind, values, resourceVersion, wentBack), clock, breathe);
+        tickets?.listed(values as readonly Ticket[], resourceVersion, wentBack);
+        return diff;
+      },
     },
     ...selectors?.[kind],
     ...(random && { random }),

@@ -1,3 +1,4 @@
+import { preemptionIn } from '../../test/support/preemption.ts';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { NodeName, PodUid } from '../domain/ids.ts';
 import type { CheckpointRules } from '../domain/checkpoint-rules.ts';
@@ -95,13 +96,20 @@ const thawed = { type: 'reprieve.dev/Frozen', status: 'False', reason: 'Thawed',
 
 const preemptor: PodRef = { namespace: 'default', name: 'urgent', uid: 'p-uid' as PodUid };
 
-function ticketOrder(victim: PodRef, decisionId = 'd1'): TicketOrder {
-  const restore = { nodes: 'Any', attempts: 2, onFailure: 'ColdStart', maxWaitMs: 5_400_000 } as const;
+function ticketOrder(victim: PodRef, displacementId = 'd1'): TicketOrder {
+  const restore = {
+    nodes: 'Any',
+    attempts: 2,
+    onFailure: 'ColdStart',
+    maxWaitMs: 5_400_000,
+    identityLabels: [],
+  } as const;
   const planned = {
     uid: victim.uid,
     namespace: victim.namespace,
     name: victim.name,
-    action: 'checkpoint',
+    node: 'n1' as NodeName,
+    plan: 'Save',
     checkpoint: CHECKPOINT,
     onFailure: 'Evict',
     terms: { policy: 'batch', maxDelayMs: 60_000, checkpoint: rules, restore },
@@ -110,12 +118,16 @@ function ticketOrder(victim: PodRef, decisionId = 'd1'): TicketOrder {
     name: 'web-0-ticket',
     victim,
     planned,
-    decision: {
-      id: decisionId,
-      preemptor: { ...preemptor, priority: 1000 },
-      node: 'n1' as NodeName,
-      victims: [planned],
-      numPdbViolations: 1,
+    displacement: {
+      id: displacementId,
+      cause: {
+        kind: 'Preemption',
+        preemptor: { ...preemptor, priority: 1000 },
+        node: 'n1' as NodeName,
+        numPdbViolations: 1,
+      },
+      pods: [planned],
+      commit: 'AllSaved',
       decidedMs: NOW_MS,
       deadlineMs: NOW_MS + 60_250,
     },
@@ -133,6 +145,7 @@ function checkpointOrder(pod: PodRef): CheckpointOrder {
     pod,
     node: 'n1' as NodeName,
     reason: 'Preemption',
+    ticket: 'web-0-ticket',
     keepFrozen: true,
     rules,
     deadlineMs: NOW_MS + 90_000,
@@ -145,18 +158,27 @@ const ticketNow = async (): Promise<Ticket> =>
 const checkpointNow = async (): Promise<Checkpoint> =>
   checkpointOf(await client.get(RESOURCES.podCheckpoints, 'default', CHECKPOINT));
 
+const templateIn = (raw: KubeObject): object | undefined =>
+  (raw as { spec?: { pod?: { template?: object } } }).spec?.pod?.template;
+
 async function createdTicket(pod: Pod): Promise<Ticket> {
   expect(await writer.createTicket(ticketOrder(pod))).toBe('done');
   return ticketNow();
 }
 
 describe('createTicket', () => {
+  it('leaves the end of a controller that it may not read to the garbage collector', async () => {
+    const ranked = { apiVersion: 'example.com/v1', kind: 'RankedJob', name: 'train', uid: 'uid-train' };
+    await createdTicket(await createPod('web-0', { metadata: { ownerReferences: [{ ...ranked, controller: true }] } }));
+    const raw = await client.get(RESOURCES.reprieves, 'default', 'web-0-ticket');
+    expect(raw.metadata.ownerReferences).toEqual([ranked]);
+  });
+
   const owner = { apiVersion: 'apps/v1', kind: 'StatefulSet', name: 'web', uid: 'sts', controller: true };
 
-  it('stores what the pod was and the whole decision, and starts in Saving', async () => {
+  it('stores what the pod was and the whole displacement, and starts in Saving', async () => {
     const pod = await createPod('web-0', {
-      metadata: { ownerReferences: [owner], annotations: { note: 'mine', 'reprieve.dev/displacements': '1' } },
-      spec: { nodeSelector: { zone: 'a' }, tolerations: [{ key: 'k', operator: 'Exists' }] },
+      metadata: { ownerReferences: [owner], annotations: { 'reprieve.dev/displacements': '1' } },
     });
     const ticket = await createdTicket(pod);
     expect(ticket).toMatchObject({
@@ -164,10 +186,8 @@ describe('createTicket', () => {
       owner: { apiVersion: 'apps/v1', kind: 'StatefulSet', name: 'web', uid: 'sts' },
       priority: 10,
       requests: { cpuMilli: 500, memoryBytes: 1024 ** 3, pods: 1 },
-      nodeSelector: { requirements: [{ key: 'zone', operator: 'In', values: ['a'] }] },
-      tolerations: pod.tolerations,
       restoreShape: restoreShapeOf(await get('web-0')),
-      decision: ticketOrder(pod).decision,
+      displacement: ticketOrder(pod).displacement,
       checkpoint: CHECKPOINT,
       restore: ticketOrder(pod).restore,
       phase: 'Saving',
@@ -179,15 +199,23 @@ describe('createTicket', () => {
     expect(raw.metadata.labels).toEqual({ 'reprieve.dev/pod-uid': pod.uid, 'reprieve.dev/owner-uid': 'sts' });
     expect(raw).toMatchObject({
       spec: {
-        decision: { decidedAt: '2026-01-01T12:00:00.250Z', deadline: '2026-01-01T12:01:00.500Z' },
-        pod: { template: { metadata: { labels: { app: 'web' }, annotations: { note: 'mine' } } } },
+        displacement: { decidedAt: '2026-01-01T12:00:00.250Z', deadline: '2026-01-01T12:01:00.500Z' },
       },
       status: { phase: 'Saving', conditions: [{ type: 'Restored', status: 'Unknown', reason: 'Saving' }] },
     });
-    const template = JSON.stringify((raw as { spec?: { pod?: { template?: object } } }).spec?.pod?.template);
-    for (const gone of ['nodeName', 'kube-api-access', 'displacements', 'resourceVersion'])
-      expect(template).not.toContain(gone);
+    expect(raw).not.toHaveProperty('spec.pod.template'); // its controller makes the next pod
+    expect(raw.metadata.ownerReferences).toBeUndefined(); // read by us
     expect(applied.filter(({ kind }) => kind === 'ticket')).toHaveLength(2);
+  });
+
+  it('stores what a bare pod is made of again', async () => {
+    await createdTicket(await createPod('web-0', { metadata: { annotations: { note: 'mine' } } }));
+    const raw = await client.get(RESOURCES.reprieves, 'default', 'web-0-ticket');
+    expect(raw).toMatchObject({
+      spec: { pod: { template: { metadata: { labels: { app: 'web' }, annotations: { note: 'mine' } } } } },
+    });
+    const { spec } = (raw as { spec?: { pod?: { template?: { spec?: object } } } }).spec?.pod?.template ?? {};
+    for (const gone of ['nodeName', 'kube-api-access']) expect(JSON.stringify(spec)).not.toContain(gone);
   });
 
   it('is done when it was done before, also where it died between its two writes', async () => {
@@ -205,7 +233,7 @@ describe('createTicket', () => {
   });
 
   it.each<[string, (pod: Pod) => Promise<TicketOrder>]>([
-    ['another decision has the ticket', async (pod) => (await createdTicket(pod), ticketOrder(pod, 'd2'))],
+    ['another displacement has the ticket', async (pod) => (await createdTicket(pod), ticketOrder(pod, 'd2'))],
     ['the victim has another UID', (pod) => Promise.resolve(ticketOrder({ ...pod, uid: 'other' as PodUid }))],
     ['the victim is gone', (pod) => Promise.resolve(ticketOrder({ ...pod, name: 'web-9' }))],
     [
@@ -235,22 +263,27 @@ describe('checkpoints', () => {
     });
     expect(raw['spec']).toEqual({
       pod: { name: 'web-0', uid: pod.uid },
-      nodeName: 'n1',
+      node: 'n1',
       reason: 'Preemption',
-      keepFrozen: true,
+      hold: 'UntilDeleted',
+      thawAt: '2026-01-01T12:01:30.250Z',
+      owner: { ticket: 'web-0-ticket' },
       sockets: 'Refuse',
       volumes: 'None',
       maxBytes: '1048576',
-      deadline: '2026-01-01T12:01:30.250Z',
     });
     const checkpoint = await checkpointNow();
-    expect(await writer.deleteCheckpoint(checkpoint, null)).toBe('done');
+    expect(await writer.releaseCheckpoint(checkpoint, 'the preemption is off', null)).toBe('done');
+    expect(await writer.releaseCheckpoint(checkpoint, 'another reason', null)).toBe('done');
+    expect(await checkpointNow()).toMatchObject({ release: 'the preemption is off', released: false, deleting: false });
+    expect(await writer.deleteCheckpoint(checkpoint)).toBe('done');
     expect((await checkpointNow()).deleting).toBe(true);
     expect(await writer.createCheckpoint(order)).toBe('moved');
-    expect(await writer.releaseCheckpoint(checkpoint)).toBe('done');
+    expect(await writer.removeFinalizer(checkpoint)).toBe('done');
     await expect(checkpointNow()).rejects.toThrow(/not found/);
-    expect(await writer.deleteCheckpoint(checkpoint, null)).toBe('done');
-    expect(await writer.releaseCheckpoint(checkpoint)).toBe('done');
+    expect(await writer.releaseCheckpoint(checkpoint, 'the preemption is off', null)).toBe('done');
+    expect(await writer.deleteCheckpoint(checkpoint)).toBe('done');
+    expect(await writer.removeFinalizer(checkpoint)).toBe('done');
   });
 });
 
@@ -286,21 +319,23 @@ describe('nominate', () => {
 });
 
 describe('adoptTicket', () => {
-  it('replaces the decision and nothing else', async () => {
+  it('replaces the displacement and nothing else', async () => {
     const ticket = await createdTicket(await createPod('web-0'));
-    const decision = { ...ticket.decision, id: 'd2', preemptor: { ...ticket.decision.preemptor, priority: 2000 } };
-    expect(await writer.adoptTicket(ticket, decision)).toBe('done');
+    const cause = preemptionIn(ticket.displacement);
+    const urgent = { ...cause.preemptor, priority: 2000 };
+    const displacement = { ...ticket.displacement, id: 'd2', cause: { ...cause, preemptor: urgent } };
+    expect(await writer.adoptTicket(ticket, displacement)).toBe('done');
     const after = await ticketNow();
     expect(after).toMatchObject({ uid: ticket.uid, checkpoint: ticket.checkpoint, phase: 'Saving', generation: 2 });
-    expect(after.decision).toEqual(decision);
-    expect(await writer.adoptTicket(ticket, decision)).toBe('done'); // the answer was lost
+    expect(after.displacement).toEqual(displacement);
+    expect(await writer.adoptTicket(ticket, displacement)).toBe('done'); // the answer was lost
   });
 
   it('leaves a ticket alone that changed meanwhile', async () => {
     const ticket = await createdTicket(await createPod('web-0'));
     await writer.setTicketPhase(ticket, { phase: 'Displacing', reason: 'Evicted', message: '' });
-    expect(await writer.adoptTicket(ticket, { ...ticket.decision, id: 'd2' })).toBe('moved');
-    expect((await ticketNow()).decision.id).toBe('d1');
+    expect(await writer.adoptTicket(ticket, { ...ticket.displacement, id: 'd2' })).toBe('moved');
+    expect((await ticketNow()).displacement.id).toBe('d1');
   });
 });
 
@@ -309,7 +344,7 @@ describe('evict', () => {
     victim,
     frozenBy,
     thawAtMs: frozenBy === null ? null : NOW_MS + 60_000,
-    preemptor,
+    disruption: { reason: 'PreemptionByScheduler', message: 'preempted' } as const,
   });
   const isDelete = ({ method }: ServerRequest): boolean => method === 'DELETE';
 
@@ -330,6 +365,28 @@ describe('evict', () => {
     ]);
     expect(applied.at(-1)).toMatchObject({ kind: 'pod', value: { deletionMs: after.deletionMs } });
     expect(await writer.evict(order(pod))).toBe('done'); // terminating
+  });
+
+  const ephemeral = { volumes: [{ name: 'scratch', ephemeral: { volumeClaimTemplate: { spec: {} } } }] };
+  const claims = { resourceClaims: [{ name: 'gpu', resourceClaimTemplateName: 'gpu' }] };
+  const controller = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web', uid: 'rs', controller: true };
+  it.each<[string, Parameters<typeof createPod>[1], 'Orphan' | undefined]>([
+    ['keeps what belongs to a bare pod, which comes back', {}, 'Orphan'],
+    ['lets the volume claim of a bare pod go, of which the next pod gets its own', { spec: ephemeral }, undefined],
+    ['lets the generated resource claim of a bare pod go', { spec: claims }, undefined],
+    ['lets go what belongs to a pod of a controller', { metadata: { ownerReferences: [controller] } }, undefined],
+  ])('%s', async (_, more, propagationPolicy) => {
+    await createPod('web-0', more);
+    const pod = await setConditions('web-0', frozen());
+    const bodies: unknown[] = [];
+    server.hooks.intercept = (request) => {
+      if (isDelete(request)) bodies.push(request.body);
+      return Promise.resolve(null);
+    };
+    await writer.evict(order(pod));
+    expect(bodies.map((body) => (body as { propagationPolicy?: string }).propagationPolicy)).toEqual([
+      propagationPolicy,
+    ]);
   });
 
   it('has the API server give up a delete that takes too long', async () => {
@@ -418,10 +475,10 @@ describe('recreatePod', () => {
   it('makes the pod again, gated and with its ticket, once', async () => {
     const pod = await createPod('web-0', { spec: { overhead: { cpu: '1' } } });
     const ticket = await createdTicket(pod);
-    expect(await writer.recreatePod(ticket)).toBe('moved'); // the victim still has the name
+    expect(await writer.recreatePod(ticket, false)).toBe('moved'); // the victim still has the name
     await client.delete(RESOURCES.pods, 'default', 'web-0', { gracePeriodSeconds: 0 });
-    expect(await writer.recreatePod(ticket)).toBe('done');
-    expect(await writer.recreatePod(ticket)).toBe('done');
+    expect(await writer.recreatePod(ticket, false)).toBe('done');
+    expect(await writer.recreatePod(ticket, false)).toBe('done');
     const raw = await get('web-0');
     expect(podOf(raw)).toMatchObject({
       labels: { app: 'web' },
@@ -436,18 +493,56 @@ describe('recreatePod', () => {
     expect((await get('web-0')).metadata.uid).not.toBe(pod.uid);
   });
 
+  it('gives the fields back to the managers that had them, also after a crash between the two writes', async () => {
+    const as = (user: string) => new KubeClient(server.transport(user));
+    const body = {
+      metadata: { name: 'web-0', labels: { app: 'web' } },
+      spec: { containers: [{ name: 'main', image: 'a:1' }] },
+    };
+    const ticket = await createdTicket(podOf(await as('system:user:alice').create(RESOURCES.pods, 'default', body)));
+    const managers = async () => (await get('web-0')).metadata.managedFields?.map(({ manager }) => manager);
+    for (const crash of [false, true]) {
+      await client.delete(RESOURCES.pods, 'default', 'web-0', { gracePeriodSeconds: 0 });
+      before(
+        ({ method, path }) => crash && method === 'PATCH' && path.endsWith('/pods/web-0'),
+        () => Promise.resolve('reset'),
+      );
+      await writer.recreatePod(ticket, false).catch(() => undefined);
+      expect((await managers())?.includes('alice')).toBe(!crash);
+      expect(await writer.claim(await ticketNow(), podOf(await get('web-0')))).toBe('done');
+      const alice = (await get('web-0')).metadata.managedFields?.find(({ manager }) => manager === 'alice');
+      expect(JSON.stringify(alice?.fieldsV1)).toContain('"f:app"');
+    }
+  });
+
+  it('lets the pod belong to its owner without delaying its deletion, where it may not', async () => {
+    const owner = { apiVersion: 'v1', kind: 'ConfigMap', name: 'session', uid: 'c' };
+    const ownerReferences = [{ ...owner, blockOwnerDeletion: true }];
+    const ticket = await createdTicket(await createPod('web-0', { metadata: { ownerReferences } }));
+    await client.delete(RESOURCES.pods, 'default', 'web-0', { gracePeriodSeconds: 0 });
+    const message =
+      "cannot set blockOwnerDeletion if an ownerReference refers to a resource you can't set finalizers on";
+    const body = { kind: 'Status', status: 'Failure', reason: 'Forbidden', code: 403, message };
+    before(
+      ({ method, body: sent }) => method === 'POST' && JSON.stringify(sent).includes('blockOwnerDeletion'),
+      () => Promise.resolve({ status: 403, headers: {}, body }),
+    );
+    expect(await writer.recreatePod(ticket, false)).toBe('done');
+    expect((await get('web-0')).metadata.ownerReferences).toEqual([owner]);
+  });
+
   it('leaves a pod alone that somebody else made', async () => {
     const ticket = await createdTicket(await createPod('web-0'));
     await client.delete(RESOURCES.pods, 'default', 'web-0', { gracePeriodSeconds: 0 });
     await createPod('web-0');
-    expect(await writer.recreatePod(ticket)).toBe('moved');
+    expect(await writer.recreatePod(ticket, false)).toBe('moved');
   });
 
   it('is moved without its ticket', async () => {
     const ticket = await createdTicket(await createPod('web-0'));
     expect(await writer.deleteTicket(ticket, null)).toBe('done');
     expect(await writer.deleteTicket(ticket, null)).toBe('done');
-    expect(await writer.recreatePod(ticket)).toBe('moved');
+    expect(await writer.recreatePod(ticket, false)).toBe('moved');
   });
 });
 
@@ -460,11 +555,12 @@ describe('undo', () => {
     await client.delete(RESOURCES.pods, 'default', 'web-0', { gracePeriodSeconds: 0 });
     for (const victim of [pod, { ...pod, name: 'gone' }]) {
       expect(await writer.deleteTicket(ticket, victim)).toBe('moved');
-      expect(await writer.deleteCheckpoint(checkpoint, victim)).toBe('moved');
+      expect(await writer.releaseCheckpoint(checkpoint, 'it is off', victim)).toBe('moved');
     }
-    expect((await checkpointNow()).deleting).toBe(false);
+    expect((await checkpointNow()).release).toBeNull();
     const other = await createPod('web-1');
-    expect(await writer.deleteCheckpoint(checkpoint, other)).toBe('done');
+    expect(await writer.releaseCheckpoint(checkpoint, 'it is off', other)).toBe('done');
+    expect((await checkpointNow()).release).toBe('it is off');
     expect(await writer.deleteTicket(ticket, other)).toBe('done');
   });
 });
@@ -511,6 +607,15 @@ describe('claim and phases', () => {
     });
   });
 
+  it('records when the displaced pod was evicted, and keeps that', async () => {
+    await createdTicket(await createPod('web-0'));
+    const evictedMs = Date.parse('2026-01-01T12:00:05Z');
+    const evicted = { phase: 'Displacing', reason: 'Evicted', message: '', evictedMs } as const;
+    await writer.setTicketPhase(await ticketNow(), evicted);
+    await writer.setTicketPhase(await ticketNow(), { phase: 'Waiting', reason: 'Queued', message: '' });
+    expect(await ticketNow()).toMatchObject({ phase: 'Waiting', evictedMs });
+  });
+
   it('is moved when the ticket changed or went', async () => {
     const ticket = await createdTicket(await createPod('web-0'));
     const evicted = { phase: 'Displacing', reason: 'Evicted', message: '' } as const;
@@ -536,6 +641,61 @@ describe('claim and phases', () => {
     await client.delete(RESOURCES.pods, 'default', 'web-1', { gracePeriodSeconds: 0 });
     expect(await writer.setTicketPhase(await ticketNow(), abandoned)).toBe('done');
     expect(await writer.claim(await ticketNow(), null, claimant)).toBe('done');
+  });
+});
+
+describe('a pod that makes way', () => {
+  it('is asked for once more: it may have been placed or restored meanwhile', async () => {
+    await createdTicket(await createPod('web-0'));
+    const bound = await createPod('web-1');
+    const replaced = { pod: bound.uid, reason: 'NotPlaced' } as const;
+    const change = { phase: 'Waiting', reason: 'NotPlaced', message: '', replaced } as const;
+    applied.length = 0;
+    expect(await writer.setTicketPhase(await ticketNow(), { ...change, whileAt: { ...bound, nodeName: null } })).toBe(
+      'moved',
+    );
+    expect(applied).toContainEqual({ type: 'upsert', kind: 'pod', value: bound });
+    expect(await writer.setTicketPhase(await ticketNow(), { ...change, whileAt: bound })).toBe('done');
+    expect(await ticketNow()).toMatchObject({ phase: 'Waiting', replacedPods: [replaced] });
+  });
+});
+
+describe('what a ticket says while it stays in its phase', () => {
+  const blocked = [{ reason: 'InsufficientCpu', nodes: 3 }];
+  const status = (): Promise<object> => client.get(RESOURCES.reprieves, 'default', 'web-0-ticket');
+
+  it('keeps why it is there beside what it waits for, which its next phase clears', async () => {
+    const ticket = await createdTicket(await createPod('web-0'));
+    expect(await writer.tellTicket(ticket, { condition: null, waitsFor: 'position 1', blocked })).toBe('done');
+    const told = await ticketNow();
+    expect(told).toMatchObject({ waitsFor: 'position 1', said: { reason: 'Saving' } });
+    expect(await status()).toMatchObject({ status: { blocked } });
+    expect(await writer.tellTicket(ticket, { condition: null, waitsFor: 'position 1', blocked })).toBe('done'); // an answer was lost
+    expect(await writer.tellTicket(ticket, { condition: null, waitsFor: 'position 2', blocked })).toBe('moved');
+    await writer.setTicketPhase(told, { phase: 'Displacing', reason: 'Evicted', message: '' });
+    expect((await ticketNow()).waitsFor).toBeNull();
+    expect(await status()).not.toHaveProperty('status.blocked');
+  });
+
+  it('says what the API server refuses', async () => {
+    const ticket = await createdTicket(await createPod('web-0'));
+    const condition = { reason: 'Refused', message: 'exceeded quota' } as const;
+    expect(await writer.tellTicket(ticket, { condition, waitsFor: null, blocked: null })).toBe('done');
+    expect((await ticketNow()).said).toEqual(condition);
+  });
+});
+
+describe('a pod that makes way', () => {
+  it('is recorded, and its ticket gives up the claim', async () => {
+    await createdTicket(await createPod('web-0'));
+    const pod = await createGated('web-1');
+    await writer.claim(await ticketNow(), pod);
+    const claimed = await ticketNow();
+    const replaced = { pod: pod.uid, reason: 'NodesGone' } as const;
+    const change = { phase: 'Waiting', reason: 'NodesGone', message: '', replaced } as const;
+    expect(await writer.setTicketPhase(claimed, change)).toBe('done');
+    expect(await ticketNow()).toMatchObject({ phase: 'Waiting', claim: null, replacedPods: [replaced] });
+    expect(await writer.setTicketPhase(claimed, change)).toBe('done'); // an answer was lost
   });
 });
 
@@ -627,9 +787,18 @@ describe('ungate', () => {
       requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [{ matchExpressions: [ssd] }] },
     },
   };
-  const placement = { preferredNode: 'n1' as NodeName, requiredNode: null, compatibility: 'c1', excludedNodes: [] };
+  const placement = {
+    preferredNode: 'n1' as NodeName,
+    requiredNode: null,
+    compatibility: 'c1',
+    excludedNodes: [],
+    anywhere: false,
+  };
   const gatedPod = (name: string): Promise<Pod> =>
-    createPod(name, { spec: { nodeName: undefined, schedulingGates: gates, affinity } });
+    createPod(name, {
+      metadata: { annotations: { 'reprieve.dev/displace': 'as its template says' } },
+      spec: { nodeName: undefined, schedulingGates: gates, affinity },
+    });
 
   it('lifts our gate only, and says what to continue and where', async () => {
     const ticket = await createdTicket(
@@ -642,7 +811,12 @@ describe('ungate', () => {
     );
     expect(await writer.ungate(pod, { ticket, placement })).toBe('done');
     const raw = await get('web-1');
-    expect(podOf(raw)).toMatchObject({ gates: ['other/gate'], ticket: 'web-0-ticket', displacements: 3 });
+    expect(podOf(raw)).toMatchObject({
+      gates: ['other/gate'],
+      ticket: 'web-0-ticket',
+      displacements: 3,
+      displaceFor: null,
+    });
     expect(raw['spec']).toMatchObject({
       affinity: {
         nodeAffinity: {
@@ -660,12 +834,22 @@ describe('ungate', () => {
     expect(await writer.ungate(pod, { ticket, placement })).toBe('done');
   });
 
-  it('lifts the gate and changes nothing else for a cold start', async () => {
+  it('marks a pod that may run anywhere, and requires nothing', async () => {
+    const ticket = await createdTicket(await createPod('web-0'));
+    const pod = await gatedPod('web-1');
+    const anywhere = { ...placement, compatibility: null, anywhere: true };
+    expect(await writer.ungate(pod, { ticket, placement: anywhere })).toBe('done');
+    const raw = await get('web-1');
+    expect(podOf(raw)).toMatchObject({ ticket: 'web-0-ticket', gateExpired: true });
+    expect(raw['spec']).toMatchObject({ affinity });
+  });
+
+  it('lifts the gate for a cold start, and has the pod displaced no second time', async () => {
     const pod = await gatedPod('web-1');
     expect(await writer.ungate(pod, null)).toBe('done');
     expect(await writer.ungate(pod, null)).toBe('done');
     const raw = await get('web-1');
-    expect(podOf(raw)).toMatchObject({ gates: ['other/gate'], ticket: null });
+    expect(podOf(raw)).toMatchObject({ gates: ['other/gate'], ticket: null, displaceFor: null });
     expect(raw['spec']).toMatchObject({ affinity });
   });
 
@@ -704,13 +888,8 @@ describe('ungate', () => {
     await writer.ungate(pod, null);
     expect(await writer.createTicket({ ...ticketOrder(pod), name: 'second' })).toBe('done');
     const raw = await client.get(RESOURCES.reprieves, 'default', 'second');
-    expect(ticketOf(raw)).toMatchObject({
-      nodeSelector: { requirements: [{ ...ssd, values: [] }] },
-      pod: { displacements: 1 },
-    });
-    expect((raw as { spec?: { pod?: { template?: { spec?: object } } } }).spec?.pod?.template?.spec).toMatchObject({
-      affinity,
-    });
+    expect(ticketOf(raw)).toMatchObject({ pod: { displacements: 1 } });
+    expect(templateIn(raw)).toMatchObject({ spec: { affinity } });
   });
 });
 

@@ -2,7 +2,8 @@ import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { NodeName } from '../domain/ids.ts';
 import type { Pod } from '../domain/pod.ts';
 import type { Policy, PolicyReport } from '../domain/policy.ts';
-import type { Decision, Ticket } from '../domain/ticket.ts';
+import type { Displacement } from '../domain/displacement.ts';
+import type { Ticket } from '../domain/ticket.ts';
 import type {
   CheckpointOrder,
   ClusterWriter,
@@ -12,6 +13,7 @@ import type {
   PodRef,
   QueueReason,
   TicketOrder,
+  TicketWord,
   WriteOutcome,
 } from '../ports/cluster-writer.ts';
 import { isConflict, isNotFound } from './api-error.ts';
@@ -55,12 +57,16 @@ export class KubeClusterWriter implements ClusterWriter {
     return this.#tickets.delete(ticket, whileStands);
   }
 
-  adoptTicket(ticket: Ticket, decision: Decision): Promise<WriteOutcome> {
-    return this.#tickets.adopt(ticket, decision);
+  adoptTicket(ticket: Ticket, displacement: Displacement): Promise<WriteOutcome> {
+    return this.#tickets.adopt(ticket, displacement);
   }
 
   setTicketPhase(ticket: Ticket, change: PhaseChange): Promise<WriteOutcome> {
     return this.#tickets.setPhase(ticket, change);
+  }
+
+  tellTicket(ticket: Ticket, word: TicketWord): Promise<WriteOutcome> {
+    return this.#tickets.tell(ticket, word);
   }
 
   clearDecision(ticket: Ticket): Promise<WriteOutcome> {
@@ -77,20 +83,24 @@ export class KubeClusterWriter implements ClusterWriter {
     return this.#checkpoints.create(order);
   }
 
-  deleteCheckpoint(checkpoint: Checkpoint, whileStands: PodRef | null): Promise<WriteOutcome> {
-    return this.#checkpoints.delete(checkpoint, whileStands);
+  releaseCheckpoint(checkpoint: Checkpoint, because: string, whileStands: PodRef | null): Promise<WriteOutcome> {
+    return this.#checkpoints.release(checkpoint, because, whileStands);
   }
 
-  releaseCheckpoint(checkpoint: Checkpoint): Promise<WriteOutcome> {
-    return this.#checkpoints.release(checkpoint);
+  deleteCheckpoint(checkpoint: Checkpoint): Promise<WriteOutcome> {
+    return this.#checkpoints.delete(checkpoint);
+  }
+
+  removeFinalizer(checkpoint: Checkpoint): Promise<WriteOutcome> {
+    return this.#checkpoints.removeFinalizer(checkpoint);
   }
 
   nominate(pod: PodRef, node: NodeName | null): Promise<WriteOutcome> {
     return this.#pods.nominate(pod, node);
   }
 
-  recreatePod(ticket: Ticket): Promise<WriteOutcome> {
-    return this.#pods.recreate(ticket);
+  recreatePod(ticket: Ticket, plain: boolean): Promise<WriteOutcome> {
+    return this.#pods.recreate(ticket, plain);
   }
 
   ungate(

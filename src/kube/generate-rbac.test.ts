@@ -4,7 +4,8 @@ import { expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { accessRights, DEPLOYED_NAMES, viewRights, type AccessRight } from './access.ts';
 import { CUSTOM_RESOURCES } from './crd/generate.ts';
-import { rbacYaml, usersRbacYaml } from './generate-rbac.ts';
+import { ADMISSION_POLICIES } from './admission-policies.ts';
+import { admissionPoliciesYaml, rbacYaml, usersRbacYaml } from './generate-rbac.ts';
 
 const rights = accessRights(DEPLOYED_NAMES);
 
@@ -63,4 +64,13 @@ test('a right of each scope, with and without names, becomes one rule of its rol
       rules: [{ ...rule, resourceNames: ['one', 'two'] }],
     },
   ]);
+});
+
+test('deploy/admission-policies.yaml is generated from the table, and binds each policy so that it denies', async () => {
+  const file = readFileSync(join(import.meta.dirname, '../../deploy/admission-policies.yaml'), 'utf8');
+  expect(file).toBe(await admissionPoliciesYaml());
+  const documents = parseAllDocuments(file).map((document) => document.toJS() as Record<string, unknown>);
+  const bound = documents.filter(({ kind }) => kind === 'ValidatingAdmissionPolicyBinding').map(({ spec }) => spec);
+  const wanted = ADMISSION_POLICIES.map(({ name }) => ({ policyName: name, validationActions: ['Deny'] }));
+  expect(bound).toEqual(wanted);
 });

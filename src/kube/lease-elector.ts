@@ -3,6 +3,7 @@ import { messageOf } from '../domain/message-of.ts';
 import { compareVersions } from '../index/object-table.ts';
 import type { Clock } from '../ports/clock.ts';
 import { sleep } from '../ports/clock.ts';
+import { elapsedMs, instantOf, type Instant } from '../ports/instant.ts';
 import type { Leadership } from '../ports/leadership.ts';
 import { isAlreadyExists, isConflict, isNotFound } from './api-error.ts';
 import { KubeClient } from './client.ts';
@@ -13,20 +14,25 @@ import type { KubeObject, KubeTransport } from './transport.ts';
 /** Followers spread their attempts by up to this share of the retry period, as client-go's JitterFactor. */
 const JITTER = 1.2;
 
-export interface LeaseElectorOptions {
-  /** Its own connections: a renewal must not queue behind other writes. Its requests should time out within half of `renewDeadlineMs`. */
-  readonly transport: KubeTransport;
-  readonly clock: Clock;
-  readonly namespace: string;
-  /** Of the Lease. */
-  readonly name: string;
-  /** Unique to this process: a restarted one is another candidate. */
-  readonly identity: string;
+/** The part of `leaderElection` in the configuration that all candidates share. */
+interface LeaseSettings {
+  readonly leaseName: string;
   /** A follower waits this long after the last change it saw before it takes over. Whole seconds. */
   readonly leaseDurationMs: number;
   /** A leader that could not renew for this long stops to lead; less than `leaseDurationMs`. */
   readonly renewDeadlineMs: number;
   readonly retryPeriodMs: number;
+}
+
+export interface LeaseElectorOptions {
+  /** Its own connections: a renewal must not queue behind other writes. Its requests should time out within half of `renewDeadlineMs`. */
+  readonly transport: KubeTransport;
+  readonly clock: Clock;
+  /** Of the Lease. */
+  readonly namespace: string;
+  readonly settings: LeaseSettings;
+  /** Unique to this process: a restarted one is another candidate. */
+  readonly identity: string;
   readonly random?: () => number;
   /** The term or the holder changed. Never called from within {@link LeaseElector.term}. */
   readonly onChange: () => void;
@@ -84,7 +90,10 @@ export class LeaseElector implements Leadership {
   }
 
   term(): number | null {
-    if (this.#term !== null && this.#sinceMs(this.#renewed) >= this.#options.renewDeadlineMs) {
+    if (
+      this.#term !== null &&
+      elapsedMs(this.#options.clock, this.#renewed) >= this.#options.settings.renewDeadlineMs
+    ) {
       this.#lose('its lease could not be renewed in time');
     }
     return this.#term;
@@ -127,7 +136,8 @@ export class LeaseElector implements Leadership {
   }
 
   async #campaign(): Promise<void> {
-    const { retryPeriodMs, random = Math.random } = this.#options;
+    const { settings, random = Math.random } = this.#options;
+    const { retryPeriodMs } = settings;
     while (!this.#stop.signal.aborted) {
       this.#isFree = false;
       try {
@@ -152,12 +162,13 @@ export class LeaseElector implements Leadership {
 
   /** Renews, or tries to win. One that is not ours to take is only looked at. */
   async #attempt(): Promise<void> {
-    const asked = this.#instant();
+    const asked = instantOf(this.#options.clock);
     const before = this.#observed;
     if (this.term() !== null && this.#observed !== null && (await this.#renew(this.#observed, asked))) return;
     let lease: KubeObject;
     try {
-      lease = await this.#client.get(RESOURCES.leases, this.#options.namespace, this.#options.name);
+      const { namespace, settings } = this.#options;
+      lease = await this.#client.get(RESOURCES.leases, namespace, settings.leaseName);
     } catch (error) {
       if (!isNotFound(error)) throw error;
       await this.#create(asked);
@@ -190,9 +201,9 @@ export class LeaseElector implements Leadership {
   }
 
   async #create(asked: Instant): Promise<void> {
-    const { namespace, name } = this.#options;
+    const { namespace, settings } = this.#options;
     try {
-      const object = { metadata: { name, namespace }, spec: this.#spec(undefined, 0) };
+      const object = { metadata: { name: settings.leaseName, namespace }, spec: this.#spec(undefined, 0) };
       this.#win(await this.#client.create(RESOURCES.leases, namespace, object), asked);
     } catch (error) {
       if (!isAlreadyExists(error)) throw error;
@@ -200,11 +211,11 @@ export class LeaseElector implements Leadership {
   }
 
   #spec(acquireTime: string | undefined, leaseTransitions: number): object {
-    const { identity, leaseDurationMs, clock } = this.#options;
+    const { identity, settings, clock } = this.#options;
     const now = microTimestampOf(clock.now());
     return {
       holderIdentity: identity,
-      leaseDurationSeconds: Math.ceil(leaseDurationMs / 1000),
+      leaseDurationSeconds: Math.ceil(settings.leaseDurationMs / 1000),
       acquireTime: acquireTime ?? now,
       renewTime: now,
       leaseTransitions,
@@ -217,7 +228,7 @@ export class LeaseElector implements Leadership {
     this.#renewed = asked;
     this.#isFree = false;
     // The answer may have come so late that it says nothing any more.
-    if (this.#term !== null || this.#sinceMs(asked) >= this.#options.renewDeadlineMs) return;
+    if (this.#term !== null || elapsedMs(this.#options.clock, asked) >= this.#options.settings.renewDeadlineMs) return;
     this.#term = ++this.#terms;
     this.#options.onChange();
   }
@@ -231,11 +242,11 @@ export class LeaseElector implements Leadership {
 
   /** Tells of changes within milliseconds. What it misses, the attempts see. */
   async #watch(): Promise<void> {
-    const { transport, clock, namespace, name, retryPeriodMs } = this.#options;
+    const { transport, clock, namespace, settings } = this.#options;
     const { signal } = this.#stop;
     while (!signal.aborted) {
       try {
-        const query = { fieldSelector: `metadata.name=${name}`, timeoutSeconds: '300' };
+        const query = { fieldSelector: `metadata.name=${settings.leaseName}`, timeoutSeconds: '300' };
         const watch = await transport.watch({
           method: 'GET',
           path: pathOf(RESOURCES.leases, namespace),
@@ -250,7 +261,7 @@ export class LeaseElector implements Leadership {
         if (!signal.aborted) this.#notice(messageOf(error));
       }
       // A stream that ended by itself is opened again after a pause, too: this is a convenience, not a duty.
-      await sleep(clock, retryPeriodMs, signal).catch(() => undefined);
+      await sleep(clock, settings.retryPeriodMs, signal).catch(() => undefined);
     }
   }
 
@@ -292,24 +303,9 @@ export class LeaseElector implements Leadership {
     return Math.max(0, observed.sinceMs + observed.durationMs - this.#options.clock.monotonic());
   }
 
-  #instant(): Instant {
-    const { clock } = this.#options;
-    return { wallMs: clock.now(), monotonicMs: clock.monotonic() };
-  }
-
-  #sinceMs({ wallMs, monotonicMs }: Instant): number {
-    const { clock } = this.#options;
-    return Math.max(clock.now() - wallMs, clock.monotonic() - monotonicMs);
-  }
-
   #notice(message: string): void {
     this.#options.onNotice?.(message);
   }
-}
-
-interface Instant {
-  readonly wallMs: number;
-  readonly monotonicMs: number;
 }
 
 function specOf(lease: KubeObject): LeaseSpec {

@@ -6,7 +6,13 @@ import type { Placement } from '../ports/cluster-writer.ts';
 import { nodeAffinityWith, withoutPlacement } from './placement-affinity.ts';
 import type { Wire } from './project/wire.ts';
 
-const NOWHERE: Placement = { preferredNode: null, requiredNode: null, compatibility: null, excludedNodes: [] };
+const NOWHERE: Placement = {
+  preferredNode: null,
+  requiredNode: null,
+  compatibility: null,
+  excludedNodes: [],
+  anywhere: false,
+};
 const n1 = 'n1' as NodeName;
 const node = { key: 'metadata.name', operator: 'In', values: ['n1'] };
 const not = (name: string) => ({ key: 'metadata.name', operator: 'NotIn', values: [name] });

@@ -26,6 +26,7 @@ const NOON_MS = Date.UTC(2024, 0, 1, 12);
 const ADDRESS = 'https://api.example:6443';
 const GROUP_PATH = '/apis/reprieve.dev/v1alpha1';
 const CRD_PATH = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions/';
+const ADMISSION_PATH = /^\/apis\/admissionregistration\.k8s\.io\/v1\/(validatingadmissionpolic\w+)\/(.*)$/;
 const REVIEW_PATH = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
 
 interface Attributes {
@@ -80,6 +81,8 @@ class Server implements KubeTransport {
           name,
         })),
       });
+    const [, kind, name = ''] = ADMISSION_PATH.exec(path) ?? [];
+    if (kind !== undefined) return ok({ metadata: { name }, spec: { policyName: name, validationActions: ['Deny'] } });
     if (path.startsWith(CRD_PATH)) return crd(path.slice(CRD_PATH.length), String(CRD_REVISION));
     const { spec } = body as { readonly spec: { readonly resourceAttributes: Attributes } };
     this.reviewed.push(spec.resourceAttributes);
@@ -119,6 +122,7 @@ async function outcome(server: Server, options: { readonly cert?: string } = {})
     random: () => 0.5,
     namespace: 'reprieve-system',
     rights: accessRights(DEPLOYED_NAMES),
+    admissionPolicies: DEPLOYED_NAMES.admissionPolicies,
   }).then(() => end(null), end);
   await clock.runUntil(startMs + 3_600 * SECOND, () => ended !== null);
   return ended as unknown as Outcome;
@@ -131,13 +135,35 @@ describe('preflight', () => {
     expect(server.reviewed).toContainEqual({ group: '', resource: 'pods', subresource: 'status', verb: 'patch' });
     const inNamespace = { group: 'coordination.k8s.io', resource: 'leases', namespace: 'reprieve-system' };
     expect(server.reviewed).toContainEqual({ ...inNamespace, verb: 'create' });
-    expect(server.reviewed).toContainEqual({ ...inNamespace, verb: 'update', name: 'reprieve' });
+    expect(server.reviewed).toContainEqual({ ...inNamespace, verb: 'update' });
+    expect(server.reviewed).toContainEqual({ ...inNamespace, verb: 'get', name: 'reprieve' });
     expect(server.reviewed.filter(({ group }) => group === 'apiextensions.k8s.io').map(({ name }) => name)).toEqual([
       'reprievepolicies.reprieve.dev',
       'podcheckpoints.reprieve.dev',
       'reprieves.reprieve.dev',
     ]);
   });
+
+  for (const [sentence, kind, answer] of [
+    ['is missing', 'validatingadmissionpolicies', refusal(404, 'not found', { name: 'reprieve-leases' })],
+    [
+      'is bound by nothing',
+      'validatingadmissionpolicybindings',
+      refusal(404, 'not found', { name: 'reprieve-leases' }),
+    ],
+    [
+      'only warns',
+      'validatingadmissionpolicybindings',
+      ok({ metadata: {}, spec: { policyName: 'reprieve-leases', validationActions: ['Warn'] } }),
+    ],
+  ] as const) {
+    it(`refuses to start where an admission policy ${sentence}`, async () => {
+      const server = new Server();
+      server.answer = ({ path }) => (path.endsWith(`/${kind}/reprieve-leases`) ? answer : null);
+      const { error } = await outcome(server);
+      expect(error?.message).toContain('not there, or not bound: reprieve-leases; run: kubectl apply -f');
+    });
+  }
 
   it('asks for rights eight at a time', async () => {
     const server = new Server();
@@ -257,12 +283,13 @@ describe('preflight', () => {
           !(verb === 'patch' && subresource === 'status') && !(resource === 'leases' && verb !== 'get');
       },
       code: 'RbacMissing',
-      want: `7 right(s) missing; run: kubectl apply -f deploy/rbac.yaml
+      want: `8 right(s) missing; run: kubectl apply -f deploy/rbac.yaml
   patch pods/status
   patch reprievepolicies.reprieve.dev/status
   patch reprieves.reprieve.dev/status
   create leases.coordination.k8s.io in namespace reprieve-system
-  update leases.coordination.k8s.io "reprieve" in namespace reprieve-system
+  update leases.coordination.k8s.io in namespace reprieve-system
+  delete leases.coordination.k8s.io in namespace reprieve-system
   list leases.coordination.k8s.io in namespace reprieve-system
   watch leases.coordination.k8s.io in namespace reprieve-system`,
     },

@@ -21,6 +21,8 @@ export interface PreflightOptions extends Omit<PatienceOptions, 'address'> {
   /** Of Reprieve itself. */
   readonly namespace: string;
   readonly rights: readonly AccessRight[];
+  /** Names of policies without which it does not start. */
+  readonly admissionPolicies?: readonly string[];
 }
 
 type Context = PreflightOptions & PatienceOptions;
@@ -36,6 +38,7 @@ export async function preflight(options: PreflightOptions): Promise<void> {
   // Who may not even read the CRDs is told about all missing rights, that one among them.
   if (await mayReadCrds(context)) await checkServed(context);
   await checkRights(context);
+  await checkPolicies(context);
 }
 
 function checkClientCertificate({ access, clock }: Context): void {
@@ -97,6 +100,25 @@ function unserved({ status, body }: KubeResponse): string[] {
   const { resources = [] } =
     status === 200 ? (body as { readonly resources?: readonly { readonly name: string }[] }) : {};
   return OWN_RESOURCES.filter(({ plural }) => !resources.some(({ name }) => name === plural)).map(crdName);
+}
+
+/** Each policy exists, and a binding has it deny what it is against: without that anybody who may write a record may forge one. */
+async function checkPolicies(context: Context): Promise<void> {
+  const missing: string[] = [];
+  for (const name of context.admissionPolicies ?? []) {
+    const bodies: KubeObject[] = [];
+    for (const kind of [RESOURCES.admissionPolicies, RESOURCES.admissionPolicyBindings]) {
+      const path = pathOf(kind, null, name);
+      const { response } = await askPatiently({ method: 'GET', path }, context, isAboutObject);
+      if (response.status === 200) bodies.push(response.body as KubeObject);
+      else if (response.status !== 404) throw unexpected(`reading ${name}`, response, context);
+    }
+    const [policy, binding] = bodies;
+    const bound = binding?.['spec'] as { readonly policyName?: string; readonly validationActions?: readonly string[] };
+    const denies = bound?.policyName === name && bound.validationActions?.includes('Deny');
+    if (policy === undefined || !denies) missing.push(name);
+  }
+  if (missing.length > 0) throw new AppError('AdmissionPoliciesMissing', { missing: missing.join(', ') });
 }
 
 async function checkRights(context: Context): Promise<void> {

@@ -1,13 +1,12 @@
-import { compareVersions } from '../index/object-table.ts';
 import type { IndexDiff } from '../index/types.ts';
 import { sleep, type Clock, type Timer } from '../ports/clock.ts';
-import { apiErrorOf, KubeApiError } from './api-error.ts';
+import { KubeApiError } from './api-error.ts';
 import { backoffMs } from './backoff.ts';
-import { pathOf, type ResourceType } from './resources.ts';
-import { TransportError, type KubeObject, type KubeTransport, type WatchEvent } from './transport.ts';
+import { Collection, endsInitialEvents, errorIn, type CollectionOptions } from './collection.ts';
+import { ReflectorTally, type ReflectorStats } from './reflector-stats.ts';
+import { SeenVersions } from './seen-versions.ts';
+import { TransportError, type KubeObject, type WatchEvent } from './transport.ts';
 
-const PAGE_LIMIT = 500;
-const INITIAL_EVENTS_END = 'k8s.io/initial-events-end';
 /** Statuses that say "I do not do watch-lists". 403, 404 and 5xx say something else, and the same for a list. */
 const REFUSALS: ReadonlySet<number> = new Set([400, 405, 406, 415, 422, 501]);
 /** A stream that ends sooner, without a word, is a failure and not the server's timeout. */
@@ -35,31 +34,7 @@ export interface ReflectorNotice {
   readonly message: string;
 }
 
-export interface ReflectorStats {
-  readonly synced: boolean;
-  /** Watches opened after the first one. */
-  readonly restarts: number;
-  /** Full listings after the first one. */
-  readonly relists: number;
-  /** Objects that those listings had and the watch had not delivered. */
-  readonly missed: number;
-  /** Objects that were gone without the watch having said so. */
-  readonly redundant: number;
-  /** Changes received, initial ones included. */
-  readonly events: number;
-  /** Objects that could not be read; they are left out. */
-  readonly invalid: number;
-  /** When the server last said anything, bookmarks included, on the clock that nobody sets; null before it did. */
-  readonly lastEventMs: number | null;
-}
-
-export interface ReflectorOptions<T> {
-  readonly resource: ResourceType;
-  /** Absent: all namespaces. */
-  readonly namespace?: string;
-  readonly fieldSelector?: string;
-  readonly labelSelector?: string;
-  readonly transport: KubeTransport;
+export interface ReflectorOptions<T> extends CollectionOptions {
   readonly clock: Clock;
   readonly project: (object: KubeObject) => T;
   readonly sink: ReflectorSink<T>;
@@ -82,8 +57,7 @@ export interface ReflectorOptions<T> {
  *     │    or in pages)           └─ 410, or an hour has passed ─┐
  *     └──────────────────────────────────────────────────────────┘
  *
- * Before a watch goes on from a version, the collection is asked for its present one: after a restore of etcd that is lower,
- * and a watch from a version that is still to come is silent, whatever happens (`cacheWatcher` of kube-apiserver).
+ * Before a watch goes on from a version, the collection is asked for its present one ({@link SeenVersions}).
  *
  * The version to go on from moves with every event and with bookmarks, so that a quiet collection does not expire. Nothing
  * but the signal ends the loop.
@@ -92,11 +66,14 @@ export class Reflector<T> {
   readonly #options: ReflectorOptions<T>;
   readonly #random: () => number;
   readonly #synced = Promise.withResolvers<void>();
-  /** Where the next watch goes on; null: everything is listed first. */
-  #resourceVersion: string | null = null;
-  /** The highest version that was seen; null before any was. */
-  #highest: string | null = null;
+  readonly #collection: Collection;
+  readonly #versions = new SeenVersions();
+  readonly #tally = new ReflectorTally();
   #refusesWatchList = false;
+  /** A listing that begins from now on replaces everything, though its version may not show why. */
+  #mustReplace = false;
+  /** The listing under way does. */
+  #replaces = false;
   #failures = 0; // in a row
   #brokenInPlace = 0; // streams in a row that broke before they said anything
   #unfinishedLists = 0; // streams in a row that ended before the initial events did
@@ -106,17 +83,11 @@ export class Reflector<T> {
   readonly #awaitingRelist: (() => void)[] = []; // resolved, oldest first, by a listing that began after they asked
   #servedByListing = 0; // how many of them the listing under way serves
   #sliceStartMs = 0;
-  #lines = 0;
-  #streams = 0;
-  #listings = 0;
-  #missed = 0;
-  #redundant = 0;
-  #events = 0;
-  #invalid = 0;
-  #lastEventMs: number | null = null;
+  #lines = 0; // of all streams, a listing in pages as one
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
+    this.#collection = new Collection(options);
     this.#random = options.random ?? Math.random;
   }
 
@@ -125,24 +96,20 @@ export class Reflector<T> {
     return this.#synced.promise;
   }
 
-  /** Lists everything again; resolves when the sink has a listing that began after this call. Never rejects. */
-  relist(): Promise<void> {
+  /**
+   * Lists everything again; resolves when the sink has a listing that began after this call. Never rejects. `wentBack`: the API
+   * server is known to have gone back to an earlier state, so that this listing replaces all that is held, whatever its version:
+   * new writes may have overtaken the lost versions by now.
+   */
+  relist(wentBack = false): Promise<void> {
+    this.#mustReplace ||= wentBack;
     this.#relistDue = true;
     this.#current?.abort();
     return new Promise((resolve) => this.#awaitingRelist.push(resolve));
   }
 
   stats(): ReflectorStats {
-    return {
-      synced: this.#listings > 0,
-      restarts: Math.max(0, this.#streams - 1),
-      relists: Math.max(0, this.#listings - 1),
-      missed: this.#missed,
-      redundant: this.#redundant,
-      events: this.#events,
-      invalid: this.#invalid,
-      lastEventMs: this.#lastEventMs,
-    };
+    return this.#tally.stats();
   }
 
   /** Runs until the signal is aborted. Never rejects. */
@@ -173,11 +140,15 @@ export class Reflector<T> {
     const startMs = clock.monotonic();
     const linesBefore = this.#lines;
     try {
-      if (this.#resourceVersion !== null && !this.#relistDue) await this.#checkVersion(signal);
+      if (this.#versions.next !== null && !this.#relistDue) await this.#checkVersion(signal);
       // Looked at after the check, too: a watch that is opened now would keep whoever asked meanwhile waiting for its end.
-      if (this.#relistDue) this.#resourceVersion = null;
-      if (this.#resourceVersion === null) this.#servedByListing = this.#awaitingRelist.length;
-      if (this.#resourceVersion === null && this.#refusesWatchList) await this.#listInPages(signal);
+      if (this.#relistDue) this.#versions.startOver();
+      if (this.#versions.next === null) {
+        this.#servedByListing = this.#awaitingRelist.length;
+        this.#replaces ||= this.#mustReplace;
+        this.#mustReplace = false;
+      }
+      if (this.#versions.next === null && this.#refusesWatchList) await this.#listInPages(signal);
       else await this.#watch(signal);
       if (this.#lines > linesBefore || clock.monotonic() - startMs >= SHORT_STREAM_MS) return 0;
       return this.#pauseAfterFailure('the watch ended at once', null);
@@ -197,13 +168,13 @@ export class Reflector<T> {
     const message = error instanceof Error ? error.message : String(error);
     if (error instanceof KubeApiError) {
       if (error.status === 410) {
-        this.#resourceVersion = null;
+        this.#versions.startOver();
         this.#notice('expired', message);
         this.#failures++;
         // The first one is everyday life after a quiet hour; one after the other is not.
         return this.#failures === 1 ? 0 : backoffMs(this.#failures, this.#random, error.retryAfterMs);
       }
-      if (this.#resourceVersion === null && !this.#refusesWatchList && REFUSALS.has(error.status)) {
+      if (this.#versions.next === null && !this.#refusesWatchList && REFUSALS.has(error.status)) {
         this.#refusesWatchList = true;
         this.#notice('watch-list-refused', message);
         return 0;
@@ -221,52 +192,28 @@ export class Reflector<T> {
 
   /** Forgets the version to go on from where the API server has not come so far: everything is listed then. */
   async #checkVersion(signal: AbortSignal): Promise<void> {
-    const { transport, resource, namespace } = this.#options;
-    const query = { ...this.#selectors(), limit: '1' };
-    const path = pathOf(resource, namespace);
     const current = new AbortController();
     this.#current = current;
-    const either = AbortSignal.any([signal, current.signal]);
-    const response = await transport.request({ method: 'GET', path, query, signal: either });
+    const version = await this.#collection.version(AbortSignal.any([signal, current.signal]));
     this.#current = null;
-    if (response.status !== 200) throw apiErrorOf(`listing ${resource.plural}`, response);
-    const { metadata } = response.body as { readonly metadata?: { readonly resourceVersion?: string } };
-    if (this.#isBehind(metadata?.resourceVersion ?? '')) this.#resourceVersion = null;
-  }
-
-  /** A version that the API server answers now is lower than one that it gave before. */
-  #isBehind(resourceVersion: string): boolean {
-    return resourceVersion !== '' && this.#highest !== null && compareVersions(resourceVersion, this.#highest) < 0;
+    if (this.#versions.isBehind(version)) this.#versions.startOver();
   }
 
   async #watch(signal: AbortSignal): Promise<void> {
-    const { transport, resource, namespace, clock } = this.#options;
-    const initial = this.#resourceVersion === null ? new Map<string, T>() : null; // uid -> value
+    const { resource, clock } = this.#options;
     const current = new AbortController();
     this.#current = current;
     // Between 5 and 10 minutes, as client-go: the load spreads over the servers again.
-    const query: Record<string, string> = {
-      ...this.#selectors(),
-      allowWatchBookmarks: 'true',
-      timeoutSeconds: String(300 + Math.floor(this.#random() * 300)),
-      ...(this.#resourceVersion === null
-        ? { sendInitialEvents: 'true', resourceVersionMatch: 'NotOlderThan' }
-        : { resourceVersion: this.#resourceVersion }),
-    };
-    const watch = await transport.watch({
-      method: 'GET',
-      path: pathOf(resource, namespace),
-      query,
-      signal: AbortSignal.any([signal, current.signal]),
-    });
-    if (watch.status !== 200) throw apiErrorOf(`watching ${resource.plural}`, watch);
-    this.#streams++;
+    const timeoutSeconds = 300 + Math.floor(this.#random() * 300);
+    const from = this.#versions.next;
+    const events = await this.#collection.watch(from, timeoutSeconds, AbortSignal.any([signal, current.signal]));
+    this.#tally.streams++;
     const linesBefore = this.#lines;
-    let pending = initial;
+    let pending = from === null ? new Map<string, T>() : null; // uid -> value, until all initial ones have come
     try {
-      for await (const event of watch.events) {
+      for await (const event of events) {
         this.#lines++;
-        this.#lastEventMs = clock.monotonic();
+        this.#tally.lastEventMs = clock.monotonic();
         if (event.type === 'ERROR') throw errorIn(event, `watching ${resource.plural}`);
         if (pending !== null && endsInitialEvents(event)) {
           const values = [...pending.values()];
@@ -294,7 +241,7 @@ export class Reflector<T> {
       if (pending === null) this.#advance(resourceVersion);
       return;
     }
-    this.#events++;
+    this.#tally.events++;
     const uid = metadata.uid ?? '';
     const value = type === 'DELETED' ? null : this.#projected(object);
     if (pending !== null) {
@@ -308,52 +255,45 @@ export class Reflector<T> {
   }
 
   async #listInPages(signal: AbortSignal): Promise<void> {
-    const { transport, resource, namespace, clock } = this.#options;
+    const { clock } = this.#options;
     const values: T[] = [];
-    let resourceVersion = '';
-    let next = '';
-    do {
-      const query: Record<string, string> = { ...this.#selectors(), limit: String(PAGE_LIMIT) };
-      if (next !== '') query['continue'] = next;
-      const response = await transport.request({ method: 'GET', path: pathOf(resource, namespace), query, signal });
-      if (response.status !== 200) throw apiErrorOf(`listing ${resource.plural}`, response);
-      this.#lastEventMs = clock.monotonic();
-      const page = response.body as {
-        readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string };
-        readonly items?: readonly KubeObject[];
-      };
-      for (const object of page.items ?? []) {
-        this.#events++;
+    let version = '';
+    for await (const { objects, resourceVersion } of this.#collection.pages(signal)) {
+      this.#tally.lastEventMs = clock.monotonic();
+      for (const object of objects) {
+        this.#tally.events++;
         const value = this.#projected(object);
         if (value !== null) values.push(value);
         if (clock.monotonic() - this.#sliceStartMs >= SLICE_MS) await this.#breathe();
       }
-      resourceVersion = page.metadata?.resourceVersion ?? '';
-      next = page.metadata?.continue ?? '';
-    } while (next !== '');
-    await this.#listed(values, resourceVersion);
+      version = resourceVersion;
+    }
+    await this.#listed(values, version);
     this.#lines++;
   }
 
   async #listed(values: readonly T[], resourceVersion: string): Promise<void> {
     const { resource, sink, onWentBack } = this.#options;
-    const wentBack = this.#isBehind(resourceVersion);
-    if (wentBack) {
-      this.#notice('went-back', `the API server went back from version ${this.#highest} to ${resourceVersion}`);
-      this.#highest = null;
+    const { highest } = this.#versions;
+    const isBehind = this.#versions.isBehind(resourceVersion);
+    const wentBack = isBehind || (this.#replaces && highest !== null);
+    this.#replaces = false;
+    if (wentBack) this.#versions.wentBack();
+    if (isBehind) {
+      this.#notice('went-back', `the API server went back from version ${highest} to ${resourceVersion}`);
       onWentBack?.();
     }
     const { missed, redundant } = await sink.replaceAll(values, resourceVersion, wentBack);
     this.#advance(resourceVersion);
-    if (this.#listings > 0) {
-      this.#missed += missed.length;
-      this.#redundant += redundant.length;
+    if (this.#tally.listings > 0) {
+      this.#tally.missed += missed.length;
+      this.#tally.redundant += redundant.length;
       if (missed.length + redundant.length > 0) {
         const counts = `${missed.length} missed, ${redundant.length} redundant`;
         this.#notice('diverged', `a listing of ${resource.plural} found ${counts}`);
       }
     }
-    this.#listings++;
+    this.#tally.listings++;
     this.#unfinishedLists = 0;
     for (const resolve of this.#awaitingRelist.splice(0, this.#servedByListing)) resolve();
     this.#servedByListing = 0;
@@ -377,7 +317,7 @@ export class Reflector<T> {
     try {
       return this.#options.project(object);
     } catch (error) {
-      this.#invalid++;
+      this.#tally.invalid++;
       const name = `${object.metadata.namespace ?? ''}/${object.metadata.name}`;
       this.#notice('invalid-object', `${name}: ${error instanceof Error ? error.message : String(error)}`);
       return null;
@@ -385,11 +325,7 @@ export class Reflector<T> {
   }
 
   #advance(resourceVersion: string): void {
-    if (resourceVersion !== '') {
-      this.#resourceVersion = resourceVersion;
-      if (this.#highest === null || compareVersions(resourceVersion, this.#highest) > 0)
-        this.#highest = resourceVersion;
-    }
+    this.#versions.advance(resourceVersion);
     this.#failures = 0;
     this.#brokenInPlace = 0;
   }
@@ -398,7 +334,7 @@ export class Reflector<T> {
     this.#brokenInPlace = withoutProgress ? this.#brokenInPlace + 1 : 0;
     if (this.#brokenInPlace < MAX_BROKEN_IN_PLACE) return;
     this.#brokenInPlace = 0;
-    this.#resourceVersion = null;
+    this.#versions.startOver();
   }
 
   async #breathe(): Promise<void> {
@@ -406,29 +342,7 @@ export class Reflector<T> {
     this.#sliceStartMs = this.#options.clock.monotonic();
   }
 
-  #selectors(): Record<string, string> {
-    const { fieldSelector, labelSelector } = this.#options;
-    return { ...(fieldSelector && { fieldSelector }), ...(labelSelector && { labelSelector }) };
-  }
-
   #notice(kind: ReflectorNotice['kind'], message: string): void {
     this.#options.onNotice?.({ resource: this.#options.resource.plural, kind, message });
   }
-}
-
-/** The bookmark by which a client knows that it has seen everything. */
-function endsInitialEvents({ type, object: { metadata } }: WatchEvent): boolean {
-  return type === 'BOOKMARK' && metadata.annotations?.[INITIAL_EVENTS_END] === 'true';
-}
-
-/** The `Status` in an ERROR line. */
-function errorIn({ object }: WatchEvent, doing: string): KubeApiError {
-  const { code, reason, message, details } = object as unknown as {
-    readonly code?: number;
-    readonly reason?: string;
-    readonly message?: string;
-    readonly details?: { readonly retryAfterSeconds?: number };
-  };
-  const retryAfterMs = details?.retryAfterSeconds ? details.retryAfterSeconds * 1000 : null;
-  return new KubeApiError(code ?? 500, reason ?? '', `${doing}: ${message ?? 'ERROR event'}`, retryAfterMs);
 }

@@ -60,3 +60,20 @@ export class TimedTransport implements KubeTransport, ServerTime {
     if (!Number.isNaN(dateMs)) this.#newest = { dateMs, sentMs, receivedMs: this.#clock.monotonic() };
   }
 }
+
+/**
+ * A clock that shows the time of the API server: records are compared with times that the API server wrote, and nobody who sets the
+ * clock of this machine moves them. It keeps its distance from the monotonic clock until an answer contradicts it, so it runs evenly.
+ */
+export function serverClock(time: ServerTime, clock: Clock): Clock {
+  let offsetMs = clock.now() - clock.monotonic();
+  return {
+    now: () => {
+      const steadyMs = clock.monotonic();
+      offsetMs = Math.min(Math.max(offsetMs, time.earliestMs() - steadyMs), time.latestMs() - steadyMs);
+      return Math.floor(offsetMs + steadyMs);
+    },
+    monotonic: () => clock.monotonic(),
+    setTimer: (delayMs, run) => clock.setTimer(delayMs, run),
+  };
+}

@@ -49,6 +49,20 @@ export interface ObjectMeta {
   readonly annotations?: Readonly<Record<string, string>>;
   readonly ownerReferences?: readonly OwnerReference[];
   readonly finalizers?: readonly string[];
+  /** Who wrote which fields. Informers and the index leave it out. */
+  readonly managedFields?: readonly ManagedFields[];
+}
+
+/** The fields that one manager wrote by one kind of request (`metav1.ManagedFieldsEntry`). */
+export interface ManagedFields {
+  readonly manager?: string;
+  readonly operation?: 'Apply' | 'Update';
+  readonly apiVersion?: string;
+  readonly time?: string;
+  readonly fieldsType?: 'FieldsV1';
+  readonly fieldsV1?: unknown;
+  /** Absent for writes to the object itself. */
+  readonly subresource?: string;
 }
 
 export interface OwnerReference {

@@ -72,7 +72,7 @@ function criuOptions({ files }: Patient): Finding {
   if (lacking.length === 0) return ok('criu options', NODE_PATHS.criuConfig);
   return missing(
     'criu options',
-    `${NODE_PATHS.criuConfig} lacks ${lacking.join(', ')}: pods with connections cannot be saved`,
+    `${NODE_PATHS.criuConfig} lacks ${lacking.join(', ')}: pods with connections, locks or deleted files cannot be saved`,
     INSTALL,
   );
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { makeDecision, makeNode, makePod, makeTicket } from '../../test/support/builders.ts';
-import type { Command } from '../engine/commands.ts';
+import { makeDisplacement, makeNode, makePod, makeTicket } from '../../test/support/builders.ts';
+import type { Command } from '../engine/core/commands.ts';
 import { EngineEvents } from '../engine/engine-events.ts';
 import { logEngine } from './engine-log.ts';
 import { createLog, type LogLevel } from './log.ts';
@@ -17,21 +17,22 @@ function watched(level: LogLevel = 'debug'): { readonly events: EngineEvents; re
 }
 
 describe('logEngine', () => {
-  it('writes one line for a decision, and one for its end', () => {
+  it('writes one line for a displacement, and one for its end', () => {
     const { events, lines } = watched('info');
-    const decision = makeDecision();
-    events.emit('decision:opened', { decision });
-    events.emit('decision:closed', { decision, because: 'Bound', message: 'bound' });
+    const displacement = makeDisplacement();
+    events.emit('displacement:opened', { displacement });
+    events.emit('displacement:closed', { displacement, because: 'Bound', message: 'bound' });
     expect(lines).toMatchObject([
       {
         level: 'info',
-        decision: 'd1',
-        preemptor: 'default/high',
-        node: 'n1',
-        victims: ['default/pod:checkpoint'],
+        displacement: 'd1',
+        cause: 'Preemption',
+        beneficiary: 'default/high',
+        nodes: ['n1'],
+        pods: ['default/pod:Save'],
         deadline: '1970-01-01T00:01:00.000Z',
       },
-      { level: 'info', decision: 'd1', because: 'Bound' },
+      { level: 'info', displacement: 'd1', because: 'Bound' },
     ]);
   });
 
@@ -64,12 +65,19 @@ describe('logEngine', () => {
     const wake: Command = { kind: 'Wake', pod: makePod(), node: makeNode().name };
     const ticket = makeTicket({ name: 't' });
     const phase: Command = { kind: 'SetTicketPhase', ticket, phase: 'Restored', reason: 'Restored', message: 'm' };
-    events.emit('command:done', { command: wake, outcome: 'done', error: null, tookMs: 4 });
-    events.emit('command:done', { command: phase, outcome: 'moved', error: null, tookMs: 4 });
-    events.emit('command:done', { command: wake, outcome: 'failed', error: new Error('503'), tookMs: 4 });
+    events.emit('command:done', { command: wake, outcome: 'done', error: null, refusal: null, tookMs: 4, restMs: 0 });
+    events.emit('command:done', { command: phase, outcome: 'moved', error: null, refusal: null, tookMs: 4, restMs: 0 });
+    events.emit('command:done', {
+      command: wake,
+      outcome: 'failed',
+      error: new Error('503'),
+      refusal: null,
+      tookMs: 4,
+      restMs: 0,
+    });
     expect(lines).toMatchObject([
       { level: 'info', command: 'Wake', about: 'default/pod', outcome: 'done', tookMs: 4 },
-      { level: 'debug', command: 'SetTicketPhase', about: 'default/t Restored', outcome: 'moved' },
+      { level: 'debug', command: 'SetTicketPhase', about: 'default/t Restored Restored', outcome: 'moved' },
       { level: 'warn', command: 'Wake', outcome: 'failed', err: { message: '503' } },
     ]);
   });

@@ -1,25 +1,33 @@
-import type { Command } from '../engine/commands.ts';
+import { beneficiaryOf, nodesOf } from '../domain/displacement.ts';
+import { RUNTIME_CLASS } from '../domain/labels.ts';
+import { aboutCommand } from '../engine/core/commands.ts';
 import type { EngineEvents } from '../engine/engine-events.ts';
 import type { WebhookReach } from '../domain/webhook-reach.ts';
 import type { Log } from './log.ts';
+import { nameOf } from './name-list.ts';
 
-/** One line for each decision, its end, each contradiction and each write: ids, names and counts. */
+/** One line for each displacement, its end, each contradiction and each write: ids, names and counts. */
 export function logEngine(events: EngineEvents, log: Log): void {
-  events.on('decision:opened', ({ decision }) => {
-    const { id, preemptor, node, victims, deadlineMs } = decision;
+  events.on('displacement:opened', ({ displacement }) => {
+    const { id, cause, pods, deadlineMs } = displacement;
+    const beneficiary = beneficiaryOf(displacement);
     log.info(
       {
-        decision: id,
-        preemptor: `${preemptor.namespace}/${preemptor.name}`,
-        node,
-        victims: victims.map(({ namespace, name, action }) => `${namespace}/${name}:${action}`),
+        displacement: id,
+        cause: cause.kind,
+        ...(beneficiary && { beneficiary: nameOf(beneficiary) }),
+        nodes: [...nodesOf(displacement)],
+        pods: pods.map((pod) => `${nameOf(pod)}:${pod.plan}`),
         deadline: new Date(deadlineMs).toISOString(),
       },
       'decided',
     );
   });
-  events.on('decision:closed', ({ decision, because, message }) => {
-    log.info({ decision: decision.id, node: decision.node, because, message }, 'decision over');
+  events.on('displacement:closed', ({ displacement, because, message }) => {
+    log.info(
+      { displacement: displacement.id, nodes: [...nodesOf(displacement)], because, message },
+      'displacement over',
+    );
   });
   events.on('victim:unprotected', ({ victim, policy, reason, message }) => {
     const pod = `${victim.namespace}/${victim.name}`;
@@ -28,12 +36,29 @@ export function logEngine(events: EngineEvents, log: Log): void {
   events.on('record:contradiction', ({ kind, object, what, resolution }) => {
     log.warn({ kind, ticket: `${object.namespace}/${object.name}`, what, resolution }, 'records contradict each other');
   });
-  events.on('command:done', ({ command, outcome, error, tookMs }) => {
-    const line = { command: command.kind, about: subjectOf(command), outcome, tookMs };
+  events.on('admission:aside', ({ namespace, owner, message }) => {
+    const line = { namespace, owner: owner?.name, ownerUid: owner?.uid, refusal: message };
+    log.warn(line, 'the API server refuses the pods of a controller with our gate and RuntimeClass: they start cold');
+  });
+  events.on('command:done', ({ command, outcome, error, refusal, tookMs, restMs }) => {
+    const line = { command: command.kind, about: aboutCommand(command), outcome, tookMs };
     if (outcome === 'failed') log.warn({ ...line, err: error }, 'write failed, will be tried again');
+    else if (outcome === 'refused')
+      log.warn({ ...line, reason: refusal?.reason, err: error, againInMs: restMs }, 'the API server refuses a write');
     else if (outcome === 'moved') log.debug(line, 'the world moved');
     else log.info(line, 'written');
   });
+}
+
+/** At the start, and at each change. */
+export function logRuntimeClass(log: Log, exists: boolean): void {
+  const runtimeClass = RUNTIME_CLASS;
+  if (exists) log.info({ runtimeClass }, 'the RuntimeClass of restored pods exists');
+  else
+    log.error(
+      { runtimeClass },
+      'the RuntimeClass of restored pods is missing, and displaced pods start cold; run: kubectl apply -f deploy/runtimeclass.yaml',
+    );
 }
 
 /** What the leader knows of the webhook: at each change, and each minute while pods of controllers are not saved for it. */
@@ -43,39 +68,4 @@ export function logReach(log: Log, { isCalled, reason, message, missedIn }: Webh
   else if (isCalled)
     log.warn(line, 'no review in some namespaces: protected pods of controllers there are evicted unsaved');
   else log.warn(line, `${message}: protected pods of controllers are evicted unsaved`);
-}
-
-function subjectOf(command: Command): string {
-  switch (command.kind) {
-    case 'CreateTicket':
-      return `${command.order.victim.namespace}/${command.order.name}`;
-    case 'CreateCheckpoint':
-      return `${command.order.namespace}/${command.order.name}`;
-    case 'Evict':
-      return `${command.order.victim.namespace}/${command.order.victim.name}`;
-    case 'DeleteCheckpoint':
-    case 'ReleaseCheckpoint':
-      return `${command.checkpoint.namespace}/${command.checkpoint.name}`;
-    case 'Nominate':
-      return `${command.pod.namespace}/${command.pod.name} to ${command.node ?? 'none'}`;
-    case 'Wake':
-    case 'EndPod':
-    case 'TellHeld':
-    case 'Ungate':
-      return `${command.pod.namespace}/${command.pod.name}`;
-    case 'SetTicketPhase':
-      return `${command.ticket.namespace}/${command.ticket.name} ${command.phase}`;
-    case 'TellQueued':
-      return `${command.pod.namespace}/${command.pod.name} ${command.message}`;
-    case 'SetPolicyStatus':
-      return command.policy.name;
-    case 'AdoptTicket':
-    case 'DeleteTicket':
-    case 'Claim':
-    case 'ClearDecision':
-    case 'RecreatePod':
-      return `${command.ticket.namespace}/${command.ticket.name}`;
-    default:
-      return command satisfies never;
-  }
 }

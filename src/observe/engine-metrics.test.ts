@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   makeCheckpoint,
-  makeDecision,
+  makeDisplacement,
   makeNode,
   makePod,
   makeTicket,
@@ -10,22 +10,26 @@ import {
 } from '../../test/support/builders.ts';
 import { Measured } from '../../test/support/measured.ts';
 import type { NodeName } from '../domain/ids.ts';
-import type { PlannedVictim } from '../domain/ticket.ts';
-import type { PreemptVerdict } from '../engine/callbacks.ts';
-import type { Command } from '../engine/commands.ts';
+import type { DisplacedPod } from '../domain/displacement.ts';
+import type { PreemptVerdict } from '../engine/preemption/callbacks.ts';
+import type { Command } from '../engine/core/commands.ts';
 
-function evict(victim: PlannedVictim, unsaved: string | null): Command {
-  const decision = makeDecision();
-  const preemptor = makePod({ name: 'high' });
-  const order = { victim: makePod(), frozenBy: null, thawAtMs: null, preemptor };
-  return { kind: 'Evict', order, victim, decision, unsaved };
+function evict(victim: DisplacedPod, unsaved: string | null): Command {
+  const displacement = makeDisplacement();
+  const order = {
+    victim: makePod(),
+    frozenBy: null,
+    thawAtMs: null,
+    disruption: { reason: 'PreemptionByScheduler', message: 'preempted' } as const,
+  };
+  return { kind: 'Evict', order, victim, displacement, unsaved };
 }
 
 describe('measureEngine', () => {
   it('counts answers by verdict and reason', async () => {
     const measured = new Measured();
     const candidates = [{ node: 'n1' as NodeName, victims: [makePod().uid], numPdbViolations: 0 }];
-    const none = { candidates: [], node: null, decisionId: null, saving: 0 };
+    const none = { candidates: [], node: null, displacementId: null, saving: 0 };
     const verdicts: readonly PreemptVerdict[] = [
       { ...none, reason: 'Saving', node: 'n1' as NodeName },
       { ...none, reason: 'NoneToSave', node: 'n1' as NodeName, candidates },
@@ -43,23 +47,59 @@ describe('measureEngine', () => {
     ]);
   });
 
-  it('times a decision by how it ended', async () => {
+  it('counts answers of the guard, and pods that it let go unsaved', async () => {
     const measured = new Measured();
-    const decision = makeDecision({ decidedMs: 97_000 });
-    measured.engine.events.emit('decision:closed', { decision, because: 'Bound', message: '' });
-    expect(await measured.read('reprieve_decision_duration_seconds_sum')).toEqual(['{reason="Bound"} 3']);
+    const { namespace, name, uid } = makePod();
+    const request = { namespace, name, uid, requester: 'r', why: '', isEnding: false, dryRun: false };
+    const wait = { allowed: false, reason: 'Saving', message: '', retryAfterSeconds: 1 } as const;
+    for (const verdict of [wait, wait, { allowed: true, reason: 'SavingFailed' } as const])
+      measured.engine.events.emit('guard:answered', { request, verdict });
+    expect(await measured.read('reprieve_guard_answers_total')).toEqual([
+      '{reason="Saving",allowed="false"} 2',
+      '{reason="SavingFailed",allowed="true"} 1',
+    ]);
+    expect(await measured.read('reprieve_unsaved_evictions_total')).toEqual(['{cause="SavingFailed"} 1']);
+  });
+
+  it('times a displacement by how it ended', async () => {
+    const measured = new Measured();
+    const displacement = makeDisplacement({ decidedMs: 97_000 });
+    measured.engine.events.emit('displacement:closed', { displacement, because: 'Bound', message: '' });
+    expect(await measured.read('reprieve_displacement_duration_seconds_sum')).toEqual(['{reason="Bound"} 3']);
   });
 
   it('times writes by outcome, and shows those under way', async () => {
     const measured = new Measured();
     const command: Command = { kind: 'Wake', pod: makePod(), node: makeNode().name };
     const error = new Error('no');
-    measured.engine.events.emit('command:done', { command, outcome: 'failed', error, tookMs: 250 });
+    measured.engine.events.emit('command:done', {
+      command,
+      outcome: 'failed',
+      error,
+      refusal: null,
+      tookMs: 250,
+      restMs: 0,
+    });
     measured.engine.commandsInFlight = 3;
     expect(await measured.read('reprieve_command_duration_seconds_sum')).toEqual([
       '{command="Wake",outcome="failed"} 0.25',
     ]);
     expect(await measured.read('reprieve_commands_in_flight')).toEqual(['3']);
+  });
+
+  it('counts writes that the API server refuses, by their reason', async () => {
+    const measured = new Measured();
+    const command: Command = { kind: 'RecreatePod', ticket: makeTicket(), plain: false };
+    const refusal = { reason: 'Quota', message: 'exceeded quota' } as const;
+    measured.engine.events.emit('command:done', {
+      command,
+      outcome: 'refused',
+      error: new Error('exceeded quota'),
+      refusal,
+      tookMs: 1,
+      restMs: 10_000,
+    });
+    expect(await measured.read('reprieve_refused_writes_total')).toEqual(['{command="RecreatePod",reason="Quota"} 1']);
   });
 
   it('times the passes of the reconciler', async () => {
@@ -71,7 +111,14 @@ describe('measureEngine', () => {
   it('counts an eviction once it happened, and as saved only with a checkpoint', async () => {
     const measured = new Measured();
     const done = (command: Command, outcome: 'done' | 'moved' | 'failed' = 'done'): void => {
-      measured.engine.events.emit('command:done', { command, outcome, error: null, tookMs: 0 });
+      measured.engine.events.emit('command:done', {
+        command,
+        outcome,
+        error: null,
+        refusal: null,
+        tookMs: 0,
+        restMs: 0,
+      });
     };
     done(evict(makeVictim(), null));
     done(evict(makeVictim(), null), 'failed');
@@ -99,7 +146,14 @@ describe('measureEngine', () => {
     for (const phase of ['Restoring', 'ColdStarted'] as const) {
       const reason = phase === 'Restoring' ? 'Placed' : 'CheckpointMissing';
       const command: Command = { kind: 'SetTicketPhase', ticket: makeTicket(), phase, reason, message: '' };
-      measured.engine.events.emit('command:done', { command, outcome: 'done', error: null, tookMs: 0 });
+      measured.engine.events.emit('command:done', {
+        command,
+        outcome: 'done',
+        error: null,
+        refusal: null,
+        tookMs: 0,
+        restMs: 0,
+      });
     }
     expect(await measured.read('reprieve_tickets_ended_total')).toEqual([
       '{phase="ColdStarted",reason="CheckpointMissing"} 1',

@@ -1,7 +1,7 @@
 import { isFinal, type TicketPhase } from '../domain/ticket.ts';
-import type { PreemptVerdict } from '../engine/callbacks.ts';
+import type { PreemptVerdict } from '../engine/preemption/callbacks.ts';
 import type { Engine } from '../engine/engine.ts';
-import { frozenPods, type FrozenCause } from '../engine/frozen-pods.ts';
+import { frozenPods, type FrozenCause } from '../engine/displace/frozen-pods.ts';
 import type { ClusterView, IndexedKind, IndexEvent } from '../index/types.ts';
 import type { Clock } from '../ports/clock.ts';
 import { FROZEN_CAUSES, type UnsavedCause, type VerdictKind } from './label-values.ts';
@@ -36,6 +36,9 @@ const KINDS: Readonly<Record<IndexedKind, null>> = {
   node: null,
   namespace: null,
   budget: null,
+  volumeClaim: null,
+  volume: null,
+  storageClass: null,
   policy: null,
   checkpoint: null,
   ticket: null,
@@ -57,19 +60,25 @@ function countEvents({ metrics, engine: { events }, clock }: EngineMetricsOption
     metrics.inc('reprieve_decisions_total', { verdict: kindOf(verdict), reason: verdict.reason });
   });
   events.on('record:contradiction', ({ kind }) => metrics.inc('reprieve_contradictions_total', { kind }));
+  events.on('guard:answered', ({ verdict }) => {
+    metrics.inc('reprieve_guard_answers_total', { reason: verdict.reason, allowed: String(verdict.allowed) });
+    if (verdict.allowed && verdict.reason === 'SavingFailed') countUnsaved(metrics, 'SavingFailed');
+  });
   events.on('victim:unprotected', () => countUnsaved(metrics, 'NotProtected'));
   events.on('victim:cheaper', ({ evictCost, savingCost }) => {
     countUnsaved(metrics, 'SavingCostsMore');
     metrics.inc('reprieve_unsaved_cost_node_seconds_total', { action: 'evict' }, evictCost);
     metrics.inc('reprieve_unsaved_cost_node_seconds_total', { action: 'save' }, savingCost);
   });
-  events.on('decision:closed', ({ decision, because }) => {
-    const seconds = Math.max(0, clock.now() - decision.decidedMs) / 1000;
-    metrics.observe('reprieve_decision_duration_seconds', { reason: because }, seconds);
+  events.on('displacement:closed', ({ displacement, because }) => {
+    const seconds = Math.max(0, clock.now() - displacement.decidedMs) / 1000;
+    metrics.observe('reprieve_displacement_duration_seconds', { reason: because }, seconds);
   });
   events.on('pass:done', ({ tookMs }) => metrics.observe('reprieve_pass_duration_seconds', {}, tookMs / 1000));
-  events.on('command:done', ({ command, outcome, tookMs }) => {
+  events.on('command:done', ({ command, outcome, refusal, tookMs }) => {
     metrics.observe('reprieve_command_duration_seconds', { command: command.kind, outcome }, tookMs / 1000);
+    if (refusal !== null)
+      metrics.inc('reprieve_refused_writes_total', { command: command.kind, reason: refusal.reason });
     if (outcome !== 'done') return;
     if (command.kind === 'Evict') {
       const isSaved = command.unsaved === null && command.victim.checkpoint !== null;

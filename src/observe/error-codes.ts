@@ -163,7 +163,7 @@ export const ERROR_CODES = {
     message:
       'the clock of this machine is {seconds} s {direction} that of the API server {address}; synchronise both (NTP)',
     meaning:
-      'More than 10 s. Deadlines of decisions and checkpoints are absolute times that the leader writes: saving would get too little time, or pods would stay frozen too long.',
+      'More than 10 s. Deadlines of displacements and checkpoints are absolute times that the leader writes: saving would get too little time, or pods would stay frozen too long.',
   },
   CrdsMissing: {
     status: null,
@@ -185,6 +185,14 @@ export const ERROR_CODES = {
     message: 'older than this version of Reprieve: {outdated}; run: kubectl apply -f deploy/crds',
     meaning:
       'The API server would drop fields that this version writes. Newer CRDs are fine. Their revision is the annotation `reprieve.dev/crd-revision`.',
+  },
+  AdmissionPoliciesMissing: {
+    status: null,
+    retryable: true,
+    message:
+      'not there, or not bound: {missing}; run: kubectl apply -f deploy/admission-policies.yaml, or set kubernetes.admissionPolicies: Ignored',
+    meaning:
+      'Without these ValidatingAdmissionPolicies the API server takes records of Reprieve from everybody whom RBAC lets write them.',
   },
   RbacMissing: {
     status: null,

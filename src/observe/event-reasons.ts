@@ -39,19 +39,26 @@ export const EVENT_REASONS = {
     type: 'Normal',
     action: 'Checkpointing',
     on: 'victim',
-    meaning: 'The pod is being frozen and saved for the named preemptor.',
+    meaning: 'The pod is being frozen and saved: for the named preemptor, or by hand.',
   },
   Thawed: {
     type: 'Normal',
     action: 'Checkpointing',
     on: 'victim',
-    meaning: 'The pod is thawed and not evicted for the named preemptor; no work is lost.',
+    meaning: 'The pod is thawed and not evicted; no work is lost.',
   },
   Displaced: {
     type: 'Normal',
     action: 'Evicting',
     on: 'victim',
-    meaning: 'The pod was evicted for the named preemptor; where it was saved, the checkpoint is named.',
+    meaning: 'The pod was evicted for the named preemptor, or by hand; where it was saved, the checkpoint is named.',
+  },
+  NotMoved: {
+    type: 'Warning',
+    action: 'Displacing',
+    on: 'pod',
+    meaning:
+      'The pod stays on its node, though `reprieve.dev/displace` or `reprieve.dev/evacuate` asks to move it; says why.',
   },
   EvictedUnsaved: {
     type: 'Warning',
@@ -78,7 +85,15 @@ export const EVENT_REASONS = {
     type: 'Warning',
     action: 'Restoring',
     on: 'ticket',
-    meaning: 'A node could not restore the pod, for the named cause: the pod is replaced, and another node tries.',
+    meaning:
+      'A node could not restore the pod, or the pod could not be placed, for the named cause: the pod is replaced, and its successor continues the ticket.',
+  },
+  WriteRefused: {
+    type: 'Warning',
+    action: 'Writing',
+    on: 'pod or ticket',
+    meaning:
+      'The API server refuses what Reprieve has to write about the object, and will refuse it again until something changes: quota, PodSecurity, an admission webhook, a size. A pod that cannot be saved for it is treated as its policy says for a failed save, at once.',
   },
   RestoreHeld: {
     type: 'Warning',
@@ -109,7 +124,8 @@ export const EVENT_REASONS = {
     type: 'Warning',
     action: 'Restoring',
     on: 'replacement',
-    meaning: 'No room within `restore.maxGate`: the pod waits as an ordinary pending pod, visible to autoscalers.',
+    meaning:
+      'No capacity within `restore.maxGate`: the gate is removed, and autoscalers see the pod. Any node may run it, and it starts cold where its state does not fit; with `onFailure: Hold` only nodes that can restore it.',
   },
   Restored: {
     type: 'Normal',
@@ -135,6 +151,19 @@ export const EVENT_REASONS = {
     on: 'policy',
     meaning:
       'Pods of controllers that the policy protects are evicted unsaved, because kube-apiserver does not call the webhook; condition `Restorable` says when that is over.',
+  },
+  JobWouldFail: {
+    type: 'Warning',
+    action: 'Preempting',
+    on: 'victim',
+    meaning: 'The pod is about to be evicted, and its Job counts that as a failure and fails; says what prevents it.',
+  },
+  NotRestorable: {
+    type: 'Warning',
+    action: 'Protecting',
+    on: 'policy',
+    meaning:
+      'Pods of controllers that the policy selects are evicted unsaved, because their replacements would not be gated or recognized; the message says which, condition `Restorable` when that is over.',
   },
   RecordsConflict: {
     type: 'Warning',

@@ -1,6 +1,6 @@
-import { CLOSE_REASONS } from '../engine/close-reasons.ts';
-import type { FrozenCause } from '../engine/frozen-pods.ts';
-import { PREEMPT_REASONS } from '../engine/preempt-reasons.ts';
+import { CLOSE_REASONS } from '../engine/displace/close-reasons.ts';
+import type { FrozenCause } from '../engine/displace/frozen-pods.ts';
+import { PREEMPT_REASONS } from '../engine/preemption/preempt-reasons.ts';
 import type { MetricName } from './metrics-table.ts';
 
 /** What an answer to `preempt` comes to. */
@@ -14,7 +14,7 @@ export type VerdictKind = keyof typeof VERDICTS;
 
 /** Why a pod is frozen. */
 export const FROZEN_CAUSES: Readonly<Record<FrozenCause, string>> = {
-  Saving: 'Its decision is being carried out: others are being saved, or its eviction is on the way.',
+  Saving: 'Its displacement is being carried out: others are being saved, or its eviction is on the way.',
   Evicting: 'Its deletion has begun.',
   Undoing: 'Its checkpoint is being deleted: the agent thaws the pod first.',
   Dumping: 'For a checkpoint that does not keep the pod frozen: the agent thaws it when the dump is written.',
@@ -64,7 +64,7 @@ interface LabelEntry {
 export const LABEL_VALUES: readonly LabelEntry[] = [
   { metric: 'reprieve_decisions_total', label: 'verdict', values: VERDICTS },
   { metric: 'reprieve_decisions_total', label: 'reason', values: PREEMPT_REASONS },
-  { metric: 'reprieve_decision_duration_seconds', label: 'reason', values: CLOSE_REASONS },
+  { metric: 'reprieve_displacement_duration_seconds', label: 'reason', values: CLOSE_REASONS },
   { metric: 'reprieve_agents', label: 'state', values: AGENT_STATES },
   { metric: 'reprieve_unsaved_evictions_total', label: 'cause', values: UNSAVED_CAUSES },
   { metric: 'reprieve_unsaved_cost_node_seconds_total', label: 'action', values: COMPARED_ACTIONS },

@@ -9,7 +9,7 @@ export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
 /** Nobody should log these; if somebody does, they do not get out. */
 const SECRET_FIELDS = ['authorization', 'token', 'password', 'clientKeyData', 'client-key-data', 'key'];
 
-/** JSON lines on standard output (or `destination`): one line per decision, with ids and counts. */
+/** JSON lines on standard output (or `destination`): one line per displacement, with ids and counts. */
 export function createLog(level: LogLevel, destination?: DestinationStream): Logger {
   const options = {
     level,

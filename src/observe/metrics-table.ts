@@ -13,7 +13,7 @@ const STATE_SECONDS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600] as 
 /** 1 MiB to 256 GiB, in steps of four. */
 const STATE_BYTES = [2 ** 20, 2 ** 22, 2 ** 24, 2 ** 26, 2 ** 28, 2 ** 30, 2 ** 32, 2 ** 34, 2 ** 36, 2 ** 38] as const;
 /** From one save on a fast disk to the default `maxDelay` (60 s), and as much again for large states and late bindings. */
-const DECISION_SECONDS = [0.5, 1, 2.5, 5, 10, 20, 30, 45, 60, 90, 120, 300] as const;
+const DISPLACEMENT_SECONDS = [0.5, 1, 2.5, 5, 10, 20, 30, 45, 60, 90, 120, 300] as const;
 /** From a quick answer of kube-apiserver to its own timeout (60 s): an eviction is three requests, other commands one or two. */
 const COMMAND_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60] as const;
 
@@ -24,11 +24,11 @@ export const METRICS = {
     help: 'Answers to preempt, by verdict and reason.',
     labels: ['verdict', 'reason'],
   },
-  reprieve_decision_duration_seconds: {
+  reprieve_displacement_duration_seconds: {
     type: 'histogram',
-    help: 'Time from a decision to save victims until it is over, by how it ended.',
+    help: 'Time from the opening of a displacement until it is over, by how it ended.',
     labels: ['reason'],
-    buckets: DECISION_SECONDS,
+    buckets: DISPLACEMENT_SECONDS,
   },
   reprieve_extender_request_duration_seconds: {
     type: 'histogram',
@@ -40,6 +40,21 @@ export const METRICS = {
     type: 'counter',
     help: 'Calls of kube-scheduler and of the webhook, by verb and HTTP status.',
     labels: ['verb', 'code'],
+  },
+  reprieve_guard_answers_total: {
+    type: 'counter',
+    help: 'Answers to kube-apiserver whether a pod may be deleted, by reason.',
+    labels: ['reason', 'allowed'],
+  },
+  reprieve_runtime_class_exists: {
+    type: 'gauge',
+    help: '1 while the RuntimeClass of restored pods exists. 0: the API server refuses pods that name it, so displaced pods start cold.',
+    labels: [],
+  },
+  reprieve_refused_writes_total: {
+    type: 'counter',
+    help: 'Writes that the API server refused and will refuse again until something changes, by command and reason.',
+    labels: ['command', 'reason'],
   },
   reprieve_tickets: {
     type: 'gauge',
@@ -87,7 +102,7 @@ export const METRICS = {
   },
   reprieve_evictions_total: {
     type: 'counter',
-    help: 'Victims evicted for a decision, by whether their state was saved.',
+    help: 'Victims evicted for a displacement, by whether their state was saved.',
     labels: ['saved'],
   },
   reprieve_unsaved_evictions_total: {
@@ -167,7 +182,7 @@ export const METRICS = {
   },
   reprieve_command_duration_seconds: {
     type: 'histogram',
-    help: 'Time of the writes to the cluster, by command and outcome (done, moved, failed).',
+    help: 'Time of the writes to the cluster, by command and outcome (done, moved, failed, refused).',
     labels: ['command', 'outcome'],
     buckets: COMMAND_SECONDS,
   },
@@ -201,6 +216,27 @@ export const METRICS = {
     type: 'gauge',
     help: '1 while this replica leads and kube-apiserver calls the webhook (the last canary was answered); else 0. While no replica has 1, protected pods of controllers are evicted unsaved.',
     labels: [],
+  },
+  reprieve_webhook_answers_from_index: {
+    type: 'gauge',
+    help: '1 while this replica answers the webhook from its index; 0 while it reads the tickets of each new pod of a selected controller from the API server.',
+    labels: [],
+  },
+  reprieve_webhook_live_reads_total: {
+    type: 'counter',
+    help: 'Reviews of new pods for which this replica read the tickets from the API server.',
+    labels: [],
+  },
+  reprieve_webhook_replicas_behind: {
+    type: 'gauge',
+    help: 'Replicas that have not yet seen all tickets whose victims are still to be evicted: evictions wait for them. Of the leader; else 0.',
+    labels: [],
+  },
+  reprieve_barrier_wait_seconds: {
+    type: 'histogram',
+    help: 'Time that displacements with all victims saved waited until every replica of the webhook had seen their tickets. Displacements that did not wait are not counted.',
+    labels: [],
+    buckets: COMMAND_SECONDS,
   },
   reprieve_leader_transitions_total: {
     type: 'counter',

@@ -2,28 +2,29 @@ import { describe, expect, it } from 'vitest';
 import {
   DEFAULT_RULES,
   makeCheckpoint,
-  makeDecision,
+  makeDisplacement,
   makeNode,
   makePod,
   makeTicket,
   makeUnsavedVictim,
   makeVictim,
 } from '../../test/support/builders.ts';
-import type { NodeName, PodUid } from '../domain/ids.ts';
-import type { Decision, SavedVictim, Ticket } from '../domain/ticket.ts';
-import type { Command } from '../engine/commands.ts';
+import { ownerKey, type NodeName, type PodUid } from '../domain/ids.ts';
+import type { Displacement, SavedPod } from '../domain/displacement.ts';
+import type { Ticket } from '../domain/ticket.ts';
+import type { Command, CommandOf } from '../engine/core/commands.ts';
 import { EngineEvents, type EngineEventMap } from '../engine/engine-events.ts';
 import { ClusterIndex } from '../index/cluster-index.ts';
 import type { IndexedKind, IndexedKinds, IndexEvent } from '../index/types.ts';
 import type { ClusterEventRecord } from '../ports/cluster-writer.ts';
 import { narrate } from './narrator.ts';
 
-const decision = makeDecision();
+const displacement = makeDisplacement();
 const planned = makeVictim();
 const pod = makePod({ nodeName: 'n1' });
-const ticket = makeTicket({ phase: 'Saving', decision });
+const ticket = makeTicket({ phase: 'Saving', displacement });
 
-function planFor(name: string): SavedVictim {
+function planFor(name: string): SavedPod {
   return makeVictim({ name, uid: `uid-${name}` as PodUid, checkpoint: `c-${name}` });
 }
 
@@ -48,12 +49,12 @@ class Told {
   }
 
   done(command: Command, outcome: EngineEventMap['command:done']['outcome'] = 'done'): this {
-    this.#events.emit('command:done', { command, outcome, error: null, tookMs: 0 });
+    this.#events.emit('command:done', { command, outcome, error: null, refusal: null, tookMs: 0, restMs: 0 });
     return this;
   }
 
-  opened(opened: Decision): this {
-    this.#events.emit('decision:opened', { decision: opened });
+  opened(opened: Displacement): this {
+    this.#events.emit('displacement:opened', { displacement: opened });
     return this;
   }
 
@@ -67,8 +68,8 @@ class Told {
     return this;
   }
 
-  closed(closed: Decision, because: EngineEventMap['decision:closed']['because'], message = ''): this {
-    this.#events.emit('decision:closed', { decision: closed, because, message });
+  closed(closed: Displacement, because: EngineEventMap['displacement:closed']['because'], message = ''): this {
+    this.#events.emit('displacement:closed', { displacement: closed, because, message });
     return this;
   }
 
@@ -81,11 +82,16 @@ class Told {
 }
 
 function evict(unsaved: string | null): Command {
-  const order = { victim: pod, frozenBy: null, thawAtMs: null, preemptor: decision.preemptor };
-  return { kind: 'Evict', order, victim: planned, decision, unsaved };
+  const order = {
+    victim: pod,
+    frozenBy: null,
+    thawAtMs: null,
+    disruption: { reason: 'PreemptionByScheduler', message: 'preempted' } as const,
+  };
+  return { kind: 'Evict', order, victim: planned, displacement, unsaved };
 }
 
-function phased(phase: Ticket['phase'], reason: Extract<Command, { kind: 'SetTicketPhase' }>['reason']): Command {
+function phased(phase: Ticket['phase'], reason: CommandOf<'SetTicketPhase'>['reason']): Command {
   const claimed = { ...ticket, claim: { name: 'new', uid: 'uid-new' as PodUid } };
   return { kind: 'SetTicketPhase', ticket: claimed, phase, reason, message: 'because' };
 }
@@ -96,18 +102,19 @@ const order = {
   pod,
   node: 'n1' as NodeName,
   reason: 'Preemption',
+  ticket: 'pod-uid-pod',
   keepFrozen: true,
   deadlineMs: 0,
   rules: DEFAULT_RULES,
 } as const;
 
-const placement = { preferredNode: null, requiredNode: null, compatibility: null, excludedNodes: [] };
-const several = makeDecision({ victims: [planFor('a'), planFor('b'), makeUnsavedVictim('c')] });
+const placement = { preferredNode: null, requiredNode: null, compatibility: null, excludedNodes: [], anywhere: false };
+const several = makeDisplacement({ pods: [planFor('a'), planFor('b'), makeUnsavedVictim('c')] });
 
 const STORIES: Readonly<Record<string, { readonly tell: (told: Told) => unknown; readonly want: readonly string[] }>> =
   {
     'a preemptor that waits for one victim names it and relates to it': {
-      tell: (told) => told.opened(decision),
+      tell: (told) => told.opened(displacement),
       want: ['high PreemptionHeld (pod): waits on n1 until saved: default/pod'],
     },
     'one that waits for several names them all, and those who go unsaved': {
@@ -115,7 +122,7 @@ const STORIES: Readonly<Record<string, { readonly tell: (told: Told) => unknown;
       want: ['high PreemptionHeld (-): waits on n1 until saved: default/a, default/b; then evicted unsaved: default/c'],
     },
     'a victim that is saved names its preemptor': {
-      tell: (told) => told.done({ kind: 'CreateCheckpoint', order, preemptor: decision.preemptor }),
+      tell: (told) => told.done({ kind: 'CreateCheckpoint', order, displacement }),
       want: ['pod Checkpointing (high): is being saved for default/high'],
     },
     'an eviction names the preemptor and the checkpoint': {
@@ -136,7 +143,7 @@ const STORIES: Readonly<Record<string, { readonly tell: (told: Told) => unknown;
       tell: (told) =>
         told.cheaper({
           victim: pod,
-          preemptor: decision.preemptor,
+          preemptor: displacement.cause.preemptor,
           policy: 'batch',
           evictCost: 0.123,
           savingCost: 45.6,
@@ -153,29 +160,30 @@ const STORIES: Readonly<Record<string, { readonly tell: (told: Told) => unknown;
     'a victim that goes on names the preemptor it was frozen for': {
       tell: (told) =>
         told.put('ticket', ticket).done({
-          kind: 'DeleteCheckpoint',
+          kind: 'ReleaseCheckpoint',
           checkpoint: makeCheckpoint(),
-          undo: { victim: pod, because: 'the preemption by default/high is off' },
+          victim: pod,
+          because: 'the preemption by default/high is off',
         }),
       want: ['pod Thawed (high): thawed, and not evicted: the preemption by default/high is off'],
     },
     'a checkpoint that nobody needs any more is not news': {
-      tell: (told) => told.done({ kind: 'DeleteCheckpoint', checkpoint: makeCheckpoint(), undo: null }),
+      tell: (told) => told.done({ kind: 'DeleteCheckpoint', checkpoint: makeCheckpoint() }),
       want: [],
     },
     'an attempt that is off names its victims': {
-      tell: (told) => told.closed(decision, 'NodeGone', 'node n1 no longer exists'),
+      tell: (told) => told.closed(displacement, 'NodeGone', 'node n1 no longer exists'),
       want: ['high PreemptionCancelled (pod): preemption of default/pod on n1 is off: node n1 no longer exists'],
     },
     'a preemptor that is gone is told nothing': {
-      tell: (told) => told.closed(decision, 'PreemptorGone', 'the preemptor is gone'),
+      tell: (told) => told.closed(displacement, 'PreemptorGone', 'the preemptor is gone'),
       want: [],
     },
     'a preemptor that got its room hears how many were saved': {
       tell: (told) =>
         told
           .put('pod', makePod({ name: 'b', nodeName: 'n1' }))
-          .put('ticket', makeTicket({ phase: 'Waiting', checkpoint: 'c-a', decision: several, pod: podOf('a') }))
+          .put('ticket', makeTicket({ phase: 'Waiting', checkpoint: 'c-a', displacement: several, pod: podOf('a') }))
           .put('checkpoint', makeCheckpoint({ name: 'c-a', ready: true }))
           .closed(several, 'Bound'),
       want: [
@@ -183,16 +191,16 @@ const STORIES: Readonly<Record<string, { readonly tell: (told: Told) => unknown;
       ],
     },
     'one whose only victim came back already counts it as saved': {
-      tell: (told) => told.put('ticket', { ...ticket, phase: 'Restored' }).closed(decision, 'Bound'),
+      tell: (told) => told.put('ticket', { ...ticket, phase: 'Restored' }).closed(displacement, 'Bound'),
       want: ['high PreemptionDone (pod): bound to n1; saved 1 of 1: default/pod'],
     },
-    'an abandoned ticket saved nobody, and one of another decision does not count': {
+    'an abandoned ticket saved nobody, and one of another displacement does not count': {
       tell: (told) =>
         told
           .put('ticket', { ...ticket, phase: 'Abandoned' })
-          .closed(decision, 'Bound')
+          .closed(displacement, 'Bound')
           .put('ticket', { ...ticket, phase: 'Restored' })
-          .closed({ ...decision, id: 'd2' }, 'Bound'),
+          .closed({ ...displacement, id: 'd2' }, 'Bound'),
       want: [
         'high PreemptionDone (pod): bound to n1; saved 0 of 1; evicted unsaved: default/pod',
         'high PreemptionDone (pod): bound to n1; saved 0 of 1; evicted unsaved: default/pod',
@@ -211,10 +219,17 @@ const STORIES: Readonly<Record<string, { readonly tell: (told: Told) => unknown;
         told
           .done({ kind: 'Ungate', pod, as: { ticket, placement }, because: 'Admitted' })
           .done({ kind: 'Ungate', pod, as: { ticket, placement }, because: 'GateExpired' })
+          .done({
+            kind: 'Ungate',
+            pod,
+            as: { ticket, placement: { ...placement, anywhere: true } },
+            because: 'GateExpired',
+          })
           .done({ kind: 'Ungate', pod, as: null, because: 'NoMatchingTicket' }),
       want: [
         'pod RestoreAdmitted (pod-uid-pod): there is room: it continues where it stopped',
-        'pod GateExpired (pod-uid-pod): no room yet: waits as an ordinary pending pod and continues where it lands',
+        'pod GateExpired (pod-uid-pod): no capacity within restore.maxGate: kube-scheduler places the pod; only a node that can restore it may run it',
+        'pod GateExpired (pod-uid-pod): no capacity within restore.maxGate: kube-scheduler places the pod; any node may run it, and it starts cold where its state does not fit',
         'pod ColdStarted (-): nothing was saved that it could continue: starts from the beginning',
       ],
     },
@@ -254,10 +269,44 @@ describe('narrate', () => {
   });
 
   it('keeps an Event about a hundred victims within the limit of a note, and counts the rest', () => {
-    const victims = Array.from({ length: 100 }, (_, position) => planFor(`${'x'.repeat(60)}-${position}`));
-    const told = new Told().opened(makeDecision({ victims }));
+    const pods = Array.from({ length: 100 }, (_, position) => planFor(`${'x'.repeat(60)}-${position}`));
+    const told = new Told().opened(makeDisplacement({ pods }));
     const [message = ''] = told.records.map((record) => record.message);
     expect(Buffer.byteLength(message)).toBeLessThan(1024);
     expect(message).toMatch(/default\/x+-0, default\/x+-1,.* and 9\d more$/);
   });
+});
+
+describe('a Job of which several pods are displaced together', () => {
+  const owner = { apiVersion: 'batch/v1', kind: 'Job', name: 'train', uid: 'uid-train' };
+  const pods = ['a', 'b'].map((name) => makePod({ name, uid: `uid-${name}` as PodUid, owner }));
+  const warned = (bears: number): number => {
+    const told = new Told().put('pod', ...pods);
+    const failsByEviction = { bears, message: 'Job train fails' };
+    const facts = { what: 'Job train', end: null, count: null, numbers: null, failsByEviction };
+    told.index.setOwner(ownerKey('default', owner), facts);
+    told.opened(makeDisplacement({ pods: pods.map(({ name }) => planFor(name)) }));
+    return told.records.filter(({ reason }) => reason === 'JobWouldFail').length;
+  };
+
+  it('and another one just before is warned of, where they are more than it bears', () => {
+    const told = new Told().put('pod', ...pods);
+    const failsByEviction = { bears: 1, message: 'Job train fails' };
+    told.index.setOwner(ownerKey('default', owner), {
+      what: '',
+      end: null,
+      count: null,
+      numbers: null,
+      failsByEviction,
+    });
+    told.put('ticket', makeTicket({ owner, displacement: makeDisplacement({ id: 'other' }) }));
+    told.opened(makeDisplacement({ pods: [planFor('a')] }));
+    expect(told.records.filter(({ reason }) => reason === 'JobWouldFail')).toHaveLength(1);
+  });
+
+  it.each([
+    [0, 2],
+    [1, 2],
+    [2, 0],
+  ])('that bears %i evictions is warned of on %i pods', (bears, count) => expect(warned(bears)).toBe(count));
 });

@@ -1,12 +1,15 @@
 import { formatBytes } from '../domain/quantity.ts';
 import type { Pod } from '../domain/pod.ts';
-import type { Decision, Ticket } from '../domain/ticket.ts';
-import type { Command } from '../engine/commands.ts';
+import { beneficiaryOf, isManual, isPreemption, type Displacement, type Preemption } from '../domain/displacement.ts';
+import { isFinal, type Ticket } from '../domain/ticket.ts';
+import { purposeOf } from '../engine/causes/causes.ts';
+import type { Command, CommandKind, CommandOf } from '../engine/core/commands.ts';
 import type { EngineEvents } from '../engine/engine-events.ts';
 import type { ClusterView } from '../index/types.ts';
-import { objectKey } from '../domain/ids.ts';
-import type { ClusterEventRecord, EventSink, PodRef } from '../ports/cluster-writer.ts';
+import { objectKey, ownerKey } from '../domain/ids.ts';
+import type { ClusterEventRecord, EventSink, PodRef, Refusal } from '../ports/cluster-writer.ts';
 import { EVENT_REASONS, type EventReason } from './event-reasons.ts';
+import { JobWarnings } from './job-warnings.ts';
 import { nameOf, namesOf } from './name-list.ts';
 import { victimFates } from './victim-fates.ts';
 
@@ -15,12 +18,17 @@ import { victimFates } from './victim-fates.ts';
  * `kubectl describe` of either pod explains what happened to it.
  */
 export function narrate(events: EngineEvents, view: ClusterView, sink: EventSink): void {
-  events.on('command:done', ({ command, outcome }) => {
-    if (outcome === 'done') narrateCommand(command, view, sink);
+  const jobs = new JobWarnings(view);
+  events.on('command:done', ({ command, outcome, refusal }) => {
+    if (outcome === 'done') narrateCommand(command, sink, view);
+    else if (refusal !== null) narrateRefusal(command, refusal, sink);
   });
-  events.on('decision:opened', ({ decision }) => {
-    const preemptor = podObject(decision.preemptor);
-    say(sink, 'PreemptionHeld', preemptor, heldMessage(decision), onlyVictim(decision));
+  events.on('displacement:opened', ({ displacement }) => {
+    if (!isPreemption(displacement)) return;
+    const preemptor = podObject(displacement.cause.preemptor);
+    say(sink, 'PreemptionHeld', preemptor, heldMessage(displacement), onlyVictim(displacement));
+    for (const { victim, message } of jobs.warnings(displacement))
+      say(sink, 'JobWouldFail', podObject(victim), message, preemptor);
   });
   events.on('victim:cheaper', ({ victim, preemptor, policy, evictCost, savingCost }) => {
     const costs = `eviction costs ${nodeSeconds(evictCost)}, saving ${nodeSeconds(savingCost)}`;
@@ -31,16 +39,34 @@ export function narrate(events: EngineEvents, view: ClusterView, sink: EventSink
     const why = `evicted without its state: ${message} (policy ${policy} selects it)`;
     say(sink, 'EvictedUnsaved', podObject(victim), why);
   });
+  events.on('admission:aside', ({ namespace, owner, message }) => {
+    const text = `its pods are refused with the gate and the RuntimeClass of Reprieve, and start cold without both: ${message}`;
+    for (const ticket of owner === null ? [] : view.ticketsOfOwner(ownerKey(namespace, owner)))
+      if (!isFinal(ticket.phase)) say(sink, 'WriteRefused', ticketObject(ticket), text);
+  });
   events.on('record:contradiction', ({ object, what, resolution }) => {
     say(sink, 'RecordsConflict', ticketObject(object), `${what}: ${resolution}`);
   });
-  events.on('decision:closed', ({ decision, because, message }) => {
-    const preemptor = podObject(decision.preemptor);
+  events.on('guard:answered', ({ request, verdict }) => {
+    if (!verdict.allowed || verdict.reason !== 'SavingFailed') return;
+    say(
+      sink,
+      'EvictedUnsaved',
+      podObject(request),
+      `deleted by ${request.requester} without its state: it could not be saved in time`,
+    );
+  });
+  events.on('pod:stays', ({ pod, why }) => say(sink, 'NotMoved', podObject(pod), why));
+  events.on('displacement:closed', ({ displacement, because, message }) => {
+    if (isManual(displacement) && because !== 'Moved')
+      for (const pod of displacement.pods) say(sink, 'NotMoved', podObject(pod), `stays on ${pod.node}: ${message}`);
+    if (!isPreemption(displacement)) return;
+    const preemptor = podObject(displacement.cause.preemptor);
     if (because === 'Bound') {
-      say(sink, 'PreemptionDone', preemptor, doneMessage(view, decision), onlyVictim(decision));
+      say(sink, 'PreemptionDone', preemptor, doneMessage(view, displacement), onlyVictim(displacement));
     } else if (because !== 'PreemptorGone') {
-      const about = `preemption of ${namesOf(decision.victims)} on ${decision.node} is off`;
-      say(sink, 'PreemptionCancelled', preemptor, `${about}: ${message}`, onlyVictim(decision));
+      const about = `preemption of ${namesOf(displacement.pods)} on ${displacement.cause.node} is off`;
+      say(sink, 'PreemptionCancelled', preemptor, `${about}: ${message}`, onlyVictim(displacement));
     }
   });
 }
@@ -49,134 +75,139 @@ function nodeSeconds(cost: number): string {
   return `${cost.toPrecision(2)} node-seconds`;
 }
 
-function heldMessage({ node, victims }: Decision): string {
-  const saved = victims.filter(({ action }) => action !== 'evict');
-  const others = victims.filter(({ action }) => action === 'evict');
+function heldMessage({ cause: { node }, pods }: Preemption): string {
+  const saved = pods.filter(({ plan }) => plan !== 'Evict');
+  const others = pods.filter(({ plan }) => plan === 'Evict');
   const also = others.length > 0 ? `; then evicted unsaved: ${namesOf(others)}` : '';
   return `waits on ${node} until saved: ${namesOf(saved)}${also}`;
 }
 
-function doneMessage(view: ClusterView, decision: Decision): string {
-  const { saved, unsaved, spared } = victimFates(view, decision);
-  const count = `saved ${saved.length} of ${decision.victims.length}`;
-  const parts = [`bound to ${decision.node}`, saved.length > 0 ? `${count}: ${namesOf(saved)}` : count];
+function doneMessage(view: ClusterView, displacement: Preemption): string {
+  const { saved, unsaved, spared } = victimFates(view, displacement);
+  const count = `saved ${saved.length} of ${displacement.pods.length}`;
+  const parts = [`bound to ${displacement.cause.node}`, saved.length > 0 ? `${count}: ${namesOf(saved)}` : count];
   if (unsaved.length > 0) parts.push(`evicted unsaved: ${namesOf(unsaved)}`);
   if (spared.length > 0) parts.push(`not evicted: ${namesOf(spared)}`);
   return parts.join('; ');
 }
 
 /** An Event relates to one object: the victim where there is only one, while the message names them all. */
-function onlyVictim({ victims }: Decision): Subject | undefined {
-  const [victim] = victims;
-  return victim !== undefined && victims.length === 1 ? podObject(victim) : undefined;
+function onlyVictim({ pods }: Displacement): Subject | undefined {
+  const [victim] = pods;
+  return victim !== undefined && pods.length === 1 ? podObject(victim) : undefined;
 }
 
-function narrateCommand(command: Command, view: ClusterView, sink: EventSink): void {
+/** Kind of command -> the Events about it; a kind that is not here has none. */
+const COMMAND_EVENTS: {
+  readonly [Kind in CommandKind]?: (command: CommandOf<Kind>, sink: EventSink, view: ClusterView) => void;
+} = {
+  CreateCheckpoint: ({ order, displacement }, sink) => {
+    const message = `is being saved ${purposeOf(displacement)}`;
+    say(sink, 'Checkpointing', podObject(order.pod), message, beneficiaryObject(displacement));
+  },
+  Evict: narrateEviction,
+  ReleaseCheckpoint: narrateRelease,
+  Ungate: narrateUngate,
+  TellHeld: ({ pod, ticket }, sink) => {
+    say(sink, 'RestoreHeld', podObject(pod), ticket.said.message, ticketObject(ticket));
+  },
+  ClearDecision: narrateDecision,
+  SetTicketPhase: narratePhase,
+  TellQueued: narrateQueued,
+  SetPolicyStatus: narrateReport,
+};
+
+function narrateCommand<Kind extends CommandKind>(command: CommandOf<Kind>, sink: EventSink, view: ClusterView): void {
+  COMMAND_EVENTS[command.kind]?.(command, sink, view);
+}
+
+/** On the pod that cannot be saved, evicted or brought back, and on its ticket. */
+function narrateRefusal(command: Command, { reason, message }: Refusal, sink: EventSink): void {
+  const text = `${reason}: ${message}`;
   switch (command.kind) {
+    case 'CreateTicket':
+      say(sink, 'WriteRefused', podObject(command.order.victim), `cannot be saved, its ticket is refused: ${text}`);
+      return;
     case 'CreateCheckpoint':
+      say(sink, 'WriteRefused', podObject(command.order.pod), `cannot be saved, its PodCheckpoint is refused: ${text}`);
+      return;
+    case 'ReleaseCheckpoint':
       say(
         sink,
-        'Checkpointing',
-        podObject(command.order.pod),
-        `is being saved for ${nameOf(command.preemptor)}`,
-        podObject(command.preemptor),
+        'WriteRefused',
+        podObject(command.victim),
+        `stays frozen until thawAt, its release is refused: ${text}`,
       );
       return;
     case 'Evict':
-      narrateEviction(command, view, sink);
+      say(sink, 'WriteRefused', podObject(command.order.victim), `cannot be evicted: ${text}`);
       return;
-    case 'DeleteCheckpoint':
-      if (command.undo !== null) narrateThaw(command.undo, view, sink);
-      return;
-    case 'Ungate':
-      narrateUngate(command, sink);
-      return;
-    case 'TellHeld':
-      say(sink, 'RestoreHeld', podObject(command.pod), command.ticket.said.message, ticketObject(command.ticket));
-      return;
-    case 'ClearDecision':
-      narrateDecision(command, sink);
-      return;
-    case 'SetTicketPhase':
-      narratePhase(command, view, sink);
-      return;
-    case 'TellQueued':
-      narrateQueued(command, sink);
-      return;
-    case 'CreateTicket':
-    case 'AdoptTicket':
-    case 'DeleteTicket':
-    case 'ReleaseCheckpoint':
-    case 'Nominate':
-    case 'Wake':
     case 'RecreatePod':
+      say(sink, 'WriteRefused', ticketObject(command.ticket), `the pod cannot be created again: ${text}`);
+      return;
     case 'EndPod':
+    case 'Ungate': {
+      const what = command.kind === 'EndPod' ? 'cannot be replaced' : 'its gate cannot be removed';
+      say(sink, 'WriteRefused', podObject(command.pod), `${what}: ${text}`);
+      return;
+    }
+    case 'AdoptTicket':
+    case 'SetTicketPhase':
     case 'Claim':
+      say(sink, 'WriteRefused', ticketObject(command.ticket), `cannot be changed (${command.kind}): ${text}`);
       return;
-    case 'SetPolicyStatus':
-      narrateReport(command, sink);
-      return;
-    default:
-      command satisfies never;
+    default: // told by the log and the metric alone
   }
 }
 
-function narrateThaw({ victim, because }: Undo, view: ClusterView, sink: EventSink): void {
-  // The ticket outlives the checkpoint: it knows for whom the pod was frozen.
-  const preemptor = view.ticketOfVictim(victim.uid)?.decision.preemptor;
-  say(sink, 'Thawed', podObject(victim), `thawed, and not evicted: ${because}`, preemptor && podObject(preemptor));
+function narrateRelease({ victim, because }: CommandOf<'ReleaseCheckpoint'>, sink: EventSink, view: ClusterView): void {
+  const displacement = view.ticketOfVictim(victim)?.displacement;
+  const related = displacement && beneficiaryObject(displacement);
+  say(sink, 'Thawed', podObject(victim), `thawed, and not evicted: ${because}`, related);
 }
+
+/** Reasons for which the policy's pods, not the webhook, are the cause. */
+const ON_PODS: ReadonlySet<string> = new Set(['OutOfScope', 'SuccessorUnknown', 'JobWouldFail']);
 
 /** Once: the status that was written says so from then on. */
-function narrateReport({ policy, report }: Extract<Command, { kind: 'SetPolicyStatus' }>, sink: EventSink): void {
-  const { holds, message } = report.restorable;
-  if (holds || policy.status?.report.restorable.holds === false) return;
+function narrateReport({ policy, report }: CommandOf<'SetPolicyStatus'>, sink: EventSink): void {
+  const { holds, reason, message } = report.restorable;
+  if (holds || policy.status?.report.restorable.reason === reason) return;
   const { name, uid } = policy;
-  say(sink, 'WebhookNotCalled', { kind: 'ReprievePolicy', namespace: '', name, uid }, message);
+  const event = ON_PODS.has(reason) ? 'NotRestorable' : 'WebhookNotCalled';
+  say(sink, event, { kind: 'ReprievePolicy', namespace: '', name, uid }, message);
 }
 
-type Undo = NonNullable<Extract<Command, { kind: 'DeleteCheckpoint' }>['undo']>;
-
-function narrateEviction(command: Extract<Command, { kind: 'Evict' }>, view: ClusterView, sink: EventSink): void {
-  const { order, decision, victim, unsaved } = command;
-  const preemptor = podObject(decision.preemptor);
+function narrateEviction(command: CommandOf<'Evict'>, sink: EventSink, view: ClusterView): void {
+  const { order, displacement, victim, unsaved } = command;
+  const beneficiary = beneficiaryObject(displacement);
   const pod = podObject(order.victim);
+  const purpose = purposeOf(displacement);
   if (unsaved !== null) {
-    say(
-      sink,
-      'EvictedUnsaved',
-      pod,
-      `evicted for ${nameOf(decision.preemptor)} without its state: ${unsaved}`,
-      preemptor,
-    );
-    say(sink, 'EvictedUnsaved', preemptor, `${nameOf(order.victim)} was evicted without its state: ${unsaved}`, pod);
+    say(sink, 'EvictedUnsaved', pod, `evicted ${purpose} without its state: ${unsaved}`, beneficiary);
+    const about = `${nameOf(order.victim)} was evicted without its state: ${unsaved}`;
+    if (beneficiary !== undefined) say(sink, 'EvictedUnsaved', beneficiary, about, pod);
     return;
   }
   const checkpoint =
     victim.checkpoint === null ? undefined : view.checkpoint(objectKey(victim.namespace, victim.checkpoint));
   const how = checkpoint === undefined ? '' : `, saved as ${checkpoint.name} (${formatBytes(checkpoint.bytes)})`;
-  say(sink, 'Displaced', pod, `evicted from ${decision.node} for ${nameOf(decision.preemptor)}${how}`, preemptor);
+  say(sink, 'Displaced', pod, `evicted from ${victim.node} ${purpose}${how}`, beneficiary);
 }
 
 /** Once: later places are told by the condition alone. */
-function narrateQueued({ pod, ticket, message }: Extract<Command, { kind: 'TellQueued' }>, sink: EventSink): void {
+function narrateQueued({ pod, ticket, message }: CommandOf<'TellQueued'>, sink: EventSink): void {
   if (pod.queuedAs === null) say(sink, 'RestoreQueued', podObject(pod), message, ticketObject(ticket));
 }
 
-function narrateUngate({ pod, as, because }: Extract<Command, { kind: 'Ungate' }>, sink: EventSink): void {
+function narrateUngate({ pod, as, because }: CommandOf<'Ungate'>, sink: EventSink): void {
   const related = as === null ? undefined : ticketObject(as.ticket);
   switch (because) {
     case 'Admitted':
       say(sink, 'RestoreAdmitted', podObject(pod), 'there is room: it continues where it stopped', related);
       return;
     case 'GateExpired':
-      say(
-        sink,
-        'GateExpired',
-        podObject(pod),
-        'no room yet: waits as an ordinary pending pod and continues where it lands',
-        related,
-      );
+      say(sink, 'GateExpired', podObject(pod), gateExpired(as?.placement.anywhere ?? true), related);
       return;
     case 'NoMatchingTicket':
       say(sink, 'ColdStarted', podObject(pod), 'nothing was saved that it could continue: starts from the beginning');
@@ -188,18 +219,25 @@ function narrateUngate({ pod, as, because }: Extract<Command, { kind: 'Ungate' }
   }
 }
 
-function narrateDecision({ ticket, refused }: Extract<Command, { kind: 'ClearDecision' }>, sink: EventSink): void {
+function gateExpired(anywhere: boolean): string {
+  const end = anywhere
+    ? 'any node may run it, and it starts cold where its state does not fit'
+    : 'only a node that can restore it may run it';
+  return `no capacity within restore.maxGate: kube-scheduler places the pod; ${end}`;
+}
+
+function narrateDecision({ ticket, refused }: CommandOf<'ClearDecision'>, sink: EventSink): void {
   if (refused === null) say(sink, 'DecisionTaken', ticketObject(ticket), `reprieve.dev/decide: ${ticket.decide}`);
   else say(sink, 'DecisionRefused', ticketObject(ticket), refused);
 }
 
 /** Phases that end a ticket are told on the pod that continues it, and on the ticket itself. */
-function narratePhase(command: Extract<Command, { kind: 'SetTicketPhase' }>, view: ClusterView, sink: EventSink): void {
-  const { ticket, phase, message, failed } = command;
-  const reason = phase === 'Waiting' && failed !== undefined ? 'RestoreRetried' : PHASE_REASONS[phase];
+function narratePhase(command: CommandOf<'SetTicketPhase'>, sink: EventSink, view: ClusterView): void {
+  const { ticket, phase, message, failed, replaced, claim = ticket.claim } = command;
+  const reason = phase === 'Waiting' && (failed ?? replaced) !== undefined ? 'RestoreRetried' : PHASE_REASONS[phase];
   if (reason === undefined) return;
   say(sink, reason, ticketObject(ticket), message);
-  const pod: Pod | undefined = ticket.claim === null ? undefined : view.pod(ticket.claim.uid);
+  const pod: Pod | undefined = claim === null ? undefined : view.podOf({ namespace: ticket.namespace, ...claim });
   if (pod !== undefined) say(sink, reason, podObject(pod), message, ticketObject(ticket));
 }
 
@@ -220,6 +258,12 @@ function say(sink: EventSink, reason: EventReason, regarding: Subject, message: 
 
 function podObject(pod: PodRef): Subject {
   return { kind: 'Pod', namespace: pod.namespace, name: pod.name, uid: pod.uid };
+}
+
+/** The pod that gets the room, on the other side of the story. */
+function beneficiaryObject(displacement: Displacement): Subject | undefined {
+  const beneficiary = beneficiaryOf(displacement);
+  return beneficiary === null ? undefined : podObject(beneficiary);
 }
 
 function ticketObject(ticket: Ticket): Subject {

@@ -1,4 +1,4 @@
-import { checkpointOf } from '../engine/saved-state.ts';
+import { checkpointOf } from '../engine/checkpoints/saved-state.ts';
 import type { EngineMetricsOptions } from './engine-metrics.ts';
 
 /** Durations and sizes, read off the records, whoever wrote them; what was over before this process could act is not counted. */

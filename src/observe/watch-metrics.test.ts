@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { samplesOf } from '../../test/support/measured.ts';
-import type { ReflectorStats } from '../kube/reflector.ts';
+import type { ReflectorStats } from '../kube/reflector-stats.ts';
 import { VirtualClock } from '../sim/virtual-clock.ts';
 import { Metrics } from './metrics.ts';
 import { measureWatches } from './watch-metrics.ts';

@@ -1,4 +1,4 @@
-import type { ReflectorStats } from '../kube/reflector.ts';
+import type { ReflectorStats } from '../kube/reflector-stats.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { CounterName } from './metrics-table.ts';
 import type { Metrics } from './metrics.ts';

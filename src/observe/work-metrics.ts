@@ -3,7 +3,7 @@ import type { NodeName, PodUid } from '../domain/ids.ts';
 import { isTerminal, type Pod } from '../domain/pod.ts';
 import { dominantShare, type Resources } from '../domain/resources.ts';
 import { isFinal, type Ticket } from '../domain/ticket.ts';
-import { checkpointOf, isSaved } from '../engine/saved-state.ts';
+import { checkpointOf, isSaved } from '../engine/checkpoints/saved-state.ts';
 import type { EngineMetricsOptions } from './engine-metrics.ts';
 import type { LossCause } from './label-values.ts';
 
@@ -60,20 +60,20 @@ class WorkMeter {
     this.#endHold('Frozen', this.#frozen, uid, this.#options.clock.now());
   }
 
-  checkpointChanged({ uid, podUid, frozen, takenMs }: Checkpoint): void {
+  checkpointChanged({ namespace, uid, podUid, frozen, takenMs }: Checkpoint): void {
     const { view, engine, clock } = this.#options;
     if (!frozen && this.#frozen.get(podUid)?.by === uid) this.#endHold('Frozen', this.#frozen, podUid, clock.now());
-    const pod = view.pod(podUid);
+    const pod = view.podOf({ namespace, uid: podUid });
     if (!frozen || pod === undefined || !engine.mayAct || this.#frozen.has(podUid)) return;
     const weight = this.#weightOn(pod.nodeName, pod.requests);
     this.#frozen.set(podUid, { by: uid, weight, sinceMs: takenMs ?? clock.now() });
   }
 
-  ticketChanged({ uid, phase, phaseMs, claim, requests }: Ticket): void {
+  ticketChanged({ namespace, uid, phase, phaseMs, claim, requests }: Ticket): void {
     const { view, engine } = this.#options;
     if (phase !== 'Restoring') this.#endHold('Restoring', this.#restoring, uid, phaseMs);
     else if (engine.mayAct && !this.#restoring.has(uid)) {
-      const node = claim === null ? null : (view.pod(claim.uid)?.nodeName ?? null);
+      const node = claim === null ? null : (view.podOf({ namespace, ...claim })?.nodeName ?? null);
       this.#restoring.set(uid, { by: uid, weight: this.#weightOn(node, requests), sinceMs: phaseMs });
     }
     const carried = this.#carried.get(uid);
@@ -93,7 +93,7 @@ class WorkMeter {
     const nowMs = clock.now();
     const weight = this.#weightOn(pod.nodeName, pod.requests);
     const startMs = pod.startMs ?? nowMs;
-    const ticket = view.ticketOfVictim(pod.uid);
+    const ticket = view.ticketOfVictim(pod);
     const before = this.#continued.get(pod.uid) ?? 0;
     const takenMs = ticket !== undefined && isSaved(view, ticket) ? checkpointOf(view, ticket)?.takenMs : null;
     if (ticket === undefined || takenMs === null || takenMs === undefined) {

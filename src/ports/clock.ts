@@ -41,6 +41,20 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
   });
 }
 
+/**
+ * The result of `work`; rejects where that takes longer than `limitMs`. Nothing calls the work off: it goes on, and whatever comes
+ * of it is dropped.
+ */
+export async function within<T>(clock: Clock, limitMs: number, work: Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = clock.setTimer(limitMs, () => reject(new Error(`no answer within ${limitMs / 1000} s`)));
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    timer.cancel();
+  }
+}
+
 /** `performance.now` begins with the process; the clock behind both with the machine. */
 const STARTED_MS = Number(process.hrtime.bigint()) / 1e6 - performance.now();
 

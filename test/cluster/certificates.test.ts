@@ -33,7 +33,7 @@ let caPath: string;
 
 beforeAll(async () => {
   cluster = await ControlPlane.start();
-  const manifests = ['crds', 'namespace.yaml', 'runtimeclass.yaml', 'rbac.yaml'];
+  const manifests = ['crds', 'namespace.yaml', 'runtimeclass.yaml', 'rbac.yaml', 'admission-policies.yaml'];
   await cluster.applyFiles(...manifests.map((path) => join(root, 'deploy', path)));
   await cluster.kubectl('wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s');
   await cluster.waitForDefaultServiceAccount();

@@ -21,7 +21,7 @@ import {
 } from './story/seen.ts';
 import { pod, policy, priorityClass } from './story/workloads.ts';
 
-/** Several decisions at once, and the world changing under a decision that is being carried out. */
+/** Several displacements at once, and the world changing under a displacement that is being carried out. */
 let lab: Lab;
 /** Its dump takes four seconds: time for something to happen in the middle of it. */
 const LARGE = '2Gi';
@@ -136,8 +136,9 @@ describe('several preemptors', () => {
     await lab.cluster.applyObjects(...high.map((name) => serving(name, nodes, '1')));
     const places = await Promise.all(high.map(boundTo));
     for (const node of nodes) expect(places.filter((place) => place === node)).toHaveLength(4);
+    // On a busy machine kube-scheduler may bind a preemptor to room that another one was nominated for. A victim that is being
+    // saved for it then goes on, and has a second ticket later; it is evicted once all the same.
     expect(evictedOf(lab, low)).toHaveLength(20);
-    expect(ticketsOf(low)).toBe(20);
   });
 
   it('ten where half of the room is free: only as many victims go as are in the way', async () => {
@@ -245,7 +246,7 @@ describe('a victim changes in the middle of a dump', () => {
     await lab.cluster.kubectl('delete', 'pod', n('low'), '--wait=false', '--grace-period=1');
     expect(await boundTo('high')).toBe('node-1');
     const { object } = await ticketIn(lab, 'Abandoned', low.uid);
-    expect(JSON.stringify(field(object, 'status', 'conditions'))).toMatch(/before its state was saved/);
+    expect(JSON.stringify(field(object, 'status', 'conditions'))).toMatch(/deleted the pod before it was evicted/);
     expect(lab.nodes.frozen()).toEqual([]);
   });
 

@@ -367,11 +367,8 @@ describe('several victims on one node', () => {
     const plain = await running('mixed-plain', 'plain', { node, cpu: '1500m' });
     await preempt('mixed-serving', node, '4');
     const ticket = await expectSaved(saved);
-    const victims = field(ticket.object, 'spec', 'decision', 'victims') as { name: string; action: string }[];
-    expect(victims.map(({ name, action }) => `${name} ${action}`).sort()).toEqual([
-      'mixed-plain evict',
-      'mixed-saved checkpoint',
-    ]);
+    const pods = field(ticket.object, 'spec', 'displacement', 'pods') as { name: string; plan: string }[];
+    expect(pods.map(({ name, plan }) => `${name} ${plan}`).sort()).toEqual(['mixed-plain Evict', 'mixed-saved Save']);
     const ready = await lab.history.until(
       'PodCheckpoint',
       'Ready',
@@ -431,7 +428,7 @@ describe('a checkpoint that a user made', () => {
     await lab.cluster.applyObjects(policyFor('reuse', 'reuse', { preemption: { freshFor: '5m' } }));
     // A plan reckons with the bytes that were saved: to save them again costs more than the work since.
     const victim = await running('reuse', 'reuse', { state: '2Gi' });
-    const spec = { pod: { name: victim.name, uid: victim.uid }, nodeName: victim.node, reason: 'Manual' };
+    const spec = { pod: { name: victim.name, uid: victim.uid }, node: victim.node, reason: 'Manual' };
     const metadata = { name: 'mine', namespace: 'default' };
     await lab.cluster.applyObjects({ apiVersion: 'reprieve.dev/v1alpha1', kind: 'PodCheckpoint', metadata, spec });
     await lab.history.until('PodCheckpoint', 'saved', (o) => isMine(o) && condition(o, 'Ready') === 'True');
@@ -439,7 +436,7 @@ describe('a checkpoint that a user made', () => {
     const { object: ticket } = await ticketOf(victim);
     expect(field(ticket, 'spec')).toMatchObject({
       checkpoint: 'mine',
-      decision: { victims: [{ action: 'reuse', checkpoint: 'mine' }] },
+      displacement: { pods: [{ plan: 'Reuse', checkpoint: 'mine' }] },
     });
     await bound('reuse-serving');
     await lab.cluster.kubectl('delete', 'pod', 'reuse-serving', '--wait=false');
@@ -470,13 +467,19 @@ describe('victims with a PodDisruptionBudget', () => {
     );
     await lab.cluster.applyObjects(either('either-serving', [covered.node, open.node]));
     const first = await expectSaved(open);
-    expect(field(first.object, 'spec', 'decision')).toMatchObject({ node: open.node, numPDBViolations: 0 });
+    expect(field(first.object, 'spec', 'displacement', 'cause', 'preemption')).toMatchObject({
+      node: open.node,
+      numPDBViolations: 0,
+    });
     await bound('either-serving');
     expect(ofPod(covered.uid).some(wasDeleted)).toBe(false);
 
     await preempt('covered-serving', covered.node);
     const second = await expectSaved(covered);
-    expect(field(second.object, 'spec', 'decision')).toMatchObject({ node: covered.node, numPDBViolations: 1 });
+    expect(field(second.object, 'spec', 'displacement', 'cause', 'preemption')).toMatchObject({
+      node: covered.node,
+      numPDBViolations: 1,
+    });
   });
 
   /** A serving pod that may go to any of these nodes. */

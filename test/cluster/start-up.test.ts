@@ -26,7 +26,7 @@ beforeAll(async () => {
   const { pki, url } = cluster;
   user = await pki.certificate('reprieve-user', { commonName: USER });
   kubeconfig = await pki.kubeconfig('reprieve-user', url, user);
-  await cluster.applyFiles(...['crds', 'namespace.yaml', 'rbac.yaml'].map(deployed));
+  await cluster.applyFiles(...['crds', 'namespace.yaml', 'rbac.yaml', 'admission-policies.yaml'].map(deployed));
   await cluster.kubectl('wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s');
 });
 afterAll(async () => {
@@ -128,7 +128,7 @@ const heldCheckpoint = {
   apiVersion: 'reprieve.dev/v1alpha1',
   kind: 'PodCheckpoint',
   metadata: { name: 'held', finalizers: ['reprieve.dev/agent'] },
-  spec: { pod: { name: 'web-0', uid: 'an-old-uid' }, nodeName: 'node-1', reason: 'Manual' },
+  spec: { pod: { name: 'web-0', uid: 'an-old-uid' }, node: 'node-1', reason: 'Manual' },
 };
 
 let undoLater: () => void = () => {};
@@ -281,6 +281,16 @@ const mistakes: Record<string, Mistake> = {
       await cluster.applyFiles(deployed('rbac.yaml'));
       await untilAllowed('yes', 'patch', 'reprieves');
     },
+  },
+  'an admission policy that does not deny': {
+    make: async () => {
+      await cluster.kubectl('delete', 'validatingadmissionpolicybinding', 'reprieve-tickets');
+      return {
+        config: await configured(),
+        says: 'not there, or not bound: reprieve-tickets; run: kubectl apply -f deploy/admission-policies.yaml, or set kubernetes.admissionPolicies: Ignored',
+      };
+    },
+    undo: () => cluster.applyFiles(deployed('admission-policies.yaml')),
   },
   'a serving certificate that has expired': {
     make: async () => {

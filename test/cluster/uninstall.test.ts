@@ -66,7 +66,8 @@ it('settles the cluster, so that the deletion of the CRDs comes to its end and n
   const { code, stdout, stderr } = await uninstall('--discard');
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(stdout).toContain('Nothing in the cluster needs Reprieve any more.');
-  const files = ['crds', 'runtimeclass.yaml', 'rbac.yaml', 'namespace.yaml'].map((path) => join(root, 'deploy', path));
+  const manifests = ['crds', 'runtimeclass.yaml', 'rbac.yaml', 'admission-policies.yaml', 'namespace.yaml'];
+  const files = manifests.map((path) => join(root, 'deploy', path));
   await lab.cluster.kubectl('delete', 'mutatingwebhookconfiguration/reprieve');
   await lab.cluster.kubectl('delete', ...files.flatMap((path) => ['-f', path]), '--wait=false');
   await expect.poll(() => lab.cluster.kubectl('get', 'crd', '-o', 'name'), { timeout: 60_000, interval: 500 }).toBe('');

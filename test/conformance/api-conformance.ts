@@ -7,6 +7,7 @@ import { customResourceRules } from './rules/custom-resources.ts';
 import { deletionRules } from './rules/deletion.ts';
 import { eventRules } from './rules/events.ts';
 import { evictionRules } from './rules/eviction.ts';
+import { fieldManagerRules } from './rules/field-managers.ts';
 import { listRules } from './rules/lists.ts';
 import { objectRules } from './rules/objects.ts';
 import { patchRules } from './rules/patches.ts';
@@ -80,6 +81,7 @@ const TOPICS: Readonly<Record<string, (rule: Rule) => void>> = {
   status: statusRules,
   pods: podRules,
   'pod updates': podUpdateRules,
+  'field managers': fieldManagerRules,
   conditions: conditionRules,
   deletion: deletionRules,
   eviction: evictionRules,

@@ -1,6 +1,6 @@
 /** Judges the answers to kube-scheduler by its question, and by what is true in the API server. */
-import { podOf } from '../../src/kube/project/pod.ts';
 import type { KubeObject } from '../../src/kube/transport.ts';
+import { podOf } from './parsed.ts';
 import { podWith } from './evidence.ts';
 import { unless } from './excuses.ts';
 import type { Truth } from './truth.ts';

@@ -1,4 +1,4 @@
-import type { FaultName } from './fault-table.ts';
+import type { PlannedFault } from './plan.ts';
 import type { StateName } from './states.ts';
 
 /** Which faults met which states, over any number of runs. */
@@ -10,7 +10,7 @@ export class Coverage {
     this.states.set(state, (this.states.get(state) ?? 0) + 1);
   }
 
-  hit(fault: FaultName, present: readonly StateName[]): void {
+  hit(fault: PlannedFault['fault'], present: readonly StateName[]): void {
     for (const state of present) {
       const pair = `${fault} ${state}`;
       this.pairs.set(pair, (this.pairs.get(pair) ?? 0) + 1);

@@ -4,20 +4,20 @@ import { isTerminal } from '../../src/domain/pod.ts';
 import { protectionOf, rulingPolicy } from '../../src/domain/protection.ts';
 import type { Policy } from '../../src/domain/policy.ts';
 import type { PodUid } from '../../src/domain/ids.ts';
-import { isFailedPod, isFinal, type Decision, type PlannedVictim, type Ticket } from '../../src/domain/ticket.ts';
+import type { Displacement, DisplacedPod } from '../../src/domain/displacement.ts';
+import { makesWay, isFinal, type Ticket } from '../../src/domain/ticket.ts';
 import type { Checkpoint } from '../../src/domain/checkpoint.ts';
-import type { CloseReason } from '../../src/engine/close-reasons.ts';
-import { DEFAULT_ENGINE_SETTINGS } from '../../src/engine/steps.ts';
-import { checkpointOf } from '../../src/kube/project/checkpoint.ts';
-import { nodeOf } from '../../src/kube/project/node.ts';
-import { podOf } from '../../src/kube/project/pod.ts';
-import { ticketOf } from '../../src/kube/project/ticket.ts';
+import { lastEvictionMs } from '../../src/domain/thaw-rule.ts';
+import type { CloseReason } from '../../src/engine/displace/close-reasons.ts';
+import { DEFAULT_ENGINE_SETTINGS } from '../../src/engine/core/steps.ts';
 import type { checkpointRulesIn } from '../../src/kube/checkpoint-object.ts';
 import type { ReprieveSpec } from '../../src/kube/crd/reprieve.ts';
-import { RESOURCES } from '../../src/kube/resources.ts';
+import { conditionOf, type WireCondition } from '../../src/kube/project/conditions.ts';
+import { pathOf, RESOURCES } from '../../src/kube/resources.ts';
 import type { KubeObject, KubeRequest } from '../../src/kube/transport.ts';
 import type { ServerWrite } from '../../src/sim/api-server/server-options.ts';
 import type { WorkEvent } from '../../src/sim/nodes/work-ledger.ts';
+import { checkpointOf, nodeOf, podOf, ticketOf } from './parsed.ts';
 import { unless } from './excuses.ts';
 import type { Truth } from './truth.ts';
 
@@ -32,33 +32,45 @@ export type Seen =
       readonly body: string;
       readonly answer: { readonly status: number; readonly body: string };
     }
-  | { readonly kind: 'closed'; readonly by: string; readonly decision: Decision; readonly because: CloseReason }
+  | { readonly kind: 'opened'; readonly by: string; readonly displacement: Displacement }
+  | { readonly kind: 'closed'; readonly by: string; readonly displacement: Displacement; readonly because: CloseReason }
+  /** The webhook let a pod pass that these tickets wait for. */
+  | { readonly kind: 'passed'; readonly pod: KubeObject; readonly tickets: readonly Ticket[] }
   | { readonly kind: 'second' };
+
+/** A write of a ticket, before and after. */
+interface Moved {
+  readonly before: Ticket;
+  readonly after: Ticket;
+}
+
+/** Null, or how it was broken. */
+export type Invariant = (truth: Truth, seen: Seen) => string | null;
 
 /** What Reprieve and kube-scheduler may not know yet: their watches lag, and a request may be slow on its way. */
 export const BEHIND_MS = 50_000;
 /** The same while nothing stands against their requests. */
 export const WELL_BEHIND_MS = 10_000;
 
-/** A deadline is a time of day: whoever reads it has only its own clock, and the faults set that. */
-export function nowOf({ world }: Truth, processName: string): number {
-  const replica = world.replicas.find((candidate) => candidate?.process.name === processName);
-  return (replica?.process ?? world).clock.now();
-}
-
-/** When somebody set the wall clock of that process last. */
-export function clockSetMs({ world }: Truth, processName: string): number {
-  return world.replicas.find((candidate) => candidate?.process.name === processName)?.process.clockSetMs ?? 0;
-}
-
 /** Until then all victims must be saved before one goes. A policy that allows less time by now ends the wait sooner. */
-export function waitEndsMs(truth: Truth, { decision }: Ticket): number {
-  const planned = decision.victims.flatMap(({ terms }) => (terms === null ? [] : [terms.maxDelayMs]));
+export function waitEndsMs(truth: Truth, { displacement }: Ticket): number {
+  const planned = displacement.pods.flatMap(({ terms }) => (terms === null ? [] : [terms.maxDelayMs]));
   const present = truth
     .policiesWithin(BEHIND_MS)
     .flatMap((policies) => policies.map(({ preemption }) => preemption.maxDelayMs));
   const sooner = Math.max(0, Math.min(...planned) - Math.min(...present, ...planned));
-  return decision.deadlineMs - sooner - BEHIND_MS;
+  return displacement.deadlineMs - sooner - BEHIND_MS;
+}
+
+/** Until then every replica of the webhook must know the tickets of a displacement before one of its victims goes. */
+export function barrierEndMs(truth: Truth, ticket: Ticket): number {
+  const thawsMs = tickets(truth)
+    .filter(({ displacement }) => displacement.id === ticket.displacement.id)
+    .flatMap(({ checkpoint }) => {
+      const raw = checkpointNamed(truth, checkpoint);
+      return raw === undefined ? [] : [checkpointOf(raw).thawAtMs ?? Infinity];
+    });
+  return Math.min(waitEndsMs(truth, ticket) + BEHIND_MS, ...thawsMs.map((ms) => lastEvictionMs(ms) - 3_000));
 }
 
 export function behindMs({ world }: Truth): number {
@@ -70,10 +82,16 @@ export function isCalm({ world, leadingSinceMs }: Truth): boolean {
   return world.clock.now() - Math.max(world.unwellMs, world.startMs + leadingSinceMs) >= BEHIND_MS;
 }
 
+/** A pod whose deletion begins, as it was before, and who deletes it. */
+export interface Evicted {
+  readonly by: string;
+  readonly uid: string;
+  readonly name: string;
+  readonly object: KubeObject;
+}
+
 /** The moment in which a pod begins to be deleted, and who did it. */
-export function deletionBegun(
-  seen: Seen,
-): { readonly by: string; readonly uid: string; readonly name: string; readonly object: KubeObject } | null {
+export function deletionBegun(seen: Seen): Evicted | null {
   if (seen.kind !== 'write' || seen.write.kind !== RESOURCES.pods) return null;
   const { object, previous, by, type } = seen.write;
   if (previous === null || previous.metadata.deletionTimestamp !== undefined || by === null) return null;
@@ -84,8 +102,8 @@ export function deletionBegun(
 /** The rules of a checkpoint as the ticket says that ordered it, whatever our own reading of it is. Null: none did. */
 export function recordedRules({ world }: Truth, name: string): ReturnType<typeof checkpointRulesIn> | null {
   for (const ticket of world.api.list(RESOURCES.reprieves)) {
-    const { decision } = ticket['spec'] as Pick<ReprieveSpec, 'decision'>;
-    const rules = decision.victims.find(({ checkpoint }) => checkpoint === name)?.terms?.checkpoint;
+    const { displacement } = ticket['spec'] as Pick<ReprieveSpec, 'displacement'>;
+    const rules = displacement?.pods.find(({ checkpoint }) => checkpoint === name)?.terms?.checkpoint;
     if (rules !== undefined) return rules as ReturnType<typeof checkpointRulesIn>;
   }
   return null;
@@ -100,24 +118,82 @@ export function checkpointDeletionBegun(seen: Seen): { readonly by: string; read
   return { by: by.user, checkpoint: checkpointOf(previous) };
 }
 
-/** By the clock of that process, the ticket has been kept for as long as the settings say. */
+/** The moment in which an agent first says that a checkpoint has failed, and why. */
+export function failureSent(
+  truth: Truth,
+  seen: Seen,
+): { readonly checkpoint: Checkpoint; readonly reason: string } | null {
+  if (seen.kind !== 'sent' || seen.request.method !== 'PATCH') return null;
+  const { conditions } = (seen.request.body as { readonly status?: RawStatus }).status ?? {};
+  const failed = conditionOf(conditions, 'Failed');
+  if (failed?.status !== 'True') return null;
+  const raw = truth.world.api.list(RESOURCES.podCheckpoints).find(({ metadata: { namespace, name } }) => {
+    return seen.request.path === pathOf(RESOURCES.podCheckpoints, namespace, name, 'status');
+  });
+  if (raw === undefined || truth.failuresSent.has(raw.metadata.uid ?? '')) return null;
+  truth.failuresSent.add(raw.metadata.uid ?? '');
+  return { checkpoint: checkpointOf(raw), reason: failed.reason ?? '' };
+}
+
+/** The moment in which a checkpoint begins to be undone, by its release or by a deletion without one, and by whom. */
+export function checkpointUndoingBegun(seen: Seen): { readonly by: string; readonly checkpoint: Checkpoint } | null {
+  if (seen.kind !== 'write' || seen.write.kind !== RESOURCES.podCheckpoints || seen.write.previous === null)
+    return null;
+  const { object, previous, by } = seen.write;
+  if (checkpointOf(previous).release !== null) return null;
+  const isReleased = checkpointOf(object).release !== null && by !== null;
+  return isReleased ? { by: by.user, checkpoint: checkpointOf(previous) } : checkpointDeletionBegun(seen);
+}
+
+/** At that time, the ticket has been kept for as long as the settings say. */
 export function isKeptLongEnough(truth: Truth, ticket: Ticket, nowMs: number): boolean {
   return nowMs >= ticket.phaseMs + retentionMs(truth);
 }
 
-export function retentionMs({ world }: Truth): number {
+function retentionMs({ world }: Truth): number {
   return world.plan.settings.ticketRetentionMs ?? DEFAULT_ENGINE_SETTINGS.ticketRetentionMs;
 }
 
-/** The same for pods that go to make room: not one that was never restored, and is replaced. */
-export function evictionBegun(truth: Truth, seen: Seen): ReturnType<typeof deletionBegun> {
-  const victim = deletionBegun(seen);
-  return victim !== null && isReplaced(truth, victim.uid) ? null : victim;
+interface RawStatus {
+  readonly conditions?: readonly WireCondition[];
 }
 
-/** Its restore failed, and its ticket goes on without it. */
-export function isReplaced(truth: Truth, podUid: string): boolean {
-  return tickets(truth).some((ticket) => ticket.claim?.uid !== podUid && isFailedPod(ticket, podUid as PodUid));
+/** The same for pods that go to make room: not one that was never restored, and is replaced. */
+export function evictionBegun(truth: Truth, seen: Seen): Evicted | null {
+  const victim = deletionBegun(seen);
+  return victim === null || isReplaced(truth, victim) ? null : victim;
+}
+
+/** The same for one that its policy would have saved for as long as anybody may lag behind, and that goes without its state. */
+export function isEvictedProtected(truth: Truth, seen: Seen): Evicted | null {
+  const victim = evictionBegun(truth, seen);
+  if (victim === null || !(victim.by.startsWith('reprieve') || victim.by.startsWith('scheduler'))) return null;
+  const pod = podOf(victim.object);
+  const raw = truth.world.api.list(RESOURCES.nodes).find(({ metadata }) => metadata.name === pod.nodeName);
+  const ticket = ticketOfVictim(truth, victim.uid);
+  const planned = ticket?.displacement.pods.find(({ uid }) => uid === victim.uid);
+  if (raw === undefined || pod.startMs === null || truth.world.clock.now() - pod.startMs < behindMs(truth)) return null;
+  if (ticket !== undefined && isSavedAndStill(truth, victim.object, ticket)) return null;
+  if (planned?.plan === 'Reuse' && stillHolds(truth, planned.checkpoint)) return null;
+  if (pod.owner !== null && truth.isUnreached(behindMs(truth))) return null;
+  // Not protected when that was decided. That its agent is back may be known before the eviction is seen.
+  if (truth.holder !== null && pod.nodeName !== null && truth.takesForSilent(truth.holder, pod.nodeName)) return null;
+  const isProtected = (policies: readonly Policy[]): boolean =>
+    protectionOf({ ...pod, deletionMs: null }, nodeOf(raw), policies, {}).protected;
+  const policies = truth.policiesWithin(behindMs(truth));
+  return policies.length > 0 && policies.every(isProtected) ? victim : null;
+}
+
+/**
+ * Its restore failed, and its ticket goes on without it. Where that ticket has ended before, the pod has started cold, and goes as
+ * any other pod, unless the request was under way for so long: what the pod was marked for stands on it.
+ */
+export function isReplaced(truth: Truth, { uid, object }: Evicted): boolean {
+  const marked = conditionOf((object['status'] as RawStatus | undefined)?.conditions, 'DisruptionTarget');
+  if (marked?.status === 'True' && marked.reason === 'RestoreFailed') return true;
+  return tickets(truth).some(
+    (ticket) => !isFinal(ticket.phase) && ticket.claim?.uid !== uid && makesWay(ticket, uid as PodUid),
+  );
 }
 
 /** The moment in which a ticket is created, and by whom. */
@@ -138,27 +214,28 @@ export function checkpointNamed(truth: Truth, name: string | null): KubeObject |
   return truth.world.api.list(RESOURCES.podCheckpoints).find(({ metadata }) => metadata.name === name);
 }
 
-/** What is left of an earlier decision does not say for whom, or on what terms, its victim goes now. */
+/** What is left of an earlier displacement does not say for whom, or on what terms, its victim goes now. */
 export function isBeingUndone(truth: Truth, { checkpoint }: Ticket): boolean {
-  return checkpointNamed(truth, checkpoint)?.metadata.deletionTimestamp !== undefined;
+  const raw = checkpointNamed(truth, checkpoint);
+  return raw !== undefined && (checkpointOf(raw).deleting || checkpointOf(raw).release !== null);
 }
 
-/** What other decisions than that of its ticket, for which this process may evict it, have planned for a victim. */
+/** What other displacements than that of its ticket, for which this process may evict it, have planned for a victim. */
 export function otherPlans(
   truth: Truth,
   { by, uid }: { readonly by: string; readonly uid: string },
-  { decision: own }: Ticket,
-): readonly PlannedVictim[] {
+  { displacement: own }: Ticket,
+): readonly DisplacedPod[] {
   // Those of earlier leaders are known by their tickets alone.
   const adopted = tickets(truth).filter(({ phase }) => !isFinal(phase));
-  return [...truth.decisionsOf(by, behindMs(truth)), ...adopted.map(({ decision }) => decision)]
+  return [...truth.displacementsOf(by, behindMs(truth)), ...adopted.map(({ displacement }) => displacement)]
     .filter(({ id }) => id !== own.id)
-    .flatMap(({ victims }) => victims.filter((victim) => victim.uid === uid));
+    .flatMap(({ pods }) => pods.filter((victim) => victim.uid === uid));
 }
 
 /** Why a victim must not be deleted unsaved that was planned for like this. */
-export function whyNotUnsaved(truth: Truth, object: KubeObject, { action, onFailure }: PlannedVictim): string | null {
-  if (action === 'evict') return demandsSaving(truth, object, EVICTED_SAVED);
+export function whyNotUnsaved(truth: Truth, object: KubeObject, { plan, onFailure }: DisplacedPod): string | null {
+  if (plan === 'Evict') return demandsSaving(truth, object, EVICTED_SAVED);
   const pod = podOf(object);
   if (onFailure === 'Refuse') return `${pod.name} was to be spared, and was deleted unsaved`;
   const refuses = (policies: readonly Policy[]): boolean => {
@@ -245,4 +322,14 @@ export function demandsSaving(
     'a policy that demanded it only a moment ago': () => !truth.policiesWithin(behindMs(truth)).every(demand),
     'a start that was only a moment ago': () => truth.world.clock.now() - startMs < behindMs(truth),
   });
+}
+
+export function ticketMoved(seen: Seen): Moved | null {
+  if (seen.kind !== 'write' || seen.write.kind !== RESOURCES.reprieves || seen.write.type !== 'MODIFIED') return null;
+  return { before: ticketOf(seen.write.previous as KubeObject), after: ticketOf(seen.write.object) };
+}
+
+/** Until when Reprieve has seen what was written, by its watch. */
+export function seenWithinMs({ world }: Truth): number {
+  return world.clock.now() - world.unwellMs < BEHIND_MS ? BEHIND_MS : world.plan.lagMs + world.plan.latencyMs + 1_000;
 }

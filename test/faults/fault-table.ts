@@ -1,13 +1,15 @@
 import { DECIDE_ANNOTATION } from '../../src/domain/labels.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
-import type { WatchEvent } from '../../src/kube/transport.ts';
+import type { KubeRequest, WatchEvent } from '../../src/kube/transport.ts';
 import { isGated } from './evidence.ts';
+import { deleteOwner, rollOut, scale, suspend } from './owners.ts';
 import type { PlannedFault } from './plan.ts';
-import type { StreamMishap } from './process.ts';
+import type { Mishap, StreamMishap } from './process.ts';
 import {
   batchPod,
   cordon,
   cut,
+  drain,
   evict,
   garble,
   harass,
@@ -18,18 +20,24 @@ import {
   killReplica,
   killScheduler,
   machineOf,
+  namespaceOf,
   nodeFault,
+  outrank,
   overAfter,
   pause,
   pickOne,
   pickPod,
   remove,
+  siblingOfVictim,
   stopReplica,
+  taint,
+  thawsInMs,
+  unlabel,
   victimPod,
 } from './strikes.ts';
 import type { World } from './world.ts';
 
-interface Fault {
+export interface Fault {
   readonly what: string;
   readonly strike: (world: World, fault: PlannedFault) => void;
 }
@@ -93,7 +101,7 @@ export const FAULTS = {
     },
   },
   'another leads while an undo is stuck': {
-    what: 'agents die soon after a checkpoint is deleted, and the leader is stopped: its successor finds what was off',
+    what: 'agents die soon after a checkpoint is released or deleted, and the leader is stopped: its successor finds what was off',
     strike: (world, { lengthMs, pick }) =>
       world.next('undoing', () =>
         world.clock.setTimer(Math.round(pick * 2_000), () => {
@@ -217,11 +225,17 @@ export const FAULTS = {
       }),
   },
   'an agent is started again without the API server': {
-    what: 'while it holds a pod frozen',
+    what: 'while it holds a pod frozen; or no replica of Reprieve runs until agents without the API server have thawed',
     strike: (world, fault) =>
       world.next('saved', () => {
         const machine = machineOf(world, fault);
         if (world.isQuiet) return;
+        if (fault.pick > 0.6) {
+          const thawedMs = thawsInMs(world) + 2_000;
+          for (const { agent } of world.machines.values()) cut(world, agent, thawedMs + 60_000);
+          for (const place of world.replicas.keys()) killReplica(world, place, thawedMs);
+          return;
+        }
         cut(world, machine?.agent, 100_000 + fault.lengthMs);
         killAgent(world, machine, 2_000);
       }),
@@ -252,7 +266,7 @@ export const FAULTS = {
       const machine = machineOf(world, fault);
       if (machine === null) return;
       machine.kill();
-      void world.noticeDead(machine);
+      void world.nodeLifecycle.noticeDead(machine);
       world.clock.setTimer(fault.lengthMs * 4, () => {
         if (world.machines.get(machine.spec.name) === machine) world.boot(machine.spec);
       });
@@ -275,12 +289,16 @@ export const FAULTS = {
     strike: (world, fault) => cordon(world, machineOf(world, fault), fault.lengthMs),
   },
   'node is drained': {
-    what: 'cordoned, and its pods evicted over the eviction API',
-    strike: (world, fault) => {
-      const machine = machineOf(world, fault);
-      cordon(world, machine, fault.lengthMs);
-      for (const pod of machine === null ? [] : world.podsOn(machine.spec.name)) evict(world, pod);
-    },
+    what: 'cordoned, and its pods evicted over the eviction API, again and again until none is left',
+    strike: (world, fault) => drain(world, machineOf(world, fault), fault.lengthMs),
+  },
+  'node is emptied by a taint': {
+    what: 'NoExecute, taken off later: pods that do not tolerate it are deleted, and others after a while',
+    strike: (world, fault) => taint(world, machineOf(world, fault), fault.lengthMs),
+  },
+  'node loses a label': {
+    what: 'one that pods select their nodes by; it comes back later',
+    strike: (world, fault) => unlabel(world, machineOf(world, fault), fault.lengthMs),
   },
   'dumps fail': {
     what: 'CRIU says no, or the disk is full',
@@ -307,10 +325,18 @@ export const FAULTS = {
   },
 
   'a slow eviction meets a thaw': {
-    what: 'a checkpoint is deleted while the requests of the leader take seconds',
+    what: 'a checkpoint is deleted while the requests of the leader take seconds; or agents without the API server thaw before a delete arrives',
     strike: (world, { pick }) =>
       world.next('saved', () => {
         if (world.isQuiet) return;
+        if (pick > 0.6) {
+          const thawedMs = thawsInMs(world) + 2_000;
+          for (const { agent } of world.machines.values()) cut(world, agent, thawedMs + 20_000);
+          const slow = ({ method, path }: KubeRequest): Mishap | null =>
+            method === 'DELETE' && path.includes('/pods/') ? { kind: 'slow', ms: thawedMs } : null;
+          world.leader()?.replica.process.harass(slow, overAfter(world, thawedMs));
+          return;
+        }
         const isOver = overAfter(world, 15_000);
         world.leader()?.replica.process.harass(() => ({ kind: 'slow', ms: 1_500 }), isOver);
         world.clock.setTimer(Math.round(pick * (5_000 + world.plan.lagMs)), () => {
@@ -388,6 +414,24 @@ export const FAULTS = {
     },
   },
 
+  // controllers, as their users change them
+  'an owner is scaled': {
+    what: 'by one, or to nothing; most often one whose pod is displaced',
+    strike: scale,
+  },
+  'an owner rolls out': {
+    what: 'another template, or the one before',
+    strike: rollOut,
+  },
+  'an owner is deleted': {
+    what: 'and its pods with it',
+    strike: deleteOwner,
+  },
+  'a Job is suspended': {
+    what: 'and resumed later',
+    strike: suspend,
+  },
+
   // other people
   'a quota is exhausted': {
     what: 'nobody may create pods any more, for a while',
@@ -399,6 +443,28 @@ export const FAULTS = {
             method === 'POST' && path.endsWith('/pods') ? { kind: 'refused', status: 403, reason: 'Forbidden' } : null,
           isOver,
         );
+    },
+  },
+  'pods are refused': {
+    what: 'by an admission policy, for a while: those of batch, or those with our RuntimeClass, whose lack may be seen',
+    strike: (world, { pick, lengthMs }) => {
+      if (pick < 0.5) {
+        world.until.podsRefused = world.elapsedMs + lengthMs;
+        return;
+      }
+      world.until.classRefused = world.elapsedMs + lengthMs;
+      if (pick < 0.75) return;
+      for (const replica of world.replicas) {
+        replica?.reprieve.setRuntimeClass(false);
+        world.clock.setTimer(lengthMs, () => replica?.reprieve.setRuntimeClass(true));
+      }
+    },
+  },
+  'another extender refuses a node': {
+    what: 'to more important pods, also after it was emptied for them',
+    strike: (world, fault) => {
+      const name = machineOf(world, fault)?.spec.name;
+      if (name !== undefined) world.refusedNodes.set(name, world.elapsedMs + fault.lengthMs);
     },
   },
   'a budget changes': {
@@ -466,7 +532,7 @@ export const FAULTS = {
       if (pod === null) return;
       const spec = { schedulingGates: [] };
       void world.tryTo(() =>
-        world.admin.patch(RESOURCES.pods, 'default', pod.metadata.name, { spec }, { type: 'merge' }),
+        world.admin.patch(RESOURCES.pods, namespaceOf(pod), pod.metadata.name, { spec }, { type: 'merge' }),
       );
     },
   },
@@ -486,6 +552,22 @@ export const FAULTS = {
         ),
       );
     },
+  },
+  'a more important pod comes': {
+    what: 'it needs the same node as a pod for which victims are being saved there',
+    strike: (world, { pick, lengthMs }) =>
+      world.next(pick < 0.3 ? 'ordered' : pick < 0.6 ? 'frozen' : 'saved', () => outrank(world, 20_000 + lengthMs)),
+  },
+  'a replacement comes past the webhook': {
+    what: 'the webhook does not answer while a pod is displaced; then a user deletes another pod of the same owner',
+    strike: (world, fault) =>
+      world.next('Displacing', () => {
+        world.until.webhookAway = Math.max(world.until.webhookAway, world.elapsedMs + 1_500 + 500 * fault.calls);
+        for (const afterMs of [3_000, 6_000, 9_000])
+          world.clock.setTimer(Math.round(afterMs * (0.5 + fault.pick)), () =>
+            remove(world, siblingOfVictim(world, fault)),
+          );
+      }),
   },
   'a preemptor leaves': {
     what: 'it is deleted while room is being made for it',
@@ -518,7 +600,7 @@ export const FAULTS = {
       void world.tryTo(() =>
         world.admin.create(RESOURCES.podCheckpoints, 'default', {
           metadata: { name: `manual-${Math.round(world.elapsedMs)}`, namespace: 'default' },
-          spec: { pod: { name, uid }, nodeName, reason: 'Manual', keepFrozen: false },
+          spec: { pod: { name, uid }, node: nodeName, reason: 'Manual', hold: 'None' },
         }),
       );
     },
@@ -536,16 +618,16 @@ export const FAULTS = {
     strike: (world, { pick, calls }) => {
       const ticket = pickOne(world.api.list(RESOURCES.reprieves), pick);
       if (ticket === null) return;
-      const { decision } = ticket['spec'] as { readonly decision: { readonly victims: readonly object[] } };
-      const victims = decision.victims.map((victim) => ({ ...victim, checkpoint: '' }));
-      const damage = calls % 2 === 0 ? { victims } : { deadline: '2099-01-01T00:00:00.000Z' };
+      const { displacement } = ticket['spec'] as { readonly displacement: { readonly pods: readonly object[] } };
+      const pods = displacement.pods.map((pod) => ({ ...pod, checkpoint: '' }));
+      const damage = calls % 2 === 0 ? { pods } : { deadline: '2099-01-01T00:00:00.000Z' };
       world.damaged.add(ticket.metadata.name);
       void world.tryTo(() =>
         world.admin.patch(
           RESOURCES.reprieves,
           'default',
           ticket.metadata.name,
-          { spec: { decision: damage } },
+          { spec: { displacement: damage } },
           { type: 'merge' },
         ),
       );

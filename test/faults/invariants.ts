@@ -1,27 +1,28 @@
+import { preemptionIn } from '../support/preemption.ts';
 import { ON_FAILURE_ANNOTATION, TICKET_ANNOTATION } from '../../src/domain/labels.ts';
 import { isTerminal } from '../../src/domain/pod.ts';
-import { isFailedPod, isFinal, type Decision, type TicketPhase } from '../../src/domain/ticket.ts';
+import type { Displacement } from '../../src/domain/displacement.ts';
+import { makesWay, isFinal, type TicketPhase } from '../../src/domain/ticket.ts';
 import { lastEvictionMs, THAW_AFTER_DEADLINE_MS } from '../../src/domain/thaw-rule.ts';
-import type { CloseReason } from '../../src/engine/close-reasons.ts';
+import type { CloseReason } from '../../src/engine/displace/close-reasons.ts';
 import { SILENT_AFTER_MS } from '../../src/kube/agent-lease.ts';
-import { checkpointOf } from '../../src/kube/project/checkpoint.ts';
-import { podOf } from '../../src/kube/project/pod.ts';
-import { ticketOf } from '../../src/kube/project/ticket.ts';
 import { quantityToInteger } from '../../src/domain/quantity.ts';
-import { RESOURCES } from '../../src/kube/resources.ts';
+import { pathOf, RESOURCES } from '../../src/kube/resources.ts';
 import type { KubeObject } from '../../src/kube/transport.ts';
+import { checkpointOf, podOf, ticketOf } from './parsed.ts';
 import {
   BEHIND_MS,
   WELL_BEHIND_MS,
   behindMs,
   checkpointDeletionBegun,
+  checkpointUndoingBegun,
   checkpointNamed,
-  clockSetMs,
   containers,
   deletionBegun,
   demandsSaving,
   evictionBegun,
   exists,
+  failureSent,
   isBeingUndone,
   isCalm,
   isGated,
@@ -29,26 +30,28 @@ import {
   isKeptLongEnough,
   isReplaced,
   isSavedAndStill,
-  nowOf,
   otherPlans,
   podWith,
   recordedRules,
-  retentionMs,
   stands,
   stillHolds,
+  barrierEndMs,
   ticketCreated,
   ticketOfVictim,
   tickets,
   waitEndsMs,
   whyNotUnsaved,
-  type Seen,
+  type Invariant,
 } from './evidence.ts';
 import { invalidAnswer } from './answers.ts';
+import { whyOtherWork } from './identity.ts';
 import { unless } from './excuses.ts';
 import { workloadOf } from '../../src/sim/nodes/workload.ts';
-import type { Truth } from './truth.ts';
-
-type Invariant = (truth: Truth, seen: Seen) => string | null;
+import { NODE_INVARIANTS } from './node-invariants.ts';
+import { OWNER_INVARIANTS } from './owner-invariants.ts';
+import { PLACING_INVARIANTS } from './placing-invariants.ts';
+import { RETURN_INVARIANTS } from './return-invariants.ts';
+import { TOLD_INVARIANTS } from './told-invariants.ts';
 
 /** What was decided before a fault is written by then. */
 const STRUCK_MS = 5_000;
@@ -61,16 +64,22 @@ const HEARD_MS = 10_000;
 
 /** Design 7, as checks over what is true in the API server and on the nodes. Each returns how it was broken, or null. */
 export const INVARIANTS = {
+  ...RETURN_INVARIANTS,
+  ...NODE_INVARIANTS,
+  ...TOLD_INVARIANTS,
+  ...OWNER_INVARIANTS,
+  ...PLACING_INVARIANTS,
+
   'a victim is evicted saved, or as its policy allows': (truth, seen) => {
     const victim = evictionBegun(truth, seen);
     if (victim === null || !victim.by.startsWith('reprieve')) return null;
     const ticket = ticketOfVictim(truth, victim.uid);
-    const planned = ticket?.decision.victims.find(({ uid }) => uid === victim.uid);
+    const planned = ticket?.displacement.pods.find(({ uid }) => uid === victim.uid);
     if (ticket === undefined || planned === undefined)
       return demandsSaving(truth, victim.object, 'a victim is evicted saved, or as its policy allows');
     if (isSavedAndStill(truth, victim.object, ticket)) return null;
-    const isOver = truth.isOver(ticket.decision) || isBeingUndone(truth, ticket);
-    if (planned.action === 'reuse' && !isOver && stillHolds(truth, planned.checkpoint)) return null;
+    const isOver = truth.isOver(ticket.displacement) || isBeingUndone(truth, ticket);
+    if (planned.plan === 'Reuse' && !isOver && stillHolds(truth, planned.checkpoint)) return null;
     const others = isOver ? otherPlans(truth, victim, ticket) : [];
     const broken = others.map((plan) => whyNotUnsaved(truth, victim.object, plan));
     if (others.length > 0 && !broken.includes(null)) return broken[0] as string;
@@ -80,9 +89,9 @@ export const INVARIANTS = {
       'a victim is evicted saved, or as its policy allows',
       whyNotUnsaved(truth, victim.object, planned),
       {
-        'the terms of another decision': () => others.length > 0,
+        'the terms of another displacement': () => others.length > 0,
         'a reused checkpoint that went a moment ago': () =>
-          planned.action === 'reuse' && !isOver && truth.world.elapsedMs - goneMs < behindMs(truth),
+          planned.plan === 'Reuse' && !isOver && truth.world.elapsedMs - goneMs < behindMs(truth),
       },
     );
   },
@@ -91,9 +100,9 @@ export const INVARIANTS = {
     const victim = evictionBegun(truth, seen);
     if (victim === null || !victim.by.startsWith('reprieve')) return null;
     const ticket = ticketOfVictim(truth, victim.uid);
-    if (ticket === undefined || nowOf(truth, victim.by) >= waitEndsMs(truth, ticket)) return null;
-    for (const { uid, name, action, checkpoint } of ticket.decision.victims) {
-      if (action !== 'checkpoint' || uid === victim.uid || !stands(podWith(truth, uid))) continue;
+    if (ticket === undefined || truth.world.clock.now() >= waitEndsMs(truth, ticket)) return null;
+    for (const { uid, name, plan, checkpoint } of ticket.displacement.pods) {
+      if (plan !== 'Save' || uid === victim.uid || !stands(podWith(truth, uid))) continue;
       const raw = checkpointNamed(truth, checkpoint);
       const order = raw === undefined ? null : checkpointOf(raw);
       if (order !== null && (order.ready || order.failure !== null)) continue;
@@ -103,8 +112,8 @@ export const INVARIANTS = {
         `${victim.name} was deleted while ${name} beside it was not saved`,
         {
           'a checkpoint beside it that is gone or going': () =>
-            order?.deleting === true || truth.goneCheckpoints.has(checkpoint),
-          'a silent agent': () => truth.takesForSilent(victim.by, ticket.decision.node),
+            order?.deleting === true || order?.release != null || truth.goneCheckpoints.has(checkpoint),
+          'a silent agent': () => truth.takesForSilent(victim.by, preemptionIn(ticket.displacement).node),
         },
       );
       if (broken !== null) return broken;
@@ -149,6 +158,32 @@ export const INVARIANTS = {
     return null;
   },
 
+  'nobody goes before every webhook that answers from its index knows the ticket': (truth, seen) => {
+    const victim = evictionBegun(truth, seen);
+    if (victim === null || !victim.by.startsWith('reprieve')) return null;
+    const ticket = ticketOfVictim(truth, victim.uid);
+    const planned = ticket?.displacement.pods.find(({ uid }) => uid === victim.uid);
+    if (ticket === undefined || planned === undefined || planned.plan === 'Evict') return null;
+    if (planned.plan === 'Save' && !isSavedAndStill(truth, victim.object, ticket)) return null;
+    for (const replica of truth.world.replicas) {
+      const name = replica?.process.name;
+      if (!replica?.process.isAlive || name === victim.by || !replica.reprieve.answersFromIndex) continue;
+      if (replica.reprieve.index.ticketOfVictim({ namespace: ticket.namespace, uid: ticket.pod.uid }) !== undefined)
+        continue;
+      const broken = unless(
+        truth,
+        'nobody goes before every webhook that answers from its index knows the ticket',
+        `${victim.name} was deleted, and ${name} does not know ${ticket.name}`,
+        {
+          'the end of the time for saving': () => truth.world.clock.now() >= barrierEndMs(truth, ticket),
+          'an event that its watch has lost': () => replica.process.hasLost(pathOf(RESOURCES.reprieves)),
+        },
+      );
+      if (broken !== null) return broken;
+    }
+    return null;
+  },
+
   'what is committed never goes on': (truth, seen) => {
     if (seen.kind !== 'work') return null;
     const { kind, podUid, pod, progressSeconds } = seen.event;
@@ -181,7 +216,7 @@ export const INVARIANTS = {
     const name = podWith(truth, seen.event.podUid)?.metadata.annotations?.[TICKET_ANNOTATION];
     const ticket = tickets(truth).find((candidate) => candidate.name === name);
     if (ticket === undefined || !truth.outlived.has(ticket.pod.uid)) return null;
-    const isReuse = ticket.decision.victims.some(({ uid, action }) => uid === ticket.pod.uid && action === 'reuse');
+    const isReuse = ticket.displacement.pods.some(({ uid, plan }) => uid === ticket.pod.uid && plan === 'Reuse');
     return isReuse
       ? null
       : `${seen.event.pod} continues a state of ${ticket.pod.name}, which was thawed after it was saved`;
@@ -216,34 +251,28 @@ export const INVARIANTS = {
     truth.continuedBy.set(victim, [...others, podUid]);
     if (twin !== undefined) return `${pod} and ${twin.pod.metadata.name} both continue ${ticket.pod.name}`;
     const saved = truth.savedProgress.get(victim);
-    const isReuse = ticket.decision.victims.some(({ uid, action }) => uid === victim && action === 'reuse');
+    const isReuse = ticket.displacement.pods.some(({ uid, plan }) => uid === victim && plan === 'Reuse');
     if (!isReuse && saved !== undefined && Math.abs(saved - progressSeconds) > 0.001) {
       return `${pod} continues at ${progressSeconds} s, its predecessor was saved at ${saved} s`;
     }
-    const owner = podOf(object).owner?.uid ?? null;
-    if (owner !== (ticket.owner?.uid ?? null)) return `${pod} of another owner continues ${ticket.pod.name}`;
-    if (object.metadata.namespace !== ticket.namespace)
-      return `${pod} of another namespace continues ${ticket.pod.name}`;
-    const { owner: controller, completionIndex } = podOf(object);
-    const isOther = controller?.kind === 'StatefulSet' && object.metadata.name !== ticket.pod.name;
-    if (isOther || completionIndex !== ticket.pod.completionIndex)
-      return `${pod} continues its sibling ${ticket.pod.name}`;
-    return null;
+    const predecessor = truth.savedPods.get(victim);
+    const why = predecessor === undefined ? null : whyOtherWork(predecessor, object);
+    return why === null ? null : `${pod} continues ${ticket.pod.name}, which is ${why}`;
   },
 
   'a state that may be needed is not deleted': (truth, seen) => {
     const deletion = checkpointDeletionBegun(seen);
     if (deletion === null || !deletion.by.startsWith('reprieve')) return null;
     const { by, checkpoint } = deletion;
-    if (checkpoint.reason === 'Manual') return `${by} deleted ${checkpoint.name}, which a user made`;
+    if (checkpoint.owner === null) return `${by} deleted ${checkpoint.name}, which a user made`;
     if (!checkpoint.ready || checkpoint.thawed) return null;
     const { clock, unwellMs, elapsedMs } = truth.world;
     for (const ticket of tickets(truth).filter((one) => one.checkpoint === checkpoint.name)) {
       const { name, phase, pod } = ticket;
       if (isFinal(phase)) {
-        // A clock may have jumped since the decision; whoever struck has left a mark.
+        // Whoever struck has left a mark.
         if (phase === 'Restored' || clock.now() - unwellMs < STRUCK_MS) continue;
-        if (!isKeptLongEnough(truth, ticket, nowOf(truth, by)))
+        if (!isKeptLongEnough(truth, ticket, clock.now()))
           return `${by} deleted ${checkpoint.name}, and ${name} is ${phase} for a moment only`;
       } else if (!exists(truth, pod.uid) && elapsedMs - (truth.goneMs.get(pod.uid) ?? 0) > WELL_BEHIND_MS) {
         return `${by} deleted ${checkpoint.name}, and ${name} is ${phase}`;
@@ -253,19 +282,19 @@ export const INVARIANTS = {
   },
 
   'what is saved passes over to a higher preemptor': (truth, seen) => {
-    const deletion = checkpointDeletionBegun(seen);
-    if (deletion === null || deletion.by !== truth.holder) return null;
-    const { by, checkpoint } = deletion;
+    const undoing = checkpointUndoingBegun(seen);
+    if (undoing === null || undoing.by !== truth.holder) return null;
+    const { by, checkpoint } = undoing;
     const { name, podUid, ready, frozen, deadlineMs } = checkpoint;
     const ticket = tickets(truth).find((one) => one.checkpoint === name && one.phase === 'Saving');
     const pod = podWith(truth, podUid);
     if (!ready || !frozen || ticket === undefined || !stands(pod)) return null;
-    const heir = truth.heirOf(by, ticket.decision);
-    if (heir === undefined || !heir.victims.some(({ uid }) => uid === podUid)) return null;
+    const heir = truth.heirOf(by, ticket.displacement);
+    if (heir === undefined || !heir.pods.some(({ uid }) => uid === podUid)) return null;
     return unless(
       truth,
       'what is saved passes over to a higher preemptor',
-      `${by} throws ${name} away, and ${heir.preemptor.name} needs the room of ${pod.metadata.name}`,
+      `${by} throws ${name} away, and ${preemptionIn(heir).preemptor.name} needs the room of ${pod.metadata.name}`,
       {
         'a hold that ends too soon': () =>
           Math.min((deadlineMs ?? 0) - THAW_AFTER_DEADLINE_MS, lastEvictionMs(checkpoint.thawAtMs ?? Infinity)) <
@@ -275,9 +304,24 @@ export const INVARIANTS = {
     );
   },
 
+  'what is saved for an open displacement is kept': (truth, seen) => {
+    const undoing = checkpointUndoingBegun(seen);
+    if (undoing === null || undoing.by !== truth.holder) return null;
+    const { by, checkpoint } = undoing;
+    const { name, podUid, ready, frozen } = checkpoint;
+    if (!ready || !frozen || !stands(podWith(truth, podUid))) return null;
+    const open = truth
+      .openByLeader()
+      .find(({ pods }) => pods.some((one) => one.uid === podUid && one.checkpoint === name));
+    // Of a record that nobody adopts no end is told; its cause has ended with its preemptor.
+    return open === undefined || !stands(podWith(truth, preemptionIn(open).preemptor.uid))
+      ? null
+      : `${by} throws ${name} away, for which ${preemptionIn(open).preemptor.name} waits`;
+  },
+
   'only who never ran is replaced': (truth, seen) => {
     const pod = deletionBegun(seen);
-    if (pod === null || !pod.by.startsWith('reprieve') || !isReplaced(truth, pod.uid)) return null;
+    if (pod === null || !pod.by.startsWith('reprieve') || !isReplaced(truth, pod)) return null;
     const container = containers(truth).find(({ uid, state }) => uid === pod.uid && state !== 'ended');
     if (container === undefined || container.state === 'starting') return null;
     return `${pod.name} was deleted for its failed restore while it was ${container.state}`;
@@ -289,7 +333,7 @@ export const INVARIANTS = {
     if (pod?.metadata.annotations?.[ON_FAILURE_ANNOTATION] !== 'Hold') return null;
     const ticket = tickets(truth).find(({ name }) => name === pod.metadata.annotations?.[TICKET_ANNOTATION]);
     if (ticket === undefined || isFinal(ticket.phase)) return null;
-    return ticket.claim?.uid === pod.metadata.uid || isFailedPod(ticket, podOf(pod).uid)
+    return ticket.claim?.uid === pod.metadata.uid || makesWay(ticket, podOf(pod).uid)
       ? `${seen.event.pod} started cold, and its ticket is ${ticket.phase}`
       : null;
   },
@@ -297,8 +341,8 @@ export const INVARIANTS = {
   'a pod is saved by the rules that its ticket records': (truth, seen) => {
     if (seen.kind !== 'write' || seen.write.kind !== RESOURCES.podCheckpoints || seen.write.type !== 'MODIFIED')
       return null;
-    const { ready, reason, bytes, podUid, name } = checkpointOf(seen.write.object);
-    if (!ready || reason === 'Manual' || checkpointOf(seen.write.previous as KubeObject).ready) return null;
+    const { ready, owner, bytes, podUid, name } = checkpointOf(seen.write.object);
+    if (!ready || owner === null || checkpointOf(seen.write.previous as KubeObject).ready) return null;
     const rules = recordedRules(truth, name);
     const pod = podWith(truth, podUid);
     if (rules === null || pod === undefined) return null;
@@ -311,13 +355,16 @@ export const INVARIANTS = {
   'a bare pod is created again': (truth, seen) => {
     if (seen.kind !== 'write' || seen.write.kind !== RESOURCES.reprieves || seen.write.type !== 'MODIFIED') return null;
     const before = ticketOf(seen.write.previous as KubeObject);
-    const { phase, owner, name } = ticketOf(seen.write.object);
+    const { phase, owner, name, restore } = ticketOf(seen.write.object);
     if (phase !== 'Abandoned' || before.phase !== 'Waiting' || owner !== null || before.claim !== null) return null;
     const isTaken = truth.world.api.list(RESOURCES.pods).some(({ metadata }) => metadata.name === before.pod.name);
     const wellMs = truth.world.clock.now() - Math.max(truth.world.unwellMs, before.phaseMs);
+    const { elapsedMs, until } = truth.world;
     return unless(truth, 'a bare pod is created again', `${name} was abandoned, and nobody created its pod again`, {
       'a name that is taken': () => isTaken,
       'trouble of those who would': () => wellMs < BEHIND_MS,
+      'an API server that refuses it until then': () =>
+        elapsedMs < until.podsRefused || (restore.onFailure === 'Hold' && elapsedMs < until.classRefused),
     });
   },
 
@@ -353,9 +400,10 @@ export const INVARIANTS = {
     const pod = podWith(truth, claim?.uid);
     const node = pod === undefined ? null : podOf(pod).nodeName;
     const failed = failedNodes.find((one) => one.node === node && one.pod !== claim?.uid);
-    return failed === undefined
-      ? null
-      : `${name} is to be restored on ${failed.node}, which has failed: ${failed.reason}`;
+    const broken = failed && `${name} is to be restored on ${failed.node}, which has failed: ${failed.reason}`;
+    return unless(truth, 'a node that failed is not tried again', broken ?? null, {
+      'a gate that a person removed': () => claim !== null && truth.ungatedByHand.has(claim.uid),
+    });
   },
 
   'tickets move along their phases': (_, seen) => {
@@ -395,50 +443,62 @@ export const INVARIANTS = {
       'records never contradict each other',
       `${event.involvedObject?.name ?? ''}: ${event.message ?? ''}`,
       {
-        'a term that ended between two decisions': () => event.message?.startsWith('another decision about') ?? false,
+        'a term that ended between two decisions': () => event.message?.includes('another one for') ?? false,
         'a record that somebody damaged': () => truth.world.damaged.has(event.involvedObject?.name ?? ''),
+        'a gate that a person removed': () => {
+          const pods = [...truth.ungatedByHand].map((uid) => podWith(truth, uid));
+          return pods.some((pod) => pod !== undefined && podOf(pod).ticket === event.involvedObject?.name);
+        },
       },
     );
   },
 
   'only the leader writes': (truth, seen) => {
     if (seen.kind !== 'sent' || !seen.process.startsWith('reprieve') || seen.request.method === 'GET') return null;
-    if (seen.request.path.includes('/leases')) return null;
+    // A webhook asks the API server by a dry run whether it takes a pod. That changes nothing.
+    if (seen.request.path.includes('/leases') || seen.request.query?.['dryRun'] !== undefined) return null;
     if (truth.holder === seen.process) return null;
     return `${seen.process} sent ${seen.request.method} ${seen.request.path} while ${truth.holder ?? 'nobody'} leads`;
   },
 
   'a leader goes by what it decided and by the records': (truth, seen) => {
-    const isKnown = (id: string): boolean => truth.decisionsKnown().some((decision) => decision.id === id);
-    if (seen.kind === 'closed' && seen.by === truth.holder && !isKnown(seen.decision.id))
-      return `${seen.by} closed ${seen.decision.id}, a decision of an earlier term`;
+    const isKnown = (id: string): boolean => truth.displacementsKnown().some((displacement) => displacement.id === id);
+    if (seen.kind === 'closed' && seen.by === truth.holder && !isKnown(seen.displacement.id))
+      return `${seen.by} closed ${seen.displacement.id}, a displacement of an earlier term`;
     const victim = evictionBegun(truth, seen);
     if (victim !== null && victim.by === truth.holder) {
-      const isPlanned = truth.decisionsKnown().some(({ victims }) => victims.some(({ uid }) => uid === victim.uid));
-      return isPlanned ? null : `${victim.by} deleted ${victim.name}, and no decision it may know of names it`;
+      const isPlanned = truth.displacementsKnown().some(({ pods }) => pods.some(({ uid }) => uid === victim.uid));
+      return isPlanned ? null : `${victim.by} deleted ${victim.name}, and no displacement it may know of names it`;
     }
     const ticket = ticketCreated(seen);
     if (ticket === null || ticket.by !== truth.holder) return null;
-    return isKnown(ticket.decision.id)
+    return isKnown(ticket.displacement.id)
       ? null
-      : `${ticket.by} created ${ticket.name} for ${ticket.decision.id}, a decision of an earlier term`;
+      : `${ticket.by} created ${ticket.name} for ${ticket.displacement.id}, a displacement of an earlier term`;
   },
 
   'a leader adopts what it finds': (truth, seen) => {
     const ticket = ticketCreated(seen);
-    if (ticket === null || ticket.by !== truth.holder) return null;
-    const { id, preemptor } = ticket.decision;
-    const inherited = truth.decisionsInherited();
-    if (inherited.some((decision) => decision.id === id)) return null;
-    const rival = inherited.find((decision) => decision.preemptor.uid === preemptor.uid && !truth.isOver(decision));
+    const by = seen.kind === 'opened' ? seen.by : ticket?.by;
+    const displacement = seen.kind === 'opened' ? seen.displacement : ticket?.displacement;
+    if (displacement === undefined || by !== truth.holder) return null;
+    // A ticket that cannot be true is never adopted.
+    if (seen.kind === 'opened' && truth.world.damaged.size > 0) return null;
+    const { id } = displacement;
+    const cause = preemptionIn(displacement);
+    const inherited = truth.displacementsInherited();
+    if (inherited.some((other) => other.id === id)) return null;
+    const rival = inherited.find(
+      (other) => preemptionIn(other).preemptor.uid === cause.preemptor.uid && !truth.isOver(other),
+    );
     return rival === undefined
       ? null
-      : `${ticket.by} decides anew for ${preemptor.name}, for which it found ${rival.id} open`;
+      : `${by} decides anew for ${cause.preemptor.name}, for which it found ${rival.id} open`;
   },
 
-  'a decision ends for what is true': (truth, seen) => {
+  'a displacement ends for what is true': (truth, seen) => {
     if (seen.kind !== 'closed') return null;
-    const { preemptor, node } = seen.decision;
+    const { preemptor, node } = preemptionIn(seen.displacement);
     const pod = podWith(truth, preemptor.uid);
     const isGone = !stands(pod);
     const isTrue: Partial<Record<CloseReason, boolean>> = {
@@ -448,8 +508,8 @@ export const INVARIANTS = {
     if (isTrue[seen.because] ?? true) return null;
     return unless(
       truth,
-      'a decision ends for what is true',
-      `${seen.by} closed the decision for ${preemptor.name}: ${seen.because}`,
+      'a displacement ends for what is true',
+      `${seen.by} closed the displacement for ${preemptor.name}: ${seen.because}`,
       { 'trouble of those who decide': () => truth.world.clock.now() - truth.world.unwellMs < BEHIND_MS },
     );
   },
@@ -458,7 +518,8 @@ export const INVARIANTS = {
     if (seen.kind !== 'write' || seen.write.kind !== RESOURCES.reprieves || seen.write.type !== 'MODIFIED') return null;
     const { claim, phase: before, decide } = ticketOf(seen.write.previous as KubeObject);
     const ticket = ticketOf(seen.write.object);
-    if (claim === null || (claim.uid === ticket.claim?.uid && ticket.phase !== 'Abandoned')) return null;
+    const isAbandoned = ticket.phase === 'Abandoned' && before !== 'Abandoned';
+    if (claim === null || (claim.uid === ticket.claim?.uid && !isAbandoned)) return null;
     if (!stands(podWith(truth, claim.uid))) return null;
     const raw = checkpointNamed(truth, ticket.checkpoint);
     return unless(
@@ -468,9 +529,10 @@ export const INVARIANTS = {
       {
         'a state that is gone or going': () =>
           raw === undefined || !checkpointOf(raw).ready || isBeingUndone(truth, ticket),
-        'a restore that failed': () => isFailedPod(ticket, claim.uid),
+        'a restore that failed': () => makesWay(ticket, claim.uid),
         'a victim that never goes': () => ticket.phase === 'Abandoned' && before === 'Displacing',
         'a person who abandons it': () => ticket.phase === 'Abandoned' && decide === 'abandon',
+        'a person who has it tried again': () => isFinal(before) && ticket.phase === 'Waiting' && decide === 'retry',
       },
     );
   },
@@ -480,11 +542,12 @@ export const INVARIANTS = {
     if (victim === null || !victim.by.startsWith('reprieve')) return null;
     const ticket = ticketOfVictim(truth, victim.uid);
     if (ticket === undefined) return null;
-    const { decision } = ticket;
-    const { uid, name } = decision.preemptor;
+    const { displacement } = ticket;
+    const { uid, name } = preemptionIn(displacement).preemptor;
     const bound = truth.bound.get(uid);
     const sinceMs =
-      truth.goneMs.get(uid) ?? (bound !== undefined && bound.node !== decision.node ? bound.atMs : Infinity);
+      truth.goneMs.get(uid) ??
+      (bound !== undefined && bound.node !== preemptionIn(displacement).node ? bound.atMs : Infinity);
     if (sinceMs === Infinity) return null;
     return unless(
       truth,
@@ -492,7 +555,7 @@ export const INVARIANTS = {
       `${victim.name} was deleted for ${name}, which has been gone or bound elsewhere since ${sinceMs} ms`,
       {
         'an end that is only a moment old': () => truth.world.elapsedMs - sinceMs < behindMs(truth),
-        'the terms of another decision': () =>
+        'the terms of another displacement': () =>
           isBeingUndone(truth, ticket) || checkpointNamed(truth, ticket.checkpoint) === undefined,
       },
     );
@@ -563,29 +626,15 @@ export const INVARIANTS = {
   },
 
   'a request says what is true when it fails': (truth, seen) => {
-    if (seen.kind !== 'write' || seen.write.kind !== RESOURCES.podCheckpoints || seen.write.previous === null)
-      return null;
-    const { name, podUid, nodeName, failure } = checkpointOf(seen.write.object);
-    if (failure?.reason !== 'NotRunning' || checkpointOf(seen.write.previous).failure !== null) return null;
+    // Judged when its agent says so: the pod may start while that is on its way.
+    const failed = failureSent(truth, seen);
+    if (failed?.reason !== 'NotRunning') return null;
+    const { name, podUid, nodeName } = failed.checkpoint;
     const container = truth.world.machines.get(nodeName)?.state?.containers.get(podUid);
     const lives = container?.state === 'running' || container?.state === 'frozen';
     return lives && stands(podWith(truth, podUid))
       ? `${name} failed as NotRunning, and its pod is ${container.state}`
       : null;
-  },
-
-  'nobody waits for a silent agent': (truth, seen) => {
-    if (seen.kind !== 'second' || !isCalm(truth)) return null;
-    for (const { phase, name, pod, decision, checkpoint } of tickets(truth)) {
-      const machine = truth.world.machines.get(decision.node);
-      if (phase !== 'Saving' || machine === undefined || machine.agentSilentMs < SILENT_AFTER_MS + BEHIND_MS) continue;
-      const raw = checkpointNamed(truth, checkpoint);
-      if (raw === undefined || checkpointOf(raw).ready || checkpointOf(raw).deleting) continue;
-      if (truth.world.clock.now() - checkpointOf(raw).creationMs < BEHIND_MS || !stands(podWith(truth, pod.uid)))
-        continue;
-      return `${name} waits for the agent of ${decision.node}, which has been silent for ${machine.agentSilentMs} ms`;
-    }
-    return null;
   },
 
   'nobody waits for a process that no longer leads': (truth, seen) => {
@@ -598,7 +647,8 @@ export const INVARIANTS = {
       if (!pod.preemptionDeferred || pod.nodeName !== null || pod.deletionMs !== null || isTerminal(pod)) continue;
       const isMadeRoomFor = (): boolean =>
         tickets(truth).some(
-          ({ phase, decision }) => (phase === 'Saving' || phase === 'Displacing') && decision.preemptor.uid === pod.uid,
+          ({ phase, displacement }) =>
+            (phase === 'Saving' || phase === 'Displacing') && preemptionIn(displacement).preemptor.uid === pod.uid,
         );
       const broken = unless(
         truth,
@@ -615,17 +665,13 @@ export const INVARIANTS = {
     if (seen.kind !== 'second' || truth.endedMs.size === 0 || !isCalm(truth)) return null;
     const sinceMs = truth.world.elapsedMs - WELL_BEHIND_MS;
     const open = tickets(truth).filter(({ phase }) => !isFinal(phase));
-    const leaderNowMs = nowOf(truth, truth.holder ?? '');
     for (const ticket of tickets(truth)) {
       const { uid, name, phase, claim, checkpoint } = ticket;
       if (!((truth.endedMs.get(uid) ?? Infinity) < sinceMs)) continue;
       const raw = checkpointNamed(truth, checkpoint);
-      // By a clock that jumped forth the time may be over before the leader meant to look again.
-      const isEarly =
-        !isKeptLongEnough(truth, ticket, leaderNowMs - WELL_BEHIND_MS) ||
-        truth.world.clock.now() - clockSetMs(truth, truth.holder ?? '') < retentionMs(truth) + WELL_BEHIND_MS;
+      const isEarly = !isKeptLongEnough(truth, ticket, truth.world.clock.now() - WELL_BEHIND_MS);
       const isKept = phase !== 'Restored' && isEarly;
-      const isOwned = raw !== undefined && checkpointOf(raw).reason === 'Preemption';
+      const isOwned = raw !== undefined && checkpointOf(raw).owner !== null;
       if (isOwned && !isKept && raw.metadata.deletionTimestamp === undefined)
         return `${name} is ${phase}, and ${checkpoint} still stands`;
       const claimant = podWith(truth, claim?.uid);
@@ -649,9 +695,9 @@ export const INVARIANTS = {
   },
 } as const satisfies Record<string, Invariant>;
 
-/** When all that a decision has planned to save is saved, if it takes no longer than expected. */
-function plannedEndMs({ deadlineMs, victims }: Decision): number {
-  return deadlineMs - Math.min(...victims.flatMap(({ terms }) => (terms === null ? [] : [terms.maxDelayMs])));
+/** When all that a displacement has planned to save is saved, if it takes no longer than expected. */
+function plannedEndMs({ deadlineMs, pods }: Displacement): number {
+  return deadlineMs - Math.min(...pods.flatMap(({ terms }) => (terms === null ? [] : [terms.maxDelayMs])));
 }
 
 const NEXT_PHASES: Readonly<Record<TicketPhase, readonly TicketPhase[]>> = {

@@ -1,17 +1,17 @@
+import { preemptionIn } from '../support/preemption.ts';
 import { RESTORE_GATE } from '../../src/domain/labels.ts';
 import { fits, subtractResources, type Resources } from '../../src/domain/resources.ts';
 import { isTerminal, type Pod } from '../../src/domain/pod.ts';
 import { isFinal, type Ticket } from '../../src/domain/ticket.ts';
 import { whyUnfit } from '../../src/domain/toleration.ts';
-import { checkpointOf } from '../../src/kube/project/checkpoint.ts';
 import { policyOf } from '../../src/kube/project/policy.ts';
 import { comparePolicies, rulingPolicy } from '../../src/domain/protection.ts';
-import { nodeOf } from '../../src/kube/project/node.ts';
-import { podOf } from '../../src/kube/project/pod.ts';
-import { ticketOf } from '../../src/kube/project/ticket.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
 import { matchesRequired } from '../../src/sim/scheduler/node-affinity.ts';
 import { podInfoOf } from '../../src/sim/scheduler/pod-info.ts';
+import { podWith } from './evidence.ts';
+import { waitsForNobody } from './placing-invariants.ts';
+import { checkpointOf, nodeOf, podOf, ticketOf } from './parsed.ts';
 import type { World } from './world.ts';
 
 /** What is still unfinished, once nothing goes wrong any more; empty when the cluster has come to rest. */
@@ -28,10 +28,10 @@ export function unsettled(world: World): readonly string[] {
         problems.push(`${container.pod.metadata.name} stands frozen`);
     }
   }
-  for (const { phase, name, claim, decision, pod } of tickets) {
+  for (const { phase, name, claim, displacement, pod } of tickets) {
     if (isFinal(phase) || isTriedAgain(pod.uid, tickets, byUid)) continue;
     const claimant = claim === null ? undefined : byUid.get(claim.uid);
-    const preemptor = byUid.get(decision.preemptor.uid);
+    const preemptor = byUid.get(preemptionIn(displacement).preemptor.uid);
     // A person decides; until then its pod stays gated.
     if (phase === 'Held' && claimant?.gates.includes(RESTORE_GATE)) continue;
     // Its pod waits for room, which kube-scheduler or we will give it; whether there is some is asked below.
@@ -45,8 +45,10 @@ export function unsettled(world: World): readonly string[] {
       checkpoint.failure !== null ||
       tickets.some((ticket) => ticket.checkpoint === checkpoint.name && ticket.phase !== 'Restored');
     if (isTriedAgain(checkpoint.podUid, tickets, byUid)) continue;
-    if (checkpoint.deleting) problems.push(`checkpoint ${checkpoint.name} is going`);
-    else if (checkpoint.reason === 'Preemption' && !isKept) problems.push(`checkpoint ${checkpoint.name} is nobody's`);
+    if (checkpoint.release !== null && !checkpoint.released)
+      problems.push(`checkpoint ${checkpoint.name} is released, and its pod not thawed`);
+    else if (checkpoint.deleting) problems.push(`checkpoint ${checkpoint.name} is going`);
+    else if (checkpoint.owner !== null && !isKept) problems.push(`checkpoint ${checkpoint.name} is nobody's`);
   }
   for (const pod of pods) {
     if (pod.deletionMs !== null) problems.push(`pod ${pod.name} is going`);
@@ -62,6 +64,9 @@ export function unsettled(world: World): readonly string[] {
     ) {
       problems.push(`pod ${pod.name} has been gated for too long`);
     } else if (pod.nodeName === null && !isTerminal(pod)) {
+      const object = podWith(world.truth, pod.uid);
+      const why = object === undefined ? null : waitsForNobody(world.truth, object);
+      if (why !== null) problems.push(why);
       const node = roomFor(world, pod, pods);
       if (node !== null) problems.push(`pod ${pod.name} waits though ${node} has room for it`);
     }
@@ -80,12 +85,12 @@ export function unsettled(world: World): readonly string[] {
 function roomFor(world: World, pod: Pod, pods: readonly Pod[]): string | null {
   const object = world.api.list(RESOURCES.pods).find(({ metadata }) => metadata.uid === pod.uid);
   if (object === undefined) return null;
-  const holder = onlyHolderFor(world, pod);
+  const restorers = restorersFor(world, pod);
   for (const raw of world.api.list(RESOURCES.nodes)) {
     const node = nodeOf(raw);
     if (whyUnfit(node, pod.tolerations) !== null) continue;
     if (!matchesRequired(podInfoOf(object), raw)) continue;
-    if (holder !== null && node.name !== holder) continue;
+    if (restorers !== null && !restorers.has(node.name)) continue;
     const standing = pods.filter((other) => other.nodeName === node.name && !isTerminal(other));
     let free: Resources = node.allocatable;
     for (const other of standing) if (other.priority >= pod.priority) free = subtractResources(free, other.requests);
@@ -106,22 +111,28 @@ function roomFor(world: World, pod: Pod, pods: readonly Pod[]): string | null {
 }
 
 /**
- * The node that holds what the pod continues, where its ticket is open and `restore.nodes: Same` lets it continue nowhere else.
- * Reprieve writes that into the affinity of a pod that it lets go; the extender alone keeps one whose gate a person removed from
- * the other nodes. Null once that node is gone: then there is nothing to wait for.
+ * The nodes that can restore what the pod continues, where its ticket is open: those of the class on which it was saved, and under
+ * `restore.nodes: Same` only the one that holds the state. Reprieve writes that into the affinity of a pod that it lets go; the
+ * extender alone keeps one whose gate a person removed from the other nodes. Null where no such node exists any more: then there is
+ * nothing to wait for.
  */
-function onlyHolderFor(world: World, pod: Pod): string | null {
+function restorersFor(world: World, pod: Pod): ReadonlySet<string> | null {
   const ticket = world.api
     .list(RESOURCES.reprieves)
     .map(ticketOf)
     .find(({ name, claim }) => name === pod.ticket && claim?.uid === pod.uid);
-  if (ticket === undefined || isFinal(ticket.phase) || ticket.restore.nodes !== 'Same') return null;
+  if (ticket === undefined || isFinal(ticket.phase)) return null;
   const checkpoint = world.api
     .list(RESOURCES.podCheckpoints)
     .map(checkpointOf)
     .find(({ name }) => name === ticket.checkpoint);
-  const holder = checkpoint?.location?.node ?? null;
-  return world.api.list(RESOURCES.nodes).some(({ metadata }) => metadata.name === holder) ? holder : null;
+  if (checkpoint === undefined) return null;
+  const nodes = world.api
+    .list(RESOURCES.nodes)
+    .map(nodeOf)
+    .filter(({ compatibility }) => checkpoint.compatibility === null || compatibility === checkpoint.compatibility)
+    .filter(({ name }) => ticket.restore.nodes !== 'Same' || name === checkpoint.location?.node);
+  return nodes.length === 0 ? null : new Set(nodes.map(({ name }) => name));
 }
 
 /** Those that do not fit beside the preemptor, the most important and oldest ones taken back first (`SelectVictimsOnNode`). */
@@ -142,8 +153,8 @@ function victimsAmong(lesser: readonly Pod[], room: Resources): readonly Pod[] {
  */
 function isTriedAgain(victim: string, tickets: readonly Ticket[], byUid: ReadonlyMap<string, Pod>): boolean {
   const ticket = tickets.find(({ pod }) => pod.uid === victim);
-  const preemptor = byUid.get(ticket?.decision.preemptor.uid ?? '');
-  const isRefused = ticket?.decision.victims.some(({ onFailure }) => onFailure === 'Refuse') ?? false;
+  const preemptor = ticket && byUid.get(preemptionIn(ticket.displacement).preemptor.uid);
+  const isRefused = ticket?.displacement.pods.some(({ onFailure }) => onFailure === 'Refuse') ?? false;
   return ticket?.phase === 'Saving' && preemptor?.nodeName === null && isRefused;
 }
 

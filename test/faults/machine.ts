@@ -14,6 +14,7 @@ export class Machine {
   #unwellMs: number;
   #agentStoppedMs: number;
   #agentHeardMs: number;
+  #kubeletHeardMs: number;
 
   constructor(options: {
     readonly spec: NodeSpec;
@@ -28,7 +29,7 @@ export class Machine {
     this.kubelet = kubelet;
     this.agent = agent;
     this.#unwellMs = kubelet.clock.monotonic();
-    this.#agentStoppedMs = this.#agentHeardMs = this.#unwellMs;
+    this.#agentStoppedMs = this.#agentHeardMs = this.#kubeletHeardMs = this.#unwellMs;
     this.nodes = new SimulatedNodes({
       transport: kubelet.transport,
       agentTransport: agent.transport,
@@ -67,6 +68,12 @@ export class Machine {
     if (!isWell) this.#unwellMs = this.kubelet.clock.monotonic();
     if (this.agentAlive && !this.agent.isPaused && !this.agent.isCut)
       this.#agentHeardMs = this.kubelet.clock.monotonic();
+    if (!this.kubelet.isPaused && !this.kubelet.isCut) this.#kubeletHeardMs = this.kubelet.clock.monotonic();
+  }
+
+  /** How long its kubelet has been still, or cut off from the API server. */
+  get kubeletSilentMs(): number {
+    return this.kubelet.clock.monotonic() - this.#kubeletHeardMs;
   }
 
   /** How long its agent has been dead, still, or cut off from the API server. */

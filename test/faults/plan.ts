@@ -1,8 +1,9 @@
 import { nodeSpec, type NodeSpec } from '../../src/sim/nodes/node-spec.ts';
 import { Random } from '../../src/sim/random.ts';
-import type { EngineSettings } from '../../src/engine/steps.ts';
+import type { EngineSettings } from '../../src/engine/core/steps.ts';
 import { FAULTS, type FaultName } from './fault-table.ts';
-import { drawOperations, type Operation } from './operations.ts';
+import type { SCRIPTED_FAULTS } from './scripted-faults.ts';
+import { drawOperations, POOLS, type Operation } from './operations.ts';
 import type { StateName } from './states.ts';
 
 export const SECOND = 1000;
@@ -15,7 +16,7 @@ type Moment = { readonly atMs: number } | { readonly state: StateName; readonly 
 export interface PlannedFault {
   readonly kind: 'fault';
   readonly at: Moment;
-  readonly fault: FaultName;
+  readonly fault: FaultName | keyof typeof SCRIPTED_FAULTS;
   /** 0 to 1: which of several it hits, and whatever else there is to choose. */
   readonly pick: number;
   readonly lengthMs: number;
@@ -72,6 +73,7 @@ function drawNodes(random: Random): readonly NodeSpec[] {
       freezeMs: random.pick([0, 50, 500]),
       compatibility: random.next() < 0.8 ? 'simulated-v1' : 'simulated-v2',
       canCheckpoint: random.next() < 0.95,
+      labels: { pool: POOLS[index % POOLS.length] as string },
     }),
   );
 }

@@ -66,7 +66,6 @@ export class Process {
   readonly #options: ProcessOptions;
   #dead = false;
   #skewMs = 0;
-  #clockSetMs = 0;
   /** Settles when it goes on; null while it runs. */
   #standstill: PromiseWithResolvers<void> | null = null;
   #heldTimers: (() => void)[] = [];
@@ -99,6 +98,11 @@ export class Process {
   get isWell(): boolean {
     const isTroubled = [...this.#mishaps, ...this.#streamMishaps].some(({ isOver }) => !isOver());
     return !this.#dead && this.#standstill === null && !this.#isCut && !isTroubled && this.#lost.size === 0;
+  }
+
+  /** Its watch of that path has lost something that only a listing makes good. */
+  hasLost(path: string): boolean {
+    return this.#lost.has(path);
   }
 
   get isPaused(): boolean {
@@ -137,17 +141,11 @@ export class Process {
   /** Somebody sets its wall clock. */
   jumpClock(ms: number): void {
     this.#skewMs += ms;
-    this.#clockSetMs = this.#options.clock.now();
   }
 
   /** Its clock is right again. */
   setClock(): void {
     if (this.#skewMs !== 0) this.jumpClock(-this.#skewMs);
-  }
-
-  /** When its wall clock was set last; what it waited for by the one before, it may look at later. */
-  get clockSetMs(): number {
-    return this.#clockSetMs;
   }
 
   /** Cuts it off from the API server, or ends that. Streams break when the cut ends: until then nobody knows. */

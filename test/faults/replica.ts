@@ -1,5 +1,5 @@
 import { Reprieve } from '../../src/app/reprieve.ts';
-import type { EngineSettings } from '../../src/engine/steps.ts';
+import type { EngineSettings } from '../../src/engine/core/steps.ts';
 import { LeaseElector } from '../../src/kube/lease-elector.ts';
 import type { Random } from '../../src/sim/random.ts';
 import type { Process } from './process.ts';
@@ -27,11 +27,9 @@ export class Replica {
     this.#elector = new LeaseElector({
       transport: process.transport,
       clock: process.clock,
-      ...LEASE,
+      namespace: LEASE.namespace,
+      settings: { leaseName: LEASE.name, leaseDurationMs: 15_000, renewDeadlineMs: 10_000, retryPeriodMs: 2_000 },
       identity: process.name,
-      leaseDurationMs: 15_000,
-      renewDeadlineMs: 10_000,
-      retryPeriodMs: 2_000,
       random: draw,
       onChange: () => {
         if (this.#elector.term() !== null) onLeading(this);

@@ -29,7 +29,7 @@ const MEASURES = {
   'objects in the index': (world) =>
     sum(world, (state) => sumOf(Object.values(state.watches).map(({ objects }) => objects))),
   tickets: (world) => sum(world, (state) => sumOf(Object.values(state.tickets.byPhase))),
-  decisions: (world) => sum(world, ({ decisions }) => decisions.length),
+  decisions: (world) => sum(world, ({ displacements }) => displacements.length),
   'held and refused': (world) => sum(world, ({ held, refused }) => held.length + refused.length),
   'resting or in flight': (world) => sum(world, ({ resting, inFlight }) => resting.length + inFlight.length),
   'objects in the API server': (world) => sumOf(Object.values(RESOURCES).map((kind) => world.api.list(kind).length)),
@@ -113,7 +113,8 @@ class Churn {
     const random = this.#random;
     const name = `high-${++this.#serial}`;
     const spec = podSpec('serving', random.pick(['2', '4', '6']));
-    await this.#create('pods', { metadata: { name, namespace: 'default' }, spec });
+    // The webhook reviews the pod, and may ask the API server meanwhile: that takes time, which only `advance` gives.
+    const created = this.#create('pods', { metadata: { name, namespace: 'default' }, spec });
     clock.setTimer(random.integer(30, 150) * SECOND, () => void this.#delete('pods', name));
     if (random.next() < 0.1) {
       const batch = `train-${this.#serial}`;
@@ -128,6 +129,7 @@ class Churn {
       clock.setTimer(5 * SECOND, () => void machine?.restartAgent());
     }
     await clock.advance(random.integer(30, 90) * SECOND);
+    await created;
   }
 
   /** Events last for an hour in a real API server, and PodGC removes what has ended. */

@@ -1,14 +1,13 @@
-import { checkpointOf } from '../../src/kube/project/checkpoint.ts';
-import { podOf } from '../../src/kube/project/pod.ts';
-import { ticketOf } from '../../src/kube/project/ticket.ts';
+import { preemptionIn } from '../support/preemption.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
 import { RESTORE_GATE } from '../../src/domain/labels.ts';
 import { isTerminal } from '../../src/domain/pod.ts';
 import { isFinal } from '../../src/domain/ticket.ts';
 import type { StoredObject } from '../../src/sim/api-server/api-object.ts';
 import type { ServerWrite } from '../../src/sim/api-server/server-options.ts';
+import { checkpointOf, podOf, ticketOf } from './parsed.ts';
 
-/** Where a decision, a ticket or a checkpoint can stand, by what is true in the cluster. Faults are counted by what they met. */
+/** Where a displacement, a ticket or a checkpoint can stand, by what is true in the cluster. Faults are counted by what they met. */
 export const STATES = {
   decided: 'a preemptor was told to wait, and nothing is written yet',
   Saving: 'ticket: the victim is being saved',
@@ -16,7 +15,7 @@ export const STATES = {
   frozen: 'checkpoint: the pod stands still, its state is not complete',
   saved: 'checkpoint: complete, the pod stands still',
   failed: 'checkpoint: it could not be made',
-  undoing: 'checkpoint: it is being deleted, its node has not let it go',
+  undoing: 'checkpoint: it is released or being deleted, its node has not thawed the pod',
   Displacing: 'ticket: the victim is being deleted',
   emptied: 'all victims are gone, the preemptor is not bound',
   Waiting: 'ticket: nobody has claimed it',
@@ -58,14 +57,14 @@ export class StateBoard {
     if (kind === RESOURCES.reprieves) {
       const ticket = ticketOf(object);
       this.move(uid, isGone ? null : ticket.phase);
-      if (!isGone) this.move(`decision ${ticket.decision.id}`, null);
+      if (!isGone) this.move(`displacement ${ticket.displacement.id}`, null);
       for (const pod of this.#list(RESOURCES.pods)) this.#movePod(pod);
-      this.#moveEmptied(ticket.decision.id);
+      this.#moveEmptied(ticket.displacement.id);
     } else if (kind === RESOURCES.podCheckpoints) this.move(uid, isGone ? null : this.#checkpointState(object));
     else if (kind === RESOURCES.pods) {
       if (isGone) this.move(uid, null);
       else this.#movePod(object);
-      for (const ticket of this.#list(RESOURCES.reprieves)) this.#moveEmptied(ticketOf(ticket).decision.id);
+      for (const ticket of this.#list(RESOURCES.reprieves)) this.#moveEmptied(ticketOf(ticket).displacement.id);
     }
   }
 
@@ -77,7 +76,7 @@ export class StateBoard {
 
   /** A preemptor was promised something that no ticket says yet. */
   decided(id: string): void {
-    this.move(`decision ${id}`, 'decided');
+    this.move(`displacement ${id}`, 'decided');
   }
 
   move(key: string, state: StateName | null): void {
@@ -96,8 +95,9 @@ export class StateBoard {
   }
 
   #checkpointState(object: StoredObject): StateName | null {
-    const { deleting, failure, ready, frozen } = checkpointOf(object);
-    if (deleting) return 'undoing';
+    const { deleting, release, released, failure, ready, frozen } = checkpointOf(object);
+    if (deleting || (release !== null && !released)) return 'undoing';
+    if (released) return null;
     if (failure !== null) return 'failed';
     if (ready) return frozen ? 'saved' : null;
     const before = this.#stateOf.get(object.metadata.uid ?? '');
@@ -122,14 +122,14 @@ export class StateBoard {
     const key = `emptied ${id}`;
     const ticket = this.#list(RESOURCES.reprieves)
       .map(ticketOf)
-      .find(({ decision }) => decision.id === id);
+      .find(({ displacement }) => displacement.id === id);
     const pods = this.#list(RESOURCES.pods).map(podOf);
-    const preemptor = pods.find(({ uid }) => uid === ticket?.decision.preemptor.uid);
+    const preemptor = pods.find(({ uid }) => uid === (ticket && preemptionIn(ticket.displacement).preemptor.uid));
     const isOpen = ticket !== undefined && ticket.phase !== 'Saving' && preemptor?.nodeName === null;
     const isEmptied =
       isOpen &&
       !preemptor.deletionMs &&
-      ticket.decision.victims.every(({ uid }) => {
+      ticket.displacement.pods.every(({ uid }) => {
         const pod = pods.find((candidate) => candidate.uid === uid);
         return pod === undefined || isTerminal(pod);
       });

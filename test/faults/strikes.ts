@@ -1,7 +1,10 @@
 /** How a fault hits whom it hits: what the rows of `fault-table.ts` are made of. */
+import { preemptionIn } from '../support/preemption.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
 import type { KubeObject } from '../../src/kube/transport.ts';
 import { sleep } from '../../src/ports/clock.ts';
+import { MAINTENANCE } from './operations.ts';
+import { checkpointOf, podOf, ticketOf } from './parsed.ts';
 import type { Machine } from './machine.ts';
 import type { PlannedFault } from './plan.ts';
 import type { Mishap, Process, StreamMishap } from './process.ts';
@@ -10,6 +13,8 @@ import type { World } from './world.ts';
 
 /** `terminationGracePeriodSeconds` where a pod states none. */
 const STOP_GRACE_MS = 30_000;
+/** `kubectl drain` waits for this after a budget refused an eviction. */
+const DRAINED_AGAIN_MS = 5_000;
 
 export function killReplica(world: World, place: number | undefined, lengthMs: number): void {
   const living = livingReplica(world, place);
@@ -83,6 +88,48 @@ export function cordon(world: World, machine: Machine | null, lengthMs: number):
   world.clock.setTimer(lengthMs, () => say(false));
 }
 
+/** As `kubectl drain`: what a budget keeps is asked for again. */
+export function drain(world: World, machine: Machine | null, lengthMs: number): void {
+  if (machine === null) return;
+  cordon(world, machine, lengthMs);
+  const isOver = overAfter(world, lengthMs);
+  const again = (): void => {
+    if (isOver()) return;
+    const left = world.podsOn(machine.spec.name).filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+    for (const pod of left) evict(world, pod);
+    if (left.length > 0) world.clock.setTimer(DRAINED_AGAIN_MS, again);
+  };
+  again();
+}
+
+export function taint(world: World, machine: Machine | null, lengthMs: number): void {
+  if (machine === null) return;
+  const say = (taints: readonly object[]): void =>
+    void world.tryTo(() =>
+      world.admin.patch(RESOURCES.nodes, null, machine.spec.name, { spec: { taints } }, { type: 'merge' }),
+    );
+  world.say(`  taints ${machine.spec.name}`);
+  say([{ key: MAINTENANCE, effect: 'NoExecute' }]);
+  world.clock.setTimer(lengthMs, () => machine.isUp && say([]));
+}
+
+export function unlabel(world: World, machine: Machine | null, lengthMs: number): void {
+  if (machine === null) return;
+  const say = (pool: string | null): void =>
+    void world.tryTo(() =>
+      world.admin.patch(
+        RESOURCES.nodes,
+        null,
+        machine.spec.name,
+        { metadata: { labels: { pool } } },
+        { type: 'merge' },
+      ),
+    );
+  world.say(`  takes the pool of ${machine.spec.name}`);
+  say(null);
+  world.clock.setTimer(lengthMs, () => say(machine.spec.labels['pool'] ?? null));
+}
+
 export function nodeFault(world: World, kind: keyof World['nodeFaults'], count: number): void {
   world.nodeFaults[kind] += count;
 }
@@ -91,6 +138,12 @@ export function nodeFault(world: World, kind: keyof World['nodeFaults'], count: 
 export function overAfter(world: World, lengthMs: number): () => boolean {
   const untilMs = world.elapsedMs + lengthMs;
   return () => world.isQuiet || world.elapsedMs >= untilMs;
+}
+
+/** Until the last of the pods that are frozen now may be thawed without a write. */
+export function thawsInMs(world: World): number {
+  const thawsMs = world.api.list(RESOURCES.podCheckpoints).map((object) => checkpointOf(object).thawAtMs ?? 0);
+  return Math.max(0, Math.max(0, ...thawsMs) - world.clock.now());
 }
 
 /** One process, or all. */
@@ -144,15 +197,20 @@ export function remove(world: World, pod: KubeObject | null, gracePeriodSeconds?
   if (pod === null) return;
   world.say(`  hits ${pod.metadata.name}`);
   const options = gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds };
-  void world.tryTo(() => world.admin.delete(RESOURCES.pods, 'default', pod.metadata.name, options));
+  void world.tryTo(() => world.admin.delete(RESOURCES.pods, namespaceOf(pod), pod.metadata.name, options));
 }
 
-export function evict(world: World, { metadata: { name } }: KubeObject): void {
+export function namespaceOf({ metadata: { namespace = 'default' } }: KubeObject): string {
+  return namespace;
+}
+
+export function evict(world: World, pod: KubeObject): void {
+  const [namespace, { name }] = [namespaceOf(pod), pod.metadata];
   world.say(`  hits ${name}`);
   void world.outside.request({
     method: 'POST',
-    path: `/api/v1/namespaces/default/pods/${name}/eviction`,
-    body: { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name, namespace: 'default' } },
+    path: `/api/v1/namespaces/${namespace}/pods/${name}/eviction`,
+    body: { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name, namespace } },
   });
 }
 
@@ -166,6 +224,51 @@ export function victimPod(world: World, fault: PlannedFault): KubeObject | null 
   );
   return pickPod(world, fault, ({ metadata }) => victims.has(metadata.uid ?? ''));
 }
+
+/** A running pod whose controller waits for the return of another one. */
+export function siblingOfVictim(world: World, fault: PlannedFault): KubeObject | null {
+  const owners = new Set(
+    world.api
+      .list(RESOURCES.reprieves)
+      .map(ticketOf)
+      .flatMap(({ owner, claim, phase }) =>
+        owner === null || claim !== null || phase === 'Saving' ? [] : [owner.uid],
+      ),
+  );
+  return pickPod(world, fault, (pod) => isBound(pod['spec']) && owners.has(podOf(pod).owner?.uid ?? ''));
+}
+
+/** Creates a pod that needs what another preemptor waits for, on the same node, and is more important. It leaves after `lengthMs`. */
+export function outrank(world: World, lengthMs: number): void {
+  if (world.isQuiet) return;
+  const displacements = world.api
+    .list(RESOURCES.reprieves)
+    .map(ticketOf)
+    .filter(({ phase }) => phase === 'Saving');
+  const pods = world.api.list(RESOURCES.pods);
+  for (const { displacement } of displacements) {
+    const { node, preemptor: beneficiary } = preemptionIn(displacement);
+    const preemptor = pods.find(({ metadata }) => metadata.uid === beneficiary.uid);
+    if (preemptor === undefined || beneficiary.priority >= URGENT) continue;
+    const name = `high-urgent-${Math.round(world.elapsedMs)}`;
+    const { containers } = preemptor['spec'] as { readonly containers: readonly object[] };
+    const nodeSelector = { 'kubernetes.io/hostname': node };
+    world.say(`  ${name} outranks ${preemptor.metadata.name} on ${node}`);
+    void world.tryTo(() =>
+      world.admin.create(RESOURCES.pods, 'default', {
+        metadata: { name, namespace: 'default', annotations: preemptor.metadata.annotations ?? {} },
+        spec: { priorityClassName: 'urgent', containers, nodeSelector },
+      }),
+    );
+    world.clock.setTimer(lengthMs, () => {
+      void world.tryTo(() => world.admin.delete(RESOURCES.pods, 'default', name));
+    });
+    return;
+  }
+}
+
+/** Value of the PriorityClass `urgent`. */
+const URGENT = 2000;
 
 export function pickPod(world: World, { pick }: PlannedFault, wanted: (pod: KubeObject) => boolean): KubeObject | null {
   return pickOne(world.api.list(RESOURCES.pods).filter(wanted), pick);

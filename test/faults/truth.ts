@@ -1,21 +1,27 @@
-import { DEFAULT_NAMESPACE } from '../../src/domain/labels.ts';
+import { preemptionIn } from '../support/preemption.ts';
+import { AGENT_LEASE_LABEL } from '../../src/domain/labels.ts';
 import { agentLeaseOf } from '../../src/kube/agent-lease.ts';
+import { checkpointOf, nodeOf, podOf, ticketOf } from './parsed.ts';
 import { LEASE } from './replica.ts';
-import type { KubeRequest } from '../../src/kube/transport.ts';
+import type { KubeObject, KubeRequest } from '../../src/kube/transport.ts';
 import type { ServerWrite } from '../../src/sim/api-server/server-options.ts';
 import type { WorkEvent } from '../../src/sim/nodes/work-ledger.ts';
-import type { CloseReason } from '../../src/engine/close-reasons.ts';
+import type { CloseReason } from '../../src/engine/displace/close-reasons.ts';
 import type { Policy } from '../../src/domain/policy.ts';
 import type { WebhookReach } from '../../src/domain/webhook-reach.ts';
 import type { NodeName } from '../../src/domain/ids.ts';
-import { isFinal, type Decision, type Ticket } from '../../src/domain/ticket.ts';
+import type { Displacement } from '../../src/domain/displacement.ts';
+import { isFinal, type Ticket } from '../../src/domain/ticket.ts';
 import { comparePolicies } from '../../src/domain/protection.ts';
-import { checkpointOf } from '../../src/kube/project/checkpoint.ts';
 import { policyOf } from '../../src/kube/project/policy.ts';
-import { ticketOf } from '../../src/kube/project/ticket.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
-import { isGated, type Seen } from './evidence.ts';
+import { deletionBegun, isCalm, isGated, podWith, tickets, type Seen } from './evidence.ts';
+import { RefusedCreations } from './creations.ts';
+import { FailedJobs } from './failed-jobs.ts';
 import { INVARIANTS } from './invariants.ts';
+import { noteOwnerEnds } from './owner-invariants.ts';
+import { Replacements } from './replacements.ts';
+import { UnsavedEvictions } from './unsaved.ts';
 import type { World } from './world.ts';
 
 /** More than come in the time after which an agent is silent. */
@@ -26,6 +32,8 @@ export class Truth {
   readonly world: World;
   /** Progress of each state that was written to a disk, newest last. */
   readonly savedProgress = new Map<string, number>(); // victim uid -> seconds
+  /** Pods as they were when they were saved. */
+  readonly savedPods = new Map<string, KubeObject>(); // uid -> pod
   /** Pods that were thawed after they were saved: nothing may be restored from that state. */
   readonly outlived = new Set<string>(); // pod uid
   /** Until when the agent may keep the pod of an order frozen, also of one that is gone. */
@@ -34,6 +42,26 @@ export class Truth {
   readonly committed = new Map<string, { readonly atMs: number; readonly boundMs: number }>(); // pod uid
   /** Pods that a person let go from behind the gate. */
   readonly ungatedByHand = new Set<string>(); // pod uid
+  /** Tickets of bare pods that their user deleted while they waited for a node. */
+  readonly unwanted = new Set<string>(); // ticket uid
+  /** Tickets that a person put back into the queue. */
+  readonly decidedByHand = new Set<string>(); // ticket uid
+  /** When the deletion of a pod began. */
+  readonly deletedMs = new Map<string, number>(); // pod uid -> time
+  /** When a node last changed in what decides who may run there. */
+  readonly nodesChangedMs = new Map<string, number>(); // name -> time
+  /** Nodes that were emptied for a preemptor which was not bound there. */
+  readonly inVain = new Map<string, { readonly by: string; readonly atMs: number; readonly times: number }>(); // `${preemptor uid} ${node}`
+  /** Pods that a node has restored. */
+  readonly restoredPods = new Set<string>(); // uid
+  /** Since when the controller of a ticket that waits for a pod makes none for it, and why. */
+  readonly ownerEnds = new Map<string, { readonly reason: string; readonly atMs: number }>(); // ticket uid
+  /** When that was so last. */
+  readonly ownerEndsSeen = new Map<string, number>(); // `${ticket uid} ${reason}` -> time
+  readonly failedJobs = new FailedJobs();
+  readonly creations = new RefusedCreations();
+  readonly replacements = new Replacements();
+  readonly unsaved = new UnsavedEvictions();
   /** Who continued a victim's state. */
   readonly continuedBy = new Map<string, string[]>(); // victim uid -> pod uids
   /** Policies as they were, newest last. */
@@ -47,9 +75,13 @@ export class Truth {
   /** When a ticket came to its end. */
   readonly endedMs = new Map<string, number>(); // ticket uid -> time
   /** Checkpoints that are no more: whoever was to be saved by one goes as if that had failed. */
-  readonly goneCheckpoints = new Map<string, number>(); // name, which no two decisions use -> time
+  readonly goneCheckpoints = new Map<string, number>(); // name, which no two displacements use -> time
   /** Who began to delete a checkpoint, and when. */
   readonly goingCheckpoints = new Map<string, { readonly by: string | null; readonly atMs: number }>(); // name
+  /** Pods that stood frozen a second ago though a request that lets them run on had saved them. */
+  readonly copied = new Set<string>(); // pod uid
+  /** Checkpoints of which an agent has said that they failed. */
+  readonly failuresSent = new Set<string>(); // uid
   /** How often each excuse of an invariant was used. */
   readonly excuses: Record<string, number> = {};
   /** When an object left the API server. */
@@ -60,75 +92,127 @@ export class Truth {
   /** Whom each process takes for silent, of the nodes that it knows. */
   readonly #silent = new Map<string, ReadonlyMap<string, boolean>>(); // name of a process -> node
 
+  /** When a node was removed last. */
+  nodeGoneMs = -Infinity;
   isWebhookAway = false;
   /** When the webhook went away, or came back. */
   webhookTurnedMs = 0;
 
   /** When the leader last thought that pods of controllers would not come back. */
   #unreachedMs = 0;
+  /** When it last thought that they would. */
+  #reachedMs = 0;
   #holder: string | null = null;
   /** What each process decided. A request for one that is over may still be on its way. */
-  #decisions: readonly DecisionMade[] = [];
-  /** Tickets that a new leader adopts a decision from, for as long as they are such. */
-  readonly #adoptable = new Map<string, RecordedDecision>(); // ticket uid
-  /** Decisions that the present leader has closed, its own and those it adopted. */
+  #displacements: readonly DisplacementMade[] = [];
+  /** Tickets that a new leader adopts a displacement from, for as long as they are such. */
+  readonly #adoptable = new Map<string, RecordedDisplacement>(); // ticket uid
+  /** Displacements that the present leader has closed, its own and those it adopted. */
   readonly #closed = new Set<string>(); // ids
 
   constructor(world: World) {
     this.world = world;
   }
 
-  decided(by: string, decision: Decision): void {
-    this.#decisions = [...this.#decisions, { by, decision, sinceMs: this.world.elapsedMs, overMs: Infinity }];
+  decided(by: string, displacement: Displacement): void {
+    this.#check({ kind: 'opened', by, displacement });
+    const sinceMs = this.world.elapsedMs;
+    const made = {
+      by,
+      displacement,
+      sinceMs,
+      overMs: Infinity,
+      unreachedForMs: this.#isReached() ? 0 : sinceMs - this.#reachedMs,
+    };
+    this.#displacements = [...this.#displacements, made];
   }
 
-  closed(by: string, decision: Decision, because: CloseReason): void {
-    if (by === this.#holder) this.#closed.add(decision.id);
-    this.#check({ kind: 'closed', by, decision, because });
-    this.#decisions = this.#decisions.map((made) =>
-      made.by === by && made.decision.id === decision.id ? { ...made, overMs: this.world.elapsedMs } : made,
+  /** For how long that process had known that the webhook is not called when it made this displacement; null: it did not make it. */
+  unreachedForMs(by: string, id: string): number | null {
+    return this.#displacements.find((made) => made.by === by && made.displacement.id === id)?.unreachedForMs ?? null;
+  }
+
+  closed(by: string, displacement: Displacement, because: CloseReason): void {
+    if (by === this.#holder) this.#closed.add(displacement.id);
+    const { preemptor, node } = preemptionIn(displacement);
+    if (because === 'NotBound') {
+      const key = `${preemptor.uid} ${node}`;
+      const before = this.inVain.get(key);
+      const times = before?.by === by ? before.times + 1 : 1;
+      this.inVain.set(key, { by, atMs: this.world.elapsedMs, times });
+    }
+    this.#check({ kind: 'closed', by, displacement, because });
+    this.#displacements = this.#displacements.map((made) =>
+      made.by === by && made.displacement.id === displacement.id ? { ...made, overMs: this.world.elapsedMs } : made,
     );
   }
 
-  /** Decisions of that process that were open within the last `ms`. */
-  decisionsOf(by: string, ms: number): readonly Decision[] {
+  /** Displacements of that process that were open within the last `ms`. */
+  displacementsOf(by: string, ms: number): readonly Displacement[] {
     const sinceMs = this.world.elapsedMs - ms;
-    return this.#decisions.filter((made) => made.by === by && made.overMs >= sinceMs).map(({ decision }) => decision);
+    return this.#displacements
+      .filter((made) => made.by === by && made.overMs >= sinceMs)
+      .map(({ displacement }) => displacement);
   }
 
-  /** The decision for whose higher preemptor that process closed this one, in the same moment. */
-  heirOf(by: string, { id, node, preemptor }: Decision): Decision | undefined {
-    const closed = this.#decisions.find((made) => made.by === by && made.decision.id === id);
-    return this.#decisions.find(
-      ({ by: other, decision, sinceMs, overMs }) =>
+  /** The displacement for whose higher preemptor that process closed this one, in the same moment. */
+  heirOf(by: string, over: Displacement): Displacement | undefined {
+    const { id } = over;
+    const cause = preemptionIn(over);
+    const closed = this.#displacements.find((made) => made.by === by && made.displacement.id === id);
+    return this.#displacements.find(
+      ({ by: other, displacement, sinceMs, overMs }) =>
         other === by &&
         overMs === Infinity &&
-        decision.node === node &&
+        preemptionIn(displacement).node === cause.node &&
         sinceMs === closed?.overMs &&
-        decision.preemptor.priority > preemptor.priority,
-    )?.decision;
+        preemptionIn(displacement).preemptor.priority > cause.preemptor.priority,
+    )?.displacement;
+  }
+
+  /** That process leads, maybe again: what it decided in an earlier term and no ticket records is forgotten, as by any successor. */
+  termBegan(by: string): void {
+    const recorded = new Set(
+      [...this.#adoptable.values()].flatMap(({ displacement, untilMs }) =>
+        untilMs === Infinity ? [displacement.id] : [],
+      ),
+    );
+    this.#displacements = this.#displacements.map((made) =>
+      made.by === by && made.overMs === Infinity && !recorded.has(made.displacement.id)
+        ? { ...made, overMs: this.world.elapsedMs }
+        : made,
+    );
+  }
+
+  /** Displacements of the present leader that it has not closed: those it decided, and those it found. */
+  openByLeader(): readonly Displacement[] {
+    const made = this.#displacements.filter((one) => one.by === this.#holder && one.overMs === Infinity);
+    return [...made.map(({ displacement }) => displacement), ...this.displacementsInherited()];
   }
 
   /** What the present leader may go by: what it decided since it leads, and what was recorded then or later. */
-  decisionsKnown(): readonly Decision[] {
+  displacementsKnown(): readonly Displacement[] {
     const { leadingSinceMs } = this;
-    const made = this.#decisions.filter((one) => one.by === this.#holder && one.sinceMs >= leadingSinceMs);
+    const made = this.#displacements.filter((one) => one.by === this.#holder && one.sinceMs >= leadingSinceMs);
     const recorded = [...this.#adoptable.values()].filter(({ untilMs }) => untilMs >= leadingSinceMs);
-    return [...made, ...recorded].map(({ decision }) => decision);
+    return [...made, ...recorded].map(({ displacement }) => displacement);
   }
 
   /** The present leader has closed it, or knows of a newer one about the same preemptor. */
-  isOver({ id, preemptor, decidedMs }: Decision): boolean {
+  isOver(displacement: Displacement): boolean {
+    const { id, decidedMs } = displacement;
+    const cause = preemptionIn(displacement);
     if (this.#closed.has(id)) return true;
-    return this.decisionsKnown().some(
-      (other) => other.preemptor.uid === preemptor.uid && other.id !== id && other.decidedMs > decidedMs,
+    return this.displacementsKnown().some(
+      (other) =>
+        preemptionIn(other).preemptor.uid === cause.preemptor.uid && other.id !== id && other.decidedMs > decidedMs,
     );
   }
 
-  /** Decisions that were recorded before the present leader began, still are, and were not closed by it. */
-  decisionsInherited(): readonly Decision[] {
-    return [...this.#adoptable.values()].flatMap(({ decision, fromMs, untilMs }) =>
-      fromMs < this.leadingSinceMs && untilMs === Infinity && !this.#closed.has(decision.id) ? [decision] : [],
+  /** Displacements that were recorded before the present leader began, still are, and were not closed by it. */
+  displacementsInherited(): readonly Displacement[] {
+    return [...this.#adoptable.values()].flatMap(({ displacement, fromMs, untilMs }) =>
+      fromMs < this.leadingSinceMs && untilMs === Infinity && !this.#closed.has(displacement.id) ? [displacement] : [],
     );
   }
 
@@ -139,7 +223,8 @@ export class Truth {
       const list = this.world.api.list(RESOURCES.reprievePolicies).map(policyOf).sort(comparePolicies);
       this.policies.push({ fromMs: this.world.elapsedMs, list });
     }
-    if (kind === RESOURCES.leases && object.metadata.namespace === DEFAULT_NAMESPACE && type !== 'DELETED') {
+    const isOfAgent = object.metadata.labels?.[AGENT_LEASE_LABEL] !== undefined;
+    if (kind === RESOURCES.leases && isOfAgent && type !== 'DELETED') {
       const { node } = agentLeaseOf(object);
       this.renewalsMs.set(node, [...(this.renewalsMs.get(node) ?? []).slice(-RENEWALS), this.world.elapsedMs]);
     }
@@ -162,15 +247,28 @@ export class Truth {
       this.bound.set(object.metadata.uid ?? '', { node: nodeName, atMs: this.world.elapsedMs });
     }
     if (kind === RESOURCES.podCheckpoints) this.#noteCheckpoint(write);
+    if (kind === RESOURCES.nodes && type === 'DELETED') this.nodeGoneMs = this.world.elapsedMs;
+    if (kind === RESOURCES.nodes && placesOf(object) !== placesOf(write.previous))
+      this.nodesChangedMs.set(object.metadata.name, this.world.elapsedMs);
     if (kind === RESOURCES.reprieves) this.#noteTicket(ticketOf(object), type === 'DELETED');
     if (type === 'DELETED') this.goneMs.set(object.metadata.uid ?? '', this.world.elapsedMs);
+    this.#noteDeletion(write);
+    this.failedJobs.written(this, write);
+    this.unsaved.written(this, write);
     this.#check({ kind: 'write', write });
+    if (kind === RESOURCES.pods && type === 'ADDED') {
+      this.creations.created(object);
+      this.#noteCreation(write);
+    }
   }
 
   worked(event: WorkEvent): void {
     const { kind, pod, podUid, node, progressSeconds } = event;
     this.world.say(`${node}: ${kind} ${pod} (${progressSeconds.toFixed(1)} s of work)`);
+    if (kind === 'restored') this.restoredPods.add(podUid);
     if (kind === 'saved') this.savedProgress.set(podUid, progressSeconds);
+    const object = kind === 'saved' ? podWith(this, podUid) : undefined;
+    if (object !== undefined) this.savedPods.set(podUid, object);
     this.#check({ kind: 'work', event });
     if (kind === 'saved') this.outlived.delete(podUid);
     if (kind === 'thawed' && this.savedProgress.has(podUid)) this.outlived.add(podUid);
@@ -195,7 +293,9 @@ export class Truth {
     const isAway = this.world.elapsedMs < this.world.until.webhookAway;
     if (isAway !== this.isWebhookAway) this.webhookTurnedMs = this.world.elapsedMs;
     this.isWebhookAway = isAway;
-    if (!this.#isReached()) this.#unreachedMs = this.world.elapsedMs;
+    if (this.#isReached()) this.#reachedMs = this.world.elapsedMs;
+    else this.#unreachedMs = this.world.elapsedMs;
+    noteOwnerEnds(this);
     this.#check({ kind: 'second' });
   }
 
@@ -224,10 +324,28 @@ export class Truth {
     this.outlived.clear();
     this.deadlines.clear();
     this.ungatedByHand.clear();
-    const { savedProgress, committed, continuedBy, endedMs, goneMs, goneCheckpoints, goingCheckpoints } = this;
-    const passed = [savedProgress, committed, continuedBy, endedMs, goneMs, goneCheckpoints, goingCheckpoints];
+    for (const memory of [this.decidedByHand, this.restoredPods, this.ownerEndsSeen, this.deletedMs]) memory.clear();
+    this.failedJobs.clear();
+    this.creations.clear();
+    this.inVain.clear();
+    this.unwanted.clear();
+    this.replacements.clear();
+    this.unsaved.clear();
+    this.failuresSent.clear();
+    const { savedProgress, savedPods, committed, continuedBy, endedMs, goneMs, goneCheckpoints, goingCheckpoints } =
+      this;
+    const passed = [
+      savedProgress,
+      savedPods,
+      committed,
+      continuedBy,
+      endedMs,
+      goneMs,
+      goneCheckpoints,
+      goingCheckpoints,
+    ];
     for (const memory of [...passed, this.bound, this.waitingFor, this.#closed]) memory.clear();
-    this.#decisions = this.#decisions.filter(({ overMs }) => overMs === Infinity);
+    this.#displacements = this.#displacements.filter(({ overMs }) => overMs === Infinity);
     for (const [uid, { untilMs }] of this.#adoptable) if (untilMs < Infinity) this.#adoptable.delete(uid);
   }
 
@@ -269,8 +387,33 @@ export class Truth {
     if (type === 'DELETED') this.goneCheckpoints.set(metadata.name, atMs);
     if (type === 'ADDED') this.deadlines.set(metadata.uid ?? '', checkpointOf(object).deadlineMs ?? Infinity);
     if (type === 'ADDED') this.goingCheckpoints.delete(metadata.name);
-    else if (metadata.deletionTimestamp !== undefined && previous?.metadata.deletionTimestamp === undefined)
+    else if (isUndone(object) && previous !== null && !isUndone(previous))
       this.goingCheckpoints.set(metadata.name, { by: by?.user ?? null, atMs });
+  }
+
+  /** A person who deletes a bare pod before it has a node, or while it is saved and held, does not want it back. */
+  #noteDeletion(write: ServerWrite): void {
+    const deleted = deletionBegun({ kind: 'write', write });
+    if (deleted !== null) this.deletedMs.set(deleted.uid, this.world.elapsedMs);
+    if (deleted === null || deleted.by !== 'admin') return;
+    const { nodeName, disrupted } = podOf(deleted.object);
+    const saving = tickets(this).find(({ pod, owner }) => owner === null && pod.uid === deleted.uid);
+    if (saving?.phase === 'Saving' && !disrupted && this.#isSeenByLeader()) this.unwanted.add(saving.uid);
+    if (nodeName !== null) return;
+    const ticket = tickets(this).find(({ claim, owner }) => owner === null && claim?.uid === deleted.uid);
+    if (ticket !== undefined && !isFinal(ticket.phase)) this.unwanted.add(ticket.uid);
+  }
+
+  /** A leader acts that has been there for a while, and its watches are well. */
+  #isSeenByLeader(): boolean {
+    const leading = this.world.replicas.find((replica) => replica?.process.name === this.#holder);
+    return leading?.process.isAlive === true && leading.reprieve.leads && isCalm(this);
+  }
+
+  #noteCreation({ object }: ServerWrite): void {
+    const pods = this.world.api.list(RESOURCES.pods);
+    const missed = this.replacements.created(object, tickets(this), pods, this.world.elapsedMs);
+    if (missed.length > 0) this.#check({ kind: 'passed', pod: object, tickets: missed });
   }
 
   #waitsFor(preemptor: string, by: string): void {
@@ -278,14 +421,19 @@ export class Truth {
     this.waitingFor.set(preemptor, { by: [...others, by], sinceMs: this.world.clock.now() });
   }
 
-  #noteTicket({ uid, phase, deleting, decision }: Ticket, isGone: boolean): void {
+  #noteTicket(ticket: Ticket, isGone: boolean): void {
+    const { uid, phase, deleting, displacement } = ticket;
     const nowMs = this.world.elapsedMs;
+    this.replacements.noteTicket(ticket, isGone, nowMs);
+    if (ticket.decide !== null) this.decidedByHand.add(uid);
+    if (this.endedMs.has(uid) && !isFinal(phase)) this.unwanted.delete(uid); // a person wants it back after all
     if (isFinal(phase) && !this.endedMs.has(uid)) this.endedMs.set(uid, nowMs);
     const known = this.#adoptable.get(uid);
     // A higher preemptor has taken it over: the ticket says so from now on.
-    const before = known?.decision.id === decision.id ? known : undefined;
+    const before = known?.displacement.id === displacement.id ? known : undefined;
     const isAdoptable = !isGone && !deleting && (phase === 'Saving' || phase === 'Displacing');
-    if (isAdoptable && before === undefined) this.#adoptable.set(uid, { decision, fromMs: nowMs, untilMs: Infinity });
+    if (isAdoptable && before === undefined)
+      this.#adoptable.set(uid, { displacement, fromMs: nowMs, untilMs: Infinity });
     else if (!isAdoptable && before?.untilMs === Infinity) this.#adoptable.set(uid, { ...before, untilMs: nowMs });
   }
 
@@ -319,15 +467,16 @@ export class Truth {
   }
 }
 
-interface DecisionMade {
+interface DisplacementMade {
   readonly by: string;
-  readonly decision: Decision;
+  readonly displacement: Displacement;
   readonly sinceMs: number;
   readonly overMs: number;
+  readonly unreachedForMs: number;
 }
 
-interface RecordedDecision {
-  readonly decision: Decision;
+interface RecordedDisplacement {
+  readonly displacement: Displacement;
   readonly fromMs: number;
   readonly untilMs: number;
 }
@@ -344,3 +493,14 @@ interface Told {
 }
 
 const KUBELETS: ReadonlySet<string> = new Set(['Initialized', 'ContainersReady', 'Ready', 'PodScheduled']);
+
+/** What decides who may run on a node, beside its capacity. */
+function placesOf(node: KubeObject | null): string {
+  const { labels, taints, unschedulable, ready } = node === null ? {} : nodeOf(node);
+  return JSON.stringify([labels, taints, unschedulable, ready]);
+}
+
+function isUndone(checkpoint: KubeObject): boolean {
+  const { deleting, release } = checkpointOf(checkpoint);
+  return deleting || release !== null;
+}

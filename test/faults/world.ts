@@ -1,7 +1,9 @@
+import { preemptionIn } from '../support/preemption.ts';
 import { handleAdmission } from '../../src/http/admission.ts';
 import { handleExtender } from '../../src/http/extender-handler.ts';
 import { KubeClient } from '../../src/kube/client.ts';
 import { isNotFound } from '../../src/kube/api-error.ts';
+import { RUNTIME_CLASS } from '../../src/domain/labels.ts';
 import { pathOf, RESOURCES } from '../../src/kube/resources.ts';
 import type { KubeObject, KubeTransport } from '../../src/kube/transport.ts';
 import { sleep, type Clock } from '../../src/ports/clock.ts';
@@ -17,13 +19,18 @@ import type { ExtenderVerb } from '../../src/sim/scheduler/extender-transport.ts
 import { Scheduler } from '../../src/sim/scheduler/scheduler.ts';
 import { VirtualClock } from '../../src/sim/virtual-clock.ts';
 import { Coverage } from './coverage.ts';
-import { FAULTS } from './fault-table.ts';
+import { FAULTS, type Fault } from './fault-table.ts';
 import { Machine } from './machine.ts';
+import { NodeLifecycle } from './node-lifecycle.ts';
+import { isServing, namespaceOf } from './strikes.ts';
 import type { Operation } from './operations.ts';
 import { QUIET_MS, SECOND, type Plan, type PlannedFault, type Step } from './plan.ts';
 import { Process } from './process.ts';
+import { resumeJobs } from './owners.ts';
 import { LEASE, Replica } from './replica.ts';
+import { SCRIPTED_FAULTS } from './scripted-faults.ts';
 import { StateBoard, type StateName } from './states.ts';
+import { startTeamController, Teams, type TeamSpec } from './teams.ts';
 import { Truth } from './truth.ts';
 import { unsettled } from './liveness.ts';
 
@@ -35,9 +42,6 @@ const LOOK_EVERY_MS = 10 * SECOND;
 const EXTENDER_TIMEOUT_MS = 5 * SECOND;
 /** `timeoutSeconds` of the webhook. */
 const WEBHOOK_TIMEOUT_MS = 2 * SECOND;
-const NOTICED_DEAD_MS = 40 * SECOND;
-/** Kubernetes waits five minutes; less here, so that it happens within a run. */
-const EVICTED_MS = 90 * SECOND;
 
 /** How many times longer everything takes on a slow disk. */
 const SLOW_DISK = 20;
@@ -64,6 +68,8 @@ export class World {
   readonly states: StateBoard;
   readonly coverage = new Coverage();
   readonly machines = new Map<string, Machine>(); // node -> its present boot
+  readonly nodeLifecycle = new NodeLifecycle(this);
+  readonly teams = new Teams();
   readonly replicas: (Replica | null)[] = [null, null];
   /** Where the extender Service leads. */
   endpoint: Replica | null = null;
@@ -71,7 +77,16 @@ export class World {
   scheduler: Scheduler | null = null;
   controllersProcess: Process | null = null;
   /** What goes wrong beside processes, until a time. */
-  readonly until = { staleEndpoint: 0, webhookAway: 0, extenderAway: 0, answersLost: 0 };
+  readonly until = {
+    staleEndpoint: 0,
+    webhookAway: 0,
+    extenderAway: 0,
+    answersLost: 0,
+    podsRefused: 0,
+    classRefused: 0,
+  };
+  /** Nodes that another extender allows no serving pod, until a time. */
+  readonly refusedNodes = new Map<string, number>();
   readonly nodeFaults = { dumpFails: 0, dumpHangs: 0, restoreFails: 0, thawFails: 0 };
   /** When a thaw failed last. */
   thawFailedMs = 0;
@@ -108,6 +123,8 @@ export class World {
       this.truth.written(write);
     };
     this.api.hooks.admitPod = (review) => this.#admitPod(review);
+    this.api.hooks.validate = (type, object, old) =>
+      type === RESOURCES.pods && old === null ? this.#whyRefused(object) : null;
     this.ledger.subscribe((event) => {
       if (event.kind === 'frozen') {
         const container = this.machines.get(event.node)?.state?.containers.get(event.podUid);
@@ -170,6 +187,7 @@ export class World {
     this.startReplica(1);
     const everySecond = (): void => {
       for (const machine of this.machines.values()) machine.look();
+      this.nodeLifecycle.look();
       const asking = [...this.replicas.map((replica) => replica?.process), this.schedulerProcess];
       if (asking.some((process) => !process?.isWell)) this.unwellMs = this.clock.now();
       this.truth.second();
@@ -214,24 +232,27 @@ export class World {
       settings: this.plan.settings,
       onLeading: (leading) => {
         this.say(`${process.name} leads`);
+        this.truth.termBegan(process.name);
         this.endpoint = leading;
       },
       onError: (error) => this.fail('no listener throws', String(error)),
     });
     this.replicas[index] = replica;
-    replica.reprieve.engine.events.on('decision:opened', ({ decision }) => {
+    replica.reprieve.engine.events.on('displacement:opened', ({ displacement }) => {
       if (!process.isAlive) return;
       this.say(
-        `${process.name} decides for ${decision.preemptor.name}: ${decision.victims.map((v) => `${v.action} ${v.name}`).join(', ')} on ${decision.node}`,
+        `${process.name} decides for ${preemptionIn(displacement).preemptor.name}: ${displacement.pods.map((v) => `${v.plan} ${v.name}`).join(', ')} on ${preemptionIn(displacement).node}`,
       );
-      this.states.decided(decision.id);
-      this.truth.decided(process.name, decision);
+      this.states.decided(displacement.id);
+      this.truth.decided(process.name, displacement);
     });
-    replica.reprieve.engine.events.on('decision:closed', ({ decision, because, message }) => {
+    replica.reprieve.engine.events.on('displacement:closed', ({ displacement, because, message }) => {
       if (!process.isAlive) return;
-      this.say(`${process.name} closes the decision for ${decision.preemptor.name}: ${because}, ${message}`);
-      this.states.move(`decision ${decision.id}`, null);
-      this.truth.closed(process.name, decision, because);
+      this.say(
+        `${process.name} closes the displacement for ${preemptionIn(displacement).preemptor.name}: ${because}, ${message}`,
+      );
+      this.states.move(`displacement ${displacement.id}`, null);
+      this.truth.closed(process.name, displacement, because);
     });
     replica.start();
   }
@@ -256,10 +277,12 @@ export class World {
     this.schedulerProcess = process;
     const informers = new ClusterInformers(process.transport, process.clock);
     const transport = { call: (verb: ExtenderVerb, body: string) => this.#callExtender(process, verb, body) };
-    // As config/kube-scheduler.yaml has them.
+    const elsewhere = { call: (verb: ExtenderVerb, body: string) => this.#filterElsewhere(verb, body) };
+    // As config/kube-scheduler.yaml has them, and one of somebody else.
     const extenders = [
       { transport, verbs: ['preempt'], ignorable: false, nodeCacheCapable: true },
       { transport, verbs: ['filter', 'prioritize'], weight: 1, ignorable: true, nodeCacheCapable: true },
+      { transport: elsewhere, verbs: ['filter'], ignorable: true, nodeCacheCapable: true },
     ] as const;
     const scheduler = new Scheduler({
       transport: process.transport,
@@ -285,6 +308,7 @@ export class World {
     this.controllersProcess = process;
     const informers = new ClusterInformers(process.transport, process.clock);
     startControllers(process.transport, process.clock, informers);
+    startTeamController(process.transport, process.clock, { informers, teams: this.teams });
     informers.start();
   }
 
@@ -305,24 +329,6 @@ export class World {
     void machine.nodes.start().then(() => this.#untaint(spec.name));
   }
 
-  /** What the node lifecycle controller does about a machine that says nothing any more. */
-  async noticeDead(machine: Machine): Promise<void> {
-    const { name } = machine.spec;
-    const isGone = (): boolean => this.machines.get(name) !== machine || machine.isUp;
-    await sleep(this.clock, NOTICED_DEAD_MS);
-    if (isGone()) return;
-    const taints = [{ key: 'node.kubernetes.io/unreachable', effect: 'NoExecute' }];
-    const status = { conditions: [{ type: 'Ready', status: 'Unknown', reason: 'NodeStatusUnknown' }] };
-    await this.tryTo(() => this.admin.patch(RESOURCES.nodes, null, name, { spec: { taints } }, { type: 'merge' }));
-    await this.tryTo(() =>
-      this.admin.patch(RESOURCES.nodes, null, name, { status }, { type: 'strategic', subresource: 'status' }),
-    );
-    await sleep(this.clock, EVICTED_MS);
-    if (isGone()) return;
-    for (const pod of this.podsOn(name))
-      await this.tryTo(() => this.admin.delete(RESOURCES.pods, 'default', pod.metadata.name));
-  }
-
   /** The Node object goes, and with it, in a while, the pods that name it (PodGC). */
   async removeNode(name: string): Promise<void> {
     this.machines.get(name)?.kill();
@@ -334,12 +340,13 @@ export class World {
   async #collectPods(name: string): Promise<void> {
     await sleep(this.clock, 20 * SECOND);
     if (this.api.list(RESOURCES.nodes).some(({ metadata }) => metadata.name === name)) return;
-    for (const { metadata } of this.podsOn(name)) {
+    for (const pod of this.podsOn(name)) {
+      const [namespace, { metadata }] = [namespaceOf(pod), pod];
       // As PodGC: controllers wait for a pod to have ended before they let it go.
       const status = { phase: 'Failed' };
       const options = { type: 'merge', subresource: 'status' } as const;
-      await this.tryTo(() => this.admin.patch(RESOURCES.pods, 'default', metadata.name, { status }, options));
-      await this.tryTo(() => this.admin.delete(RESOURCES.pods, 'default', metadata.name, { gracePeriodSeconds: 0 }));
+      await this.tryTo(() => this.admin.patch(RESOURCES.pods, namespace, metadata.name, { status }, options));
+      await this.tryTo(() => this.admin.delete(RESOURCES.pods, namespace, metadata.name, { gracePeriodSeconds: 0 }));
     }
     if (this.podsOn(name).length > 0 || !this.isQuiet) void this.#collectPods(name);
   }
@@ -388,18 +395,23 @@ export class World {
   }
 
   #strike(step: PlannedFault): void {
-    const fault = FAULTS[step.fault];
+    const fault: Fault = { ...FAULTS, ...SCRIPTED_FAULTS }[step.fault];
     this.coverage.hit(step.fault, this.states.present());
     this.say(`FAULT ${step.fault} (pick ${step.pick.toFixed(2)}, ${step.lengthMs} ms, call ${step.calls})`);
     fault.strike(this, step);
   }
 
   async #operate(operation: Operation): Promise<void> {
-    const type = RESOURCES[operation.kind];
-    const namespace = type.namespaced ? 'default' : null;
     this.say(
       `user: ${operation.verb} ${operation.kind} ${operation.verb === 'create' ? operation.object.metadata.name : operation.name}`,
     );
+    if (operation.kind === 'teams') {
+      this.#operateTeam(operation);
+      return;
+    }
+    const type = RESOURCES[operation.kind];
+    const { metadata } = operation.verb === 'create' ? operation.object : {};
+    const namespace = type.namespaced ? ((metadata?.['namespace'] as string | undefined) ?? 'default') : null;
     await this.tryTo(() => {
       switch (operation.verb) {
         case 'create':
@@ -412,6 +424,22 @@ export class World {
           return operation satisfies never;
       }
     });
+  }
+
+  #operateTeam(operation: Operation): void {
+    switch (operation.verb) {
+      case 'create':
+        this.teams.put(operation.object.metadata.name, operation.object.spec as Partial<TeamSpec>);
+        break;
+      case 'delete':
+        this.teams.delete(operation.name);
+        break;
+      case 'patch':
+        this.teams.put(operation.name, (operation.patch as { readonly spec: Partial<TeamSpec> }).spec);
+        break;
+      default:
+        operation satisfies never;
+    }
   }
 
   /** Runs something as soon as anything is in that state the next time. */
@@ -452,12 +480,12 @@ export class World {
         if (!machine.agentAlive) void machine.restartAgent();
       }
     }
-    for (const { metadata, spec } of this.api.list(RESOURCES.nodes)) {
-      if (!(spec as { unschedulable?: boolean }).unschedulable) continue;
-      void this.tryTo(() =>
-        this.admin.patch(RESOURCES.nodes, null, metadata.name, { spec: { unschedulable: false } }, { type: 'merge' }),
-      );
+    for (const { metadata } of this.api.list(RESOURCES.nodes)) {
+      const { labels } = this.machines.get(metadata.name)?.spec ?? {};
+      const patch = { metadata: { labels }, spec: { unschedulable: false, taints: [] } };
+      void this.tryTo(() => this.admin.patch(RESOURCES.nodes, null, metadata.name, patch, { type: 'merge' }));
     }
+    resumeJobs(this);
   }
 
   async #callExtender(caller: Process, verb: ExtenderVerb, body: string): Promise<{ status: number; body: string }> {
@@ -484,7 +512,35 @@ export class World {
     if (!replica) throw new Error('connection refused');
     const answer = handleAdmission(replica.reprieve.engine, JSON.stringify(review));
     const { body } = await within(this.clock, WEBHOOK_TIMEOUT_MS, answer);
-    return JSON.parse(body) as AdmissionReview;
+    const reviewed = JSON.parse(body) as AdmissionReview;
+    const owner = review.request?.object.metadata.ownerReferences?.find(({ controller }) => controller === true);
+    const isAside = this.elapsedMs < this.until.classRefused || this.truth.creations.isAside(owner?.uid ?? '');
+    if (owner !== undefined && review.request?.dryRun === false && reviewed.response?.patch === undefined && !isAside)
+      this.truth.replacements.reviewed(owner.uid);
+    return reviewed;
+  }
+
+  /** What an admission policy says of a new pod. */
+  #whyRefused(object: KubeObject): string | null {
+    const { priorityClassName, runtimeClassName } = object['spec'] as NewPodSpec;
+    const isOfClass = runtimeClassName === RUNTIME_CLASS && this.elapsedMs < this.until.classRefused;
+    const isRefused = isOfClass || this.elapsedMs < this.until.podsRefused;
+    if (this.isQuiet || !isRefused || priorityClassName !== 'batch') return null;
+    this.truth.creations.refused(object, { isByClass: isOfClass, atMs: this.elapsedMs });
+    return isOfClass ? `RuntimeClass ${RUNTIME_CLASS} is not allowed here` : 'pods of batch are not allowed here';
+  }
+
+  /** Which nodes another extender leaves of those it is asked about. */
+  #filterElsewhere(verb: ExtenderVerb, body: string): Promise<{ status: number; body: string }> {
+    const { Pod: pod, NodeNames: names } = JSON.parse(body) as FilterArgs;
+    const isRefused = (name: string): boolean =>
+      verb === 'filter' && isServing(pod.metadata.name) && this.elapsedMs < (this.refusedNodes.get(name) ?? 0);
+    const failed = names.filter((name) => !this.isQuiet && isRefused(name));
+    const answer = {
+      NodeNames: names.filter((name) => !failed.includes(name)),
+      FailedNodes: Object.fromEntries(failed.map((name) => [name, 'refused by another extender'])),
+    };
+    return Promise.resolve({ status: 200, body: JSON.stringify(answer) });
   }
 
   /** The connection of somebody who is never cut off. */
@@ -495,6 +551,16 @@ export class World {
   get leasePath(): string {
     return pathOf(RESOURCES.leases, LEASE.namespace, LEASE.name);
   }
+}
+
+interface NewPodSpec {
+  readonly priorityClassName?: string;
+  readonly runtimeClassName?: string;
+}
+
+interface FilterArgs {
+  readonly Pod: KubeObject;
+  readonly NodeNames: readonly string[];
 }
 
 /** What comes within that time; an error where nothing does. */

@@ -2,12 +2,13 @@ import { seededRandom } from '../wire/mutate.ts';
 import { admission } from './reviews.ts';
 import { configurations } from './configurations.ts';
 import { objects } from './objects.ts';
+import { records } from './records.ts';
 import { shrink } from './shrink.ts';
 import { outcomeOf, type FuzzSubject } from './subject.ts';
 import { verbs } from './verbs.ts';
 
 /** Everything that takes input from outside. */
-export const SUBJECTS: readonly FuzzSubject[] = [verbs, admission, objects, configurations];
+export const SUBJECTS: readonly FuzzSubject[] = [verbs, admission, objects, configurations, records];
 
 /** Cases of one block share engines and indexes, which remember: a block is what a seed repeats. */
 export const BLOCK = 1000;

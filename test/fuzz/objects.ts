@@ -33,6 +33,37 @@ const BODIES: Readonly<Record<Exclude<IndexedKind, CustomKind>, readonly Body[]>
     },
   ],
   namespace: [{ spec: { finalizers: ['kubernetes'] }, status: { phase: 'Active' } }],
+  volumeClaim: [
+    {
+      spec: {
+        volumeName: 'v',
+        storageClassName: 'local',
+        accessModes: ['ReadWriteOncePod'],
+        resources: { requests: { storage: '1Gi' } },
+      },
+      status: { phase: 'Bound' },
+    },
+  ],
+  volume: [
+    {
+      spec: {
+        storageClassName: 'local',
+        accessModes: ['ReadWriteOnce'],
+        capacity: { storage: '1Gi' },
+        nodeAffinity: {
+          required: { nodeSelectorTerms: [{ matchExpressions: [{ key: 'a', operator: 'In', values: ['b'] }] }] },
+        },
+      },
+      status: { phase: 'Available' },
+    },
+  ],
+  storageClass: [
+    {
+      provisioner: 'kubernetes.io/no-provisioner',
+      volumeBindingMode: 'WaitForFirstConsumer',
+      allowedTopologies: [{ matchLabelExpressions: [{ key: 'a', values: ['b'] }] }],
+    },
+  ],
   budget: [
     {
       spec: {
@@ -48,6 +79,9 @@ const NAMES: Readonly<Record<IndexedKind, readonly string[]>> = {
   node: knownNames.nodes,
   namespace: ['default', 'other'],
   budget: ['budget'],
+  volumeClaim: ['claim'],
+  volume: ['v'],
+  storageClass: ['local'],
   policy: ['everything', 'first', 'second', 'third'],
   checkpoint: ['of-the-restored-pod', 'another'],
   ticket: [RESTORED_TICKET, 'waiting', 'other'],
@@ -61,10 +95,14 @@ const KINDS: readonly IndexedKind[] = [
   'pod',
   'node',
   'budget',
+  'volumeClaim',
+  'volume',
+  'storageClass',
   'namespace',
 ];
 
 interface Body {
+  readonly [field: string]: unknown;
   readonly spec?: object | undefined;
   readonly status?: object | undefined;
 }
@@ -236,6 +274,7 @@ class WatchedWorld {
       priorityClassName: '',
       dryRun: false,
       gated: false,
+      object: {},
     });
     return found;
   }

@@ -1,5 +1,5 @@
 import { RESTORE_GATE, RUNTIME_CLASS } from '../../src/domain/labels.ts';
-import type { AdmissionVerdict } from '../../src/engine/callbacks.ts';
+import type { AdmissionVerdict } from '../../src/engine/preemption/callbacks.ts';
 import { handleAdmission } from '../../src/http/admission.ts';
 import type { Answer } from '../../src/http/answer.ts';
 import { applyJsonPatch } from '../../src/sim/api-server/json-patch.ts';

@@ -39,7 +39,7 @@ async function orderManual({ name, uid, node }: Victim): Promise<void> {
     apiVersion: 'reprieve.dev/v1alpha1',
     kind: 'PodCheckpoint',
     metadata: { name: manualOf(name), finalizers: [AGENT_FINALIZER] },
-    spec: { pod: { name, uid }, nodeName: node, reason: 'Manual' },
+    spec: { pod: { name, uid }, node: node, reason: 'Manual' },
   });
 }
 
@@ -57,7 +57,7 @@ async function aftermath(victim: Victim & { readonly count: number }): Promise<o
   const { data } = await hogPast(again.ip, victim.count);
   const failed = bed.history
     .of('PodCheckpoint')
-    .filter(({ object }) => victimUidOf(object) === victim.uid && field(object, 'spec', 'keepFrozen') === true)
+    .filter(({ object }) => victimUidOf(object) === victim.uid && field(object, 'spec', 'hold') === 'UntilDeleted')
     .filter(({ object }) => condition(object, 'Failed') === 'True');
   return { data, failed, restarts: bed.pod(again.name).restarts };
 }

@@ -338,30 +338,33 @@ describe('a state that is not the one that was saved', () => {
     const { object: ticket } = await ticketIn(bed, 'Waiting', saved);
     const record = JSON.parse(JSON.stringify(ticket['spec'])) as ForgedSpec;
     const pod = { ...record.pod, name: 'stolen', uid: randomUUID() };
-    const victim = record.decision.victims.find(({ uid }) => uid === saved);
-    const victims = [{ ...victim, name: pod.name, uid: pod.uid, namespace: 'elsewhere', checkpoint: 'stolen' }];
-    const spec = { ...record, pod, checkpoint: 'stolen', decision: { ...record.decision, id: 'forged', victims } };
+    const victim = record.displacement.pods.find(({ uid }) => uid === saved);
+    const pods = [{ ...victim, name: pod.name, uid: pod.uid, namespace: 'elsewhere', checkpoint: 'stolen' }];
+    const spec = { ...record, pod, checkpoint: 'stolen', displacement: { ...record.displacement, id: 'forged', pods } };
     const location = { node: 'node1', reference: STOLEN };
     const of = { name: 'stolen', namespace: 'elsewhere' };
 
     await bed.cluster.kubectl('create', 'namespace', 'elsewhere');
     await bed.cluster.kubectl('wait', '--for=create', 'serviceaccount/default', '-n', 'elsewhere', '--timeout=30s');
+    // With them nobody could forge these: test/cluster/admission-policies.test.ts.
+    await bed.cluster.kubectl('delete', 'validatingadmissionpolicybindings', '--all');
     await forgeRecord('PodCheckpoint', of, {
-      spec: { pod: { name: pod.name, uid: pod.uid }, nodeName: 'nowhere', reason: 'Manual', keepFrozen: false },
+      spec: { pod: { name: pod.name, uid: pod.uid }, node: 'nowhere', reason: 'Manual', hold: 'None' },
       status: { ...(checkpoint['status'] as object), location },
     });
     await forgeRecord('Reprieve', of, { spec, status: ticket['status'] as object });
 
     const { object: refused } = await ticketIn(bed, 'ColdStarted', pod.uid);
     const said = conditionIn(refused, 'Restored');
-    expect(said).toMatchObject({ status: 'False', reason: 'OwnerDiffers' });
-    expect(said?.message).toContain('saved in namespace default');
+    expect(said).toMatchObject({ status: 'False', reason: 'CheckpointMissing' });
+    expect(said?.message).toContain('PodCheckpoint stolen');
     await bed.cluster.kubectl('wait', '--for=condition=Ready', 'pod/stolen', '-n', 'elsewhere', '--timeout=60s');
     expect((await bed.cluster.kubectl('exec', '-n', 'elsewhere', 'stolen', '--', 'ls', '/')).split('\n')).not.toContain(
       'mark',
     );
     await bed.cluster.kubectl('delete', 'namespace', 'elsewhere', '--wait=false');
     await bed.cluster.kubectl('delete', 'pod', 'stolen', '-n', 'elsewhere', '--force', '--grace-period=0');
+    await bed.cluster.applyFiles(join(import.meta.dirname, '../../deploy/admission-policies.yaml'));
   });
 
   it('leaves nothing behind that was fetched and refused', async () => {
@@ -372,7 +375,7 @@ describe('a state that is not the one that was saved', () => {
 
 interface ForgedSpec {
   readonly pod: object;
-  readonly decision: { readonly victims: readonly { readonly uid: string }[] };
+  readonly displacement: { readonly pods: readonly { readonly uid: string }[] };
 }
 
 /** A record of ours, with the status that its writer wants it to have. */
@@ -381,7 +384,9 @@ async function forgeRecord(
   metadata: { readonly name: string; readonly namespace: string },
   { spec, status }: { readonly spec: object; readonly status: object },
 ): Promise<void> {
-  await bed.cluster.applyObjects({ apiVersion: 'reprieve.dev/v1alpha1', kind, metadata, spec });
+  const make = (): Promise<string> =>
+    bed.cluster.applyObjects({ apiVersion: 'reprieve.dev/v1alpha1', kind, metadata, spec }).then(() => 'made', String);
+  await expect.poll(make, { timeout: 30_000, interval: 500 }).toBe('made');
   const { name, namespace } = metadata;
   const patch = JSON.stringify({ status });
   await bed.cluster.kubectl(...STATUS_OF, `${kind.toLowerCase()}s`, name, '-n', namespace, '--patch', patch);

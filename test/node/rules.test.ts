@@ -34,7 +34,7 @@ afterEach(async () => {
 
 /** A checkpoint as a user asks for it, once it is over. */
 async function saved(name: string, victim: Victim, rules: object): Promise<KubeObject> {
-  const spec = { pod: { name: victim.name, uid: victim.uid }, nodeName: victim.node, reason: 'Manual', ...rules };
+  const spec = { pod: { name: victim.name, uid: victim.uid }, node: victim.node, reason: 'Manual', ...rules };
   const metadata = { name, finalizers: [AGENT_FINALIZER] };
   await bed.cluster.applyObjects({ apiVersion: 'reprieve.dev/v1alpha1', kind: 'PodCheckpoint', metadata, spec });
   const isOver = (object: KubeObject): boolean =>
@@ -87,7 +87,9 @@ describe('maxBytes', () => {
     const failed = conditionIn(await saved('too-large', victim, { maxBytes: '32Mi' }), 'Failed');
     expect(failed?.reason).toBe('TooLarge');
     expect(failed?.message).toMatch(/of memory .* may have 32 MiB$/);
-    expect(await bed.node(victim.node).run('ls', '/var/lib/reprieve/checkpoints')).toBe('');
+    // The agent tells the failure first, for somebody waits for that, and then removes the files.
+    const isEmpty = 'until [ -z "$(ls /var/lib/reprieve/checkpoints)" ]; do sleep 0.1; done';
+    await bed.node(victim.node).run('timeout', '30', 'sh', '-c', isEmpty);
     await hogPast(victim.ip, count);
     const ready = await saved('fits', victim, { maxBytes: '128Mi' });
     expect(field(ready, 'status', 'bytes')).toBeLessThan(128 * 2 ** 20);

@@ -41,10 +41,10 @@ async function frozen(name: string): Promise<Victim & { readonly count: number }
   const { count } = await hogPast(victim.ip, 10);
   const spec = {
     pod: { name, uid: victim.uid },
-    nodeName: victim.node,
+    node: victim.node,
     reason: 'Manual',
-    keepFrozen: true,
-    deadline: new Date(Date.now() + HOLD_MS).toISOString(),
+    hold: 'UntilDeleted',
+    thawAt: new Date(Date.now() + HOLD_MS).toISOString(),
   };
   const metadata = { name, finalizers: [AGENT_FINALIZER] };
   await bed.cluster.applyObjects({ apiVersion: 'reprieve.dev/v1alpha1', kind: 'PodCheckpoint', metadata, spec });

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { CONDITIONS, type ConditionEntry, type ConditionKind } from '../../src/domain/condition-reasons.ts';
+import { CONDITIONS, type ConditionKind } from '../../src/domain/condition-reasons.ts';
+import type { ConditionEntry } from '../../src/domain/conditions/condition-entry.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
 import { Story, type StoryOptions } from '../../src/sim/story.ts';
 

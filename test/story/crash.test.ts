@@ -120,7 +120,7 @@ describe('a crash after any write', () => {
     const story = new Story({ seed: 1, withReprieve: true, scenario });
     const { cluster } = story;
     let crashes = 0;
-    cluster.reprieve?.engine.events.on('decision:opened', () => {
+    cluster.reprieve?.engine.events.on('displacement:opened', () => {
       if (++crashes > 1) return;
       void cluster.crashReprieve();
       cluster.clock.setTimer(2 * SECOND, () => void cluster.restartReprieve());

@@ -7,7 +7,7 @@ import { Random } from '../../src/sim/random.ts';
 import { Story } from '../../src/sim/story.ts';
 
 const SECRET = 'hunter2-planted';
-/** Seed whose story has a queue, decisions, and everything else a dump shows. */
+/** Seed whose story has a queue, displacements, and everything else a dump shows. */
 const SEED = 2;
 
 const running: Story[] = [];
@@ -44,10 +44,12 @@ const seconds = z.number();
 const name = z.string().regex(/^[a-z0-9-]+\/[a-z0-9.-]+$/);
 const word = z.string().regex(/^[A-Za-z]+$/);
 const uid = z.string().regex(/^[a-z]+:[0-9a-f-]+$/);
+const version = z.string().regex(/^\d+$/);
 const obstacles = z.strictObject({
   incompatible: count,
   unsuitable: count,
   saturated: count,
+  conflicting: count,
   full: count,
   promised: count,
 });
@@ -58,18 +60,30 @@ const SCHEMA = z.strictObject({
   instance: z.string(),
   synced: z.boolean(),
   webhook: z.strictObject({ called: z.boolean(), message: z.string(), missedIn: z.array(z.string()) }),
+  replicas: z
+    .strictObject({
+      own: z.strictObject({ state: word, why: z.string().nullable(), seen: version }),
+      waitedFor: z.array(z.strictObject({ name: z.string(), seen: version })),
+    })
+    .nullable(),
   leads: z.boolean(),
   mayAct: z.boolean(),
-  decisions: z.array(
+  displacements: z.array(
     z.strictObject({
       id: z.string(),
-      preemptor: name,
-      priority: z.int(),
-      node: z.string(),
+      cause: word,
+      beneficiary: z.strictObject({ pod: name, priority: z.int() }).nullable(),
       age: seconds,
       left: seconds,
-      victims: z.array(
-        z.strictObject({ pod: name, action: word, state: word, waitsFor: z.string().max(200).nullable() }),
+      behind: z.array(z.string()),
+      pods: z.array(
+        z.strictObject({
+          pod: name,
+          node: z.string(),
+          plan: word,
+          state: word,
+          waitsFor: z.string().max(200).nullable(),
+        }),
       ),
     }),
   ),
@@ -136,13 +150,13 @@ describe('/debug/state of a busy cluster', () => {
       const text = JSON.stringify(reprieve.describe());
       expect(text).not.toContain(SECRET);
       const state = SCHEMA.parse(JSON.parse(text));
-      for (const part of ['decisions', 'frozen', 'inFlight', 'resting'] as const)
+      for (const part of ['displacements', 'frozen', 'inFlight', 'resting'] as const)
         if (state[part].length > 0) shown.add(part);
       if (state.tickets.open.some(({ nodes }) => nodes !== undefined)) shown.add('obstacles');
-      for (const { victims } of state.decisions) for (const victim of victims) shown.add(`victim ${victim.state}`);
+      for (const { pods } of state.displacements) for (const victim of pods) shown.add(`victim ${victim.state}`);
     };
     reprieve.index.onChange(() => {
-      if (++changes % 3 !== 0) return;
+      if (++changes % 2 !== 0) return;
       try {
         look();
       } catch (error) {
@@ -159,7 +173,7 @@ describe('/debug/state of a busy cluster', () => {
       expect(JSON.stringify(story.cluster.api.list(type))).toContain(SECRET);
     expect([...shown].toSorted()).toEqual(
       expect.arrayContaining([
-        'decisions',
+        'displacements',
         'frozen',
         'inFlight',
         'obstacles',

@@ -6,6 +6,7 @@ import { RESOURCES, type ResourceType } from '../../src/kube/resources.ts';
 import type { KubeObject } from '../../src/kube/transport.ts';
 import { nodeSpec } from '../../src/sim/nodes/node-spec.ts';
 import { Story } from '../../src/sim/story.ts';
+import { create, PRIORITY_CLASSES, savesBatch } from '../support/scenario-actions.ts';
 
 const SECOND = 1000;
 const annotations = { 'sim.reprieve.dev/memory': '500Mi', 'sim.reprieve.dev/termination-seconds': '2' };
@@ -46,12 +47,6 @@ afterEach(async () => {
 /** Two full nodes. After a minute a preemptor takes the room of the work, later the other node is free, and cannot restore it. */
 async function begun([type, object]: readonly [ResourceType, object], restore: object): Promise<Story> {
   const broken = new Set<string>();
-  const create = (atMs: number, kind: ResourceType, created: object) => ({
-    atMs,
-    kind: 'create' as const,
-    type: kind,
-    object: created,
-  });
   const story = new Story({
     seed: 1,
     withReprieve: true,
@@ -60,12 +55,8 @@ async function begun([type, object]: readonly [ResourceType, object], restore: o
       nodes: ['node-1', 'node-2'].map((name) => nodeSpec(name)),
       endMs: 900 * SECOND,
       actions: [
-        create(0, RESOURCES.priorityClasses, { metadata: { name: 'batch' }, value: 10 }),
-        create(0, RESOURCES.priorityClasses, { metadata: { name: 'serving' }, value: 1000 }),
-        create(0, RESOURCES.reprievePolicies, {
-          metadata: { name: 'all' },
-          spec: { match: { priorityClassNames: ['batch'] }, preemption: { decision: 'Always' }, restore },
-        }),
+        ...PRIORITY_CLASSES,
+        savesBatch({}, { restore }),
         create(0, type, object),
         create(5 * SECOND, RESOURCES.pods, { metadata: { name: 'filler' }, spec: podSpec('serving') }),
         create(60 * SECOND, RESOURCES.pods, { metadata: { name: 'high' }, spec: podSpec('serving') }),

@@ -1,9 +1,11 @@
+import { preemptionIn } from '../support/preemption.ts';
 import { afterEach, describe, expect, it } from 'vitest';
 import { RESOURCES, type ResourceType } from '../../src/kube/resources.ts';
 import type { KubeObject } from '../../src/kube/transport.ts';
 import type { NodeFaults } from '../../src/sim/nodes/simulated-pods.ts';
 import { nodeSpec } from '../../src/sim/nodes/node-spec.ts';
 import { Story } from '../../src/sim/story.ts';
+import { create, PRIORITY_CLASSES } from '../support/scenario-actions.ts';
 
 const SECOND = 1000;
 const annotations = { 'sim.reprieve.dev/memory': '500Mi', 'sim.reprieve.dev/termination-seconds': '30' };
@@ -18,6 +20,16 @@ function podTemplate(priorityClassName: string): { metadata: object; spec: objec
   };
 }
 
+const { spec: serving } = podTemplate('serving');
+const nodeSelectorTerms = [{ matchExpressions: [{ key: 'spoiled', operator: 'DoesNotExist' }] }];
+const high = {
+  metadata: { name: 'high', annotations },
+  spec: {
+    ...serving,
+    affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms } } },
+  },
+};
+
 const policy = {
   metadata: { name: 'all' },
   spec: { match: { priorityClassNames: ['batch'] }, preemption: { decision: 'Always', onFailure: 'Refuse' } },
@@ -30,12 +42,6 @@ afterEach(async () => {
 
 /** `nodes` full nodes, each with one batch pod; a preemptor comes after a minute, and stays. */
 async function begun(nodes: number, batch: readonly [ResourceType, object][], faults: NodeFaults = {}): Promise<Story> {
-  const create = (atMs: number, type: ResourceType, object: object) => ({
-    atMs,
-    kind: 'create' as const,
-    type,
-    object,
-  });
   const story = new Story({
     seed: 1,
     withReprieve: true,
@@ -44,11 +50,10 @@ async function begun(nodes: number, batch: readonly [ResourceType, object][], fa
       nodes: Array.from({ length: nodes }, (_, index) => nodeSpec(`node-${index + 1}`)),
       endMs: 600 * SECOND,
       actions: [
-        create(0, RESOURCES.priorityClasses, { metadata: { name: 'batch' }, value: 10 }),
-        create(0, RESOURCES.priorityClasses, { metadata: { name: 'serving' }, value: 1000 }),
+        ...PRIORITY_CLASSES,
         create(0, RESOURCES.reprievePolicies, policy),
         ...batch.map(([type, object]) => create(0, type, object)),
-        create(60 * SECOND, RESOURCES.pods, { ...podTemplate('serving'), metadata: { name: 'high' } }),
+        create(60 * SECOND, RESOURCES.pods, high),
       ],
     },
   });
@@ -73,14 +78,17 @@ describe('a node that takes no pod any more while its pods are being saved', () 
     'is cordoned': ({ cluster }, node) =>
       cluster.client.patch(RESOURCES.nodes, null, node, { spec: { unschedulable: true } }, { type: 'merge' }),
     'is not ready': ({ cluster }, node) => cluster.nodes.setReady(node, false),
+    'gets a label that the preemptor excludes': ({ cluster }, node) =>
+      cluster.client.patch(RESOURCES.nodes, null, node, { metadata: { labels: { spoiled: '' } } }, { type: 'merge' }),
   };
   for (const [sentence, disturb] of Object.entries(disturbances)) {
     it(`(it ${sentence}) loses nobody, and the preemptor goes elsewhere`, async () => {
       const story = await begun(2, [bare('a'), bare('b')]);
       const chosen: string[] = [];
-      story.cluster.reprieve?.engine.events.on('decision:opened', ({ decision }) => {
-        chosen.push(decision.node);
-        if (chosen.length === 1) story.cluster.clock.setTimer(500, () => void disturb(story, decision.node));
+      story.cluster.reprieve?.engine.events.on('displacement:opened', ({ displacement }) => {
+        chosen.push(preemptionIn(displacement).node);
+        if (chosen.length === 1)
+          story.cluster.clock.setTimer(500, () => void disturb(story, preemptionIn(displacement).node));
       });
       await story.play(59 * SECOND);
       const [first, second] = [podsOf(story).get('a'), podsOf(story).get('b')];

@@ -1,10 +1,11 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { AGENT_FINALIZER } from '../../src/domain/labels.ts';
-import { DEFAULT_ENGINE_SETTINGS } from '../../src/engine/steps.ts';
+import { DEFAULT_ENGINE_SETTINGS } from '../../src/engine/core/steps.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
 import { nodeSpec } from '../../src/sim/nodes/node-spec.ts';
 import type { NodeFaults } from '../../src/sim/nodes/simulated-pods.ts';
 import { Story } from '../../src/sim/story.ts';
+import { create, PRIORITY_CLASSES, savesBatch } from '../support/scenario-actions.ts';
 
 /** How long states are kept, by every part of Reprieve together: engine, agents, and the garbage collector of the cluster. */
 const SECOND = 1000;
@@ -23,8 +24,6 @@ function pod(name: string, priorityClassName: string, state = '500Mi'): { metada
 
 /** A node that is full with the pod `low`; `high` needs its room after a minute, for a minute. */
 async function begun(spec: object, faults: NodeFaults = {}, state?: string): Promise<Story> {
-  const create = (atMs: number, type: (typeof RESOURCES)[keyof typeof RESOURCES], object: object) =>
-    ({ atMs, kind: 'create', type, object }) as const;
   const story = new Story({
     seed: 1,
     withReprieve: true,
@@ -33,12 +32,8 @@ async function begun(spec: object, faults: NodeFaults = {}, state?: string): Pro
       nodes: [nodeSpec('node-1')],
       endMs: 600 * SECOND,
       actions: [
-        create(0, RESOURCES.priorityClasses, { metadata: { name: 'batch' }, value: 10 }),
-        create(0, RESOURCES.priorityClasses, { metadata: { name: 'serving' }, value: 1000 }),
-        create(0, RESOURCES.reprievePolicies, {
-          metadata: { name: 'all' },
-          spec: { match: { priorityClassNames: ['batch'] }, preemption: { decision: 'Always' }, ...spec },
-        }),
+        ...PRIORITY_CLASSES,
+        savesBatch({}, spec),
         create(0, RESOURCES.pods, pod('low', 'batch', state)),
         create(60 * SECOND, RESOURCES.pods, pod('high', 'serving')),
       ],
@@ -90,13 +85,13 @@ describe('a checkpoint that a user made', () => {
     const { metadata } = await client.get(RESOURCES.pods, 'default', 'low');
     await client.create(RESOURCES.podCheckpoints, 'default', {
       metadata: { name: 'mine', finalizers: [AGENT_FINALIZER] },
-      spec: { pod: { name: 'low', uid: metadata.uid }, nodeName: 'node-1', reason: 'Manual' },
+      spec: { pod: { name: 'low', uid: metadata.uid }, node: 'node-1', reason: 'Manual' },
     });
     await clock.advance(75 * SECOND);
     await client.delete(RESOURCES.pods, 'default', 'high');
     await clock.advance(120 * SECOND);
     const [ticket] = story.cluster.reprieve?.index.tickets() ?? [];
-    expect(ticket?.decision.victims).toMatchObject([{ action: 'reuse', checkpoint: 'mine' }]);
+    expect(ticket?.displacement.pods).toMatchObject([{ plan: 'Reuse', checkpoint: 'mine' }]);
     expect([tickets(story), checkpoints(story)]).toEqual([['Restored'], ['mine']]);
     await clock.advance(15 * 60 * SECOND);
     expect(checkpoints(story)).toEqual(['mine']);
@@ -106,7 +101,7 @@ describe('a checkpoint that a user made', () => {
 });
 
 describe('a checkpoint that failed', () => {
-  it('can be read after its decision is off, and its files are gone', async () => {
+  it('can be read after its displacement is off, and its files are gone', async () => {
     const story = await begun(
       { preemption: { decision: 'Always', onFailure: 'Refuse' } },
       { dumpFails: () => 'the disk is broken' },

@@ -16,9 +16,16 @@ const SET_ELSEWHERE: Partial<Record<MetricName, string>> = {
   reprieve_event_loop_delay_seconds: 'measured in real time: event-loop-delay.ts, in `serve` only',
   reprieve_contradictions_total: 'no record of a story contradicts another: contradictions.test.ts',
   reprieve_unsaved_cost_node_seconds_total: 'the policy of the story says Always: engine-metrics.test.ts',
+  reprieve_refused_writes_total: 'no write of a story is refused: engine-metrics.test.ts',
+  reprieve_guard_answers_total: 'kube-apiserver asks nothing in a story: engine-metrics.test.ts',
+  reprieve_runtime_class_exists: 'told by whoever watches it, in `serve` only: runtime-class-watch.test.ts',
   reprieve_leader: 'told by whoever elects: leader-metrics.test.ts',
   reprieve_lease_age_seconds: 'told by whoever elects: leader-metrics.test.ts',
   reprieve_webhook_reachable: 'told by whoever asks: leader-metrics.test.ts',
+  reprieve_webhook_answers_from_index: 'told by each of several replicas: replica-metrics.test.ts',
+  reprieve_webhook_live_reads_total: 'told by each of several replicas: replica-metrics.test.ts',
+  reprieve_webhook_replicas_behind: 'told by each of several replicas: replica-metrics.test.ts',
+  reprieve_barrier_wait_seconds: 'told by each of several replicas: replica-metrics.test.ts',
   reprieve_leader_transitions_total: 'told by whoever elects: leader-metrics.test.ts',
 };
 

@@ -1,10 +1,11 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { DEFAULT_ENGINE_SETTINGS } from '../../src/engine/steps.ts';
+import { DEFAULT_ENGINE_SETTINGS } from '../../src/engine/core/steps.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
 import type { NodeFaults } from '../../src/sim/nodes/simulated-pods.ts';
 import { nodeSpec } from '../../src/sim/nodes/node-spec.ts';
-import type { Scenario, ScenarioAction } from '../../src/sim/scenario.ts';
+import type { Scenario } from '../../src/sim/scenario.ts';
 import { Story } from '../../src/sim/story.ts';
+import { create, PRIORITY_CLASSES } from '../support/scenario-actions.ts';
 
 const { pods, reprieves, reprievePolicies } = RESOURCES;
 const SECOND = 1000;
@@ -12,12 +13,6 @@ const SECOND = 1000;
 const IN_THE_MIDDLE_MS = 65 * SECOND;
 const LATER_MS = 80 * SECOND;
 
-const create = (atMs: number, type: ScenarioAction['type'], object: object): ScenarioAction => ({
-  atMs,
-  kind: 'create',
-  type,
-  object,
-});
 const pod = (name: string, priorityClassName: string, memory: string, requests: object = {}): object => ({
   metadata: { name, namespace: 'default', annotations: { 'sim.reprieve.dev/memory': memory } },
   spec: {
@@ -34,8 +29,7 @@ function scenario(preemption: object): Scenario {
   return {
     nodes: [nodeSpec('node-1')],
     actions: [
-      create(0, RESOURCES.priorityClasses, { metadata: { name: 'batch' }, value: 10 }),
-      create(0, RESOURCES.priorityClasses, { metadata: { name: 'serving' }, value: 1000 }),
+      ...PRIORITY_CLASSES,
       create(0, reprievePolicies, {
         metadata: { name: 'batch' },
         spec: {

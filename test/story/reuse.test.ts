@@ -3,10 +3,10 @@ import { checkpointOf } from '../../src/kube/project/checkpoint.ts';
 import { RESOURCES, type ResourceType } from '../../src/kube/resources.ts';
 import { nodeSpec } from '../../src/sim/nodes/node-spec.ts';
 import { Story } from '../../src/sim/story.ts';
+import { create, PRIORITY_CLASSES } from '../support/scenario-actions.ts';
 
 const SECOND = 1000;
 const { pods, podCheckpoints, reprieves } = RESOURCES;
-const create = (atMs: number, type: ResourceType, object: object) => ({ atMs, kind: 'create' as const, type, object });
 
 const running: Story[] = [];
 afterEach(async () => {
@@ -30,8 +30,7 @@ async function begun(atMs: number, freshFor: string): Promise<Story> {
       nodes: [nodeSpec('node-1')],
       endMs: 600 * SECOND,
       actions: [
-        create(0, RESOURCES.priorityClasses, { metadata: { name: 'batch' }, value: 10 }),
-        create(0, RESOURCES.priorityClasses, { metadata: { name: 'serving' }, value: 1000 }),
+        ...PRIORITY_CLASSES,
         create(0, RESOURCES.reprievePolicies, {
           metadata: { name: 'all' },
           spec: {
@@ -51,7 +50,7 @@ async function begun(atMs: number, freshFor: string): Promise<Story> {
   const low = api.list(pods).find(({ metadata }) => metadata.name === 'low');
   await client.create(podCheckpoints, 'default', {
     metadata: { name: 'mine' },
-    spec: { pod: { name: 'low', uid: low?.metadata.uid }, nodeName: 'node-1', reason: 'Manual', keepFrozen: false },
+    spec: { pod: { name: 'low', uid: low?.metadata.uid }, node: 'node-1', reason: 'Manual', hold: 'None' },
   });
   await story.play(110 * SECOND);
   return story;
@@ -72,7 +71,7 @@ describe('a checkpoint that a user made', () => {
     expect(ticket).toMatchObject({
       checkpoint: 'mine',
       phase: 'Waiting',
-      decision: { victims: [{ action: 'reuse' }] },
+      displacement: { pods: [{ plan: 'Reuse' }] },
     });
     await client.delete(pods, 'default', 'high');
     await story.play(300 * SECOND);
@@ -90,7 +89,7 @@ describe('a checkpoint that a user made', () => {
     const { ledger, reprieve } = story.cluster;
     await story.play(300 * SECOND);
     const [ticket] = reprieve?.index.tickets() ?? [];
-    expect(ticket).toMatchObject({ phase: 'Waiting', decision: { victims: [{ action: 'checkpoint' }] } });
+    expect(ticket).toMatchObject({ phase: 'Waiting', displacement: { pods: [{ plan: 'Save' }] } });
     expect(ledger.count('saved')).toBe(2);
     expect(new Set(namesOf(story, podCheckpoints))).toEqual(new Set([ticket?.checkpoint, 'mine']));
   });
@@ -98,7 +97,7 @@ describe('a checkpoint that a user made', () => {
   it('that its user deletes meanwhile brings nobody back, and nobody is evicted for it', async () => {
     const story = await begun(120 * SECOND, '5m');
     const { client, ledger, reprieve } = story.cluster;
-    const stop = reprieve?.engine.events.on('decision:opened', () => {
+    const stop = reprieve?.engine.events.on('displacement:opened', () => {
       stop?.();
       void client.delete(podCheckpoints, 'default', 'mine');
     });

@@ -1,19 +1,13 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { RESOURCES } from '../../src/kube/resources.ts';
 import { nodeSpec } from '../../src/sim/nodes/node-spec.ts';
-import type { ScenarioAction } from '../../src/sim/scenario.ts';
 import { Story } from '../../src/sim/story.ts';
+import { create, PRIORITY_CLASSES } from '../support/scenario-actions.ts';
 
 const SECOND = 1000;
 /** The preemptor comes then; the dump of 5 GiB would take 11 s. */
 const COMES_MS = 60 * SECOND;
 
-const create = (atMs: number, type: ScenarioAction['type'], object: object): ScenarioAction => ({
-  atMs,
-  kind: 'create',
-  type,
-  object,
-});
 const pod = (name: string, priorityClassName: string): object => ({
   metadata: { name, namespace: 'default', annotations: { 'sim.reprieve.dev/memory': '5Gi' } },
   spec: {
@@ -28,8 +22,7 @@ afterEach(() => story.cluster.stop());
 /** One node that `victim` fills, and a policy under which `serving` may wait ten minutes for it. */
 async function begin(onFailure: 'Evict' | 'Refuse', comesMs = COMES_MS): Promise<void> {
   const actions = [
-    create(0, RESOURCES.priorityClasses, { metadata: { name: 'batch' }, value: 10 }),
-    create(0, RESOURCES.priorityClasses, { metadata: { name: 'serving' }, value: 1000 }),
+    ...PRIORITY_CLASSES,
     create(0, RESOURCES.reprievePolicies, {
       metadata: { name: 'batch' },
       spec: {

@@ -1,7 +1,9 @@
+import { preemptionIn } from '../support/preemption.ts';
 import { afterEach, expect, it } from 'vitest';
-import { RESOURCES, type ResourceType } from '../../src/kube/resources.ts';
+import { RESOURCES } from '../../src/kube/resources.ts';
 import { nodeSpec } from '../../src/sim/nodes/node-spec.ts';
 import { Story } from '../../src/sim/story.ts';
+import { create, PRIORITY_CLASSES, savesBatch } from '../support/scenario-actions.ts';
 
 const SECOND = 1000;
 const annotations = { 'sim.reprieve.dev/memory': '1Gi', 'sim.reprieve.dev/termination-seconds': '30' };
@@ -10,8 +12,6 @@ const running: Story[] = [];
 afterEach(async () => {
   for (const story of running.splice(0)) await story.cluster.stop();
 });
-
-const create = (atMs: number, type: ResourceType, object: object) => ({ atMs, kind: 'create' as const, type, object });
 
 const podOf = (name: string, priorityClassName: string, cpu: string): object => ({
   metadata: { name, annotations },
@@ -30,13 +30,9 @@ async function played(higherCpu: string, higherAtMs: number): Promise<Story> {
       nodes: [nodeSpec('node-1', { dumpBytesPerSecond: 200 * 2 ** 20 })],
       endMs: 300 * SECOND,
       actions: [
-        create(0, RESOURCES.priorityClasses, { metadata: { name: 'batch' }, value: 10 }),
-        create(0, RESOURCES.priorityClasses, { metadata: { name: 'serving' }, value: 1000 }),
+        ...PRIORITY_CLASSES,
         create(0, RESOURCES.priorityClasses, { metadata: { name: 'urgent' }, value: 2000 }),
-        create(0, RESOURCES.reprievePolicies, {
-          metadata: { name: 'all' },
-          spec: { match: { priorityClassNames: ['batch'] }, preemption: { decision: 'Always', onFailure: 'Refuse' } },
-        }),
+        savesBatch({ onFailure: 'Refuse' }),
         create(0, RESOURCES.pods, podOf('a', 'batch', '4')),
         create(SECOND, RESOURCES.pods, podOf('b', 'batch', '4')),
         create(60 * SECOND, RESOURCES.pods, podOf('high', 'serving', '8')),
@@ -66,7 +62,10 @@ for (const [sentence, atMs] of [
     expect(nodeOf(story, 'high')).toBeUndefined();
     expect([ledger.count('frozen'), ledger.count('saved'), ledger.count('thawed')]).toEqual([2, 2, 0]);
     expect(
-      [...(reprieve?.index.tickets() ?? [])].map(({ phase, decision }) => [phase, decision.preemptor.name]),
+      [...(reprieve?.index.tickets() ?? [])].map(({ phase, displacement }) => [
+        phase,
+        preemptionIn(displacement).preemptor.name,
+      ]),
     ).toEqual([
       ['Waiting', 'higher'],
       ['Waiting', 'higher'],

@@ -176,10 +176,12 @@ describe('reprieve uninstall', () => {
     expect(everything(story)).toEqual(before);
   });
 
-  it('in the middle of saving has the pods thawed: they lose nothing, and no decision is left', async () => {
+  it('in the middle of saving has the pods thawed: they lose nothing, and no displacement is left', async () => {
     const story = await begun({ dumpHangs: () => true });
-    const { saved, remains } = await uninstalled(story, 62 * SECOND);
+    const { saved, remains, told } = await uninstalled(story, 62 * SECOND);
     expect({ saved, remains }).toEqual({ saved: 0, remains: [] });
+    const records = told.filter(({ object }) => object.startsWith('podcheckpoints/')).map(({ did }) => did);
+    expect(records).toEqual(['released', 'released', 'deleted', 'deleted']);
     expect(story.cluster.nodes.frozen()).toEqual([]);
     expect(story.cluster.api.list(RESOURCES.podCheckpoints)).toEqual([]);
     expect(marks(story)).toEqual([]);
@@ -216,13 +218,13 @@ describe('reprieve uninstall', () => {
     expect(marks(story)).toEqual([]);
   });
 
-  it('releases the finalizers of agents that are gone, after the time they have', async () => {
+  it('removes the finalizers of agents that are gone, after the time they have', async () => {
     const story = await begun();
     await story.play(150 * SECOND);
     for (const name of ['node-1', 'node-2']) story.cluster.nodes.crashAgent(name);
     const { remains, told } = await uninstalled(story, 150 * SECOND, { discard: true });
     expect(remains).toEqual([]);
-    expect(told.filter(({ did }) => did === 'released')).toHaveLength(2);
+    expect(told.filter(({ did, object }) => did === 'removed' && object.startsWith('podcheckpoints/'))).toHaveLength(2);
     expect(story.cluster.api.list(RESOURCES.podCheckpoints)).toEqual([]);
     expect(marks(story)).toEqual([]);
   });

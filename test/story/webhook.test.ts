@@ -1,37 +1,36 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { RESOURCES } from '../../src/kube/resources.ts';
 import { nodeSpec } from '../../src/sim/nodes/node-spec.ts';
-import type { Scenario, ScenarioAction } from '../../src/sim/scenario.ts';
+import type { Scenario } from '../../src/sim/scenario.ts';
 import { Story } from '../../src/sim/story.ts';
+import { create, PRIORITY_CLASSES } from '../support/scenario-actions.ts';
 
-const { deployments, events, pods, priorityClasses, reprieves, reprievePolicies } = RESOURCES;
+const { deployments, events, pods, reprieves, reprievePolicies } = RESOURCES;
 const SECOND = 1000;
 
-const create = (atMs: number, type: ScenarioAction['type'], object: object): ScenarioAction => ({
-  atMs,
-  kind: 'create',
-  type,
-  object,
-});
 const spec = (priorityClassName: string): object => ({
   priorityClassName,
   containers: [{ name: 'main', image: 'registry.example/worker:1', resources: { requests: { cpu: '5' } } }],
 });
 const labels = { app: 'worker' };
+const replicated = {
+  replicas: 1,
+  selector: { matchLabels: labels },
+  template: { metadata: { labels }, spec: spec('batch') },
+};
 
 /** One node that the pod of a Deployment fills; `serving` comes for its room after three minutes. */
 const scenario: Scenario = {
   nodes: [nodeSpec('node-1')],
   actions: [
-    create(0, priorityClasses, { metadata: { name: 'batch' }, value: 10 }),
-    create(0, priorityClasses, { metadata: { name: 'serving' }, value: 1000 }),
+    ...PRIORITY_CLASSES,
     create(0, reprievePolicies, {
       metadata: { name: 'batch' },
       spec: { match: { priorityClassNames: ['batch'] }, preemption: { decision: 'Always', onFailure: 'Refuse' } },
     }),
     create(0, deployments, {
       metadata: { name: 'worker', namespace: 'default' },
-      spec: { replicas: 1, selector: { matchLabels: labels }, template: { metadata: { labels }, spec: spec('batch') } },
+      spec: replicated,
     }),
     create(180 * SECOND, pods, { metadata: { name: 'serving', namespace: 'default' }, spec: spec('serving') }),
   ],
@@ -43,8 +42,8 @@ afterEach(async () => {
   for (const story of running.splice(0)) await story.cluster.stop();
 });
 
-async function begin(): Promise<Story> {
-  const story = new Story({ seed: 1, withReprieve: true, scenario });
+async function begin(played = scenario): Promise<Story> {
+  const story = new Story({ seed: 1, withReprieve: true, scenario: played });
   running.push(story);
   await story.start();
   return story;
@@ -67,6 +66,26 @@ const told = ({ cluster }: Story): number =>
 const nodeOf = ({ cluster }: Story, name: string): unknown =>
   (cluster.api.list(pods).find(({ metadata }) => metadata.name === name)?.['spec'] as { nodeName?: string } | undefined)
     ?.nodeName;
+
+it('what the webhook does not review is not saved, though a policy names its namespace, and the policy says so', async () => {
+  const others = scenario.actions.filter(({ atMs }) => atMs > 0);
+  const story = await begin({ ...scenario, actions: [...PRIORITY_CLASSES, ...others] });
+  const { client, api } = story.cluster;
+  const namespaceSelector = { matchLabels: { 'kubernetes.io/metadata.name': 'kube-system' } };
+  await story.play(SECOND);
+  await client.create(reprievePolicies, null, {
+    metadata: { name: 'system' },
+    spec: { match: { namespaceSelector }, preemption: { decision: 'Always', onFailure: 'Refuse' } },
+  });
+  await client.create(deployments, 'kube-system', { metadata: { name: 'worker' }, spec: replicated });
+  await story.play(60 * SECOND);
+  expect(restorable(story)).toBe('False OutOfScope');
+  await story.play();
+  expect(nodeOf(story, 'serving')).toBe('node-1');
+  expect(api.list(reprieves)).toEqual([]);
+  const said = api.list(events).filter(({ reason }) => reason === 'NotRestorable');
+  expect(said).toMatchObject([{ involvedObject: { kind: 'ReprievePolicy', name: 'system' } }]);
+});
 
 describe('while the webhook is away', () => {
   it('no pod of a controller is saved, and the policy says so; one Event is written', async () => {

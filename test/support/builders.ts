@@ -1,3 +1,4 @@
+import { RESTORE_GATE, RUNTIME_CLASS } from '../../src/domain/labels.ts';
 import type { Checkpoint } from '../../src/domain/checkpoint.ts';
 import type { CheckpointRules } from '../../src/domain/checkpoint-rules.ts';
 import type { NodeName, PodUid } from '../../src/domain/ids.ts';
@@ -5,7 +6,8 @@ import type { Node } from '../../src/domain/node.ts';
 import type { Pod } from '../../src/domain/pod.ts';
 import type { Policy } from '../../src/domain/policy.ts';
 import type { Resources } from '../../src/domain/resources.ts';
-import type { Decision, PlannedVictim, SavedVictim, Ticket } from '../../src/domain/ticket.ts';
+import type { Beneficiary, DisplacedPod, Preemption, SavedPod } from '../../src/domain/displacement.ts';
+import type { Ticket } from '../../src/domain/ticket.ts';
 
 /** Domain values with sensible defaults; each call overrides what its test is about. Names make UIDs, so that tests read well. */
 
@@ -24,6 +26,7 @@ export function makePod(overrides: Partial<Omit<Pod, 'nodeName' | 'uid' | 'nomin
     resourceVersion: '1',
     labels: {},
     owner: null,
+    hasGeneratedName: false,
     schedulerName: 'default-scheduler',
     priority: 0,
     priorityClassName: '',
@@ -33,23 +36,33 @@ export function makePod(overrides: Partial<Omit<Pod, 'nodeName' | 'uid' | 'nomin
     creationMs: 0,
     startMs: nodeName === null ? null : 0,
     deletionMs: null,
+    evictedMs: null,
     gates: [],
     preemptionDeferred: false,
+    ready: nodeName !== null,
+    resizeDeferred: false,
     disruptionTarget: false,
+    disrupted: false,
+    neverStarted: false,
     frozenBy: null,
     restored: null,
     restoreFailure: null,
     toldHeld: false,
     queuedAs: null,
     ticket: null,
+    gateExpired: false,
+    displaceFor: null,
     stateBytes: null,
     displacements: 0,
     completionIndex: null,
-    runtimeClassName: null,
+    runtimeClassName: overrides.gates?.includes(RESTORE_GATE) || overrides.ticket ? RUNTIME_CLASS : null,
     notCheckpointable: null,
     restoreShape: null,
+    memoryLimitBytes: null,
     nodeSelector: null,
     tolerations: [],
+    constraints: null,
+    unschedulable: false,
     ...overrides,
     name,
     uid: (overrides.uid ?? `uid-${name}`) as PodUid,
@@ -79,6 +92,7 @@ export function makeNode(overrides: Partial<Omit<Node, 'name'>> & { readonly nam
     agentSilent: false,
     compatibility: null,
     dumpBytesPerSecond: null,
+    evacuateFor: null,
     ...overrides,
     name: name as NodeName,
   };
@@ -101,7 +115,7 @@ export function makePolicy(overrides: Partial<Policy> = {}): Policy {
     preemption: { decision: 'Always', maxDelayMs: 60_000, onFailure: 'Evict', freshForMs: 0 },
     checkpoint: DEFAULT_RULES,
     store: { ttlMs: 86_400_000 },
-    restore: { nodes: 'Any', attempts: 2, onFailure: 'ColdStart', maxWaitMs: 3_600_000 },
+    restore: { nodes: 'Any', attempts: 2, onFailure: 'ColdStart', maxWaitMs: 3_600_000, identityLabels: [] },
     status: null,
     ...overrides,
   };
@@ -120,11 +134,13 @@ export function makeCheckpoint(
     resourceVersion: '1',
     creationMs: 0,
     podName: 'pod',
-    reason: 'Preemption',
+    owner: { ticket: 'pod-uid-pod' },
     keepFrozen: true,
     rules: DEFAULT_RULES,
     deadlineMs: null,
     thawAtMs: null,
+    release: null,
+    released: false,
     deleting: false,
     deletionMs: null,
     ready: false,
@@ -144,12 +160,13 @@ export function makeCheckpoint(
 }
 
 /** A victim, `pod`, that is saved first. */
-export function makeVictim(overrides: Partial<SavedVictim> = {}): SavedVictim {
+export function makeVictim(overrides: Partial<SavedPod> = {}): SavedPod {
   return {
     uid: 'uid-pod' as PodUid,
     namespace: 'default',
     name: 'pod',
-    action: 'checkpoint',
+    node: 'n1' as NodeName,
+    plan: 'Save',
     checkpoint: 'pod-uid-pod-d1',
     onFailure: 'Evict',
     terms: { policy: 'everything', maxDelayMs: 60_000, checkpoint: DEFAULT_RULES, restore: makePolicy().restore },
@@ -158,27 +175,52 @@ export function makeVictim(overrides: Partial<SavedVictim> = {}): SavedVictim {
 }
 
 /** A victim that goes as it is. */
-export function makeUnsavedVictim(name: string): PlannedVictim {
+export function makeUnsavedVictim(name: string): DisplacedPod {
   const { namespace, onFailure } = makeVictim();
-  return { uid: `uid-${name}` as PodUid, namespace, name, onFailure, action: 'evict', checkpoint: null, terms: null };
-}
-
-/** A decision about one victim, `pod` on `n1`, for the preemptor `high`. */
-export function makeDecision(overrides: Partial<Decision> = {}): Decision {
+  const node = 'n1' as NodeName;
   return {
-    id: 'd1',
-    preemptor: { namespace: 'default', name: 'high', uid: 'uid-high' as PodUid, priority: 1000 },
-    node: 'n1' as NodeName,
-    victims: [makeVictim()],
-    numPdbViolations: 0,
-    decidedMs: 0,
-    deadlineMs: 60_000,
-    ...overrides,
+    uid: `uid-${name}` as PodUid,
+    namespace,
+    name,
+    node,
+    onFailure,
+    plan: 'Evict',
+    checkpoint: null,
+    terms: null,
   };
 }
 
+interface DisplacementOverrides extends Partial<Omit<Preemption, 'cause'>> {
+  readonly preemptor?: Beneficiary;
+  /** Of the preemptor and of every pod. */
+  readonly node?: NodeName;
+  readonly numPdbViolations?: number;
+}
+
+/** A preemption of one pod, `pod` on `n1`, by the preemptor `high`. */
+export function makeDisplacement(overrides: DisplacementOverrides = {}): Preemption {
+  const {
+    preemptor = { namespace: 'default', name: 'high', uid: 'uid-high' as PodUid, priority: 1000 },
+    node = 'n1' as NodeName,
+    numPdbViolations = 0,
+    pods = [makeVictim()],
+    ...others
+  } = overrides;
+  return {
+    id: 'd1',
+    cause: { kind: 'Preemption', preemptor, node, numPdbViolations },
+    pods: pods.map((pod) => ({ ...pod, node })),
+    commit: 'AllSaved',
+    decidedMs: 0,
+    deadlineMs: 60_000,
+    ...others,
+  };
+}
+
+type TicketOverrides = Partial<Omit<Ticket, 'pod'>> & { readonly pod?: Partial<Ticket['pod']> };
+
 /** The ticket of `pod`, waiting in the queue. */
-export function makeTicket(overrides: Partial<Ticket> = {}): Ticket {
+export function makeTicket(overrides: TicketOverrides = {}): Ticket {
   const name = overrides.name ?? 'pod-uid-pod';
   return {
     namespace: 'default',
@@ -188,24 +230,34 @@ export function makeTicket(overrides: Partial<Ticket> = {}): Ticket {
     creationMs: 0,
     generation: 1,
     deleting: false,
-    pod: { name: 'pod', uid: 'uid-pod' as PodUid, completionIndex: null, displacements: 0 },
     owner: null,
     priority: 0,
     requests: makeResources(),
-    nodeSelector: null,
-    tolerations: [],
     restoreShape: 'shape',
-    decision: makeDecision(),
+    displacement: makeDisplacement(),
     flaw: null,
     checkpoint: 'pod-uid-pod-d1',
     restore: makePolicy().restore,
     phase: 'Waiting',
     phaseMs: 0,
+    evictedMs: null,
     claim: null,
     attempts: 0,
     failedNodes: [],
+    replacedPods: [],
+    waitsFor: null,
     said: { reason: 'Queued', message: '' },
+    heldFor: null,
     decide: null,
     ...overrides,
+    pod: {
+      name: 'pod',
+      uid: 'uid-pod' as PodUid,
+      completionIndex: null,
+      identityLabels: null,
+      displacements: 0,
+      memoryLimitBytes: null,
+      ...overrides.pod,
+    },
   };
 }

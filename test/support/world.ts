@@ -1,25 +1,34 @@
 import type { NodeName, PodUid } from '../../src/domain/ids.ts';
 import { DEFAULT_COST_MODEL } from '../../src/domain/victim-cost.ts';
 import type { Pod } from '../../src/domain/pod.ts';
-import { DecisionBook } from '../../src/engine/decision-book.ts';
-import { nextSteps } from '../../src/engine/next-steps.ts';
-import { preempt, type PreemptContext, type PreemptOutcome } from '../../src/engine/preempt.ts';
-import { DEFAULT_ENGINE_SETTINGS, type Steps } from '../../src/engine/steps.ts';
+import { aboutCommand } from '../../src/engine/core/commands.ts';
+import { DisplacementBook } from '../../src/engine/displace/displacement-book.ts';
+import { nextSteps } from '../../src/engine/core/next-steps.ts';
+import { RoomMemory } from '../../src/engine/return/room-memory.ts';
+import { preempt, type PreemptContext, type PreemptOutcome } from '../../src/engine/preemption/preempt.ts';
+import { Asked } from '../../src/engine/guard/asked.ts';
+import { Rests } from '../../src/engine/propose/rests.ts';
+import { DEFAULT_ENGINE_SETTINGS, type Steps, type World } from '../../src/engine/core/steps.ts';
 import { ClusterIndex } from '../../src/index/cluster-index.ts';
 import type { IndexedKind, IndexedKinds, IndexEvent } from '../../src/index/types.ts';
 
-/** An index and a book of decisions that a test fills by hand, and the engine's pure functions over them. */
+/** An index and a book of displacements that a test fills by hand, and the engine's pure functions over them. */
 export class TestWorld {
   readonly index = new ClusterIndex();
-  readonly book = new DecisionBook();
+  readonly book = new DisplacementBook();
   nowMs = 10_000;
   /** Long ago. */
   actingSinceMs = -1_000_000;
   readonly seen = new Set<PodUid>();
-  readonly preempted = new Set<PodUid>();
+  readonly disrupted = new Set<PodUid>();
+  readonly evicted = new Map<PodUid, number>();
+  readonly unwanted = new Set<PodUid>();
   readonly freed = new Map<string, number>();
+  readonly roomMemory = new RoomMemory();
+  readonly rests = new Rests({ monotonic: () => this.nowMs });
+  readonly asked = new Asked({ monotonic: () => this.nowMs });
   #version = 100;
-  #decisions = 0;
+  #displacements = 0;
 
   /** Adds the value, or replaces what has its UID, at the next resourceVersion. */
   put<K extends IndexedKind>(kind: K, ...values: readonly IndexedKinds[K][]): this {
@@ -37,61 +46,36 @@ export class TestWorld {
     return this;
   }
 
-  steps(): Steps {
-    this.book.refresh(this.index);
-    const { index, book, nowMs, actingSinceMs, seen, preempted, freed } = this;
-    return nextSteps({
+  world(): World {
+    const { index, book, nowMs, actingSinceMs, seen, disrupted, evicted, unwanted, freed, roomMemory, rests, asked } =
+      this;
+    return {
       view: index,
       book,
       nowMs,
       steadyMs: nowMs,
       actingSinceMs,
       seen,
-      preempted,
+      disrupted,
+      evicted,
+      unwanted,
       freed,
+      roomMemory,
+      rests,
+      asked,
       settings: DEFAULT_ENGINE_SETTINGS,
-    });
+    };
+  }
+
+  steps(): Steps {
+    this.book.refresh(this.index);
+    return nextSteps(this.world());
   }
 
   /** `kind subject` of each command, for comparing. */
   commands(): string[] {
     return this.steps().commands.map((command) => {
-      switch (command.kind) {
-        case 'CreateTicket':
-          return `CreateTicket ${command.order.name}`;
-        case 'CreateCheckpoint':
-          return `CreateCheckpoint ${command.order.name}`;
-        case 'Evict':
-          return `Evict ${command.order.victim.name}${command.unsaved === null ? '' : ' unsaved'}`;
-        case 'DeleteCheckpoint':
-        case 'ReleaseCheckpoint':
-          return `${command.kind} ${command.checkpoint.name}`;
-        case 'Nominate':
-          return `Nominate ${command.pod.name} ${command.node ?? '-'}`;
-        case 'Wake':
-          return `Wake ${command.pod.name}`;
-        case 'Claim':
-          return `Claim ${command.ticket.name} ${command.pod?.name ?? '-'}`;
-        case 'Ungate':
-          return `Ungate ${command.pod.name} ${command.because}`;
-        case 'SetTicketPhase':
-          return `SetTicketPhase ${command.ticket.name} ${command.phase} ${command.reason}`;
-        case 'TellQueued':
-          return `TellQueued ${command.pod.name} ${command.message}`;
-        case 'SetPolicyStatus':
-          return `SetPolicyStatus ${command.policy.name}`;
-        case 'EndPod':
-        case 'TellHeld':
-          return `${command.kind} ${command.pod.name}`;
-        case 'ClearDecision':
-          return `ClearDecision ${command.ticket.name} ${command.refused ?? 'taken'}`;
-        case 'AdoptTicket':
-        case 'DeleteTicket':
-        case 'RecreatePod':
-          return `${command.kind} ${command.ticket.name}`;
-        default:
-          return command satisfies never;
-      }
+      return `${command.kind} ${aboutCommand(command).replace(/^[^/ ]*\//, '')}`;
     });
   }
 
@@ -117,12 +101,14 @@ export class TestWorld {
         steadyMs: this.nowMs,
         costs: DEFAULT_COST_MODEL,
         defaultMaxDelayMs: 60_000,
+        maxDisplacementsPerHour: 6,
         isRefused: () => false,
-        newDecisionId: () => `d${++this.#decisions}`,
+        hasFailed: () => false,
+        newDisplacementId: () => `d${++this.#displacements}`,
         ...overrides,
       },
     );
-    for (const decision of outcome.closed) this.book.close(decision);
+    for (const { displacement } of outcome.closed) this.book.close(displacement);
     if (outcome.opened !== null) this.book.open(outcome.opened);
     return outcome;
   }

@@ -26,6 +26,7 @@ const checks: readonly Check[] = [
   },
   { name: 'format', command: [tool('.bin/prettier'), '--check', '--log-level', 'warn', '.'], remedy: 'npm run format' },
   { name: 'unused', command: [tool('.bin/knip'), '--no-progress'], remedy: 'remove what nobody uses' },
+  { name: 'members', command: [node, 'test/verify/unused-members.ts'], remedy: 'remove what nobody uses' },
   { name: 'crds', command: [node, 'src/kube/crd/generate.ts', '--check'], remedy: 'node src/kube/crd/generate.ts' },
   { name: 'rbac', command: [node, 'src/kube/generate-rbac.ts', '--check'], remedy: 'node src/kube/generate-rbac.ts' },
   {

@@ -29,7 +29,7 @@ async function start(overrides: Partial<ServerOptions> = {}): Promise<RunningSer
     tls: null,
     callbacks: makeCallbacks({ withPolicy: false }).callbacks,
     readiness: () => ({ ready: true, reasons: [] }),
-    debugState: () => ({ decisions: [] }),
+    debugState: () => ({ displacements: [] }),
     metrics: new Metrics(),
     log: createLog('silent'),
     clock: new VirtualClock({ startMs: Date.now() }),
@@ -188,8 +188,8 @@ describe('paths', () => {
   });
 
   it('shows its state, and a defect there ends nothing', async () => {
-    const server = await start({ debugState: () => ({ decisions: ['d1'] }) });
-    expect(JSON.parse((await call(server, 'GET', '/debug/state')).body)).toEqual({ decisions: ['d1'] });
+    const server = await start({ debugState: () => ({ displacements: ['d1'] }) });
+    expect(JSON.parse((await call(server, 'GET', '/debug/state')).body)).toEqual({ displacements: ['d1'] });
     const broken = await start({
       debugState: () => {
         throw new Error('no');
@@ -203,7 +203,7 @@ describe('paths', () => {
     const lines: Record<string, unknown>[] = [];
     const log = createLog('info', { write: (line) => lines.push(JSON.parse(line) as Record<string, unknown>) });
     const { callbacks } = makeCallbacks({ withPolicy: false });
-    const preempt = () => ({ reason: 'Saving' as const, candidates: [], node: null, decisionId: 'd1', saving: 1 });
+    const preempt = () => ({ reason: 'Saving' as const, candidates: [], node: null, displacementId: 'd1', saving: 1 });
     const filter = () => {
       throw new Error('defect');
     };
@@ -213,7 +213,7 @@ describe('paths', () => {
     await call(server, 'POST', '/v1/preempt', '{');
     await call(server, 'POST', '/v1/prioritize', readFixtures()[0]?.text ?? '');
     expect(lines).toMatchObject([
-      { level: 'info', verb: 'preempt', decision: 'd1', reason: 'Saving', pod: 'default/serving-0', status: 200 },
+      { level: 'info', verb: 'preempt', displacement: 'd1', reason: 'Saving', pod: 'default/serving-0', status: 200 },
       { level: 'error', verb: 'filter', status: 500, err: { message: 'defect' } },
       { level: 'warn', verb: 'preempt', status: 400, code: 'MalformedBody' },
     ]);

@@ -2,9 +2,9 @@ import { SOLE_LEADER } from '../../src/ports/leadership.ts';
 import type { NodeName, PodUid } from '../../src/domain/ids.ts';
 import { occupiesNode, type Pod } from '../../src/domain/pod.ts';
 import { DEFAULT_COST_MODEL } from '../../src/domain/victim-cost.ts';
-import type { ExtenderCallbacks, PreemptVerdict } from '../../src/engine/callbacks.ts';
+import type { ExtenderCallbacks, PreemptVerdict } from '../../src/engine/preemption/callbacks.ts';
 import { Engine } from '../../src/engine/engine.ts';
-import { DEFAULT_ENGINE_SETTINGS } from '../../src/engine/steps.ts';
+import { DEFAULT_ENGINE_SETTINGS } from '../../src/engine/core/steps.ts';
 import { readPreemptionArgs } from '../../src/http/wire/preemption-args.ts';
 import { ClusterIndex } from '../../src/index/cluster-index.ts';
 import type { IndexedKind, IndexedKinds, IndexEvent } from '../../src/index/types.ts';
@@ -57,6 +57,7 @@ export function makeCallbacks({ withPolicy, victimsLeave = false }: Circumstance
       prioritize: (request) => next().prioritize(request),
       preempt,
       admitPod: (request) => next().admitPod(request),
+      guard: (request) => next().guard(request),
     },
     cluster: {
       isOn: (node, podUid) =>
@@ -81,8 +82,11 @@ function engineOver(index: ClusterIndex): Engine {
     onUnsynced: 'Hold',
     isSynced: () => true,
     leadership: SOLE_LEADER,
+    knowsTickets: () => false,
     readTickets: () => Promise.resolve([]),
     instanceId: 'wire',
+    refusalOf: () => null,
+    probePod: () => Promise.resolve(null),
     onListenerError: (error) => {
       throw error;
     },

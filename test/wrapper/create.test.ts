@@ -185,6 +185,25 @@ describe.each(SHELLS)('create of a pod with a ticket, under %s', (...shell) => {
     expect(stage.calls()).toHaveLength(4);
   });
 
+  it('lifts the lock of the network that a failed restore left, and touches no other network', async () => {
+    using stage = new Stage(shell);
+    stage.fail('restore', 3);
+    const env = ['X="type":"network","path":"/proc/1/ns/net"'];
+    const { create } = stage.container(ID, configJson({ env }));
+    const { ended } = stage.start(create);
+    await stage.request(ID);
+    stage.answer(ID, 'restore /i /w\n');
+    await stage.request(ID, 1);
+    const rules = ['-D INPUT -j CRIU', '-D OUTPUT -j CRIU', '-F CRIU', '-X CRIU'];
+    expect(stage.networkCalls()).toEqual([
+      ...['iptables', 'ip6tables'].flatMap((tables) => rules.map((rule) => `${tables} -w 5 ${rule}`)),
+      'nft list tables',
+      'nft delete table inet CRIU-7',
+    ]);
+    stage.answer(ID, 'pass\n');
+    await ended;
+  });
+
   it('restores at the second attempt', async () => {
     using stage = new Stage(shell);
     stage.fail('restore', 1);

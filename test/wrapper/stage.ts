@@ -90,6 +90,17 @@ export function sandboxAnnotations(): Record<string, string> {
   };
 }
 
+/** There are rules of criu in both of the ways that it knows. */
+const NSENTER = `#!/bin/sh
+[ "$1" = --net=/var/run/netns/cni-1 ] || exit 9
+shift
+echo "$*" >>HERE/network
+[ "$*" != 'nft list tables' ] || printf 'table ip filter\\ntable inet CRIU-7\\n'
+`;
+
+/** The network namespace of the sandbox. */
+const NETWORK = '/var/run/netns/cni-1';
+
 /** config.json as containerd writes it: compact, `<`, `>` and `&` escaped as Go does. */
 export function configJson({ annotations = containerAnnotations(), env = [] }: Spec = {}): string {
   const config = {
@@ -97,7 +108,7 @@ export function configJson({ annotations = containerAnnotations(), env = [] }: S
     process: { args: ['sleep', '1'], env: ['PATH=/bin', ...env], cwd: '/' },
     root: { path: 'rootfs' },
     annotations,
-    linux: { namespaces: [{ type: 'pid' }] },
+    linux: { namespaces: [{ type: 'pid' }, { type: 'network', path: NETWORK }] },
   };
   return JSON.stringify(config).replace(/[<>&]/g, (c) => `\\u00${c.charCodeAt(0).toString(16)}`);
 }
@@ -108,12 +119,16 @@ export class Stage implements Disposable {
   readonly run = join(this.folder, 'run');
   readonly wrapper = join(this.folder, 'reprieve-runc');
   readonly runtime = join(this.folder, 'runc');
+  /** Before all others in the PATH. */
+  readonly bin = join(this.folder, 'bin');
   readonly #shell: readonly string[];
   readonly #children = new Set<ChildProcess>();
 
   constructor(shell: readonly string[], { answerWithin = 30 }: { answerWithin?: number } = {}) {
     this.#shell = shell;
     mkdirSync(join(this.folder, 'calls'));
+    mkdirSync(this.bin);
+    writeFileSync(join(this.bin, 'nsenter'), NSENTER.replace('HERE', this.folder), { mode: 0o755 });
     mkdirSync(this.run, { mode: 0o700 });
     writeFileSync(this.runtime, RUNTIME.replace('HERE', this.folder), { mode: 0o755 });
     writeFileSync(this.wrapper, wrapperFor(TEMPLATE, { runtime: this.runtime, run: this.run, answerWithin }));
@@ -132,7 +147,8 @@ export class Stage implements Disposable {
 
   start(args: readonly string[]): { readonly child: ChildProcess; readonly ended: Promise<Ended> } {
     const [command, ...rest] = [...this.#shell, this.wrapper, ...args] as [string, ...string[]];
-    const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'pipe'], cwd: this.folder });
+    const env = { ...process.env, PATH: `${this.bin}:${process.env['PATH']}` };
+    const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'pipe'], cwd: this.folder, env });
     this.#children.add(child);
     let stdout = '';
     let stderr = '';
@@ -162,6 +178,12 @@ export class Stage implements Disposable {
 
   homes(): string[] {
     return this.#notes('home');
+  }
+
+  /** What was called in the network namespace of the sandbox, in order. */
+  networkCalls(): string[] {
+    const notes = join(this.folder, 'network');
+    return existsSync(notes) ? readFileSync(notes, 'utf8').split('\n').slice(0, -1) : [];
   }
 
   #notes(name: string): string[] {

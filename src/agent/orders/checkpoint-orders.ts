@@ -1,11 +1,13 @@
 import { AGENT_FINALIZER } from '../../domain/labels.ts';
-import type { ServerTime } from '../../kube/server-time.ts';
+import { serverClock, type ServerTime } from '../../kube/server-time.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { NodeApi } from '../node-api.ts';
 import { Freezer } from './freezer.ts';
 import { Holds, mayBeMarked } from './holds.ts';
-import { notHeld, Order, POD_KILLED, POD_THAWED } from './order.ts';
+import { isWanted, keyOf, Order, type OrderMove, type OrderOptions } from './order.ts';
+import { notHeld } from './order-status.ts';
+import { OutcomeReports } from './outcome-reports.ts';
 import { PodLanes } from './pod-lanes.ts';
 import { Quarantine } from './quarantine.ts';
 import { untilDone } from './retry.ts';
@@ -23,6 +25,8 @@ export interface CheckpointOrdersOptions {
   /** See {@link Quarantine}. */
   readonly keepUnknownMs: number;
   readonly onUnknown: (reference: string, message: string) => void;
+  /** Told of each change of a request's state. */
+  readonly onMove: (move: OrderMove) => void;
   /** Told of every failure that is tried again or ends an order. */
   readonly onError: (error: unknown) => void;
 }
@@ -43,25 +47,37 @@ export class CheckpointOrders {
   readonly #freezer: Freezer;
   readonly #orders = new Map<string, Order>(); // uid of a PodCheckpoint -> what is done about it
   readonly #lanes = new PodLanes();
+  readonly #orderOptions: OrderOptions;
   readonly #holds: Holds;
   readonly #saver: Saver;
+  readonly #outcomes: OutcomeReports;
   readonly #life = new AbortController();
   readonly #quarantine: Quarantine;
   #isRecovered = false;
 
   constructor(options: CheckpointOrdersOptions) {
-    this.#options = options;
-    const { pods, clock, keepUnknownMs, onUnknown, onError } = options;
+    // Its times are compared with those of the API server: how fresh a state is, and how long it is kept.
+    const clock = serverClock(options.serverTime, options.clock);
+    this.#options = { ...options, clock };
+    const { pods, keepUnknownMs, onUnknown, onMove, onError } = options;
     this.#quarantine = new Quarantine({ pods, clock, keepMs: keepUnknownMs, onNotice: onUnknown, onError });
-    this.#freezer = new Freezer({ ...options, life: this.#life.signal });
-    const shared = { ...options, freezer: this.#freezer, lanes: this.#lanes };
+    this.#freezer = new Freezer({ ...this.#options, life: this.#life.signal });
+    const onOrderMove = (order: Order, move: OrderMove): void => {
+      if (!order.occupiesPod) this.#lanes.leave(order);
+      onMove(move);
+      // The pod was being deleted when it was to be thawed, and was not killed until `thawAt`.
+      if (move.from === 'Undone' && move.cause === 'RunsOn') this.#firmly(() => this.#outcomes.thawedLate(order));
+    };
+    this.#orderOptions = { api: options.api, life: this.#life.signal, onMove: onOrderMove };
+    const shared = { ...this.#options, freezer: this.#freezer };
     this.#holds = new Holds({
       ...shared,
       life: this.#life.signal,
       orderOf: (key) => this.#orderOf(key),
       firmly: (work) => this.#firmly(work),
     });
-    this.#saver = new Saver({ ...shared, holds: this.#holds });
+    this.#saver = new Saver({ ...shared, holds: this.#holds, lanes: this.#lanes });
+    this.#outcomes = new OutcomeReports({ ...shared, holds: this.#holds });
   }
 
   /** A PodCheckpoint for this node was added or changed. */
@@ -70,16 +86,14 @@ export class CheckpointOrders {
     const uid = checkpoint.metadata.uid as string;
     let order = this.#orders.get(uid);
     const isNew = order === undefined;
-    order ??= this.#orderFor(checkpoint);
+    order ??= new Order(checkpoint, this.#orderOptions);
     order.checkpoint = checkpoint;
     this.#orders.set(uid, order);
     if (isNew) this.#firmly(() => this.#quarantine.remove(order.key));
-    if (checkpoint.metadata.deletionTimestamp === undefined) {
-      if (isNew) this.#takeOnceKnown(order);
-    } else if (!order.removing) {
-      order.removing = true;
-      this.#firmly(() => this.#remove(order));
-    }
+    if (checkpoint.metadata.deletionTimestamp !== undefined) {
+      if (order.move('Deleted')) this.#firmly(() => this.#remove(order));
+    } else if (order.value.release !== null) this.#release(order);
+    else if (isNew) this.#takeOnceKnown(order);
   }
 
   /** It is gone. `wentUnseen`: nobody was seen to delete it, so etcd may have been restored, and its state is kept for a while. */
@@ -88,9 +102,11 @@ export class CheckpointOrders {
     const order = this.#orders.get(uid);
     if (order === undefined) return;
     this.#orders.delete(uid);
+    const wasSeen = !wentUnseen || order.undoCause === 'Deleted';
+    order.move('Gone');
     this.#firmly(async () => {
       await this.#holds.undo(order);
-      if (order.removing || !wentUnseen) await this.#options.pods.forget(order.key);
+      if (wasSeen) await this.#options.pods.forget(order.key);
       else await this.#quarantine.add(order.key);
     });
   }
@@ -99,7 +115,7 @@ export class CheckpointOrders {
   killed(key: string): void {
     this.#holds.unbound(key);
     const order = this.#orderOf(key);
-    if (order !== undefined) this.#firmly(() => this.#reportKilled(order));
+    if (order !== undefined) this.#firmly(() => this.#outcomes.killed(order));
   }
 
   /**
@@ -110,9 +126,9 @@ export class CheckpointOrders {
     const { hold } = pod;
     if (hold === null) return;
     this.#holds.bound(pod, hold);
-    const order = this.#orderOf(hold.key);
-    if (mayBeMarked(hold) && (!this.#isRecovered || isWanted(order))) return;
-    this.#firmly(() => this.#holds.letGo(pod, hold));
+    const checkpoint = this.#orderOf(hold.key)?.checkpoint;
+    if (mayBeMarked(hold) && (!this.#isRecovered || isWanted(checkpoint))) return;
+    this.#firmly(() => this.#holds.letGo(pod, hold, checkpoint));
   }
 
   /** Ends at once, as a process that dies: dumps stay unfinished, frozen pods stand still, states stay on the disk. */
@@ -120,7 +136,7 @@ export class CheckpointOrders {
     this.#life.abort(new Error('the agent died'));
     this.#holds.stop();
     this.#quarantine.stop();
-    for (const order of this.#orders.values()) order.cancelled.abort(new Error('the agent died'));
+    for (const order of this.#orders.values()) order.abandon();
     this.#orders.clear();
   }
 
@@ -136,37 +152,29 @@ export class CheckpointOrders {
   ): Promise<boolean> {
     const { pods } = this.#options;
     const life = this.#life.signal;
-    const orders = new Map(
-      checkpoints().map((checkpoint) => {
-        const order = this.#orderFor(checkpoint);
-        return [order.key, order];
-      }),
-    );
+    const known = new Map(checkpoints().map((checkpoint) => [keyOf(checkpoint), checkpoint]));
     await Promise.all(
       [...pods.all()].map(async (pod) => {
         const { hold } = pod;
         // A dump that was not finished is begun anew; the pod may go on until then.
-        if (hold === null || (mayBeMarked(hold) && isWanted(orders.get(hold.key)))) return;
-        await this.#untilDone(() => this.#holds.letGo(pod, hold));
+        const checkpoint = hold === null ? undefined : known.get(hold.key);
+        if (hold === null || (mayBeMarked(hold) && isWanted(checkpoint))) return;
+        await this.#untilDone(() => this.#holds.letGo(pod, hold, checkpoint));
       }),
     );
     await ready();
     if (life.aborted) return false;
     // After the thaws: the record of what stands frozen lies with the state.
-    const unknown = pods.references().filter((reference) => !orders.has(reference));
+    const unknown = pods.references().filter((reference) => !known.has(reference));
     for (const reference of unknown) this.#firmly(() => this.#quarantine.add(reference));
     this.#isRecovered = true;
     // First the order that holds its pod: the other orders of that pod wait for it.
     const holders = new Set([...pods.all()].map(({ frozenBy }) => frozenBy));
-    const isHolder = (checkpoint: KubeObject): boolean => holders.has(this.#orderFor(checkpoint).key);
+    const isHolder = (checkpoint: KubeObject): boolean => holders.has(keyOf(checkpoint));
     const found = checkpoints();
     for (const checkpoint of found) if (isHolder(checkpoint)) this.changed(checkpoint);
     for (const checkpoint of found) if (!isHolder(checkpoint)) this.changed(checkpoint);
     return true;
-  }
-
-  #orderFor(checkpoint: KubeObject): Order {
-    return new Order(checkpoint, this.#options.api, this.#life.signal);
   }
 
   #orderOf(key: string): Order | undefined {
@@ -178,57 +186,54 @@ export class CheckpointOrders {
     const lookedAt = this.#options.pods.lookedAt(order.key);
     if (lookedAt === null) return this.#take(order);
     order.saving = lookedAt.then(() => {
-      if (!order.removing && !this.#life.signal.aborted) this.#take(order);
+      if (order.isUntouched && !this.#life.signal.aborted) this.#take(order);
     });
   }
 
   /** An order this process has not seen before: a new one, or one that its predecessor worked on. */
   #take(order: Order): void {
     if (this.#holds.isHeld(order)) {
-      order.mayBeMarked = true; // and is bounded since it was found
+      order.move('FoundHeld'); // and is bounded since it was found
       this.#firmly(() => this.#lanes.enter(order, order.life));
       return;
     }
-    if (order.isDone) {
-      if (order.heldInStatus) this.#firmly(() => this.#catchUp(order));
+    if (order.status.saysOutcome) {
+      order.move('FoundDone');
+      if (order.status.saysFrozen) this.#firmly(() => this.#outcomes.catchUp(order));
       return;
     }
-    if (order.heldInStatus) {
+    order.move('Taken');
+    if (order.status.saysFrozen) {
       const restarted = notHeld('AgentRestarted', 'the agent died during the dump; the pod was thawed');
-      this.#firmly(() => order.report({}, [restarted]));
+      this.#firmly(() => order.status.report({}, [restarted]));
     }
     this.#holds.expireAtDeadline(order);
     order.saving = this.#saver.save(order).then((report) => {
       if (!this.#holds.isHeld(order)) {
         this.#holds.unbound(order.key);
-        this.#lanes.leave(order);
+        order.move('Killed'); // ignored unless it was frozen until now
       }
       this.#firmly(report);
     });
   }
 
-  /** Its status lags behind: the predecessor died between the deed and the report. */
-  async #catchUp(order: Order): Promise<void> {
-    const { pods } = this.#options;
-    const pod = this.#holds.podOf(order);
-    if (pod?.frozenBy === order.key) return; // its kill is under way, and is told then
-    const isOver = pod === undefined || pod.state === 'ended';
-    if (isOver && (await pods.isValid(order.key))) return this.#reportKilled(order);
-    if (pod !== undefined && !isOver) await this.#freezer.unmark(pod, order.checkpoint.metadata.name);
-    await order.report({}, [POD_THAWED]);
-  }
-
-  async #reportKilled(order: Order): Promise<void> {
-    await order.saving; // it may be about to say that the pod is held
-    this.#lanes.leave(order);
-    if (order.heldInStatus) await order.report({}, [POD_KILLED]);
+  /** It is called off: the pod is thawed unless it is being deleted, and the object stays. */
+  #release(order: Order): void {
+    const lookedAt = order.isUntouched ? this.#options.pods.lookedAt(order.key) : null;
+    if (lookedAt !== null) order.saving = lookedAt;
+    // Where the status says it already, the predecessor has carried it out.
+    if (!order.move(order.status.saysReleased ? 'FoundDone' : 'Released') || order.status.saysReleased) return;
+    this.#firmly(async () => {
+      await this.#holds.undo(order);
+      await this.#outcomes.released(order);
+    });
   }
 
   /** The object is being deleted: undo, then let it go. */
   async #remove(order: Order): Promise<void> {
     await this.#holds.undo(order);
-    if (order.wentOn && order.heldInStatus) {
-      await order.report({}, [notHeld('Thawed', 'the checkpoint was deleted')]);
+    if (order.ranOn && order.status.saysFrozen) {
+      await order.status.report({}, [notHeld('Thawed', 'the checkpoint was deleted')]);
     }
     await this.#options.pods.forget(order.key);
     await this.#options.api.removeFinalizer(order.checkpoint, AGENT_FINALIZER, order.life);
@@ -242,8 +247,4 @@ export class CheckpointOrders {
     const { clock, onError } = this.#options;
     return untilDone({ clock, onError, life: this.#life.signal }, work);
   }
-}
-
-function isWanted(order: Order | undefined): boolean {
-  return order !== undefined && order.value.ready && !order.value.deleting;
 }

@@ -20,7 +20,7 @@ export async function reportDump(order: Order, pod: SavablePod, options: DumpRep
   const { clock, startedMs, takenMs, until } = options;
   const beganMs = clock.monotonic();
   const times = { startedAt: timestampOf(startedMs), takenAt: timestampOf(takenMs) };
-  await unlessOver(options, () => order.report(times, [SAVING], until));
+  await unlessOver(options, () => order.status.report(times, [SAVING], until));
   while (!until.aborted) {
     await sleep(clock, TELL_EVERY_MS, until).catch(() => undefined);
     await unlessOver(options, async () => {
@@ -30,7 +30,7 @@ export async function reportDump(order: Order, pod: SavablePod, options: DumpRep
       const seconds = (clock.monotonic() - beganMs) / 1000;
       const bytesPerSecond = seconds > 0 ? Math.round(writtenBytes / seconds) : 0;
       const percent = expectedBytes === 0 ? 0 : Math.min(99, Math.floor((100 * writtenBytes) / expectedBytes));
-      await order.report({ progress: { writtenBytes, expectedBytes, bytesPerSecond, percent } }, [], until);
+      await order.status.report({ progress: { writtenBytes, expectedBytes, bytesPerSecond, percent } }, [], until);
     });
   }
 }

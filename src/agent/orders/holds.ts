@@ -1,17 +1,31 @@
-import { lastEvictionMs, UNMARK_BEFORE_MS } from '../../domain/thaw-rule.ts';
+import { lastEvictionMs, longestHoldMs, UNMARK_BEFORE_MS } from '../../domain/thaw-rule.ts';
+import { podOf } from '../../kube/project/pod.ts';
 import type { ServerTime } from '../../kube/server-time.ts';
-import { sleep, type Clock } from '../../ports/clock.ts';
+import type { KubeObject } from '../../kube/transport.ts';
+import type { Clock } from '../../ports/clock.ts';
 import type { Freezer, HeldPod } from './freezer.ts';
-import { checkpointNameIn, notHeld, type Order } from './order.ts';
-import type { PodLanes } from './pod-lanes.ts';
+import { checkpointNameIn, type Order } from './order.ts';
+import type { UndoCause } from './order-state.ts';
+import { notHeld } from './order-status.ts';
 import type { Hold, HoldTerms, SavablePod, SavablePods, SaveFailure } from './savable-pod.ts';
 import { ThawTimers } from './thaw-timers.ts';
 
-/** At `thawAt` the thaw waits at most this long for the disk to record that the state is invalid. */
-const INVALIDATE_WITHIN_MS = 1_000;
+type Expiry = Extract<UndoCause, 'DeadlineExceeded' | 'ProbesEnd'>;
 
-/** The longest hold of an order that has no deadline, of a pod that has no liveness probes: CRIU may hang. */
-const LONGEST_HOLD_MS = 3_600_000;
+/** What is reported, depending on whether the pod was saved before. */
+const EXPIRED: Readonly<Record<Expiry, { readonly unsaved: string; readonly thawed: string }>> = {
+  DeadlineExceeded: {
+    unsaved: 'it was not saved until the deadline',
+    thawed: 'the pod was not deleted before the deadline',
+  },
+  ProbesEnd: {
+    unsaved: 'saving took longer than its liveness probes allow',
+    thawed: 'a liveness probe would have had it killed',
+  },
+};
+
+/** Reported of a request without a deadline. */
+const TOO_LONG = 'saving took too long for a request without spec.thawAt; one with it may take up to an hour';
 
 export interface HoldsOptions {
   readonly pods: SavablePods;
@@ -19,7 +33,6 @@ export interface HoldsOptions {
   readonly serverTime: ServerTime;
   readonly onError: (error: unknown) => void;
   readonly freezer: Freezer;
-  readonly lanes: PodLanes;
   /** Ends with the agent: pods that are frozen then are left to the next agent process. */
   readonly life: AbortSignal;
   /** The checkpoint request with this key; undefined where this process does not know it (yet). */
@@ -50,8 +63,11 @@ export class Holds {
     this.#timers = new ThawTimers(options.clock);
   }
 
-  podOf(order: Order): SavablePod | undefined {
-    return this.#options.pods.find(order.value.podUid);
+  /** The pod that the request names, in the namespace of the request: whoever may write there has no say about other pods. */
+  podOf({ value: { namespace, podName, podUid } }: Order): SavablePod | undefined {
+    const pod = this.#options.pods.find(podUid);
+    const { metadata } = pod?.object ?? {};
+    return metadata?.namespace === namespace && metadata.name === podName ? pod : undefined;
   }
 
   /** True if the pod of this order is frozen by it. */
@@ -71,18 +87,16 @@ export class Holds {
   termsFor(order: Order, pod: SavablePod): HoldTerms {
     const { serverTime } = this.#options;
     const { deadlineMs, keepFrozen } = order.value;
-    const probesEndMs = serverTime.earliestMs() + (pod.longestFreezeMs ?? Infinity);
-    const serverMs = Math.floor(
-      Math.min(deadlineMs ?? Infinity, probesEndMs, serverTime.earliestMs() + LONGEST_HOLD_MS),
-    );
+    const longestMs = Math.min(pod.longestFreezeMs ?? Infinity, longestOf(order, pod));
+    const serverMs = Math.floor(Math.min(deadlineMs ?? Infinity, serverTime.earliestMs() + longestMs));
     return { key: order.key, keepFrozen, thawAt: { serverMs, monotonicMs: this.#monotonicOf(serverMs) } };
   }
 
   /** Why freezing the pod on these terms is useless: it would be thawed before an eviction could rely on its state. Null: it is not. */
-  tooShort(order: Order, terms: HoldTerms): SaveFailure | null {
+  tooShort(order: Order, pod: SavablePod, terms: HoldTerms): SaveFailure | null {
     const { keepFrozen, thawAt } = terms;
     const isInTime = !keepFrozen || this.#options.serverTime.earliestMs() < lastEvictionMs(thawAt.serverMs);
-    return isInTime ? null : expired(isByProbes(order, terms));
+    return isInTime ? null : expired(order, expiryOf(order, pod, terms));
   }
 
   /**
@@ -102,17 +116,24 @@ export class Holds {
     this.#timers.cancel(key);
   }
 
-  /** Ends the dump and thaws the pod, unless the pod is being deleted: then the pod stays frozen until the kubelet kills it. */
+  /**
+   * Carries out the state Undoing: waits for the end of the dump and thaws the pod. A pod that is being deleted stays frozen until
+   * the kubelet kills it.
+   */
   async undo(order: Order): Promise<void> {
-    order.cancelled.abort(new Error('the checkpoint was undone'));
     await order.saving;
     await this.#release(order);
-    this.#options.lanes.leave(order);
+    order.move('Undone');
   }
 
-  /** Thaws a pod that an earlier agent process froze and that need not stay frozen. */
-  async letGo(pod: SavablePod, hold: Hold): Promise<void> {
-    const held = { pod, key: hold.key, checkpointName: checkpointNameIn(hold.key) };
+  /** Thaws a pod that an earlier agent process froze and that need not stay frozen. `checkpoint`: its request, where it is known. */
+  async letGo(pod: SavablePod, hold: Hold, checkpoint: KubeObject | undefined): Promise<void> {
+    const held = {
+      pod,
+      key: hold.key,
+      checkpointName: checkpointNameIn(hold.key),
+      voidsState: checkpoint !== undefined,
+    };
     if (mayBeMarked(hold)) await this.#freezer.thaw(held);
     else await this.#freezer.release(held);
   }
@@ -129,66 +150,52 @@ export class Holds {
   }
 
   #beginExpiry(order: Order): void {
-    if (order.isExpiring) return;
-    order.isExpiring = true;
-    const hold = this.podOf(order)?.hold ?? null;
-    const byProbes = hold !== null && isByProbes(order, hold);
-    this.#options.firmly(() => this.#expire(order, byProbes));
+    const pod = this.podOf(order);
+    const cause = pod?.hold ? expiryOf(order, pod, pod.hold) : 'DeadlineExceeded';
+    if (order.move(cause)) this.#options.firmly(() => this.#expire(order, cause));
   }
 
   async #thawUnasked(pod: SavablePod, key: string): Promise<void> {
-    const { pods, clock, life, lanes, orderOf, firmly, onError } = this.#options;
-    const order = orderOf(key);
+    const order = this.#options.orderOf(key);
     if (order !== undefined) this.#beginExpiry(order);
-    order?.cancelled.abort(new Error('thawAt has come'));
     await order?.working; // criu works inside of the processes
     const { hold } = pod;
     if (pod.state !== 'frozen' || hold?.key !== key) return;
-    if (mayBeMarked(hold)) {
-      // A delete may have relied on this state: before the pod is thawed, the state must not be restorable any more.
-      const invalid = pods.invalidate(key).catch((error: unknown) => {
-        onError(error);
-        firmly(() => pods.invalidate(key));
-      });
-      await Promise.race([invalid, sleep(clock, INVALIDATE_WITHIN_MS, life).catch(() => undefined)]);
-    }
+    if (mayBeMarked(hold)) await this.#freezer.invalidate(key);
     await this.#freezer.release({ pod, key });
-    if (order === undefined || this.isHeld(order)) return;
-    if (!hasEnded(pod)) order.wentOn = true;
-    lanes.leave(order);
+    if (order !== undefined && !this.isHeld(order) && !hasEnded(pod)) order.move('RunsOn');
   }
 
-  async #expire(order: Order, byProbes: boolean): Promise<void> {
+  async #expire(order: Order, cause: Expiry): Promise<void> {
+    const { status } = order;
     await this.undo(order);
-    const exceeded = byProbes
-      ? notHeld('ProbesEnd', 'a liveness probe would have had it killed')
-      : notHeld('DeadlineExceeded', 'the pod was not deleted before the deadline');
-    if (order.isDone) {
-      if (order.wentOn && order.heldInStatus) await order.report({}, [exceeded]);
+    if (status.saysOutcome) {
+      if (order.ranOn && status.saysFrozen) await status.report({}, [notHeld(cause, EXPIRED[cause].thawed)]);
       return;
     }
     await this.#options.pods.forget(order.key);
-    await order.report({}, [{ type: 'Failed', status: 'True', ...expired(byProbes) }, exceeded]);
+    const failure = expired(order, cause);
+    await status.report({}, [{ type: 'Failed', status: 'True', ...failure }, notHeld(cause, failure.message)]);
   }
 
-  /** Thaws the pod of an order that was cancelled, and removes its mark. */
+  /** Thaws the pod of a request that is being undone, and removes its mark. */
   async #release(order: Order): Promise<void> {
     const pod = this.podOf(order);
     if (pod === undefined || hasEnded(pod)) return;
     const held = heldBy(order, pod);
     const wasHeld = this.isHeld(order);
-    if (order.mayBeMarked && (wasHeld || order.wentOn)) await this.#freezer.thaw(held);
+    if (order.mayBeMarked && (wasHeld || order.ranOn)) await this.#freezer.thaw(held);
     else if (wasHeld) await this.#freezer.release(held);
     else await this.#freezer.unmark(pod, held.checkpointName);
     if (this.isHeld(order)) return; // it is being deleted, and killed
-    order.mayBeMarked = false;
-    if (wasHeld && !hasEnded(pod)) order.wentOn = true;
+    order.move('Unmarked');
+    if (wasHeld && !hasEnded(pod)) order.move('RunsOn');
     this.#timers.cancel(order.key);
   }
 }
 
-export function heldBy({ key, checkpoint }: Order, pod: SavablePod): HeldPod {
-  return { pod, key, checkpointName: checkpoint.metadata.name };
+export function heldBy({ key, checkpoint, undoCause }: Order, pod: SavablePod): HeldPod {
+  return { pod, key, checkpointName: checkpoint.metadata.name, voidsState: undoCause !== 'Gone' };
 }
 
 /** Only what is saved is marked, and only what stays frozen. */
@@ -200,12 +207,19 @@ function hasEnded({ state }: SavablePod): boolean {
   return state === 'ended';
 }
 
-function isByProbes({ value }: Order, { thawAt }: HoldTerms): boolean {
-  return thawAt.serverMs < (value.deadlineMs ?? Infinity);
+function expiryOf(order: Order, pod: SavablePod, { thawAt }: HoldTerms): Expiry {
+  const { deadlineMs } = order.value;
+  const { longestFreezeMs } = pod;
+  if (longestFreezeMs === null || longestFreezeMs > longestOf(order, pod)) return 'DeadlineExceeded';
+  return thawAt.serverMs < (deadlineMs ?? Infinity) ? 'ProbesEnd' : 'DeadlineExceeded';
 }
 
-function expired(byProbes: boolean): SaveFailure {
-  return byProbes
-    ? { reason: 'ProbesEnd', message: 'saving took longer than its liveness probes allow' }
-    : { reason: 'DeadlineExceeded', message: 'it was not saved until the deadline' };
+/** Beside what its liveness probes allow. */
+function longestOf({ value }: Order, { object }: SavablePod): number {
+  return longestHoldMs(podOf(object), value.deadlineMs);
+}
+
+function expired({ value }: Order, reason: Expiry): SaveFailure {
+  const hasNoDeadline = reason === 'DeadlineExceeded' && value.deadlineMs === null;
+  return { reason, message: hasNoDeadline ? TOO_LONG : EXPIRED[reason].unsaved };
 }

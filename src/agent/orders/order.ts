@@ -1,56 +1,58 @@
-import type { ConditionOf, ConditionReason } from '../../domain/condition-reasons.ts';
 import type { Checkpoint } from '../../domain/checkpoint.ts';
 import { checkpointOf } from '../../kube/project/checkpoint.ts';
 import type { KubeObject } from '../../kube/transport.ts';
-import type { PodCheckpointStatus } from '../../kube/crd/pod-checkpoint.ts';
-import type { NodeApi, StatusPatch } from '../node-api.ts';
-import type { SaveFailure } from './savable-pod.ts';
-import { Turns } from '../turns.ts';
+import type { NodeApi } from '../node-api.ts';
+import {
+  hasRunOn,
+  mayBeMarkedIn,
+  occupiesPod,
+  stateAfter,
+  type OrderCause,
+  type OrderState,
+  type UndoCause,
+} from './order-state.ts';
+import { OrderStatus } from './order-status.ts';
+
+/** One move of one request, for the log. */
+export interface OrderMove {
+  /** Key of the request. */
+  readonly reference: string;
+  readonly from: OrderState['name'];
+  readonly to: OrderState['name'];
+  readonly cause: OrderCause;
+}
+
+export interface OrderOptions {
+  readonly api: NodeApi;
+  /** Ends with the agent process that took the request. */
+  readonly life: AbortSignal;
+  readonly onMove: (order: Order, move: OrderMove) => void;
+}
 
 /**
- * One PodCheckpoint the agent works on.
+ * One PodCheckpoint the agent works on: its state on the node ({@link OrderState}) and what its status says.
  *
- *     saving ──> saved ──┐
- *        └───────────────┴──> undone     (deleted, or `thawAt` came)
- *
- * Whoever undoes it first waits for `saving`: a mark that is still on its way must not land on a pod that goes on. Only at
- * `thawAt` nobody waits for the API server: the pod is thawed once `working` has settled, and its mark is removed later.
+ * An undo first waits for `saving`: a Frozen mark that is still being written must not reach a pod that runs. At `thawAt` the
+ * agent does not wait for the API server: it thaws the pod once `working` has settled, and removes the mark later.
  */
 export class Order {
   /** The newest version of its object. */
   checkpoint: KubeObject;
-  /** Ends the dump: the order was undone, or the agent died. */
-  readonly cancelled = new AbortController();
+  readonly status: OrderStatus;
+  readonly life: AbortSignal;
   /** Settles when nothing on the node works for it any more: no freeze, no dump. Never rejects. */
   working: Promise<unknown> = Promise.resolve();
   /** Settles when the mark is not on its way any more either. Never rejects. */
   saving: Promise<unknown> = Promise.resolve();
-  /** The Frozen mark was set, or may have been. */
-  mayBeMarked: boolean;
-  /** It froze the pod, which was thawed before it was seen that it is being deleted: the state is no longer its last. */
-  wentOn = false;
-  /** `thawAt`, or its deadline, has come. */
-  isExpiring = false;
-  /** Its object is being deleted, and this agent has seen that. */
-  removing = false;
-  /** Its status says Frozen=True, or is about to. */
-  heldInStatus: boolean;
-  /** Its status says Ready or Failed, or is about to: nothing is left to save. */
-  isDone: boolean;
-  /** Ends with the agent process that took the order. */
-  readonly life: AbortSignal;
-  readonly #api: NodeApi;
-  readonly #reports = new Turns();
-  #hasProgress: boolean; // its status says how far the dump is
+  readonly #onMove: OrderOptions['onMove'];
+  readonly #cancelled = new AbortController();
+  #state: OrderState = { name: 'Known' };
 
-  constructor(checkpoint: KubeObject, api: NodeApi, life: AbortSignal) {
+  constructor(checkpoint: KubeObject, { api, life, onMove }: OrderOptions) {
     this.checkpoint = checkpoint;
-    this.#api = api;
     this.life = life;
-    this.heldInStatus = this.value.frozen;
-    this.mayBeMarked = this.value.ready && this.value.frozen;
-    this.#hasProgress = (checkpoint['status'] as PodCheckpointStatus | undefined)?.progress !== undefined;
-    this.isDone = this.value.ready || this.value.failure !== null;
+    this.status = new OrderStatus(checkpoint, api, life);
+    this.#onMove = onMove;
   }
 
   get value(): Checkpoint {
@@ -61,26 +63,51 @@ export class Order {
     return keyOf(this.checkpoint);
   }
 
-  /** Writes into its status, after everything that was reported before. Rejects with the reason of `until` where that comes first. */
-  async report(
-    fields: StatusPatch,
-    conditions: readonly ConditionOf<'PodCheckpoint'>[],
-    until: AbortSignal = this.life,
-  ): Promise<void> {
-    const isOver = conditions.some(({ reason }) => reason !== 'Saving');
-    const patch = isOver && this.#hasProgress ? { ...fields, progress: null } : fields;
-    this.#hasProgress = isOver ? false : this.#hasProgress || fields.progress !== undefined;
-    for (const { type, status } of conditions) {
-      if (type === 'Frozen') this.heldInStatus = status === 'True';
-      else this.isDone = true;
-    }
-    await this.#reports.take(() => this.#api.patchCheckpoint(this.checkpoint, patch, conditions, until), until);
+  /** Nothing was done for it by this process. */
+  get isUntouched(): boolean {
+    return this.#state.name === 'Known';
   }
 
-  fail({ reason, message }: SaveFailure): Promise<void> {
-    const failed = { type: 'Failed', status: 'True', reason, message } as const;
-    const thawed = this.heldInStatus ? [notHeld('Thawed', 'the pod was thawed: its state was not saved')] : [];
-    return this.report({}, [failed, ...thawed]);
+  /** The cause of its undoing; null where it is not being undone. */
+  get undoCause(): UndoCause | null {
+    return 'cause' in this.#state ? this.#state.cause : null;
+  }
+
+  get mayBeMarked(): boolean {
+    return mayBeMarkedIn(this.#state);
+  }
+
+  get ranOn(): boolean {
+    return hasRunOn(this.#state);
+  }
+
+  get occupiesPod(): boolean {
+    return occupiesPod(this.#state);
+  }
+
+  /** Ends the freeze and the dump: the request is being undone, or the agent died. */
+  get cancelled(): AbortSignal {
+    return this.#cancelled.signal;
+  }
+
+  /** False where the state ignores `cause`. */
+  move(cause: OrderCause): boolean {
+    const next = stateAfter(this.#state, cause);
+    if (next === this.#state) return false;
+    this.#transition(next, cause);
+    return true;
+  }
+
+  /** The agent process ends: nothing is undone. */
+  abandon(): void {
+    this.#cancelled.abort(new Error('the agent died'));
+  }
+
+  #transition(to: OrderState, cause: OrderCause): void {
+    const from = this.#state.name;
+    this.#state = to;
+    if (to.name === 'Undoing') this.#cancelled.abort(new Error(`the checkpoint is undone: ${to.cause}`));
+    this.#onMove(this, { reference: this.key, from, to: to.name, cause });
   }
 }
 
@@ -88,25 +115,18 @@ export class Order {
  * Names a checkpoint on its node, and its state on the disk: a folder. With the UID, for a name may be used again; names of
  * Kubernetes hold no underscore.
  */
-function keyOf({ metadata: { namespace = '', name, uid = '' } }: KubeObject): string {
+export function keyOf({ metadata: { namespace = '', name, uid = '' } }: KubeObject): string {
   return `${namespace}_${name}_${uid}`;
+}
+
+/** What an earlier process of this agent saved for it stays frozen. */
+export function isWanted(checkpoint: KubeObject | undefined): boolean {
+  if (checkpoint === undefined) return false;
+  const { ready, release, deleting } = checkpointOf(checkpoint);
+  return ready && release === null && !deleting;
 }
 
 /** Name of the PodCheckpoint of that key. */
 export function checkpointNameIn(key: string): string {
   return key.split('_')[1] ?? '';
 }
-
-export function held(message: string): ConditionOf<'PodCheckpoint'> {
-  return { type: 'Frozen', status: 'True', reason: 'Held', message };
-}
-
-export function notHeld(
-  reason: ConditionReason<'PodCheckpoint', 'Frozen', 'False'>,
-  message: string,
-): ConditionOf<'PodCheckpoint'> {
-  return { type: 'Frozen', status: 'False', reason, message };
-}
-
-export const POD_KILLED = notHeld('PodKilled', 'the pod was deleted while it was frozen');
-export const POD_THAWED = notHeld('Thawed', 'the pod was thawed after it was saved');

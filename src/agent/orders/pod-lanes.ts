@@ -7,8 +7,8 @@ interface Entry {
 }
 
 /**
- * The checkpoint requests of each pod, one after the other. The next one begins when the one before it neither saves the pod
- * nor holds it frozen.
+ * The checkpoint requests of each pod, one after the other. The next one begins when the one before it no
+ * longer occupies the pod (`order-state.ts`).
  *
  *     pod ──> [ Manual: is being saved | Preemption: waits | Manual: waits ]
  *
@@ -18,7 +18,8 @@ interface Entry {
 export class PodLanes {
   readonly #lanes = new Map<PodUid, Entry[]>(); // pod -> its requests; the first one has the pod
 
-  /** Resolves when the order has the pod; rejects with the reason of `stop` before that. Both are undone by {@link leave}. */
+  /** Resolves when the order has the pod; rejects with the reason of `stop` before that. Both are undone by {@link leave},
+   * which is called when the order no longer occupies the pod. */
   enter(order: Order, stop: AbortSignal): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const onStop = (): void => reject(stop.reason as Error);

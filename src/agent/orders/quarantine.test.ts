@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { VirtualClock } from '../../sim/virtual-clock.ts';
-import { StateStore } from '../../sim/nodes/state-store.ts';
+import { SimulatedStates } from '../../sim/nodes/simulated-states.ts';
 import type { PodUid } from '../../domain/ids.ts';
 import { Quarantine } from './quarantine.ts';
 
@@ -8,7 +8,7 @@ const HOUR = 3_600_000;
 
 function setUp() {
   const clock = new VirtualClock();
-  const store = new StateStore();
+  const store = new SimulatedStates();
   const state = { podUid: 'uid-pod' as PodUid, progressSeconds: 1, bytes: 1, images: [], weight: 1, owed: false };
   store.put('a', state);
   const notices: string[] = [];

@@ -85,7 +85,7 @@ export interface SavablePods {
   readonly disk: Turns;
   find(uid: PodUid): SavablePod | undefined;
   all(): Iterable<SavablePod>;
-  /** Keys of the states on the disk, whole or not. */
+  /** Keys of the states that earlier processes of the agent have left on the disk, whole or not. */
   references(): readonly string[];
   /** Since when nobody knows what a state is for: this moment, where it was known until now. Null for one that is not whole. */
   unknownSince(reference: string, nowMs: number): Promise<number | null>;

@@ -5,7 +5,8 @@ import type { Clock } from '../../ports/clock.ts';
 import { reportDump } from './dump-report.ts';
 import type { Freezer } from './freezer.ts';
 import { heldBy, type Holds } from './holds.ts';
-import { held, POD_KILLED, POD_THAWED, type Order } from './order.ts';
+import type { Order } from './order.ts';
+import { held, POD_KILLED, POD_THAWED } from './order-status.ts';
 import type { PodLanes } from './pod-lanes.ts';
 import type { SavablePod, SavablePods, SavedParts, SaveFailure } from './savable-pod.ts';
 
@@ -26,13 +27,10 @@ type Copy =
   { readonly failure: SaveFailure } | { readonly failure: null; readonly saved: SavedParts; readonly takenMs: number };
 
 /**
- * Carries out one PodCheckpoint, from its turn on the pod to the report:
+ * Carries out one PodCheckpoint from Waiting to Held or Closed (`order-state.ts`): the turn on the pod, the turn on the disk, the
+ * freeze, the dump, the mark or the thaw, the report.
  *
- *     waiting for the pod ──> waiting for the disk ──> frozen, being dumped ──> dumped ─┬── keepFrozen: marked ──> Ready
- *              │                       │                        │                     └── otherwise: thawed ──> Ready
- *              └───────────────────────┴────────────────────────┴── thawed ──> Failed
- *
- * `order.cancelled` ends each of these states without a report: the caller that cancels the request reports the outcome.
+ * `order.cancelled` ends each step without a report: the caller that undoes the request reports the outcome.
  */
 export class Saver {
   readonly #options: SaverOptions;
@@ -65,34 +63,38 @@ export class Saver {
     const held = heldBy(order, pod);
     if (done === null || done.failure !== null || !keepFrozen) await this.#freezer.release(held);
     if (done === null) {
-      if (pod.state !== 'ended') order.wentOn = true; // the caller that cancelled the order reports it
+      if (pod.state !== 'ended') order.move('RunsOn'); // the caller that cancelled the order reports it
       return () => Promise.resolve();
     }
     if (done.failure !== null) return this.#failed(order, done.failure);
+    order.move(keepFrozen ? 'Saved' : 'Copied'); // a mark may be on the way from now on
     if (keepFrozen) {
-      order.mayBeMarked = true;
       try {
-        await this.#freezer.mark(pod, order.checkpoint.metadata.name, order.cancelled.signal);
+        await this.#freezer.mark(pod, order.checkpoint.metadata.name, order.cancelled);
       } catch (error) {
-        if (order.cancelled.signal.aborted) return () => Promise.resolve();
+        if (order.cancelled.aborted) return () => Promise.resolve();
         this.#options.onError(error);
         const message = `the pod could not be marked: ${messageOf(error)}`;
         return async () => {
           await this.#freezer.thaw(held);
-          await this.#failed(order, { reason: 'DumpFailed', message })();
+          if (!this.#holds.isHeld(order)) order.move('Failed');
+          await this.#reportFailed(order, { reason: 'DumpFailed', message });
         };
       }
     }
-    if (order.cancelled.signal.aborted) return () => Promise.resolve();
+    if (order.cancelled.aborted) return () => Promise.resolve();
     return () => this.#reportReady(order, pod, { ...done, startedMs });
   }
 
-  /** Keeps the object for people to read, and removes the incomplete state from the disk. */
   #failed(order: Order, failure: SaveFailure): () => Promise<void> {
-    return async () => {
-      await order.fail(failure);
-      await this.#options.pods.forget(order.key);
-    };
+    order.move('Failed');
+    return () => this.#reportFailed(order, failure);
+  }
+
+  /** Keeps the object for people to read, and removes the incomplete state from the disk. */
+  async #reportFailed(order: Order, failure: SaveFailure): Promise<void> {
+    await order.status.fail(failure);
+    await this.#options.pods.forget(order.key);
   }
 
   /** Works on the node only: one request of a pod at a time, and a few dumps of the disk at a time. Never rejects. */
@@ -100,7 +102,7 @@ export class Saver {
     const { pods, clock, onError } = this.#options;
     const { podName } = order.value;
     const startedMs = clock.now();
-    const cancelled = order.cancelled.signal;
+    const cancelled = order.cancelled;
     const stop = AbortSignal.any([cancelled, pod.ended]);
     try {
       await this.#lanes.enter(order, stop);
@@ -126,8 +128,9 @@ export class Saver {
     { startedMs, stop }: { readonly startedMs: number; readonly stop: AbortSignal },
   ): Promise<Copy> {
     const { clock, onError } = this.#options;
+    order.move('DiskTurn');
     const terms = this.#holds.termsFor(order, pod);
-    const tooShort = this.#holds.tooShort(order, terms);
+    const tooShort = this.#holds.tooShort(order, pod, terms);
     if (tooShort !== null) return { failure: tooShort };
     const unfreezable = await pod.freeze(terms, stop);
     if (unfreezable !== null) return { failure: unfreezable };
@@ -167,6 +170,6 @@ export class Saver {
       reason: 'Verified',
       message: 'the state is complete on the node',
     };
-    await order.report(fields, [ready, stands]);
+    await order.status.report(fields, [ready, stands]);
   }
 }

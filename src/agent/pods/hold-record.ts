@@ -21,14 +21,14 @@ const schema = z.object({
 export type HoldRecord = z.infer<typeof schema>;
 
 /**
- * The folders of saved pods, one for each order, and the hold record in each. A record is on the disk before the first
+ * The hold records, each in the folder of its order; the disk store keeps the state of the order in the same folder. A record is on the disk before the first
  * container is paused and goes only after the last went on: whatever dies in between, nothing stands frozen that nobody
  * knows.
  */
 export class HoldRecords {
   readonly #folder: string;
 
-  /** @param folder the one with a folder for each saved pod */
+  /** @param folder the one with a folder for each order */
   constructor(folder: string) {
     this.#folder = folder;
   }
@@ -85,7 +85,7 @@ export class HoldRecords {
     await rm(join(this.#folder, key, FILE), { force: true });
   }
 
-  /** The whole folder: state and record. */
+  /** The whole folder. */
   async remove(key: string): Promise<void> {
     await rm(join(this.#folder, key), { recursive: true, force: true });
   }

@@ -1,14 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import type { CheckpointRules } from '../../domain/checkpoint-rules.ts';
 import { messageOf } from '../../domain/message-of.ts';
+import type { Checkpointer } from '../checkpointer/checkpointer.ts';
 import type { Dump, DumpProgress, Hold, HoldTerms, SavablePod, SaveFailure } from '../orders/savable-pod.ts';
 import type { KubeObject } from '../../kube/transport.ts';
-import { sleep, type Clock } from '../../ports/clock.ts';
+import { sleep, within, type Clock } from '../../ports/clock.ts';
 import { Turns } from '../turns.ts';
 import { deletionNotice, generationOf } from './deletion-notice.ts';
+
 import { longestFreezeMs } from './probes.ts';
 import type { HoldRecords } from './hold-record.ts';
-import type { PodContainer, PodIdentity, PodProcesses } from './pod-processes.ts';
+import type { PodIdentity, PodProcesses } from './pod-processes.ts';
+import { inSpecOrder, missingContainer } from './spec-containers.ts';
+
+/** A look takes some milliseconds. /proc makes a reader wait for a process that waits for a device. */
+const OBSTACLE_WITHIN_MS = 5_000;
 
 /** By which order which containers stand frozen. */
 export interface HeldContainers extends HoldTerms {
@@ -21,6 +27,7 @@ export interface HeldContainers extends HoldTerms {
 
 export interface NodePodOptions {
   readonly processes: PodProcesses;
+  readonly checkpointer: Checkpointer;
   readonly records: HoldRecords;
   readonly clock: Clock;
   /** Ends with the agent: what waits then is left to the next one. */
@@ -100,15 +107,18 @@ export class NodePod implements SavablePod {
 
   async dump(key: string, rules: CheckpointRules, stop: AbortSignal): Promise<Dump> {
     const { longestFreezeMs } = this;
-    const { containers = [], token = '' } = this.#hold ?? {};
+    const { containers: frozen = [], token = '' } = this.#hold ?? {};
+    const present = await this.#options.processes.containers(this.#identity.uid);
+    const lasting = inSpecOrder(this.object, present).filter(({ id }) => frozen.includes(id));
+    const containers = lasting.map(({ id }) => id);
     const request = { pod: this.#identity, key, containers, rules, token, longestFreezeMs };
-    const dump = await this.#options.processes.dump(request, stop);
+    const dump = await this.#options.checkpointer.save(request, stop);
     if (dump.failure === null && this.#hold !== null) this.#hold.isSaved = true;
     return dump;
   }
 
   progress(key: string): Promise<DumpProgress | null> {
-    return this.#options.processes.progress(key);
+    return this.#options.checkpointer.progress(key);
   }
 
   deletionSeen(object: KubeObject): void {
@@ -193,15 +203,19 @@ export class NodePod implements SavablePod {
   }
 
   async #freeze(terms: HoldTerms): Promise<SaveFailure | null> {
-    const { processes, records } = this.#options;
+    const { processes, checkpointer, records, clock } = this.#options;
     const { name, uid } = this.#identity;
+    const isFrozenHere = checkpointer.guarantee === 'StaysFrozen';
+    if (terms.keepFrozen && !isFrozenHere) {
+      return { reason: 'NotCheckpointable', message: `this node saves pod ${name} only while it runs on` };
+    }
     if (this.#hold !== null) return { reason: 'NotRunning', message: `pod ${name} is frozen already` };
     const running = await processes.containers(uid);
     const going: SaveFailure = { reason: 'NotRunning', message: `pod ${name} is being deleted` };
     if (this.#isGoing) return going;
     const missing = missingContainer(this.object, running);
     if (missing !== null) return { reason: 'NotRunning', message: `container ${missing} of pod ${name} does not run` };
-    const obstacle = await processes.obstacle(uid);
+    const obstacle = await within(clock, OBSTACLE_WITHIN_MS, checkpointer.obstacle(this.object));
     if (obstacle !== null) return obstacle;
     const containers = running.filter(({ status }) => status === 'running').map(({ id }) => id);
     const token = randomUUID();
@@ -214,7 +228,7 @@ export class NodePod implements SavablePod {
     }
     this.#hold = { key, thawAt, keepFrozen, containers, token, isSaved: false };
     try {
-      await processes.pause(containers);
+      if (isFrozenHere) await processes.pause(containers);
     } catch (error) {
       await this.#release();
       return { reason: 'DumpFailed', message: `it could not be frozen: ${messageOf(error)}` };
@@ -236,17 +250,4 @@ export class NodePod implements SavablePod {
     await records.end(hold.key).catch(onError);
     this.#options.onThawed(hold.key);
   }
-}
-
-/** Name of a container that must run for the pod to be saved as a whole, and does not. */
-function missingContainer(pod: KubeObject, running: readonly PodContainer[]): string | null {
-  const spec = pod['spec'] as
-    | {
-        readonly containers?: readonly { readonly name: string }[];
-        readonly initContainers?: readonly { readonly name: string; readonly restartPolicy?: string }[];
-      }
-    | undefined;
-  const sidecars = (spec?.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === 'Always');
-  const runs = new Set(running.filter(({ status }) => status === 'running').map(({ name }) => name));
-  return [...sidecars, ...(spec?.containers ?? [])].find(({ name }) => !runs.has(name))?.name ?? null;
 }

@@ -1,12 +1,16 @@
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { PodUid } from '../../domain/ids.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import { DEFAULT_RULES } from '../../../test/support/builders.ts';
+import { NO_PEERS } from '../../../test/support/obedient-runtime.ts';
 import { VirtualClock } from '../../sim/virtual-clock.ts';
+import type { Checkpointer, Guarantee } from '../checkpointer/checkpointer.ts';
 import type { Dump } from '../orders/savable-pod.ts';
+import { DiskStore } from '../state/disk-store.ts';
+import { checkpointsFolder } from '../state/layout.ts';
 import { NodePods } from './node-pods.ts';
 import type { PodContainer, PodProcesses } from './pod-processes.ts';
 
@@ -43,7 +47,9 @@ function podObject(parts: PodParts = {}): KubeObject {
 }
 
 /** Processes that only remember what was done to them. */
-class FakeProcesses implements PodProcesses {
+class FakeProcesses implements PodProcesses, Checkpointer {
+  guarantee: Guarantee = 'StaysFrozen';
+  readonly bytesPerSecond = null;
   readonly done: string[] = [];
   all: PodContainer[] = [{ id: 'i1', name: 'main', status: 'running' }];
   unpausable = '';
@@ -58,6 +64,12 @@ class FakeProcesses implements PodProcesses {
   containers(): Promise<readonly PodContainer[]> {
     if (this.unlistable) return Promise.reject(new Error('runc failed (1)'));
     return Promise.resolve(this.all);
+  }
+  lastingObstacle(): Promise<null> {
+    return Promise.resolve(null);
+  }
+  stateBytes(): Promise<null> {
+    return Promise.resolve(null);
   }
   obstacle(): Promise<null> {
     return Promise.resolve(null);
@@ -80,7 +92,7 @@ class FakeProcesses implements PodProcesses {
     this.all = this.all.filter((one) => one.id !== id);
     return Promise.resolve();
   }
-  dump(): Promise<Dump> {
+  save(): Promise<Dump> {
     this.done.push('dump');
     return Promise.resolve(this.dumped);
   }
@@ -92,7 +104,8 @@ class FakeProcesses implements PodProcesses {
   }
 }
 
-let folder: string;
+let folder: string; // with one for each order, for its record and its state
+let store: DiskStore;
 let processes: FakeProcesses;
 let clock: VirtualClock;
 let killed: string[];
@@ -100,23 +113,27 @@ let found: (string | null)[];
 const errors: unknown[] = [];
 
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'node-pods-'));
+  const stateDir = await mkdtemp(join(tmpdir(), 'node-pods-'));
+  folder = checkpointsFolder(stateDir);
+  await mkdir(folder);
   processes = new FakeProcesses();
   clock = new VirtualClock();
+  store = new DiskStore({ nodeName: 'n1', stateDir, clock, peers: NO_PEERS });
   killed = [];
   errors.length = 0;
   found = [];
 });
-afterEach(() => rm(folder, { recursive: true, force: true }));
+afterEach(() => rm(dirname(folder), { recursive: true, force: true }));
 
 const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
 
 function newPods(): NodePods {
   return new NodePods({
     processes,
+    checkpointer: processes,
+    store,
     clock,
-    folder,
-    manifestFile: 'manifest.json',
+    recordsFolder: folder,
     maxConcurrentDumps: 1,
     onFound: (pod) => found.push(pod.frozenBy),
     onKilled: (key) => killed.push(key),
@@ -170,6 +187,31 @@ describe('freezing', () => {
     const pod = (await start()).find(UID);
     expect(await pod?.freeze(TERMS, NEVER)).toMatchObject({ reason: 'NotRunning', message: /container main/ });
     expect(processes.done).toEqual([]);
+  });
+});
+
+describe('a backend that pods run on under', () => {
+  beforeEach(() => {
+    processes.guarantee = 'RunsOn';
+  });
+
+  it('freezes no pod for a request that keeps it frozen', async () => {
+    const pod = (await start()).find(UID);
+    expect(await pod?.freeze(TERMS, NEVER)).toMatchObject({ reason: 'NotCheckpointable' });
+    expect(pod).toMatchObject({ state: 'running', frozenBy: null });
+    expect(processes.done).toEqual([]);
+  });
+
+  it('is left to stop the containers itself, and a later process finds those that it left stopped', async () => {
+    const pod = (await start()).find(UID);
+    expect(await pod?.freeze({ ...TERMS, keepFrozen: false }, NEVER)).toBeNull();
+    expect(await pod?.dump(KEY, DEFAULT_RULES, NEVER)).toEqual(SAVED);
+    expect(processes.done).toEqual(['dump']);
+    await processes.pause(['i1']); // it died in the middle
+    const found = (await start()).find(UID);
+    expect(found?.hold).toMatchObject({ keepFrozen: false });
+    await found?.thaw();
+    expect(processes.all).toEqual([{ id: 'i1', name: 'main', status: 'running' }]);
   });
 });
 

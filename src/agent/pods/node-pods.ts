@@ -1,12 +1,11 @@
-import { access, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { PodUid } from '../../domain/ids.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import { sleep, type Clock, type Timer } from '../../ports/clock.ts';
 import type { SavablePod, SavablePods } from '../orders/savable-pod.ts';
 import { Turns } from '../turns.ts';
 import { retryMs, untilDone } from '../orders/retry.ts';
-import { syncPath } from '../state/manifest.ts';
+import type { Checkpointer } from '../checkpointer/checkpointer.ts';
+import type { StateStore } from '../state/state-store.ts';
 import { HoldRecords, type HoldRecord } from './hold-record.ts';
 import { NodePod, type HeldContainers, type NodePodOptions } from './node-pod.ts';
 import type { PodProcesses } from './pod-processes.ts';
@@ -16,11 +15,11 @@ const LOOK_EVERY_MS = 2000;
 
 export interface NodePodsOptions {
   readonly processes: PodProcesses;
+  readonly checkpointer: Checkpointer;
+  readonly store: StateStore;
   readonly clock: Clock;
-  /** Saved pods, a folder for each. */
-  readonly folder: string;
-  /** A file in such a folder that exists once the state is whole. */
-  readonly manifestFile: string;
+  /** Holds a folder for each order, with the record of what it has frozen. */
+  readonly recordsFolder: string;
   readonly maxConcurrentDumps: number;
   /** An earlier process of the agent has left this pod frozen. */
   readonly onFound: (pod: SavablePod) => void;
@@ -45,12 +44,13 @@ export class NodePods implements SavablePods {
   #isThere: ((uid: string) => boolean) | null = null; // whether the object of a pod exists; null: not known yet
 
   constructor(options: NodePodsOptions) {
-    const { processes, maxConcurrentDumps, clock } = options;
+    const { processes, checkpointer, maxConcurrentDumps, clock } = options;
     this.#options = options;
     this.disk = new Turns(maxConcurrentDumps);
-    this.#records = new HoldRecords(options.folder);
+    this.#records = new HoldRecords(options.recordsFolder);
     this.#podOptions = {
       processes,
+      checkpointer,
       records: this.#records,
       clock,
       life: this.#life.signal,
@@ -65,8 +65,8 @@ export class NodePods implements SavablePods {
    * where to look; each pod is looked at by itself, and {@link NodePodsOptions.onFound} told: what hangs holds up one pod.
    */
   async load(): Promise<void> {
-    const { clock, onError } = this.#options;
-    const keys = await this.#records.keys();
+    const { clock, onError, store } = this.#options;
+    const keys = new Set([...(await this.#records.keys()), ...(await store.list())]);
     for (const key of keys) {
       this.#references.add(key);
       const look = untilDone({ clock, onError, life: this.#life.signal }, () => this.#look(key));
@@ -142,6 +142,7 @@ export class NodePods implements SavablePods {
       return;
     }
     this.#references.delete(reference);
+    await this.#options.store.remove(reference);
     await this.#records.remove(reference);
   }
 
@@ -149,21 +150,16 @@ export class NodePods implements SavablePods {
     return this.#looking.get(reference) ?? null;
   }
 
-  async invalidate(reference: string): Promise<void> {
-    await rm(this.#manifestOf(reference), { force: true });
-    await syncPath(join(this.#options.folder, reference));
+  invalidate(reference: string): Promise<void> {
+    return this.#options.store.invalidate(reference);
   }
 
-  async isValid(reference: string): Promise<boolean> {
-    return access(this.#manifestOf(reference)).then(() => true, falseIfMissing);
+  isValid(reference: string): Promise<boolean> {
+    return this.#options.store.isWhole(reference);
   }
 
   #isHeld(reference: string): boolean {
     return [...this.#pods.values()].some(({ frozenBy }) => frozenBy === reference);
-  }
-
-  #manifestOf(reference: string): string {
-    return join(this.#options.folder, reference, this.#options.manifestFile);
   }
 
   /** Nobody looks after it any more: what fails is tried again here. */
@@ -201,8 +197,8 @@ export class NodePods implements SavablePods {
 
   /** What of a record is still frozen, looked for until there is an answer. At `thawAt` all goes on without one. */
   async #found(key: string, record: HoldRecord): Promise<HeldContainers | null> {
-    const { clock, onError, processes } = this.#options;
-    await processes.undisturbed(record.token);
+    const { clock, onError, processes, checkpointer } = this.#options;
+    await checkpointer.undisturbed(record.token);
     for (let failures = 1; ; failures++) {
       try {
         return await this.#foundHold(key, record);
@@ -244,9 +240,4 @@ export class NodePods implements SavablePods {
         .finally(() => this.#lookSoon());
     });
   }
-}
-
-function falseIfMissing(error: NodeJS.ErrnoException): false {
-  if (error.code === 'ENOENT') return false;
-  throw error;
 }

@@ -30,6 +30,9 @@ async function setUp() {
   await client.create(RESOURCES.reprievePolicies, null, policy);
   const memory = { bytes: 100 * MI };
   const dump = { isOn: false, beginsDuringLook: false };
+  const hangs = { name: '' };
+  const looks: string[] = [];
+  const errors: string[] = [];
   let writes = 0;
   server.hooks.written = ({ kind }) => void (kind === RESOURCES.pods && writes++);
   const watch = new ObstacleWatch({
@@ -37,7 +40,9 @@ async function setUp() {
     policies: () => server.list(RESOURCES.reprievePolicies),
     namespaces: () => [],
     isFrozen: () => dump.isOn,
-    obstacle: () => {
+    obstacle: ({ metadata }) => {
+      looks.push(metadata.name);
+      if (metadata.name === hangs.name) return new Promise(() => undefined);
       dump.isOn ||= dump.beginsDuringLook;
       return Promise.resolve(dump.isOn ? CRIU_SOCKET : null);
     },
@@ -45,9 +50,7 @@ async function setUp() {
     api: new NodeApi(server, clock, new AbortController().signal),
     events: { emit: () => undefined },
     clock,
-    onError: (error) => {
-      throw error;
-    },
+    onError: (error) => void errors.push((error as Error).message),
   });
   watch.start();
   await clock.advance(0);
@@ -55,7 +58,20 @@ async function setUp() {
     (await client.get(RESOURCES.pods, 'default', name)).metadata.annotations?.[STATE_BYTES_ANNOTATION];
   const isCheckpointable = async (): Promise<boolean> =>
     podOf(await client.get(RESOURCES.pods, 'default', 'selected')).notCheckpointable === null;
-  return { clock, memory, dump, said, isCheckpointable, writes: () => writes, watch };
+  return {
+    clock,
+    server,
+    client,
+    hangs,
+    looks,
+    errors,
+    memory,
+    dump,
+    said,
+    isCheckpointable,
+    writes: () => writes,
+    watch,
+  };
 }
 
 it('says how large a pod is that a policy selects, and no other', async () => {
@@ -98,5 +114,22 @@ it('forgets what it saw of a pod whose dump began during the look', async () => 
   await clock.advance(10 * SECOND);
   expect(dump.isOn).toBe(true);
   expect(await isCheckpointable()).toBe(true);
+  watch.stop();
+});
+
+it('goes on to the next pod where a look hangs, and does not look at that one again meanwhile', async () => {
+  const { clock, client, hangs, looks, errors, watch } = await setUp();
+  const later = {
+    metadata: { name: 'zz', labels: { app: 'selected' } },
+    spec: { nodeName: 'n1', containers: [{ name: 'main', image: 'app:1' }] },
+  };
+  await client.create(RESOURCES.pods, 'default', later);
+  const status = { status: { phase: 'Running' } };
+  await client.patch(RESOURCES.pods, 'default', 'zz', status, { type: 'merge', subresource: 'status' });
+  hangs.name = 'selected';
+  looks.length = 0;
+  await clock.advance(45 * SECOND);
+  expect(looks).toEqual(['selected', 'zz', 'zz', 'zz']);
+  expect(errors).toEqual(['no answer within 10 s']);
   watch.stop();
 });

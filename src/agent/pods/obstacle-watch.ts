@@ -2,7 +2,9 @@ import type { CheckpointRules } from '../../domain/checkpoint-rules.ts';
 import { CONDITIONS, type ConditionReason } from '../../domain/condition-reasons.ts';
 import { CHECKPOINTABLE_CONDITION, STATE_BYTES_ANNOTATION } from '../../domain/labels.ts';
 import type { Pod } from '../../domain/pod.ts';
-import { comparePolicies, rulingPolicy } from '../../domain/protection.ts';
+import { hasKnownSuccessor } from '../../domain/owner-kinds.ts';
+import type { Policy } from '../../domain/policy.ts';
+import { comparePolicies, rulingPolicy, successorUnknown } from '../../domain/protection.ts';
 import { conditionOf, type WireCondition } from '../../kube/project/conditions.ts';
 import { namespaceOf } from '../../kube/project/namespace.ts';
 import { podOf } from '../../kube/project/pod.ts';
@@ -10,11 +12,13 @@ import { policyOf } from '../../kube/project/policy.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import { EVENT_REASONS } from '../../observe/event-reasons.ts';
 import type { EventSink } from '../../ports/cluster-writer.ts';
-import type { Clock, Timer } from '../../ports/clock.ts';
+import { within, type Clock, type Timer } from '../../ports/clock.ts';
 import type { NodeApi } from '../node-api.ts';
 
 /** A program has mapped what it maps within its first seconds; what it opens later is found one round later. */
 const LOOK_EVERY_MS = 10_000;
+/** A look takes some milliseconds. /proc makes a reader wait for a process that waits for a device. */
+const LOOK_WITHIN_MS = 10_000;
 /** The size of a pod is written at most so often, and only where it has changed by more than a quarter and this much. */
 const MEASURE_EVERY_MS = 60_000;
 const CHANGED_SHARE = 0.25;
@@ -34,7 +38,7 @@ export interface ObstacleWatchOptions {
   /** The pod stands frozen, or is about to: CRIU may be in its processes. */
   readonly isFrozen: (podUid: string) => boolean;
   /** Looks at the processes of a pod; null: nothing is in the way of saving it by these rules. */
-  readonly obstacle: (podUid: string, rules: CheckpointRules) => Promise<Obstacle | null>;
+  readonly obstacle: (pod: KubeObject, rules: CheckpointRules) => Promise<Obstacle | null>;
   /** Memory of a running pod; null where nothing of it runs. */
   readonly memoryBytes: (podUid: string) => Promise<number | null>;
   readonly api: NodeApi;
@@ -54,6 +58,7 @@ export interface ObstacleWatchOptions {
 export class ObstacleWatch {
   readonly #options: ObstacleWatchOptions;
   readonly #told = new Map<string, number>(); // pod uid -> when its size was written last, on the clock that nobody sets
+  readonly #looking = new Set<string>(); // uids of pods that are being looked at
   #timer: Timer | null = null;
   #isStopped = false;
 
@@ -82,7 +87,7 @@ export class ObstacleWatch {
     const labels = new Map(
       this.#options.namespaces().map((object) => [object.metadata.name, namespaceOf(object).labels]),
     );
-    const { isFrozen } = this.#options;
+    const { isFrozen, onError } = this.#options;
     const pods = this.#options.pods();
     const present = new Set(pods.map(({ metadata }) => metadata.uid));
     for (const uid of this.#told.keys()) if (!present.has(uid)) this.#told.delete(uid);
@@ -92,12 +97,23 @@ export class ObstacleWatch {
       if (pod.phase !== 'Running' || pod.deletionMs !== null) continue;
       const policy = rulingPolicy(pod, policies, labels.get(pod.namespace) ?? {});
       if (policy === undefined || policy.preemption.decision === 'Never') continue;
-      if (isFrozen(pod.uid)) continue;
-      const obstacle = await this.#options.obstacle(pod.uid, policy.checkpoint);
-      if (isFrozen(pod.uid)) continue; // a dump began during the look
-      await this.#judge(object, obstacle);
-      await this.#measure(object, pod);
+      if (isFrozen(pod.uid) || this.#looking.has(pod.uid)) continue;
+      await this.#lookAt(object, pod, policy).catch(onError);
     }
+  }
+
+  /** Rejects where it fails or hangs: the others of the node are looked at all the same, and this one again once it has ended. */
+  async #lookAt(object: KubeObject, pod: Pod, policy: Policy): Promise<void> {
+    const { clock, isFrozen, obstacle: obstacleOf } = this.#options;
+    let obstacle = unknownSuccessor(pod, policy);
+    if (obstacle === null) {
+      this.#looking.add(pod.uid);
+      const look = obstacleOf(object, policy.checkpoint).finally(() => this.#looking.delete(pod.uid));
+      obstacle = await within(clock, LOOK_WITHIN_MS, look);
+    }
+    if (isFrozen(pod.uid)) return; // a dump began during the look
+    await this.#judge(object, obstacle);
+    await this.#measure(object, pod);
   }
 
   /** What a save of the pod would cost is estimated by its memory. A program that grows is not written about all the time. */
@@ -128,6 +144,11 @@ export class ObstacleWatch {
     const regarding = { kind: 'Pod', namespace, name, uid } as const;
     events.emit({ regarding, type, action, reason: 'NotCheckpointable', message: obstacle.message });
   }
+}
+
+function unknownSuccessor(pod: Pod, { restore }: Policy): Obstacle | null {
+  if (hasKnownSuccessor(pod.owner, pod, restore.identityLabels)) return null;
+  return { reason: 'SuccessorUnknown', message: successorUnknown(pod.owner?.kind ?? '') };
 }
 
 function isOtherSize(bytes: number, said: number | null): boolean {

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -9,7 +9,15 @@ import { readMounts } from '../runtime/mountinfo.ts';
 import { pack } from '../state/archive.ts';
 import { SavedPodLayout } from '../state/layout.ts';
 import { makeManifest } from '../state/make-manifest.ts';
-import { applyPodFolders, applyRootfs, clearRootfs, type RootfsOptions } from './apply.ts';
+import {
+  applyImageVolumes,
+  applyPodFolders,
+  applyRootfs,
+  clearImageVolumes,
+  clearIpc,
+  clearRootfs,
+  type RootfsOptions,
+} from './apply.ts';
 
 let folder: string;
 beforeEach(async () => {
@@ -127,6 +135,7 @@ describe('applyPodFolders', () => {
       manifest: makeManifest({ volumes: ['cache'], files }),
       volumes: ['cache', 'extra'].map((name) => ({ name, path: join(folder, 'new', name) })),
       shm: join(folder, 'new/shm'),
+      bound: [],
       run: runCommand,
     };
   }
@@ -136,6 +145,20 @@ describe('applyPodFolders', () => {
     expect(await readdir(join(folder, 'new/cache'))).toEqual(['kept']);
     expect(await readdir(join(folder, 'new/extra'))).toEqual([]);
     expect([await read('new/cache/kept'), await read('new/shm/shared')]).toEqual(['in cache', 'in shm']);
+  });
+
+  it('fills the folders that the kubelet has bound already, instead of replacing them', async () => {
+    await write('old/cache/team/proj/result', 'computed once');
+    const options = await saved();
+    await write('new/cache/team/proj/stale', '');
+    await write('new/cache/team/other', '');
+    const { dev, ino } = await stat(join(folder, 'new/cache/team/proj'));
+    await applyPodFolders({ ...options, bound: [{ dev, ino }] });
+    expect((await stat(join(folder, 'new/cache/team/proj'))).ino).toBe(ino);
+    expect(await readdir(join(folder, 'new/cache'), { recursive: true })).toEqual(
+      expect.arrayContaining(['kept', 'team', 'team/proj', 'team/proj/result']),
+    );
+    expect(await readdir(join(folder, 'new/cache/team'), { recursive: true })).toHaveLength(2);
   });
 
   it('empties all where the volumes were not to be saved', async () => {
@@ -156,5 +179,55 @@ describe('applyPodFolders', () => {
     await expect(applyPodFolders({ ...options, volumes: [] })).rejects.toThrow('the pod has no cache, which was saved');
     await expect(applyPodFolders({ ...options, shm: null })).rejects.toThrow('the pod has no /dev/shm');
     expect((await stat(join(folder, 'new/cache/stale'))).size).toBe(0);
+  });
+});
+
+describe('clearIpc', () => {
+  it.each([
+    ['of the pod', '/proc/7/ns/ipc', ['nsenter --ipc=/proc/7/ns/ipc ipcrm --all']],
+    ['of the node, where it is left alone', '', []],
+  ])('empties the IPC namespace %s', async (_, path, wanted) => {
+    const called: string[] = [];
+    const run: RunCommand = (command, args) => {
+      called.push([command, ...args].join(' '));
+      return Promise.resolve({ stdout: '', stderr: '' });
+    };
+    await clearIpc({ spec: { linux: { namespaces: path === '' ? [] : [{ type: 'ipc', path }] } } }, run);
+    expect(called).toEqual(wanted);
+  });
+});
+
+describe('the volumes that an image declares', () => {
+  const volume = () => ({ name: '0', path: join(folder, 'volumes/a'), destination: '/data' });
+
+  it('come back as they were saved', async () => {
+    await write('old/result', 'computed once');
+    await write('volumes/a/of-the-image', '');
+    const archive = join(folder, 'volume-0.tar');
+    await pack(join(folder, 'old'), archive, { run: runCommand });
+    await applyImageVolumes({ volumes: [volume()], archive: () => archive, isSaved: () => true, run: runCommand });
+    expect(await readdir(join(folder, 'volumes/a'))).toEqual(['result']);
+  });
+
+  it('stay as the runtime made them where they were not saved', async () => {
+    await write('volumes/a/of-the-image', '');
+    await applyImageVolumes({ volumes: [volume()], archive: () => '', isSaved: () => false, run: runCommand });
+    expect(await readdir(join(folder, 'volumes/a'))).toEqual(['of-the-image']);
+  });
+
+  it('hold what the image has there when a container begins anew', async () => {
+    await write('volumes/a/result', '');
+    await write('rootfs/data/of-the-image', '');
+    await clearImageVolumes([volume()], { bundle: folder, run: runCommand });
+    expect(await readdir(join(folder, 'volumes/a'))).toEqual(['of-the-image']);
+  });
+
+  it('hold nothing that a link of the image leads to', async () => {
+    await write('volumes/a/result', '');
+    await write('secret/key', '');
+    await mkdir(join(folder, 'rootfs'));
+    await symlink(join(folder, 'secret'), join(folder, 'rootfs/data'));
+    await clearImageVolumes([volume()], { bundle: folder, run: runCommand });
+    expect(await readdir(join(folder, 'volumes/a'))).toEqual([]);
   });
 });

@@ -1,11 +1,12 @@
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { lstat, mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { RunCommand } from '../runtime/command.ts';
+import { BULK_LIMIT_MS, type RunCommand } from '../runtime/command.ts';
+import type { ContainerIdentity } from '../runtime/containers.ts';
 import { overlayAt, readMounts, resolveLayers, type Mount, type OverlayMount } from '../runtime/mountinfo.ts';
 import { extract } from '../state/archive.ts';
 import type { SavedPodLayout } from '../state/layout.ts';
 import type { Manifest } from '../state/manifest.ts';
-import type { StateFolder } from '../state/pod-folders.ts';
+import type { BoundFolder, ImageVolume, StateFolder } from '../state/pod-folders.ts';
 
 export interface RootfsOptions {
   readonly bundle: string;
@@ -43,6 +44,8 @@ export interface PodFoldersOptions {
   readonly volumes: readonly StateFolder[];
   /** Its /dev/shm; null when it has none of its own. */
   readonly shm: string | null;
+  /** Folders in them that the kubelet has bound into a container that is being made (`subPath`). */
+  readonly bound: readonly BoundFolder[];
   readonly run: RunCommand;
   readonly signal?: AbortSignal | undefined;
 }
@@ -70,9 +73,58 @@ export async function applyPodFolders(options: PodFoldersOptions): Promise<void>
 }
 
 /** Empties them: a cold start begins with nothing. */
-export async function clearPodFolders({ volumes, shm }: Pick<PodFoldersOptions, 'volumes' | 'shm'>): Promise<void> {
-  for (const { path } of volumes) await emptyFolder(path);
+export async function clearPodFolders({
+  volumes,
+  shm,
+  bound,
+}: Pick<PodFoldersOptions, 'volumes' | 'shm' | 'bound'>): Promise<void> {
+  for (const { path } of volumes) await emptyFolder(path, bound);
   if (shm !== null) await emptyFolder(shm);
+}
+
+export interface ImageVolumesOptions {
+  readonly volumes: readonly ImageVolume[];
+  /** Of one volume, saved or not. */
+  readonly archive: (volume: ImageVolume) => string;
+  readonly isSaved: (volume: ImageVolume) => boolean;
+  readonly run: RunCommand;
+}
+
+/** Fills those that were saved; the runtime has put into the others what their image has there. */
+export async function applyImageVolumes({ volumes, archive, isSaved, run }: ImageVolumesOptions): Promise<void> {
+  for (const volume of volumes.filter(isSaved)) {
+    await emptyFolder(volume.path);
+    await extract(archive(volume), volume.path, { run });
+  }
+}
+
+/** As the runtime makes them for a new container: with what the image has at that place. */
+export async function clearImageVolumes(
+  volumes: readonly ImageVolume[],
+  { bundle, run }: Pick<RootfsOptions, 'bundle' | 'run'>,
+): Promise<void> {
+  for (const { path, destination } of volumes) {
+    await emptyFolder(path);
+    const place = await folderIn(join(bundle, 'rootfs'), destination);
+    if (place !== null) await run('cp', ['--archive', '--', `${place}/.`, path], { limitMs: BULK_LIMIT_MS });
+  }
+}
+
+/** Removes the System V objects that a failed restore made in the IPC namespace of the pod; there is none in that of the node. */
+export async function clearIpc({ spec }: Pick<ContainerIdentity, 'spec'>, run: RunCommand): Promise<void> {
+  const path = spec.linux?.namespaces?.find(({ type }) => type === 'ipc')?.path;
+  if (path) await run('nsenter', [`--ipc=${path}`, 'ipcrm', '--all']);
+}
+
+/** A folder of an image; null where it has none. A link could lead out of it. */
+async function folderIn(root: string, path: string): Promise<string | null> {
+  let folder = root;
+  for (const part of path.split('/').filter((name) => name !== '' && name !== '.')) {
+    folder = join(folder, part);
+    const found = await lstat(folder).catch(() => null);
+    if (part === '..' || found?.isDirectory() !== true) return null;
+  }
+  return folder;
 }
 
 /** Unmounts the root filesystem, does something, and mounts it again, whatever came of it. */
@@ -126,8 +178,27 @@ function commonFolder(paths: readonly string[]): string {
   return shared.join('/');
 }
 
-/** Removes what is in a folder and keeps the folder, its mode and its owner. */
-async function emptyFolder(folder: string): Promise<void> {
+/**
+ * Removes what is in a folder and keeps the folder, its mode and its owner. So it does with the folders in it that are bound
+ * elsewhere: a new one in their place would not be seen there.
+ */
+async function emptyFolder(folder: string, bound: readonly BoundFolder[] = []): Promise<void> {
   await mkdir(folder, { recursive: true });
-  for (const name of await readdir(folder)) await rm(join(folder, name), { recursive: true, force: true });
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (bound.length === 0 || !entry.isDirectory() || !(await holdsBound(path, bound))) {
+      await rm(path, { recursive: true, force: true });
+    } else {
+      await emptyFolder(path, bound);
+    }
+  }
+}
+
+async function holdsBound(folder: string, bound: readonly BoundFolder[]): Promise<boolean> {
+  const { dev, ino } = await stat(folder);
+  if (bound.some((one) => one.dev === dev && one.ino === ino)) return true;
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    if (entry.isDirectory() && (await holdsBound(join(folder, entry.name), bound))) return true;
+  }
+  return false;
 }

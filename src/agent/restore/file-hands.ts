@@ -1,26 +1,49 @@
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AgentConfiguration } from '../../config/configuration.ts';
 import type { KubeObject } from '../../kube/transport.ts';
+import { linkConfigFiles } from '../obstacles/config-files.ts';
 import type { RunCommand } from '../runtime/command.ts';
 import { readIdentity, type ContainerIdentity } from '../runtime/containers.ts';
 import { restoreFailure } from '../runtime/dump-failure.ts';
 import { imageOf } from '../runtime/image.ts';
 import type { Runc } from '../runtime/runc.ts';
-import { emptyDirs, sharedMemory, type StateFolder } from '../state/pod-folders.ts';
-import { applyPodFolders, applyRootfs, clearPodFolders, clearRootfs } from './apply.ts';
+import { hostsFile, withAddedHosts } from '../state/hosts-file.ts';
+import {
+  boundFolders,
+  emptyDirs,
+  imageVolumes,
+  sharedMemory,
+  type BoundFolder,
+  type ImageVolume,
+  type StateFolder,
+} from '../state/pod-folders.ts';
+import type { StateStore } from '../state/state-store.ts';
+import {
+  applyImageVolumes,
+  applyPodFolders,
+  applyRootfs,
+  clearImageVolumes,
+  clearIpc,
+  clearPodFolders,
+  clearRootfs,
+} from './apply.ts';
 import { check } from './check.ts';
 import type { RestoreRequest } from './request.ts';
 import type { RestoreHands, RestoreRefusal, StagedState, Staging } from './restore-hands.ts';
-import { forgetPod, resultOf, resultsOf, type Outcome } from './results.ts';
+import { forgetPod, resultOf, resultsOf, startedCold, type Outcome } from './results.ts';
 import type { Stager } from './stager.ts';
 import type { TicketWord } from './ticket-word.ts';
+
+/** Where the hosts file is kept as the kubelet wrote it. */
+const KUBELET_HOSTS = 'hosts';
 
 export interface FileHandsOptions {
   readonly settings: Pick<AgentConfiguration, 'runDir' | 'kubeletDir' | 'runtime'>;
   readonly stager: Stager;
+  readonly store: Pick<StateStore, 'close'>;
   readonly run: RunCommand;
-  readonly runc: Pick<Runc, 'proceed'>;
+  readonly runc: Pick<Runc, 'proceed' | 'kill'>;
   /** Class of this node; null: not known. */
   readonly compatibility: () => string | null;
 }
@@ -45,12 +68,17 @@ export class FileHands implements RestoreHands {
     const { run, compatibility, settings } = this.#options;
     const container = await identityOf(request);
     const image = await imageOf(container, { run, ...settings.runtime });
-    return check(manifest, container.spec, {
+    const refusal = check(manifest, container.spec, {
       namespace: container.namespace,
       container: container.name,
       image,
       compatibility: compatibility(),
     });
+    if (refusal !== null) return refusal;
+    const { configFiles = [] } = manifest.containers.find(({ name }) => name === container.name) ?? {};
+    const changed = await linkConfigFiles(container, configFiles);
+    if (changed === null) return null;
+    return { reason: 'MountsDiffer', message: `${container.name} has ${changed} open, which has changed since` };
   }
 
   async apply(
@@ -62,20 +90,41 @@ export class FileHands implements RestoreHands {
     const container = await identityOf(request);
     const paths = layout.container(container.name);
     await applyRootfs(paths.rootfs, { bundle: request.bundle, run });
+    const saved = new Set(manifest.files.map(({ path }) => join(layout.folder, path)));
+    const archive = ({ name }: ImageVolume): string => paths.volume(name);
+    const isSaved = (volume: ImageVolume): boolean => saved.has(archive(volume));
+    await applyImageVolumes({ volumes: imageVolumes(container), archive, isSaved, run });
     if (withShared) await applyPodFolders({ layout, manifest, run, ...(await this.#foldersOf(container)) });
     const workPath = this.#workPath(request);
     await mkdir(workPath, { recursive: true, mode: 0o700 });
+    if (saved.has(layout.hosts)) await this.#addHosts(container, manifest.pod.name, layout.hosts, workPath);
     return { imagePath: paths.images, workPath };
   }
 
   async clean(request: RestoreRequest, withShared: boolean): Promise<void> {
     const container = await identityOf(request);
-    await clearRootfs({ bundle: request.bundle, run: this.#options.run });
+    const { bundle } = request;
+    const { run } = this.#options;
+    await clearRootfs({ bundle, run });
+    const hosts = hostsFile(container);
+    const before = await readFile(join(this.#workPath(request), KUBELET_HOSTS), 'utf8').catch(() => null);
+    if (hosts !== null && before !== null) await writeFile(hosts, before);
+    await clearImageVolumes(imageVolumes(container), { bundle, run });
+    if (withShared) await clearIpc(container, run);
     if (withShared) await clearPodFolders(await this.#foldersOf(container));
   }
 
+  /** The kubelet writes the file anew before it makes each container. What it wrote is kept for a cold start. */
+  async #addHosts(container: ContainerIdentity, savedPod: string, savedHosts: string, workPath: string): Promise<void> {
+    const path = hostsFile(container);
+    if (path === null) return;
+    const now = await readFile(path, 'utf8');
+    await writeFile(join(workPath, KUBELET_HOSTS), now);
+    await writeFile(path, withAddedHosts(now, await readFile(savedHosts, 'utf8'), savedPod));
+  }
+
   async drop(podUid: string): Promise<void> {
-    await this.#options.stager.forget(podUid);
+    await this.#options.store.close(podUid);
     await rm(join(this.#options.settings.runDir, 'work', podUid), { recursive: true, force: true });
   }
 
@@ -85,9 +134,21 @@ export class FileHands implements RestoreHands {
   }
 
   async letGo(podUid: string): Promise<void> {
+    const restored = await this.#restored(podUid);
+    await Promise.all(restored.map(({ containerId }) => this.#options.runc.proceed(containerId)));
+  }
+
+  async endRestored(podUid: string): Promise<void> {
     const { settings, runc } = this.#options;
-    const restored = (await resultsOf(settings.runDir, podUid)).filter(({ outcome }) => outcome === 'restored');
-    await Promise.all(restored.map(({ containerId }) => runc.proceed(containerId)));
+    for (const { container, containerId } of await this.#restored(podUid)) {
+      await runc.kill(containerId);
+      await startedCold(settings.runDir, podUid, { container, containerId });
+    }
+  }
+
+  async #restored(podUid: string): Promise<Awaited<ReturnType<typeof resultsOf>>> {
+    const results = await resultsOf(this.#options.settings.runDir, podUid);
+    return results.filter(({ outcome }) => outcome === 'restored');
   }
 
   async outcome(podUid: string, container: string): Promise<Outcome | null> {
@@ -104,11 +165,14 @@ export class FileHands implements RestoreHands {
     return join(this.#options.settings.runDir, 'work', podUid, id);
   }
 
-  async #foldersOf(
-    container: ContainerIdentity,
-  ): Promise<{ readonly volumes: readonly StateFolder[]; readonly shm: string | null }> {
-    const volumes = await emptyDirs(this.#options.settings.kubeletDir, container.podUid);
-    return { volumes, shm: sharedMemory(container) };
+  async #foldersOf(container: ContainerIdentity): Promise<{
+    readonly volumes: readonly StateFolder[];
+    readonly shm: string | null;
+    readonly bound: readonly BoundFolder[];
+  }> {
+    const { kubeletDir } = this.#options.settings;
+    const volumes = await emptyDirs(kubeletDir, container.podUid);
+    return { volumes, shm: sharedMemory(container), bound: await boundFolders(kubeletDir, container.podUid) };
   }
 }
 

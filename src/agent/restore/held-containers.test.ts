@@ -51,6 +51,7 @@ function makeDesk(): RestoreDesk {
     word: () => Promise.resolve(word),
     apply: () => Promise.resolve({ imagePath: '/i', workPath: '/w' }),
     letGo: (podUid) => Promise.resolve(void history.push(`let go ${podUid}`)),
+    endRestored: () => Promise.resolve(),
     clean: () => Promise.resolve(),
     drop: () => Promise.resolve(),
     forget: () => Promise.resolve(),

@@ -69,6 +69,14 @@ function desk(given: {
       done.push(`clean ${container}${withShared ? ' with shared' : ''}`);
       return Promise.resolve();
     },
+    endRestored: () => {
+      for (const [name, outcome] of outcomes) {
+        if (outcome !== 'restored') continue;
+        done.push(`end ${name}`);
+        outcomes.set(name, 'cold');
+      }
+      return Promise.resolve();
+    },
     letGo: () => {
       letGo++;
       return Promise.resolve();
@@ -327,5 +335,32 @@ describe('RestoreDesk', () => {
     restoreDesk.podChanged(POD, null);
     await settle();
     expect(done).toEqual(['forget']);
+  });
+});
+
+describe('a pod of two containers', () => {
+  it('begins anew as a whole where the second cannot be restored', async () => {
+    const { restoreDesk, ticket, outcomes, done, said } = desk({ containers: ['main', 'side'] });
+    restoreDesk.start([POD]);
+    await settle();
+    expect(await restoreDesk.answer(request(), never)).toMatchObject({ kind: 'restore', held: true });
+    outcomes.set('main', 'restored');
+    await restoreDesk.resultSeen(UID);
+    ticket.word = 'cold';
+    expect(await restoreDesk.answer(request({ container: 'side', attempt: 1 }), never)).toEqual({ kind: 'pass' });
+    expect(done).toEqual(['apply main with shared', 'end main', 'clean side with shared']);
+    outcomes.set('side', 'cold');
+    await restoreDesk.resultSeen(UID);
+    expect(said().at(-1)).toMatchObject({ status: 'False', reason: 'RestoreFailed', message: 'criu: no such file' });
+  });
+
+  it('restores none once one has started cold, and leaves that one its files', async () => {
+    const { restoreDesk, ticket, outcomes, done } = desk({ containers: ['main', 'side'] });
+    restoreDesk.start([POD]);
+    await settle();
+    outcomes.set('main', 'passed');
+    ticket.word = 'cold';
+    expect(await restoreDesk.answer(request({ container: 'side' }), never)).toEqual({ kind: 'pass' });
+    expect(done).toEqual(['clean side']);
   });
 });

@@ -168,16 +168,23 @@ export class RestoreDesk {
     const containerName = request.container ?? '';
     // Init containers run anew: Kubernetes demands of them that they can. What they wrote is replaced by what was saved.
     if (!state.manifest.containers.some(({ name }) => name === containerName)) return { kind: 'pass' };
-    // What the pod's containers share belongs to the first that runs.
     const outcomes = await this.#outcomes(podUid, namesIn(state.manifest));
-    const withShared = outcomes.every(({ outcome }) => outcome !== 'restored');
+    const runsCold = outcomes.find(({ outcome }) => outcome === 'cold' || outcome === 'passed');
+    // What the pod's containers share belongs to the first that runs.
+    const isFirst = outcomes.every(({ outcome }) => outcome === null);
+    // A pod continues as a whole or begins anew as a whole: what was restored already knows containers that will not be there.
     const failed = async (refusal: RestoreRefusal): Promise<Answer> => {
       restoration.fail(refusal);
       const answer = await restoration.afterFailure(request, stop);
-      if (answer.kind === 'pass') await hands.clean(request, withShared);
+      if (answer.kind !== 'pass') return answer;
+      await hands.endRestored(podUid);
+      await hands.clean(request, runsCold === undefined);
       return answer;
     };
     if (restoration.failure !== null) return failed(restoration.failure);
+    if (runsCold !== undefined) {
+      return failed({ reason: 'RestoreFailed', message: `container ${runsCold.name} has started cold` });
+    }
     if (request.attempt > 0) return failed({ reason: 'RestoreFailed', message: await hands.failure(request) });
     const pod = this.#options.pod(podUid);
     if (pod === undefined) return LEAVING;
@@ -189,7 +196,7 @@ export class RestoreDesk {
     try {
       refusal = await hands.refusal(request, state);
       if (refusal === null) {
-        const { imagePath, workPath } = await hands.apply(request, state, withShared);
+        const { imagePath, workPath } = await hands.apply(request, state, isFirst);
         const others = runBeside(containerName, pod);
         const held = outcomes.some(({ name, outcome }) => outcome === null && others.includes(name));
         const ms = clock.monotonic() - startedMs;

@@ -38,6 +38,8 @@ export interface RestoreHands {
   ): Promise<{ readonly imagePath: string; readonly workPath: string }>;
   /** Lets all containers of the pod run that were restored and left stopped. */
   letGo(podUid: string): Promise<void>;
+  /** Ends what was restored of the pod; it counts as started cold, as whatever the kubelet starts in its place. */
+  endRestored(podUid: string): Promise<void>;
   /** Takes that back: the container may start cold. */
   clean(request: RestoreRequest, withShared: boolean): Promise<void>;
   /** Nothing of the pod will be restored any more: removes the state that was brought here for it. */

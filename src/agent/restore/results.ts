@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Clock } from '../../ports/clock.ts';
 import { FolderWatch } from './folder-watch.ts';
 import { CONTAINER_ID, CONTAINER_NAME, POD_UID } from './request.ts';
-import { isMissing, readSmallFile } from './small-file.ts';
+import { isMissing, readSmallFile, replaceSmallFile } from './small-file.ts';
 
 /**
  * How a container of a pod with a ticket began. `restored`: from its saved state. `cold`: anew, as the agent decided.
@@ -31,11 +31,28 @@ export async function resultOf(runDir: string, podUid: string, container: string
 }
 
 /** Of all containers of a pod that have begun. */
-export async function resultsOf(runDir: string, podUid: string): Promise<readonly ContainerResult[]> {
+export async function resultsOf(
+  runDir: string,
+  podUid: string,
+): Promise<readonly (ContainerResult & { readonly container: string })[]> {
   const names = await readdir(podFolder(runDir, podUid)).catch(() => []);
   const containers = names.filter((name) => name.endsWith('.result')).map((name) => name.slice(0, -'.result'.length));
-  const results = await Promise.all(containers.map((container) => resultOf(runDir, podUid, container)));
+  const results = await Promise.all(
+    containers.map(async (container) => {
+      const result = await resultOf(runDir, podUid, container);
+      return result && { ...result, container };
+    }),
+  );
   return results.filter((result) => result !== null);
+}
+
+/** Says of a container that was restored that it started cold: it was ended, and the kubelet begins another in its place. */
+export async function startedCold(
+  runDir: string,
+  podUid: string,
+  { container, containerId }: { readonly container: string; readonly containerId: string },
+): Promise<void> {
+  await replaceSmallFile(join(podFolder(runDir, podUid), `${container}.result`), `cold ${containerId}\n`);
 }
 
 /** When the wrapper first asked for a pod, milliseconds since the epoch; null when it has not. */

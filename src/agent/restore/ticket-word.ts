@@ -1,5 +1,5 @@
 import { TICKET_ANNOTATION } from '../../domain/labels.ts';
-import { isFailedPod, isFinal } from '../../domain/ticket.ts';
+import { makesWay, isFinal } from '../../domain/ticket.ts';
 import type { PodUid } from '../../domain/ids.ts';
 import { ticketOf } from '../../kube/project/ticket.ts';
 import { RESOURCES } from '../../kube/resources.ts';
@@ -20,6 +20,6 @@ export async function ticketWord(api: NodeApi, { metadata }: KubeObject, stop: A
   const ticket = ticketOf(raw);
   const uid = metadata.uid as PodUid;
   if (isFinal(ticket.phase)) return 'cold';
-  if (isFailedPod(ticket, uid)) return 'leaves';
+  if (makesWay(ticket, uid)) return 'leaves';
   return ticket.claim?.uid === uid ? 'ours' : 'cold';
 }

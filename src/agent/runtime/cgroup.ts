@@ -9,6 +9,12 @@ export interface CgroupFolder {
   readonly version: 1 | 2;
 }
 
+/** Where the kernel shows what it knows. */
+export interface KernelFolders {
+  readonly mountPoint?: string;
+  readonly proc?: string;
+}
+
 /**
  * The cgroup of process `pid` that `controller` counts or freezes; null when the process is gone. `mountPoint` and
  * `proc` are other than the usual ones in tests.
@@ -16,7 +22,7 @@ export interface CgroupFolder {
 export function cgroupOf(
   pid: number,
   controller: 'freezer' | 'memory',
-  { mountPoint = CGROUPS, proc = '/proc' }: { readonly mountPoint?: string; readonly proc?: string } = {},
+  { mountPoint = CGROUPS, proc = '/proc' }: KernelFolders = {},
 ): CgroupFolder | null {
   const lines = linesOf(join(proc, String(pid), 'cgroup')).map((line) => {
     const [, controllers = '', ...path] = line.split(':'); // hierarchy:controllers:path, and the path may hold colons

@@ -20,6 +20,12 @@ function isAlive(pid: number): boolean {
   }
 }
 
+/** Gone, or noticed by nobody yet. */
+async function isDead(pid: number): Promise<boolean> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  return stat === '' || stat.split(' ')[2] === 'Z';
+}
+
 async function pidsIn(file: string): Promise<number[]> {
   for (;;) {
     const text = await readFile(file, 'utf8').catch(() => '');
@@ -70,15 +76,15 @@ describe('runCommand', () => {
     expect(pids.map(isAlive)).toEqual([true, true]);
     abort.abort(new Error('no longer wanted'));
     await expect(running).rejects.toThrow('no longer wanted');
-    const states = await Promise.all(
-      pids.map((pid) =>
-        readFile(`/proc/${pid}/stat`, 'utf8').then(
-          (stat) => stat.split(' ')[2],
-          () => 'gone',
-        ),
-      ),
-    );
-    expect(states.every((state) => state === 'gone' || state === 'Z')).toBe(true);
+    expect((await Promise.all(pids.map(isDead))).every(Boolean)).toBe(true);
+  });
+
+  it('kills a command that does not end in time, with all that it started', async () => {
+    const script = 'sleep 1000 & echo "$$ $!" > "$1"; wait';
+    const running = runCommand('sh', ['-c', script, 'sh', join(folder, 'pids')], { limitMs: 200 });
+    await expect(running).rejects.toThrow('sh did not end within 0.2 s');
+    const pids = await pidsIn(join(folder, 'pids'));
+    await expect.poll(() => Promise.all(pids.map(isDead))).toEqual([true, true]);
   });
 
   it('starts nothing when it is aborted beforehand', async () => {

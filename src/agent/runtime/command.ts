@@ -5,6 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 interface CommandOptions {
   /** Aborting kills the command and all that it started, and waits until they are gone. */
   readonly signal?: AbortSignal | undefined;
+  /** A command that runs longer is killed with all that it started, and fails. {@link LIMIT_MS} unless given. */
+  readonly limitMs?: number | undefined;
   readonly cwd?: string | undefined;
   /** On top of the environment of this process. */
   readonly env?: Readonly<Record<string, string>> | undefined;
@@ -16,8 +18,8 @@ interface CommandOutput {
 }
 
 /**
- * Runs a command of the host: no shell, messages in English. Rejects with CommandError when it cannot be started or
- * ends with another code than 0, and with the signal's reason when it was aborted.
+ * Runs a command of the host: no shell, messages in English. Rejects with CommandError when it cannot be started,
+ * ends with another code than 0 or not in time, and with the signal's reason when it was aborted.
  */
 export type RunCommand = (command: string, args: readonly string[], options?: CommandOptions) => Promise<CommandOutput>;
 
@@ -39,13 +41,19 @@ export class CommandError extends Error {
   }
 }
 
-/** A list of all containers of a full node is some 100 KiB. */
+/** Of a command that asks or changes something: each takes less than a second. */
+const LIMIT_MS = 60_000;
+/** Of a command that reads or writes the state of a pod: 56 GiB at the speed of a slow disk (16 MiB/s). */
+export const BULK_LIMIT_MS = 3_600_000;
+/** SIGKILL ends a process within milliseconds, except one that waits for a device: such a process is left behind. */
+const KILLED_WITHIN_MS = 2_000;
+
 const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
 const MAX_ERROR_BYTES = 64 * 1024;
 const MESSAGE_LINES = 5;
 const MESSAGE_CHARACTERS = 1000;
 
-export const runCommand: RunCommand = async (command, args, { signal, cwd, env } = {}) => {
+export const runCommand: RunCommand = async (command, args, { signal, limitMs = LIMIT_MS, cwd, env } = {}) => {
   signal?.throwIfAborted();
   // A group of its own: what the command starts (runc starts criu) can be ended with it.
   const child = spawn(command, args, {
@@ -58,18 +66,33 @@ export const runCommand: RunCommand = async (command, args, { signal, cwd, env }
   const stderr = new Tail(MAX_ERROR_BYTES);
   child.stdout.on('data', (chunk: Buffer) => stdout.add(chunk));
   child.stderr.on('data', (chunk: Buffer) => stderr.add(chunk));
-  const kill = (): void => killGroup(child.pid);
-  signal?.addEventListener('abort', kill);
   let ended: { code: number | null; signal: NodeJS.Signals | null };
+  let isLate = false;
+  let kill = (): void => undefined;
+  const timers: NodeJS.Timeout[] = [];
   try {
     ended = await new Promise((resolve, reject) => {
       child.once('error', (error) =>
         reject(new CommandError(command, null, `cannot be started: ${error.message}`, '')),
       );
       child.once('close', (code, signal) => resolve({ code, signal }));
+      kill = () => {
+        killGroup(child.pid);
+        timers.push(setTimeout(() => resolve({ code: null, signal: 'SIGKILL' }), KILLED_WITHIN_MS));
+      };
+      const onLimit = (): void => {
+        isLate = true;
+        kill();
+      };
+      timers.push(setTimeout(onLimit, limitMs));
+      signal?.addEventListener('abort', kill);
     });
   } finally {
     signal?.removeEventListener('abort', kill);
+    for (const timer of timers) clearTimeout(timer);
+  }
+  if (isLate && signal?.aborted !== true) {
+    throw new CommandError(command, null, `did not end within ${limitMs / 1000} s`, stderr.text());
   }
   if (signal?.aborted === true) {
     await groupEnded(child.pid);
@@ -132,10 +155,10 @@ function killGroup(leader: number | undefined): void {
   }
 }
 
-/** Waits for the members that outlive the leader, whose end nobody reports to us. Killed, they end within milliseconds. */
+/** Waits for the members that outlive the leader, whose end nobody reports to us. */
 async function groupEnded(leader: number | undefined): Promise<void> {
   if (leader === undefined) return;
-  while (groupHasMembers(leader)) {
+  for (let leftMs = KILLED_WITHIN_MS; leftMs > 0 && groupHasMembers(leader); leftMs -= 10) {
     killGroup(leader);
     await sleep(10);
   }

@@ -27,13 +27,13 @@ export interface RuntimeContainer extends ContainerIdentity {
 export interface ContainerIndexOptions {
   /** The runtime's folder of bundles, one folder named by the id for each container. */
   readonly bundles: string;
-  readonly runc: Pick<Runc, 'list' | 'glance'>;
+  readonly runc: Pick<Runc, 'state' | 'glance'>;
   readonly clock: Clock;
 }
 
-interface Listing {
+interface Question {
   readonly askedMs: number;
-  readonly containers: Promise<readonly ListedContainer[]>;
+  readonly answer: Promise<ListedContainer | undefined>;
 }
 
 /**
@@ -42,9 +42,9 @@ interface Listing {
  */
 export class ContainerIndex {
   readonly #bundles: string;
-  readonly #runc: Pick<Runc, 'list' | 'glance'>;
+  readonly #runc: Pick<Runc, 'state' | 'glance'>;
   readonly #clock: Clock;
-  #listing: Listing | null = null;
+  readonly #questions = new Map<string, Question>(); // container id -> what runc was asked last
   #identities: ReadonlyMap<string, ContainerIdentity | null> = new Map(); // container id -> null: of no pod
 
   constructor({ bundles, runc, clock }: ContainerIndexOptions) {
@@ -60,15 +60,13 @@ export class ContainerIndex {
   async podContainers(podUid: string, maxAgeMs = 0): Promise<readonly RuntimeContainer[]> {
     const identities = (await this.#known()).filter((identity) => identity.podUid === podUid);
     if (identities.length === 0) return [];
-    const glances = identities.map(({ id }) => this.#runc.glance(id));
-    const all = glances.includes(null) ? await this.#list(maxAgeMs) : (glances as readonly ListedContainer[]);
-    const listed = new Map(all.map((container) => [container.id, container]));
-    return identities
-      .flatMap((identity) => {
-        const found = listed.get(identity.id);
-        return found === undefined ? [] : [{ ...identity, pid: found.pid, status: found.status }];
-      })
-      .sort(bySandboxThenName);
+    const found = await Promise.all(
+      identities.map(async (identity) => {
+        const known = this.#runc.glance(identity.id) ?? (await this.#ask(identity.id, maxAgeMs));
+        return known === undefined ? [] : [{ ...identity, pid: known.pid, status: known.status }];
+      }),
+    );
+    return found.flat().sort(bySandboxThenName);
   }
 
   /** One container, by its id; undefined when it is not there or of no pod. */
@@ -76,17 +74,17 @@ export class ContainerIndex {
     return (await this.#known()).find((identity) => identity.id === id);
   }
 
-  #list(maxAgeMs: number): Promise<readonly ListedContainer[]> {
+  #ask(id: string, maxAgeMs: number): Promise<ListedContainer | undefined> {
     const nowMs = this.#clock.monotonic();
-    if (this.#listing === null || maxAgeMs === 0 || nowMs - this.#listing.askedMs > maxAgeMs) {
-      const containers = this.#runc.list();
-      const listing = { askedMs: nowMs, containers };
-      containers.catch(() => {
-        if (this.#listing === listing) this.#listing = null;
-      });
-      this.#listing = listing;
-    }
-    return this.#listing.containers;
+    const before = this.#questions.get(id);
+    if (before !== undefined && maxAgeMs !== 0 && nowMs - before.askedMs <= maxAgeMs) return before.answer;
+    const answer = this.#runc.state(id);
+    const question = { askedMs: nowMs, answer };
+    answer.catch(() => {
+      if (this.#questions.get(id) === question) this.#questions.delete(id);
+    });
+    this.#questions.set(id, question);
+    return answer;
   }
 
   async #known(): Promise<readonly ContainerIdentity[]> {
@@ -96,6 +94,7 @@ export class ContainerIndex {
       ids.map(async (id) => [id, before.get(id) ?? (before.has(id) ? null : await this.#read(id))] as const),
     );
     this.#identities = new Map(entries.flatMap(([id, found]) => (found === undefined ? [] : [[id, found]])));
+    for (const id of this.#questions.keys()) if (!this.#identities.has(id)) this.#questions.delete(id);
     return [...this.#identities.values()].filter((identity) => identity !== null);
   }
 
@@ -107,6 +106,15 @@ export class ContainerIndex {
     }
     return undefined;
   }
+}
+
+/** The containers of a pod without its sandbox; what runc says of them may be `maxAgeMs` old. */
+export async function ownContainers(
+  index: Pick<ContainerIndex, 'podContainers'>,
+  podUid: string,
+  maxAgeMs?: number,
+): Promise<readonly RuntimeContainer[]> {
+  return (await index.podContainers(podUid, maxAgeMs)).filter(({ kind }) => kind === 'container');
 }
 
 /** Of the container with this bundle: null when it is of no pod, undefined when there is no whole config.json (yet). */

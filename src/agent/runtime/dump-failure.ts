@@ -6,6 +6,19 @@ export type DumpFailureReason =
   | 'Device'
   | 'SharedProcesses'
   | 'Terminal'
+  | 'Traced'
+  | 'NestedNamespace'
+  | 'InnerMount'
+  | 'SocketKind'
+  | 'BoundAddress'
+  | 'FileKind'
+  | 'Inotify'
+  | 'PodFile'
+  | 'SharedIpc'
+  | 'ContainerEnded'
+  | 'ProbesTooStrict'
+  | 'SpecForbids'
+  | 'SavedInVain'
   | 'ExternalSocket'
   | 'ConnectedTcp'
   | 'FileElsewhere'
@@ -55,7 +68,7 @@ const KNOWN: readonly { readonly said: RegExp; readonly failure: DumpFailure }[]
     said: /file locks|file-locks/,
     failure: {
       reason: 'FileLocks',
-      message: 'it holds file locks; "file-locks" in /etc/criu/runc.conf allows them',
+      message: 'it holds file locks that "file-locks" in /etc/criu/runc.conf would allow: run reprieve node install',
     },
   },
   {
@@ -85,11 +98,16 @@ export function restoreFailure(log: string, otherwise: string): string {
   return errors === '' ? otherwise : `criu: ${lastLines(errors)}`;
 }
 
+/** What criu says of every failure, or of nothing that matters: it raises a limit for itself where it may. */
+const NOISE =
+  /^(?:rlimit: Can't setup RLIMIT_NOFILE|(?:Dumping|Restoring) FAILED|Dump files \(pid: \d+\) failed|cg: cgroupd:)/;
+
 /** The errors in a log of criu, without times and places. */
 function errorsIn(log: string): string {
-  return log
+  const errors = log
     .split('\n')
     .filter((line) => line.includes('Error '))
-    .map((line) => line.replace(/^\([\d.]+\)\s*(?:\d+:\s*)?/, '').replace(/^Error \([^)]*\):\s*/, ''))
-    .join('\n');
+    .map((line) => line.replace(/^\([\d.]+\)\s*(?:\d+:\s*)?/, '').replace(/^Error \([^)]*\):\s*/, ''));
+  const telling = errors.filter((error) => !NOISE.test(error));
+  return (telling.length === 0 ? errors : telling).join('\n');
 }

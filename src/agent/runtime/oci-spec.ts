@@ -17,7 +17,7 @@ interface OciProcess {
   readonly selinuxLabel?: string;
 }
 
-interface OciMount {
+export interface OciMount {
   readonly destination: string;
   readonly type?: string;
   readonly source?: string;

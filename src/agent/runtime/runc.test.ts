@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,18 +10,19 @@ import { DumpError, Runc, type CheckpointOptions, type ContainerStatus } from '.
 /** A runtime with one container, which behaves as runc 1.3 does. */
 class FakeRunc {
   status: ContainerStatus | 'gone' = 'running';
+  pid = 0;
   readonly calls: string[] = [];
   /** Instead of a dump that succeeds. */
   onCheckpoint: () => Promise<void> = () => Promise.resolve();
 
   readonly run: RunCommand = async (_, args) => {
     const [verb = '', ...rest] = args[0] === '--root' ? args.slice(2) : args;
-    if (verb !== 'list') this.calls.push([verb, ...rest].join(' '));
+    if (verb !== 'state') this.calls.push([verb, ...rest].join(' '));
     switch (verb) {
-      case 'list': {
-        const { status } = this;
-        const one = [{ id: 'a', pid: 0, status, bundle: '/b/a', owner: 'root' }];
-        return said(status === 'gone' ? 'null' : JSON.stringify(one));
+      case 'state': {
+        const { status, pid } = this;
+        if (status === 'gone') throw failed('time="…" level=error msg="container does not exist"');
+        return said(JSON.stringify({ ociVersion: '1.2.1', id: 'a', pid, status, bundle: '/b/a', owner: '' }));
       }
       case 'pause':
         this.#move('running', 'paused');
@@ -68,16 +69,21 @@ describe('Runc', () => {
     expect(await runc.version()).toBe('1.3.6+ds1');
   });
 
-  it('lists containers, and none where runc says null', async () => {
-    expect(await runc.list()).toEqual([{ id: 'a', pid: 0, status: 'running', bundle: '/b/a' }]);
+  it('tells the state of a container, and that it knows none', async () => {
+    expect(await runc.state('a')).toEqual({ id: 'a', pid: 0, status: 'running', bundle: '/b/a' });
     fake.status = 'gone';
-    expect(await runc.list()).toEqual([]);
+    expect(await runc.state('a')).toBeUndefined();
+  });
+
+  it('reports what else runc says of a container', async () => {
+    const run: RunCommand = () => Promise.reject(failed('permission denied'));
+    await expect(new Runc({ command: 'runc', root: '/run/r', run }).state('a')).rejects.toThrow('permission denied');
   });
 
   it('does nothing to a container that stands still, or runs, as it should', async () => {
     await runc.resume('a');
-    await runc.pause('a');
-    await runc.pause('a');
+    await runc.pause(['a']);
+    await runc.pause(['a']);
     expect(fake.status).toBe('paused');
     await runc.resume('a');
     expect(fake.status).toBe('running');
@@ -87,7 +93,7 @@ describe('Runc', () => {
     'cannot pause a container that is %s; nothing of it need go on',
     async (status) => {
       fake.status = status;
-      await expect(runc.pause('a')).rejects.toThrow('cannot do that');
+      await expect(runc.pause(['a'])).rejects.toThrow('cannot do that');
       await runc.resume('a');
     },
   );
@@ -110,6 +116,46 @@ describe('Runc', () => {
   });
 });
 
+describe('a container whose cgroup is seen', () => {
+  let cgroup: string;
+  const state = (): Promise<string> => readFile(join(cgroup, 'cgroup.freeze'), 'utf8');
+  beforeEach(async () => {
+    cgroup = join(folder, 'cgroup/pod/a');
+    fake.pid = process.pid; // one that is there
+    await mkdir(join(folder, 'proc', String(process.pid)), { recursive: true });
+    await writeFile(join(folder, 'proc', String(process.pid), 'cgroup'), '0::/pod/a\n');
+    await mkdir(cgroup, { recursive: true });
+    await writeFile(join(cgroup, 'cgroup.freeze'), '0');
+    await writeFile(join(cgroup, 'cgroup.events'), 'frozen 1\n');
+    await writeFile(join(cgroup, 'cgroup.procs'), '');
+    const kernel = { mountPoint: join(folder, 'cgroup'), proc: join(folder, 'proc') };
+    runc = new Runc({ command: 'runc', root: '/run/r', run: fake.run, kernel });
+  });
+
+  it('is frozen and thawed without a word to runc', async () => {
+    await runc.pause(['a']);
+    expect(await state()).toBe('1');
+    await runc.resume('a');
+    expect(await state()).toBe('0');
+    expect(fake.calls).toEqual([]);
+  });
+
+  it('is thawed at once where it does not freeze in time', async () => {
+    await writeFile(join(cgroup, 'cgroup.events'), 'frozen 0\n');
+    await expect(runc.pause(['a'])).rejects.toThrow('did not stand still within 2 s');
+    expect(await state()).toBe('0');
+  });
+
+  it('is thawed where somebody left it half frozen', async () => {
+    await runc.state('a');
+    await writeFile(join(cgroup, 'cgroup.events'), 'frozen 0\n');
+    await writeFile(join(cgroup, 'cgroup.freeze'), '1');
+    await runc.resume('a');
+    expect(await state()).toBe('0');
+    expect(fake.calls).toEqual([]);
+  });
+});
+
 describe('Runc.checkpoint', () => {
   const paths = (isFrozen = false): CheckpointOptions => ({
     isFrozen,
@@ -129,7 +175,7 @@ describe('Runc.checkpoint', () => {
     fake.onCheckpoint = async () => {
       await writeFile(
         join(folder, 'work/dump.log'),
-        '(00.1) Info\n(00.2) Error (criu/files-ext.c:1): Some new trouble\n(00.3) Error (criu/cr-dump.c:2): Dumping FAILED.\n',
+        "(00.1) Info\n(00.1) Error (criu/util.c:1534): rlimit: Can't setup RLIMIT_NOFILE for self: Operation not permitted\n(00.2) Error (criu/files-ext.c:1): Some new trouble\n(00.3) Error (criu/cr-dump.c:2): Dumping FAILED.\n",
       );
       throw failed('criu failed: type NOTIFY errno 0');
     };
@@ -137,7 +183,7 @@ describe('Runc.checkpoint', () => {
     expect(error).toBeInstanceOf(DumpError);
     expect((error as DumpError).failure).toEqual({
       reason: 'Other',
-      message: 'criu: Some new trouble; Dumping FAILED.',
+      message: 'criu: Some new trouble',
     });
   });
 

@@ -3,8 +3,8 @@ import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { beginFreeze, cgroupOf, isFrozen, processesOf, thaw, type CgroupFolder } from './cgroup.ts';
-import { CommandError, type RunCommand } from './command.ts';
+import { beginFreeze, cgroupOf, isFrozen, processesOf, thaw, type CgroupFolder, type KernelFolders } from './cgroup.ts';
+import { BULK_LIMIT_MS, CommandError, type RunCommand } from './command.ts';
 import { dumpFailure, type DumpFailure } from './dump-failure.ts';
 
 /** How often it is looked whether a dump has ended, and how long: what hangs longer than this does not end. */
@@ -12,9 +12,13 @@ const LOOK_EVERY_MS = 100;
 const DUMP_ENDS_WITHIN_MS = 600_000;
 /** In the environment of a dump, and of all that it starts. */
 const TOKEN_VARIABLE = 'REPRIEVE_DUMP';
-/** The kernel stops processes within a few milliseconds, except one that waits for a device: then runc tries, and says what is wrong. */
-const FREEZE_WITHIN_MS = 50;
+/**
+ * The kernel stops processes within a few milliseconds, except one that is traced or waits for a device. runc waits without a
+ * bound for such a container, also to say what it is doing.
+ */
+const FREEZE_WITHIN_MS = 2_000;
 const FREEZE_LOOK_MS = 1;
+const ANSWER_WITHIN_MS = 5_000;
 
 export type ContainerStatus = 'creating' | 'created' | 'running' | 'pausing' | 'paused' | 'stopped';
 
@@ -32,6 +36,8 @@ export interface RuncOptions {
   /** Where the containers of interest are kept: `--root`. */
   readonly root: string;
   readonly run: RunCommand;
+  /** Other than the usual ones in tests. */
+  readonly kernel?: KernelFolders;
 }
 
 export interface CheckpointOptions {
@@ -56,28 +62,26 @@ export class DumpError extends Error {
   }
 }
 
-const LIST = z
-  .array(
-    z.object({
-      id: z.string(),
-      pid: z.number(),
-      status: z.enum(['creating', 'created', 'running', 'pausing', 'paused', 'stopped']),
-      bundle: z.string(),
-    }),
-  )
-  .nullable();
+const STATE = z.object({
+  id: z.string(),
+  pid: z.number().default(0),
+  status: z.enum(['creating', 'created', 'running', 'pausing', 'paused', 'stopped']),
+  bundle: z.string(),
+});
 
 /** The low-level runtime of a node, by its command line. */
 export class Runc {
   readonly #command: string;
   readonly #root: string;
   readonly #run: RunCommand;
-  #listed: ReadonlyMap<string, ListedContainer> = new Map(); // container id -> what runc said last
+  readonly #kernel: KernelFolders;
+  readonly #known = new Map<string, ListedContainer>(); // container id -> what runc said last
 
-  constructor({ command, root, run }: RuncOptions) {
+  constructor({ command, root, run, kernel = {} }: RuncOptions) {
     this.#command = command;
     this.#root = root;
     this.#run = run;
+    this.#kernel = kernel;
   }
 
   async version(): Promise<string> {
@@ -85,45 +89,55 @@ export class Runc {
     return /^\S+ version (\S+)/.exec(stdout)?.[1] ?? stdout.trim();
   }
 
-  async list(): Promise<readonly ListedContainer[]> {
-    const { stdout } = await this.#on(['list', '-f', 'json']);
-    const listed = LIST.parse(JSON.parse(stdout)) ?? [];
-    this.#listed = new Map(listed.map((container) => [container.id, container]));
-    return listed;
+  /**
+   * One container; undefined where the runtime does not know it. Each is asked for by itself: runc waits for a container that
+   * somebody is freezing, and a list of all would wait with it.
+   */
+  async state(id: string): Promise<ListedContainer | undefined> {
+    let stdout: string;
+    try {
+      ({ stdout } = await this.#on(['state', id]));
+    } catch (error) {
+      if (!(error instanceof CommandError) || !DOES_NOT_EXIST.test(error.stderr)) throw error;
+      this.#known.delete(id);
+      return undefined;
+    }
+    const container = STATE.parse(JSON.parse(stdout));
+    for (const [known, { pid }] of this.#known) if (isDead(pid)) this.#known.delete(known);
+    this.#known.set(id, container);
+    return container;
   }
 
   /**
-   * What the kernel says now of a container that runc has listed before: its first process is the same as long as it has one.
+   * What the kernel says now of a container that runc was asked about before: its first process is the same as long as it has one.
    * Null where only runc can tell. One question to runc costs some 30 ms of processor time, this nearly none.
    */
   glance(id: string): ListedContainer | null {
-    const container = this.#listed.get(id);
+    const container = this.#known.get(id);
     if (container === undefined || !['running', 'paused'].includes(container.status)) return null;
-    const folder = freezerOf(container);
+    const folder = this.#freezerOf(container);
     const frozen = folder === null || isDead(container.pid) ? null : isFrozen(folder);
     return frozen === null ? null : { ...container, status: frozen ? 'paused' : 'running' };
   }
 
-  /** Freezes all processes of the container; nothing happens if they are frozen already. */
-  async pause(id: string): Promise<void> {
-    await this.#towards(['paused'], id, ['pause', id]);
-  }
-
   /**
-   * The same for several that belong together, within a moment of each other: runc needs some 20 ms for each, in which one would
-   * ask another that stands still already, and be saved in the middle of that. It does no more than what is written here, so it
-   * is asked only where that is not enough.
+   * Freezes all processes of these containers, within a moment of each other: runc needs some 20 ms for each, in which one would
+   * ask another that stands still already, and be saved in the middle of that. Nothing happens to those that are frozen already.
+   * Where one does not freeze in time, all of them are thawed at once, and this rejects.
    */
-  async pauseTogether(ids: readonly string[]): Promise<void> {
-    if (ids.some((id) => this.glance(id) === null)) await this.list();
-    const folders = ids.map((id) => freezerOf(this.#listed.get(id))).filter((folder) => folder !== null);
+  async pause(ids: readonly string[]): Promise<void> {
+    const containers = await Promise.all(ids.map(async (id) => this.glance(id) ?? (await this.state(id))));
+    const folders = containers.map((container) => this.#freezerOf(container)).filter((folder) => folder !== null);
+    const toThaw = folders.filter((folder) => isFrozen(folder) !== true);
     for (const folder of folders) beginFreeze(folder);
-    for (let leftMs = FREEZE_WITHIN_MS; folders.length === ids.length && leftMs > 0; leftMs -= FREEZE_LOOK_MS) {
-      if (folders.every((folder) => isFrozen(folder) === true)) return;
-      await sleep(FREEZE_LOOK_MS);
+    const isHidden = folders.length < ids.length; // a container without processes, or a cgroup that is not seen from here
+    try {
+      if (isHidden) await Promise.all(ids.map((id) => this.#towards(['paused'], id, ['pause', id])));
+      else await allFrozen(folders);
+    } catch (error) {
+      for (const folder of toThaw) thaw(folder);
+      throw error;
     }
-    const pauses = await Promise.allSettled(ids.map((id) => this.pause(id)));
-    for (const pause of pauses) if (pause.status === 'rejected') throw pause.reason;
   }
 
   /**
@@ -131,17 +145,17 @@ export class Runc {
    * stopped already when it was saved goes on as well.
    */
   async proceed(id: string): Promise<void> {
-    const found = await this.#find(id);
+    const found = await this.state(id);
     if (found === undefined || !isStopped(found.pid)) return;
     for (const pid of await this.pids(id)) send(pid, 'SIGCONT');
   }
 
   /** Lets a frozen container go on; nothing happens if it runs, or is dead. */
   async resume(id: string): Promise<void> {
-    if (this.glance(id)?.status === 'paused') {
-      const folder = freezerOf(this.#listed.get(id));
-      if (folder !== null) thaw(folder);
-      if (folder !== null && isFrozen(folder) === false) return;
+    const folder = this.#freezerOf(this.#known.get(id));
+    if (folder !== null) {
+      thaw(folder);
+      if (isFrozen(folder) === false) return;
     }
     await this.#towards(['running', 'stopped', undefined], id, ['resume', id]);
   }
@@ -166,13 +180,13 @@ export class Runc {
 
   /** Every process of the container, also those in cgroups that it made itself. Empty when the container is gone. */
   async pids(id: string): Promise<readonly number[]> {
-    const found = this.glance(id) ?? (await this.#find(id));
+    const found = this.glance(id) ?? (await this.state(id));
     return found === undefined ? [] : this.pidsWith(found);
   }
 
   /** The same of a container whose first process is known, without asking the runtime. Empty when that is known no more. */
   pidsWith(container: Pick<ListedContainer, 'id' | 'pid'>): readonly number[] {
-    const folder = freezerOf(container);
+    const folder = this.#freezerOf(container);
     return folder === null ? [] : processesOf(folder.path);
   }
 
@@ -194,10 +208,11 @@ export class Runc {
     try {
       const paths = ['--image-path', imagePath, '--work-path', workPath];
       const env = { [TOKEN_VARIABLE]: token };
-      await this.#on(['checkpoint', '--leave-running', ...paths, id], { env });
+      const options = { env, limitMs: BULK_LIMIT_MS };
+      await this.#on(['checkpoint', '--leave-running', ...paths, id], options);
     } catch (error) {
       // criu thaws what it dumps; one that was killed by somebody did not freeze it again.
-      if (isFrozen && (await this.#lives(id))) await this.pause(id);
+      if (isFrozen && (await this.#lives(id))) await this.pause([id]);
       if (!(error instanceof CommandError)) throw error;
       const log = await readFile(join(workPath, 'dump.log'), 'utf8').catch(() => '');
       throw new DumpError(dumpFailure(log, error.message), error);
@@ -211,23 +226,32 @@ export class Runc {
     try {
       await this.#on(args);
     } catch (error) {
-      if (!goals.includes((await this.#find(id))?.status)) throw error;
+      if (!goals.includes((await this.state(id))?.status)) throw error;
     }
   }
 
   async #lives(id: string): Promise<boolean> {
-    const found = await this.#find(id);
+    const found = await this.state(id);
     return found !== undefined && found.status !== 'stopped';
   }
 
-  async #find(id: string): Promise<ListedContainer | undefined> {
-    return (await this.list()).find((container) => container.id === id);
+  /**
+   * The cgroup that holds a container's processes; null when it has none. A process that has just died counts as one of the root
+   * cgroup, where everybody else is: only the container's own will do, which both cgroup drivers name after it.
+   */
+  #freezerOf(container: Pick<ListedContainer, 'id' | 'pid'> | undefined): CgroupFolder | null {
+    if (container === undefined || container.pid === 0) return null;
+    const folder = cgroupOf(container.pid, 'freezer', this.#kernel);
+    return folder !== null && basename(folder.path).includes(container.id) ? folder : null;
   }
 
   #on(args: readonly string[], options?: Parameters<RunCommand>[2]): ReturnType<RunCommand> {
-    return this.#run(this.#command, ['--root', this.#root, ...args], options);
+    return this.#run(this.#command, ['--root', this.#root, ...args], { limitMs: ANSWER_WITHIN_MS, ...options });
   }
 }
+
+/** What runc and crun say of a container that they do not know. */
+const DOES_NOT_EXIST = /does not exist|No such file or directory/;
 
 /**
  * Whether a process was started with this token: runc, or criu, which inherits it. It tells our own dumps from whatever else runs
@@ -243,14 +267,33 @@ async function isAnyOf(token: string): Promise<boolean> {
   return false;
 }
 
-/**
- * The cgroup that holds a container's processes; null when it has none. A process that has just died counts as one of the root
- * cgroup, where everybody else is: only the container's own will do, which both cgroup drivers name after it.
- */
-function freezerOf(container: Pick<ListedContainer, 'id' | 'pid'> | undefined): CgroupFolder | null {
-  if (container === undefined || container.pid === 0) return null;
-  const folder = cgroupOf(container.pid, 'freezer');
-  return folder !== null && basename(folder.path).includes(container.id) ? folder : null;
+/** Resolves when all of these cgroups stand still; rejects, with the process that is in the way, where they do not in time. */
+async function allFrozen(folders: readonly CgroupFolder[]): Promise<void> {
+  const moving = (): readonly CgroupFolder[] => folders.filter((folder) => isFrozen(folder) !== true);
+  for (let leftMs = FREEZE_WITHIN_MS; leftMs > 0 && moving().length > 0; leftMs -= FREEZE_LOOK_MS) {
+    await sleep(FREEZE_LOOK_MS);
+  }
+  const culprits = moving().flatMap(({ path }) => processesOf(path));
+  if (moving().length === 0) return;
+  throw new Error(`it did not stand still within ${FREEZE_WITHIN_MS / 1000} s${culpritIn(culprits)}`);
+}
+
+/** Says which process keeps a cgroup from freezing, and why, as far as the kernel tells. */
+function culpritIn(pids: readonly number[]): string {
+  for (const pid of pids) {
+    const [name, tracer] = ['Name', 'TracerPid'].map((key) => fieldOf(pid, key));
+    if (tracer !== '' && tracer !== '0') return `: process ${name} is being traced (strace, gdb); end the tracer`;
+    if (stateOf(pid) === 'D') return `: process ${name} waits for a device or a network file system`;
+  }
+  return '';
+}
+
+function fieldOf(pid: number, key: string): string {
+  try {
+    return new RegExp(`^${key}:\\s*(.*)$`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? '';
+  } catch {
+    return '';
+  }
 }
 
 /** Whether a process is in state T; see proc_pid_stat(5). */

@@ -48,7 +48,7 @@ export function tcpFailure({ peer }: TcpConnection): DumpFailure {
 }
 
 /** The kernel writes each 32 bits of an address as a number of this machine, which is little-endian. */
-function addressOf(hex: string): string {
+export function addressOf(hex: string): string {
   const bytes = [...hex.matchAll(/.{8}/g)].flatMap(([word]) => [...Buffer.from(word, 'hex').reverse()]);
   const isMapped = bytes.length === 16 && hex.startsWith('0000000000000000FFFF0000');
   if (bytes.length === 4 || isMapped) return bytes.slice(-4).join('.');

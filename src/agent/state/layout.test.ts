@@ -38,7 +38,9 @@ describe('SavedPodLayout', () => {
   it('keeps everything below the folder of the reference', () => {
     const layout = SavedPodLayout.of('/state', 'shop_web-0.a_12ab-34');
     expect(layout.folder).toBe('/state/checkpoints/shop_web-0.a_12ab-34');
-    expect(layout.container('web')).toEqual({
+    const { volume, ...paths } = layout.container('web');
+    expect(volume('2')).toBe(`${layout.folder}/containers/web/volume-2.tar`);
+    expect(paths).toEqual({
       images: `${layout.folder}/containers/web/images`,
       work: `${layout.folder}/containers/web/work`,
       rootfs: `${layout.folder}/containers/web/rootfs.tar`,

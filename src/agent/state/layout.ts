@@ -69,9 +69,25 @@ export class SavedPodLayout {
     return join(this.folder, 'shm.tar');
   }
 
-  container(name: string): { readonly images: string; readonly work: string; readonly rootfs: string } {
+  /** The /etc/hosts of the pod. */
+  get hosts(): string {
+    return join(this.folder, 'hosts');
+  }
+
+  container(name: string): {
+    readonly images: string;
+    readonly work: string;
+    readonly rootfs: string;
+    /** Of an image volume; see `imageVolumes`. */
+    readonly volume: (volume: string) => string;
+  } {
     const folder = join(this.folder, 'containers', label(name));
-    return { images: join(folder, 'images'), work: join(folder, 'work'), rootfs: join(folder, 'rootfs.tar') };
+    return {
+      images: join(folder, 'images'),
+      work: join(folder, 'work'),
+      rootfs: join(folder, 'rootfs.tar'),
+      volume: (volume) => join(folder, `volume-${label(volume)}.tar`),
+    };
   }
 
   volume(name: string): string {
@@ -80,7 +96,7 @@ export class SavedPodLayout {
 
   /** Removes all that a dump writes, so that another one can begin. */
   async clear(): Promise<void> {
-    for (const path of [this.manifest, `${this.manifest}.tmp`, this.shm, join(this.folder, 'containers')]) {
+    for (const path of [this.manifest, `${this.manifest}.tmp`, this.shm, this.hosts, join(this.folder, 'containers')]) {
       await rm(path, { recursive: true, force: true });
     }
     await rm(join(this.folder, 'volumes'), { recursive: true, force: true });

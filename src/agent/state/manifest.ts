@@ -38,6 +38,8 @@ const filePath = z
   .max(1024)
   .regex(/^(?!.*(?:^|\/)\.{0,2}(?:\/|$))[\w.][\w./-]*$/);
 
+const DIGEST = /^[0-9a-f]{64}$/;
+
 const SCHEMA = z.strictObject({
   version: z.literal(1),
   pod: z.strictObject({ namespace: text, name: text, uid: text }),
@@ -53,6 +55,18 @@ const SCHEMA = z.strictObject({
         security: SECURITY,
         /** Destinations, sorted. */
         mounts: items,
+        /** Of ConfigMaps, Secrets and the like that it has open: they must have the same content in the new pod. */
+        configFiles: z
+          .array(
+            z.strictObject({
+              mount: z.string().max(4096),
+              path: z.string().max(4096),
+              sha256: z.string().regex(DIGEST),
+            }),
+          )
+          .max(MAX_ITEMS)
+          .readonly()
+          .optional(),
       }),
     )
     .min(1)
@@ -60,7 +74,7 @@ const SCHEMA = z.strictObject({
   /** Names of the emptyDir volumes that were saved; null: they and the shared memory were not, and come back empty. */
   volumes: items.nullable(),
   files: z
-    .array(z.strictObject({ path: filePath, bytes: count, sha256: z.string().regex(/^[0-9a-f]{64}$/) }))
+    .array(z.strictObject({ path: filePath, bytes: count, sha256: z.string().regex(DIGEST) }))
     .max(MAX_FILES)
     .refine((files) => files.every(({ path }, at) => at === 0 || path > (files[at - 1]?.path ?? '')), {
       error: 'not sorted by path, or a path twice',

@@ -1,9 +1,9 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ContainerIdentity } from '../runtime/containers.ts';
-import { emptyDirs, isEmpty, sharedMemory } from './pod-folders.ts';
+import { boundFolders, emptyDirs, imageVolumes, isEmpty, sharedMemory, volumePaths } from './pod-folders.ts';
 
 let folder: string;
 beforeEach(async () => {
@@ -53,4 +53,34 @@ it('knows an empty folder', async () => {
   expect(await isEmpty(folder)).toBe(true);
   await writeFile(join(folder, 'f'), '');
   expect(await isEmpty(folder)).toBe(false);
+});
+
+describe('boundFolders', () => {
+  it('finds what is bound for subPaths', async () => {
+    const path = join(folder, 'pods/u1/volume-subpaths/work/main/0');
+    await mkdir(path, { recursive: true });
+    const { dev, ino } = await stat(path);
+    expect(await boundFolders(folder, 'u1')).toEqual([{ dev, ino }]);
+    expect(await boundFolders(folder, 'u2')).toEqual([]);
+  });
+});
+
+describe('imageVolumes', () => {
+  const mounts = [
+    { destination: '/proc' },
+    { destination: '/data', source: '/var/lib/containerd/io.containerd.grpc.v1.cri/containers/c1/volumes/1f' },
+    { destination: '/cache', source: '/var/lib/kubelet/pods/u1/volumes/kubernetes.io~empty-dir/cache' },
+  ];
+  const container = { id: 'c1', sandboxId: 's', spec: { mounts } } as unknown as ContainerIdentity;
+
+  it('finds the folders of its own, by their places', () => {
+    const [volume, ...others] = imageVolumes(container);
+    expect(volume).toMatchObject({ name: '1', destination: '/data' });
+    expect(others).toEqual([]);
+    expect(imageVolumes({ ...container, id: 'c2' })).toEqual([]);
+  });
+
+  it('count as volumes whose files a process may use', () => {
+    expect(volumePaths(container)).toEqual(['/data', '/cache']);
+  });
 });

@@ -2,7 +2,8 @@ import type { Checkpoint } from '../../domain/checkpoint.ts';
 import { objectKey } from '../../domain/ids.ts';
 import { isTerminal, isTerminating, type Pod } from '../../domain/pod.ts';
 import { isFinal, type Ticket, type TicketPhase } from '../../domain/ticket.ts';
-import { isGated } from '../../engine/claims.ts';
+import { mayHoldPod } from '../../engine/checkpoints/saved-state.ts';
+import { isGated } from '../../engine/return/claims.ts';
 import type { Marks, Survey } from './survey.ts';
 
 /** One thing to do before Reprieve can go. */
@@ -15,9 +16,10 @@ export type Action =
       readonly reason: 'Restored' | 'Uninstalled';
       readonly message: string;
     }
+  | { readonly kind: 'ReleaseCheckpoint'; readonly checkpoint: Checkpoint }
   | { readonly kind: 'DeleteCheckpoint'; readonly checkpoint: Checkpoint }
   | {
-      readonly kind: 'ReleaseCheckpoint';
+      readonly kind: 'RemoveFinalizer';
       readonly checkpoint: Checkpoint;
       readonly because: string;
       /** A pod that the agent may have left frozen. */
@@ -34,8 +36,8 @@ export interface Plan {
 }
 
 /**
- * What is left to do in this order: tickets end, so that the webhook gates no pod any more; then gates go; then the agents
- * thaw and delete what they hold; then their marks go. Derived from the cluster as it is, so a run that was interrupted is
+ * What is left to do in this order: tickets end, so that the webhook gates no pod any more; then gates go; then
+ * checkpoints that hold pods are released, so that the agents thaw them, and all checkpoints are deleted with their files; then their marks go. Derived from the cluster as it is, so a run that was interrupted is
  * carried on by the next one. `isOverdue`: the agents had their time, what waits for them is done without them.
  */
 export function planOf(survey: Survey, isOverdue: boolean): Plan {
@@ -55,12 +57,17 @@ export function planOf(survey: Survey, isOverdue: boolean): Plan {
   for (const checkpoint of survey.checkpoints) {
     const { namespace, name, nodeName } = checkpoint;
     if (needed.has(objectKey(namespace, name))) continue;
-    if (!checkpoint.deleting) actions.push({ kind: 'DeleteCheckpoint', checkpoint });
-    else if (!survey.nodeNames.has(nodeName))
-      actions.push({ kind: 'ReleaseCheckpoint', checkpoint, because: `node ${nodeName} is gone`, frozen: null });
+    const isThere = survey.nodeNames.has(nodeName);
+    if (!checkpoint.deleting && mayHoldPod(checkpoint) && checkpoint.release === null)
+      actions.push({ kind: 'ReleaseCheckpoint', checkpoint });
+    else if (!checkpoint.deleting && mayHoldPod(checkpoint) && isThere && !isOverdue)
+      waits.push(`the agent of ${nodeName} to carry out the release of podcheckpoints/${namespace}/${name}`);
+    else if (!checkpoint.deleting) actions.push({ kind: 'DeleteCheckpoint', checkpoint });
+    else if (!isThere)
+      actions.push({ kind: 'RemoveFinalizer', checkpoint, because: `node ${nodeName} is gone`, frozen: null });
     else if (isOverdue) {
       const because = `the agent of ${nodeName} does not answer`;
-      actions.push({ kind: 'ReleaseCheckpoint', checkpoint, because, frozen: frozenPodOf(survey, checkpoint) });
+      actions.push({ kind: 'RemoveFinalizer', checkpoint, because, frozen: frozenPodOf(survey, checkpoint) });
     } else waits.push(`the agent of ${nodeName} to undo podcheckpoints/${namespace}/${name}`);
   }
   for (const { pod, marks } of survey.pods.values()) {

@@ -13,7 +13,7 @@ import {
 } from '../../domain/labels.ts';
 import type { Pod } from '../../domain/pod.ts';
 import type { Ticket } from '../../domain/ticket.ts';
-import { isGated } from '../../engine/claims.ts';
+import { isGated } from '../../engine/return/claims.ts';
 import { ifFound, KubeApiError } from '../../kube/api-error.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { crdName } from '../../kube/crd/definition.ts';

@@ -20,16 +20,13 @@ async function cluster(): Promise<{ clock: VirtualClock; api: ApiServer; client:
 }
 
 function electorOf(api: ApiServer, clock: VirtualClock): LeaseElector {
-  const { leaseName: name, leaseDurationMs, renewDeadlineMs, retryPeriodMs } = settings;
-  const timing = { leaseDurationMs, renewDeadlineMs, retryPeriodMs };
   const identity = 'reprieve-1';
   return new LeaseElector({
     transport: api,
     clock,
     namespace: 'reprieve-system',
-    name,
+    settings,
     identity,
-    ...timing,
     onChange: () => undefined,
   });
 }

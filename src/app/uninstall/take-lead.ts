@@ -41,11 +41,8 @@ export async function takeLead({ transport, clock, settings, namespace, identity
     transport,
     clock,
     namespace,
-    name: settings.leaseName,
+    settings,
     identity,
-    leaseDurationMs: settings.leaseDurationMs,
-    renewDeadlineMs: settings.renewDeadlineMs,
-    retryPeriodMs: settings.retryPeriodMs,
     onChange: () => undefined,
     onNotice: (message) => {
       cause = message;

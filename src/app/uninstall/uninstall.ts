@@ -20,7 +20,7 @@ export interface UninstallOptions {
   readonly dryRun: boolean;
   /** Saved work that no pod continues yet is deleted. Without it nothing is changed where there is any. */
   readonly discard: boolean;
-  /** How long agents may take to thaw pods and delete states; then their finalizers are released. */
+  /** How long agents may take to thaw pods and delete states; then their finalizers are removed. */
   readonly agentTimeoutMs: number;
   readonly tell: (what: Told) => void;
 }
@@ -70,7 +70,7 @@ export async function uninstall(options: UninstallOptions): Promise<UninstallEnd
     for (const action of actions) {
       if (!(await carriedOut(action, client, clock))) continue;
       tell(toldOf(action));
-      if (action.kind === 'ReleaseCheckpoint' && action.frozen !== null) frozen.add(frozenWithoutAgent(action.frozen));
+      if (action.kind === 'RemoveFinalizer' && action.frozen !== null) frozen.add(frozenWithoutAgent(action.frozen));
     }
     const isSettled = actions.length === 0 && waits.length === 0;
     if (isSettled || (isOverdue && (actions.length === 0 || ++last === LAST_PASSES))) {
@@ -98,15 +98,17 @@ async function carriedOut(action: Action, client: KubeClient, clock: Clock): Pro
   const writer = new KubeClusterWriter({ client, clock, serverTime, apply: () => undefined });
   switch (action.kind) {
     case 'RecreatePod':
-      return (await writer.recreatePod(action.ticket)) === 'done';
+      return (await writer.recreatePod(action.ticket, false)) === 'done';
     case 'EndTicket': {
       const { ticket, phase, reason, message } = action;
       return (await writer.setTicketPhase(ticket, { phase, reason, message })) === 'done';
     }
-    case 'DeleteCheckpoint':
-      return (await writer.deleteCheckpoint(action.checkpoint, null)) === 'done';
     case 'ReleaseCheckpoint':
-      return (await writer.releaseCheckpoint(action.checkpoint)) === 'done';
+      return (await writer.releaseCheckpoint(action.checkpoint, 'Reprieve is uninstalled', null)) === 'done';
+    case 'DeleteCheckpoint':
+      return (await writer.deleteCheckpoint(action.checkpoint)) === 'done';
+    case 'RemoveFinalizer':
+      return (await writer.removeFinalizer(action.checkpoint)) === 'done';
     case 'RemoveGate':
       return (await writer.ungate(action.pod, null)) === 'done';
     case 'CleanPod': {
@@ -152,6 +154,14 @@ function toldOf(action: Action): Told {
       const { ticket, phase, message } = action;
       return { did: 'ended', object: `reprieves/${ticket.namespace}/${ticket.name}`, detail: `${phase}: ${message}` };
     }
+    case 'ReleaseCheckpoint': {
+      const { namespace, name, nodeName, podName } = action.checkpoint;
+      return {
+        did: 'released',
+        object: `podcheckpoints/${namespace}/${name}`,
+        detail: `the agent of ${nodeName} thaws ${podName}; then it is deleted`,
+      };
+    }
     case 'DeleteCheckpoint': {
       const { namespace, name, nodeName } = action.checkpoint;
       return {
@@ -160,12 +170,12 @@ function toldOf(action: Action): Told {
         detail: `the agent of ${nodeName} removes its files`,
       };
     }
-    case 'ReleaseCheckpoint': {
+    case 'RemoveFinalizer': {
       const { namespace, name } = action.checkpoint;
       return {
-        did: 'released',
+        did: 'removed',
         object: `podcheckpoints/${namespace}/${name}`,
-        detail: `${action.because}; files on its disk stay`,
+        detail: `finalizer of the agent, as ${action.because}; files on its disk stay`,
       };
     }
     case 'RemoveGate': {

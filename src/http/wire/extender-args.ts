@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { NodeName } from '../../domain/ids.ts';
-import type { FilterRequest } from '../../engine/callbacks.ts';
+import type { FilterRequest } from '../../engine/preemption/callbacks.ts';
 import { namesIn, readNames, splitBody, type NameList } from './go-body.ts';
 import { absent, readBody } from './json-body.ts';
 import { podOfHead } from './pod-head.ts';

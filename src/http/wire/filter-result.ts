@@ -1,5 +1,5 @@
 import type { NodeName } from '../../domain/ids.ts';
-import type { FilterVerdict } from '../../engine/callbacks.ts';
+import type { FilterVerdict } from '../../engine/preemption/callbacks.ts';
 import type { ExtenderArgs } from './extender-args.ts';
 
 export interface FilterResult {

@@ -1,4 +1,4 @@
-import type { FilterRequest, PrioritizeVerdict } from '../../engine/callbacks.ts';
+import type { FilterRequest, PrioritizeVerdict } from '../../engine/preemption/callbacks.ts';
 
 /** `MaxExtenderPriority` of k8s.io/kube-scheduler. kube-scheduler does not check it, so that a larger score would outweigh all of its own. */
 const MAX_SCORE = 10;

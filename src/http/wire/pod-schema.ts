@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Pod } from '../../domain/pod.ts';
 import { quantityToInteger } from '../../domain/quantity.ts';
-import { podOf } from '../../kube/project/pod.ts';
+import { askedPodOf } from '../../kube/project/pod.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import { absent, projected } from './json-body.ts';
 
@@ -49,7 +49,11 @@ const requirement = z.looseObject({ key: text, operator: text, values: absent(z.
 const nodeAffinity = z.looseObject({
   requiredDuringSchedulingIgnoredDuringExecution: absent(
     z.looseObject({
-      nodeSelectorTerms: absent(z.array(z.looseObject({ matchExpressions: absent(z.array(requirement)) }))),
+      nodeSelectorTerms: absent(
+        z.array(
+          z.looseObject({ matchExpressions: absent(z.array(requirement)), matchFields: absent(z.array(requirement)) }),
+        ),
+      ),
     }),
   ),
 });
@@ -115,7 +119,7 @@ export const newPodSchema = z.looseObject({
 /** The domain value of a pod that passed one of the schemas. */
 export function readPod(field: string, raw: z.output<typeof podSchema> | z.output<typeof newPodSchema>): Pod {
   const object = { ...raw, metadata: { ...raw.metadata, name: raw.metadata.name ?? '' } };
-  return projected(field, 'a v1 Pod', () => podOf(object as unknown as KubeObject));
+  return projected(field, 'a v1 Pod', () => askedPodOf(object as unknown as KubeObject));
 }
 
 function isQuantity(value: string | number): boolean {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { NodeName, PodUid } from '../../domain/ids.ts';
-import type { PreemptCandidate, PreemptRequest } from '../../engine/callbacks.ts';
+import type { PreemptCandidate, PreemptRequest } from '../../engine/preemption/callbacks.ts';
 import { readVictims, splitBody } from './go-body.ts';
 import { absent, readBody } from './json-body.ts';
 import { podOfHead } from './pod-head.ts';

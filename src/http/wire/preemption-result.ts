@@ -1,4 +1,4 @@
-import type { PreemptCandidate, PreemptVerdict } from '../../engine/callbacks.ts';
+import type { PreemptCandidate, PreemptVerdict } from '../../engine/preemption/callbacks.ts';
 import type { PreemptionArgs } from './preemption-args.ts';
 
 /**

@@ -34,6 +34,7 @@ function keeper(more: Partial<CertificateKeeperOptions> = {}): CertificateKeeper
     namespace: 'reprieve-system',
     secretName: 'reprieve-serving',
     webhookConfiguration: 'reprieve',
+    guardConfiguration: 'reprieve-guard',
     names: NAMES,
     validityMs: 90 * DAY_MS,
     onNotice: (notice) => notices.push(notice),
@@ -117,6 +118,21 @@ describe('the first certificate', () => {
         { name: 'hook-1.reprieve.dev', clientConfig: { service: { name: 'reprieve' } } },
       ],
     });
+  });
+
+  it('is given to the guard, where it is there', async () => {
+    const replica = keeper();
+    await replica.current();
+    const webhooks = [{ name: 'deletions.reprieve.dev', clientConfig: { service: { name: 'reprieve' } } }];
+    await client.create(RESOURCES.validatingWebhooks, null, { metadata: { name: 'reprieve-guard' }, webhooks });
+    await replica.current();
+    expect(server.list(RESOURCES.validatingWebhooks)).toMatchObject([
+      {
+        webhooks: [
+          { clientConfig: { service: { name: 'reprieve' }, caBundle: Buffer.from(bundle()).toString('base64') } },
+        ],
+      },
+    ]);
   });
 
   it('is served without webhooks, said once, and given to them when they come', async () => {

@@ -2,6 +2,7 @@ import { sleep, type Clock } from '../../ports/clock.ts';
 import { backoffMs } from '../backoff.ts';
 import type { KubeClient } from '../client.ts';
 import { servingSecret } from './serving-secret.ts';
+import { RESOURCES } from '../resources.ts';
 import { publishBundle } from './webhook-bundle.ts';
 
 /** How long the first certificate may take. Who started us tells more of a failure, and starts us again. */
@@ -27,6 +28,8 @@ export interface CertificateKeeperOptions {
   readonly secretName: string;
   /** MutatingWebhookConfiguration whose webhooks are given the authority; null: none. */
   readonly webhookConfiguration: string | null;
+  /** ValidatingWebhookConfiguration of the guard, likewise; not every cluster has it. */
+  readonly guardConfiguration: string | null;
   /** DNS names and IP addresses the certificate is for. */
   readonly names: readonly string[];
   /** How long a serving certificate is valid; it is renewed after two thirds of that. */
@@ -74,7 +77,8 @@ export class CertificateKeeper {
   }
 
   async #pass(): Promise<ServingCertificate> {
-    const { client, clock, namespace, secretName, webhookConfiguration, names, validityMs } = this.#options;
+    const { client, clock, namespace, secretName, names, validityMs } = this.#options;
+    const { webhookConfiguration, guardConfiguration } = this.#options;
     const onIssued = ({ why }: { readonly why: string }): void => {
       this.#notice('issued', `a new serving certificate is in the Secret ${namespace}/${secretName}: ${why}`);
     };
@@ -83,22 +87,28 @@ export class CertificateKeeper {
       { names, nowMs: clock.now(), validityMs },
     );
     if (webhookConfiguration !== null) {
-      const outcome = await publishBundle(client, webhookConfiguration, files.bundle);
+      const outcome = await publishBundle(client, RESOURCES.mutatingWebhooks, webhookConfiguration, files.bundle);
       this.#sayPublished(outcome, webhookConfiguration);
+    }
+    if (guardConfiguration !== null) {
+      const outcome = await publishBundle(client, RESOURCES.validatingWebhooks, guardConfiguration, files.bundle);
+      if (outcome === 'given') this.#sayGiven(`ValidatingWebhookConfiguration ${guardConfiguration}`);
     }
     this.#hasServed = true;
     return { cert: files.chain, key: files.key };
   }
 
   #sayPublished(outcome: 'held' | 'given' | 'missing', configuration: string): void {
-    if (outcome === 'given') {
-      this.#notice('published', `the webhooks of MutatingWebhookConfiguration ${configuration} know the authority`);
-    }
+    if (outcome === 'given') this.#sayGiven(`MutatingWebhookConfiguration ${configuration}`);
     if (outcome === 'missing' && !this.#saidMissing) {
       const name = `MutatingWebhookConfiguration ${configuration}`;
       this.#notice('webhook-missing', `there is no ${name}: pods are not gated until it is applied`);
     }
     this.#saidMissing = outcome === 'missing';
+  }
+
+  #sayGiven(configuration: string): void {
+    this.#notice('published', `the webhooks of ${configuration} know the authority`);
   }
 
   #notice(kind: CertificateNotice['kind'], message: string): void {

@@ -1,6 +1,6 @@
 import { ifFound, isConflict } from '../api-error.ts';
 import type { KubeClient } from '../client.ts';
-import { RESOURCES } from '../resources.ts';
+import type { ResourceType } from '../resources.ts';
 import { holdsAll } from './serving-files.ts';
 
 /** As for the Secret: replicas, and who applies the manifest, may come in between. */
@@ -12,16 +12,17 @@ interface Webhook {
 }
 
 /**
- * Gives `bundle` (PEM) to each webhook of a MutatingWebhookConfiguration that lacks one of its certificates; other fields
+ * Gives `bundle` (PEM) to each webhook of a configuration of webhooks that lacks one of its certificates; other fields
  * stay as they are. Says whether all had it, it was given now, or there is no such configuration.
  */
 export async function publishBundle(
   client: KubeClient,
+  type: ResourceType,
   configuration: string,
   bundle: string,
 ): Promise<'held' | 'given' | 'missing'> {
   for (let attempt = 1; ; attempt++) {
-    const stored = await ifFound(client.get(RESOURCES.mutatingWebhooks, null, configuration));
+    const stored = await ifFound(client.get(type, null, configuration));
     if (stored === null) return 'missing';
     const lacking = ((stored['webhooks'] as readonly Webhook[] | undefined) ?? []).filter(
       ({ clientConfig }) => !holdsAll(Buffer.from(clientConfig?.caBundle ?? '', 'base64').toString(), bundle),
@@ -33,7 +34,7 @@ export async function publishBundle(
       webhooks: lacking.map(({ name }) => ({ name, clientConfig: { caBundle } })), // told apart by their names
     };
     try {
-      await client.patch(RESOURCES.mutatingWebhooks, null, configuration, patch, { type: 'strategic' });
+      await client.patch(type, null, configuration, patch, { type: 'strategic' });
       return 'given';
     } catch (error) {
       if (!isConflict(error) || attempt === ATTEMPTS) throw error;

@@ -5,7 +5,6 @@ import {
   boolean,
   conditions,
   described,
-  IMMUTABLE,
   type Infer,
   integer,
   listByKey,
@@ -16,31 +15,59 @@ import {
   text,
   timestamp,
   uid,
-  withDefault,
+  unchanged,
+  unchangedIfAny,
 } from './schema.ts';
 
+/** As revision 5 of the CRDs recorded a request. Read for one release, and never written. */
+const old = {
+  nodeName: described('Deprecated: `node`, as an earlier version recorded it.', optional(name)),
+  keepFrozen: described('Deprecated: `hold`, as an earlier version recorded it.', optional(boolean)),
+  deadline: described('Deprecated: `thawAt`, as an earlier version recorded it.', optional(timestamp)),
+};
+
+const WHAT = 'the request for a checkpoint';
+
 const spec = described(
-  'The order to the node. It never changes: another checkpoint is another object.',
+  'The request to the node. Nothing but release ever changes: another checkpoint is another object.',
   object(
     {
       pod: described('The pod to save, in the namespace of this object.', object({ name, uid })),
-      nodeName: described('The node it runs on; the agent of that node carries out the order.', name),
-      reason: described('Why it is made.', oneOf('Preemption', 'Manual')),
-      keepFrozen: described(
-        'The pod stays frozen after it was saved, until it is deleted, this object is, or the deadline has passed.',
-        withDefault(boolean, false),
+      node: described('The node it runs on; the agent of that node carries out the request.', optional(name)),
+      reason: described('Why it is made.', oneOf('Preemption', 'Manual', 'Eviction')),
+      hold: described(
+        'UntilDeleted: the pod stays frozen after it was saved, until it is deleted, until release is set, or until thawAt. None, or absent: the pod runs on.',
+        optional(oneOf('UntilDeleted', 'None')),
+      ),
+      thawAt: described(
+        'After this the agent neither begins to save the pod nor keeps it frozen; at the latest an hour after the freeze. Absent: five minutes after it, and a second later for each 16 MiB of memory.',
+        optional(timestamp),
+      ),
+      owner: described(
+        'For what it is made, which says how long it is kept. Absent: a user made it, and store.ttl of the policy of its pod holds.',
+        optional(object({ ticket: described('The Reprieve of the pod.', name) })),
+      ),
+      release: described(
+        'Why no displacement needs the pod frozen any more. Set once; then the agent ends the dump and thaws the pod, unless the pod is being deleted, and says so in the condition Released. Reprieve deletes the object when no ticket needs the state.',
+        optional(object({ message: text(1024, { minLength: 1 }) })),
       ),
       sockets,
       volumes,
       maxBytes,
-      deadline: described(
-        'After this the agent neither begins to save the pod nor keeps it frozen.',
-        optional(timestamp),
-      ),
+      ...old,
     },
     [
-      { ...IMMUTABLE, message: 'the order of a checkpoint is immutable; create another PodCheckpoint' },
-      { rule: '!self.keepFrozen || has(self.deadline)', message: 'a pod that is kept frozen needs a deadline' },
+      unchanged(WHAT, 'pod', 'reason', 'sockets', 'volumes', 'maxBytes'),
+      unchangedIfAny(WHAT, 'node', 'hold', 'thawAt', 'owner', ...Object.keys(old)),
+      {
+        rule: '!has(oldSelf.release) || (has(self.release) && self.release == oldSelf.release)',
+        message: 'a release is final',
+      },
+      { rule: 'has(self.node) != has(self.nodeName)', message: 'a request for a checkpoint names one node' },
+      {
+        rule: "!has(self.hold) || self.hold != 'UntilDeleted' || has(self.thawAt)",
+        message: 'a pod that is kept frozen needs thawAt',
+      },
     ],
   ),
 );
@@ -52,7 +79,7 @@ const status = described(
   object({
     observedGeneration: optional(integer(0)),
     conditions: described(
-      'Ready: saved and verified. Frozen: the pod is frozen. Failed: it could not be saved, and runs on.',
+      'Ready: saved and verified. Frozen: the pod is frozen. Failed: it could not be saved, and runs on. Released: the agent has carried out spec.release.',
       optional(conditions),
     ),
     containers: described(
@@ -69,7 +96,7 @@ const status = described(
             digest: optional(digest),
           }),
           'name',
-          64,
+          1024, // a pod may have as many as fit into its object
         ),
       ),
     ),
@@ -87,7 +114,7 @@ const status = described(
     ),
     compatibility: described('It can be restored on nodes whose label has this value.', optional(text(63))),
     thawAt: described(
-      'When the agent thaws the frozen pod, even if the API server is unreachable then: the earliest of the deadline and the moment at which a liveness probe would kill the pod.',
+      'When the agent thaws the frozen pod, even if the API server is unreachable then: the earliest of spec.thawAt, or the limit without it, and the moment at which a liveness probe would kill the pod.',
       optional(timestamp),
     ),
     startedAt: described('The agent began.', optional(timestamp)),
@@ -115,15 +142,21 @@ export type PodCheckpointStatus = Infer<typeof status>;
 export const podCheckpoint: CustomResource = {
   resource: RESOURCES.podCheckpoints,
   shortName: 'pckpt',
-  description: 'PodCheckpoint is the order to a node to save one pod, and the record of what came of it.',
+  description: 'PodCheckpoint is the request to a node to save one pod, and the record of what came of it.',
   spec,
   status,
-  selectable: ['.spec.nodeName'],
+  selectable: ['.spec.node', '.spec.nodeName'],
   columns: [
     { name: 'Pod', type: 'string', jsonPath: '.spec.pod.name', description: 'The saved pod.' },
-    { name: 'Node', type: 'string', jsonPath: '.spec.nodeName', description: 'Where it ran.', priority: 1 },
+    { name: 'Node', type: 'string', jsonPath: '.spec.node', description: 'Where it ran.', priority: 1 },
     { name: 'Ready', type: 'string', jsonPath: conditionPath('Ready'), description: 'Saved and verified.' },
     { name: 'Frozen', type: 'string', jsonPath: conditionPath('Frozen'), description: 'The pod is frozen.' },
+    {
+      name: 'Released',
+      type: 'string',
+      jsonPath: conditionPath('Released'),
+      description: 'The agent has carried out spec.release; empty while spec.release is not set.',
+    },
     {
       name: 'Failed',
       type: 'string',
@@ -145,6 +178,16 @@ export const podCheckpoint: CustomResource = {
       description: 'The moment the saved state is from.',
       priority: 1,
     },
+    { name: 'Hold', type: 'string', jsonPath: '.spec.hold', description: 'Whether the pod stays frozen.', priority: 1 },
+    { name: 'Thaw-At', type: 'date', jsonPath: '.status.thawAt', description: 'When it is thawed.', priority: 1 },
+    {
+      name: 'Release',
+      type: 'string',
+      jsonPath: '.spec.release.message',
+      description: 'Why not any more.',
+      priority: 1,
+    },
+    { name: 'Ticket', type: 'string', jsonPath: '.spec.owner.ticket', description: 'For what.', priority: 1 },
     { name: 'Reason', type: 'string', jsonPath: '.spec.reason', description: 'Why it was made.', priority: 1 },
     {
       name: 'Location',

@@ -1,6 +1,7 @@
 import { RESOURCES } from '../resources.ts';
 import { CHECKPOINT_DEFAULTS, maxBytes, sockets, volumes } from './checkpoint-rules.ts';
 import { conditionPath, type CustomResource } from './definition.ts';
+import { identityLabels } from './displacement.ts';
 import {
   conditions,
   described,
@@ -22,7 +23,7 @@ export const POLICY_DEFAULTS = {
   preemption: { decision: 'Adaptive', maxDelay: '60s', onFailure: 'Evict', freshFor: '0s' },
   checkpoint: { sockets: CHECKPOINT_DEFAULTS.sockets, volumes: CHECKPOINT_DEFAULTS.volumes },
   store: { ttl: '24h', maxBytes: CHECKPOINT_DEFAULTS.maxBytes },
-  restore: { nodes: 'Any', attempts: 2, onFailure: 'ColdStart', maxWait: '24h' },
+  restore: { nodes: 'Any', attempts: 2, onFailure: 'ColdStart', maxWait: '24h', identityLabels: [] },
 } as const;
 
 const { preemption, store, restore } = POLICY_DEFAULTS;
@@ -31,7 +32,7 @@ const spec = described(
   'Which pods are saved before they are preempted, and how.',
   object({
     match: described(
-      'All given parts must select the pod. A policy that gives none selects every pod outside kube-system.',
+      'All given parts must select the pod. A policy that gives none selects every pod outside kube-system and reprieve-system. Pods of controllers that the selectors of the webhook configuration leave out are not saved.',
       withDefault(
         object({
           namespaceSelector: described('Labels of the namespace.', optional(labelSelector)),
@@ -57,11 +58,11 @@ const spec = described(
             withDefault(oneOf('Adaptive', 'Always', 'Never'), preemption.decision),
           ),
           maxDelay: described(
-            'The longest a preemptor waits for saving, beyond what the plan promised. Open decisions follow a shorter one at once.',
+            'The longest a preemptor waits for saving, beyond what the plan promised. Open displacements follow a shorter one at once.',
             withDefault(duration('1s', '1h'), preemption.maxDelay),
           ),
           onFailure: described(
-            'When saving fails. Evict: preempt it as Kubernetes does. Refuse: it keeps running, the preemptor looks elsewhere; this also holds for what was decided before.',
+            'When saving fails. Evict: preempt it as Kubernetes does. Refuse: it keeps running, the preemptor looks elsewhere; this also holds for what was decided before. A pod of the priority of system-cluster-critical or above displaces it all the same.',
             withDefault(oneOf('Evict', 'Refuse'), preemption.onFailure),
           ),
           freshFor: described(
@@ -111,6 +112,10 @@ const spec = described(
           maxWait: described(
             'A ticket that no pod claimed for this long is abandoned.',
             withDefault(duration('1m', '8760h'), restore.maxWait),
+          ),
+          identityLabels: described(
+            'Keys of labels whose values tell the pods of one controller apart, for controllers other than those of Kubernetes: a pod is continued by the new pod of that controller with the same values. Without them, by the pod of the same name; a pod whose controller generates names is then evicted unsaved.',
+            withDefault(identityLabels, restore.identityLabels),
           ),
         }),
         {},

@@ -1,11 +1,11 @@
 import { RESOURCES } from '../resources.ts';
-import { maxBytes, sockets, volumes } from './checkpoint-rules.ts';
 import type { CustomResource } from './definition.ts';
+import { priority } from '../cause-records.ts';
+import { decision, displacement, restore } from './displacement.ts';
 import {
   anyObject,
   conditions,
   described,
-  duration,
   type Infer,
   integer,
   list,
@@ -15,88 +15,15 @@ import {
   oneOf,
   optional,
   quantity,
-  type Rule,
   text,
   timestamp,
   uid,
+  unchanged,
+  unchangedIfAny,
 } from './schema.ts';
 
-const namespace = text(63, { minLength: 1 });
-/** Priorities are int32, system ones included. */
-const priority = integer(-2_147_483_648, 2_147_483_647);
-
-const restore = object({
-  nodes: oneOf('Any', 'Same'),
-  attempts: integer(1, 10),
-  onFailure: oneOf('ColdStart', 'Hold'),
-  maxWait: duration('0s', '8760h'),
-});
-
-const decision = described(
-  'The decision this pod fell victim to, in full: any one ticket is enough to carry it on after a crash. Another one replaces it where a higher preemptor takes over what this one has saved.',
-  object(
-    {
-      id: text(128, { minLength: 1 }),
-      preemptor: described('The pod that needs the room.', object({ namespace, name, uid, priority })),
-      node: name,
-      victims: described(
-        'All victims, highest priority first.',
-        list(
-          object(
-            {
-              namespace,
-              name,
-              uid,
-              action: oneOf('checkpoint', 'reuse', 'evict'),
-              checkpoint: described('The PodCheckpoint; absent for evict.', optional(name)),
-              onFailure: oneOf('Evict', 'Refuse'),
-              terms: described(
-                'What else its policy promised; absent for evict.',
-                optional(
-                  object({
-                    policy: name,
-                    maxDelay: duration('0s', '8760h'),
-                    checkpoint: described('How the pod is saved.', optional(object({ sockets, volumes, maxBytes }))),
-                    restore,
-                  }),
-                ),
-              ),
-            },
-            [
-              {
-                rule: "self.action == 'evict' || has(self.checkpoint)",
-                message: 'a victim that is to be saved needs a checkpoint',
-              },
-            ],
-          ),
-          512,
-        ),
-      ),
-      numPDBViolations: integer(0),
-      decidedAt: timestamp,
-      deadline: described('When saving must be done.', timestamp),
-    },
-    [{ rule: 'self.deadline >= self.decidedAt', message: 'the deadline comes after the decision' }],
-  ),
-);
-
-/** Required fields that never change. */
-function unchanged(...fields: readonly string[]): Rule {
-  return {
-    rule: fields.map((field) => `self.${field} == oldSelf.${field}`).join(' && '),
-    message: 'a ticket is immutable',
-  };
-}
-
-/** Optional ones: neither added, nor removed, nor changed. */
-function unchangedIfAny(...fields: readonly string[]): Rule {
-  const isUnchanged = (field: string): string =>
-    `has(self.${field}) == has(oldSelf.${field}) && (!has(self.${field}) || self.${field} == oldSelf.${field})`;
-  return { rule: fields.map(isUnchanged).join(' && '), message: 'a ticket is immutable' };
-}
-
 const spec = described(
-  'What the pod was, and why it had to go. Nothing but the decision ever changes.',
+  'What the pod was, and why it had to go. Nothing but the displacement ever changes.',
   object(
     {
       pod: described(
@@ -105,10 +32,18 @@ const spec = described(
           name,
           uid,
           completionIndex: described('Of an indexed Job.', optional(integer(0, 2_147_483_647))),
+          identityLabels: described(
+            'Of the labels that its policy names, those by which the pod is known that continues it.',
+            optional(map(text(63), 8)),
+          ),
+          memoryLimitBytes: described(
+            'Memory that its containers could use together; 0: as much as the node has.',
+            optional(integer(0)),
+          ),
           displacements: described('How often this work was displaced before.', integer(0, 2_147_483_647)),
           template: described(
-            'Labels, annotations and spec of the pod, without what belongs to that one incarnation (node, generated volumes).',
-            anyObject,
+            'Of a bare pod: what its creators gave it, and their names. Reprieve makes the pod again from that.',
+            optional(anyObject),
           ),
         }),
       ),
@@ -117,46 +52,27 @@ const spec = described(
         optional(object({ apiVersion: text(317, { minLength: 1 }), kind: text(63, { minLength: 1 }), name, uid })),
       ),
       priority,
-      requests: described('What kube-scheduler reserved for it.', map(quantity, 64)),
-      nodeSelector: described(
-        'Node labels it insists on.',
-        optional(
-          list(
-            object({
-              key: text(317, { minLength: 1 }),
-              operator: oneOf('In', 'NotIn', 'Exists', 'DoesNotExist', 'Gt', 'Lt'),
-              values: optional(list(text(63), 256)),
-            }),
-            64,
-          ),
-        ),
-      ),
-      tolerations: optional(
-        list(
-          object({
-            key: optional(text(317)),
-            operator: oneOf('Exists', 'Equal'),
-            value: optional(text(63)),
-            effect: optional(text(32)),
-          }),
-          64,
-        ),
-      ),
+      requests: described('What kube-scheduler reserved for it.', map(quantity, 256)),
       restoreShape: described(
         'Digest over what must be equal in the pod that continues it.',
-        text(128, { minLength: 1 }),
+        text(512, { minLength: 1 }),
       ),
-      decision,
+      displacement: optional(displacement),
+      decision: optional(decision),
       checkpoint: described('The PodCheckpoint that holds its state, or will.', name),
       restore: described('What its policy said when it was displaced.', restore),
       policy: described('Name of that policy.', name),
     },
     [
-      unchanged('pod', 'priority', 'requests', 'restoreShape', 'checkpoint', 'restore', 'policy'),
-      unchangedIfAny('owner', 'nodeSelector', 'tolerations'),
+      unchanged('a ticket', 'pod', 'priority', 'requests', 'restoreShape', 'checkpoint', 'restore', 'policy'),
+      unchangedIfAny('a ticket', 'owner'),
+      { rule: 'has(self.displacement) != has(self.decision)', message: 'a ticket has exactly one displacement' },
     ],
   ),
 );
+
+/** The newest are recorded. */
+export const MAX_REPLACED_PODS = 16;
 
 const status = described(
   'Where the ticket stands.',
@@ -179,7 +95,19 @@ const status = described(
       ),
     ),
     phaseTime: described('When it entered the phase.', optional(timestamp)),
+    evictedTime: described(
+      'When the deletion of the displaced pod was requested, by the clock of the API server. Only a pod created since then continues it.',
+      optional(timestamp),
+    ),
     conditions: described('Restored: it continues (True), it will not (False), not known yet.', optional(conditions)),
+    waitsFor: described(
+      'Its place in the queue, and what it waits for. Absent while it does not wait for room, and for tickets far back.',
+      optional(text(4096)),
+    ),
+    blocked: described(
+      'Why no node takes its pod now: the first reason of each node, and how many nodes have it. Absent while it does not wait for room.',
+      optional(list(object({ reason: text(64, { minLength: 1 }), nodes: integer(1, 2_147_483_647) }), 32)),
+    ),
     claim: described('The pod that continues it.', optional(object({ name, uid }))),
     attempts: described('How often a node tried to restore it.', optional(integer(0))),
     failedNodes: described(
@@ -192,6 +120,18 @@ const status = described(
             reason: text(128, { minLength: 1 }),
           }),
           32,
+        ),
+      ),
+    ),
+    replacedPods: described(
+      'Pods that were to continue it, and that Reprieve replaced; no node is to blame. NotPlaced: it was not bound to a node in time. NodesGone: the nodes that it requires are gone. Disrupted: it ended before it ran. AgentSilent: the agent of its node does not answer.',
+      optional(
+        list(
+          object({
+            pod: described('UID of the pod.', uid),
+            reason: oneOf('NotPlaced', 'NodesGone', 'Disrupted', 'AgentSilent'),
+          }),
+          MAX_REPLACED_PODS,
         ),
       ),
     ),
@@ -211,12 +151,24 @@ export const reprieve: CustomResource = {
   columns: [
     { name: 'Phase', type: 'string', jsonPath: '.status.phase', description: 'Where it stands.' },
     { name: 'Pod', type: 'string', jsonPath: '.spec.pod.name', description: 'The displaced pod.' },
-    { name: 'Node', type: 'string', jsonPath: '.spec.decision.node', description: 'Where it ran.' },
+    {
+      name: 'Node',
+      type: 'string',
+      jsonPath: '.spec.displacement.pods[0].node',
+      description: 'Where it ran.',
+    },
     {
       name: 'Preemptor',
       type: 'string',
-      jsonPath: '.spec.decision.preemptor.name',
+      jsonPath: '.spec.displacement.cause.preemption.preemptor.name',
       description: 'The pod that needed the room.',
+    },
+    {
+      name: 'Why',
+      type: 'string',
+      jsonPath: '.spec.displacement.cause.manual.why',
+      description: 'Why a person asked to move it.',
+      priority: 1,
     },
     { name: 'Continues-As', type: 'string', jsonPath: '.status.claim.name', description: 'The pod that continues it.' },
     {

@@ -9,6 +9,10 @@ const REVISIONS: readonly string[] = [
   '1336ddc6882495a4646f598ec8a1c5763f8052201133be3504ec7326e46faf76',
   '493f08d8b2e7bef04ff5348eb98420fc2397fa145b3919998e933d1a615fe85f',
   'd265996257dd08919fa7426316840b21456b7e71793877bae1bbacfa3f83a90c',
+  '67f0bfb558af28cba423885fc38c389b8234be15a81c1c1c3671eb20dc98de3c',
+  '20f3e703879a6d67be411e061cef44fc34e7be2b322bf04ca7969c969ed3c0be',
+  '1a056565171063b65bd60aa72ad894a8a44d078f9ce9272443bffadc6d798741',
+  '7383f359ade1f58fed6931ee7229a891e1c7d2d9236ffc9cbb75caa1d93addd5',
 ];
 
 /** Of the CRDs as they are generated now; the annotation {@link REVISION_ANNOTATION} of each has it. */

@@ -137,7 +137,20 @@ export function object<const F extends Fields>(
   });
 }
 
-export const IMMUTABLE: Rule = { rule: 'self == oldSelf', message: 'is immutable' };
+/** Required fields that never change. `what`: the object, in the message. */
+export function unchanged(what: string, ...fields: readonly string[]): Rule {
+  return {
+    rule: fields.map((field) => `self.${field} == oldSelf.${field}`).join(' && '),
+    message: `${what} is immutable`,
+  };
+}
+
+/** Optional ones: neither added, nor removed, nor changed. */
+export function unchangedIfAny(what: string, ...fields: readonly string[]): Rule {
+  const isUnchanged = (field: string): string =>
+    `has(self.${field}) == has(oldSelf.${field}) && (!has(self.${field}) || self.${field} == oldSelf.${field})`;
+  return { rule: fields.map(isUnchanged).join(' && '), message: `${what} is immutable` };
+}
 
 /** A standard condition (`metav1.Condition`), with millisecond timestamps. */
 const condition = object({

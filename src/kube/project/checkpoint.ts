@@ -1,6 +1,7 @@
-import type { Checkpoint } from '../../domain/checkpoint.ts';
+import type { Checkpoint, CheckpointOwner } from '../../domain/checkpoint.ts';
 import type { ConditionReason } from '../../domain/condition-reasons.ts';
 import type { NodeName, PodUid } from '../../domain/ids.ts';
+import { ticketNameOf } from '../../engine/displace/names.ts';
 import { podCheckpoint, type PodCheckpointSpec, type PodCheckpointStatus } from '../crd/pod-checkpoint.ts';
 import type { KubeObject } from '../transport.ts';
 import { checkpointRulesOf } from './checkpoint-rules.ts';
@@ -8,6 +9,7 @@ import { conditionOf, isConditionTrue } from './conditions.ts';
 import { metadataOf } from './metadata.ts';
 import { millisOf } from './time.ts';
 import { typedOf } from './typed.ts';
+import type { Wire } from './wire.ts';
 
 /** Reasons of `Frozen=False` that mean the pod went on, as opposed to was killed. */
 const THAWED_REASONS: ReadonlySet<string> = new Set<ConditionReason<'PodCheckpoint', 'Frozen', 'False'>>([
@@ -16,7 +18,7 @@ const THAWED_REASONS: ReadonlySet<string> = new Set<ConditionReason<'PodCheckpoi
   'ProbesEnd',
 ]);
 
-/** The domain value of a PodCheckpoint. */
+/** The domain value of a PodCheckpoint, also of one that an earlier version requested: CRDs of revision 5. */
 export function checkpointOf(object: KubeObject): Checkpoint {
   const { spec, status } = typedOf<{ spec: PodCheckpointSpec; status: PodCheckpointStatus }>(object, podCheckpoint);
   const { namespace, name, uid, resourceVersion, creationMs } = metadataOf(object);
@@ -31,12 +33,14 @@ export function checkpointOf(object: KubeObject): Checkpoint {
     creationMs,
     podName: spec?.pod?.name ?? '',
     podUid: (spec?.pod?.uid ?? '') as PodUid,
-    nodeName: (spec?.nodeName ?? '') as NodeName,
-    reason: spec?.reason === 'Preemption' ? 'Preemption' : 'Manual',
-    keepFrozen: spec?.keepFrozen ?? false,
+    nodeName: (spec?.node ?? spec?.nodeName ?? '') as NodeName,
+    owner: ownerOf(spec),
+    keepFrozen: spec?.hold === 'UntilDeleted' || spec?.keepFrozen === true,
     rules: checkpointRulesOf(spec),
-    deadlineMs: millisOf(spec?.deadline),
+    deadlineMs: millisOf(spec?.thawAt ?? spec?.deadline),
     thawAtMs: millisOf(status?.thawAt),
+    release: spec?.release?.message ?? null,
+    released: isConditionTrue(status?.conditions, 'Released'),
     deleting: object.metadata.deletionTimestamp !== undefined,
     deletionMs: millisOf(object.metadata.deletionTimestamp),
     ready: isConditionTrue(status?.conditions, 'Ready'),
@@ -56,4 +60,12 @@ export function checkpointOf(object: KubeObject): Checkpoint {
     location: node && reference ? { node: node as NodeName, reference } : null,
     compatibility: status?.compatibility || null,
   };
+}
+
+/** An earlier version wrote no owner: all but those that a user made were made for the ticket of the pod. */
+function ownerOf(spec: Wire<PodCheckpointSpec> | null | undefined): CheckpointOwner | null {
+  const { owner, nodeName, reason, pod } = spec ?? {};
+  if (owner?.ticket) return { ticket: owner.ticket };
+  const isOld = Boolean(nodeName) && reason === 'Preemption';
+  return isOld ? { ticket: ticketNameOf({ name: pod?.name ?? '', uid: (pod?.uid ?? '') as PodUid }) } : null;
 }

@@ -17,5 +17,6 @@ export function disruptionBudgetOf(object: KubeObject): DisruptionBudget {
     resourceVersion,
     selector: spec?.selector ? selectorOf(spec.selector) : null,
     disruptionsAllowed: wholeNumber('status.disruptionsAllowed', status?.disruptionsAllowed),
+    disruptedPods: Object.keys(status?.disruptedPods ?? {}),
   };
 }

@@ -8,6 +8,7 @@ import { nodeOf } from './node.ts';
 import { podOf } from './pod.ts';
 import { policyOf } from './policy.ts';
 import { ticketOf } from './ticket.ts';
+import { storageClassOf, volumeClaimOf, volumeOf } from './volume.ts';
 
 /** For each kind of the index: where its objects are, and how one becomes a value. */
 export const INDEXED_RESOURCES: {
@@ -20,6 +21,9 @@ export const INDEXED_RESOURCES: {
   node: { type: RESOURCES.nodes, project: nodeOf },
   namespace: { type: RESOURCES.namespaces, project: namespaceOf },
   budget: { type: RESOURCES.podDisruptionBudgets, project: disruptionBudgetOf },
+  volumeClaim: { type: RESOURCES.volumeClaims, project: volumeClaimOf },
+  volume: { type: RESOURCES.volumes, project: volumeOf },
+  storageClass: { type: RESOURCES.storageClasses, project: storageClassOf },
   policy: { type: RESOURCES.reprievePolicies, project: policyOf },
   checkpoint: { type: RESOURCES.podCheckpoints, project: checkpointOf },
   ticket: { type: RESOURCES.reprieves, project: ticketOf },

@@ -1,31 +1,37 @@
-import type { V1PodSpec } from '@kubernetes/client-node';
+import type { V1NodeSelector, V1NodeSelectorRequirement, V1PodSpec } from '@kubernetes/client-node';
 import type { Toleration } from '../../domain/pod.ts';
-import type { LabelRequirement, LabelSelector } from '../../domain/selector.ts';
+import type { NodeSelector, NodeTerm } from '../../domain/node-selector.ts';
+import type { LabelRequirement } from '../../domain/selector.ts';
 import type { Wire } from './wire.ts';
 
 const NO_TOLERATIONS: readonly Toleration[] = Object.freeze([]);
 
-/**
- * Node labels a pod insists on: its `nodeSelector`, and its required node affinity where that has exactly one term.
- * Several terms are alternatives, which one list of requirements cannot say: kube-scheduler decides those alone.
- * `matchFields` are not labels and are left to kube-scheduler, too.
- */
-export function nodeSelectorOf(spec: Wire<V1PodSpec> | null | undefined): LabelSelector | null {
+/** The nodes a pod insists on: its `nodeSelector`, and its required node affinity. Null where any node will do. */
+export function nodeSelectorOf(spec: Wire<V1PodSpec> | null | undefined): NodeSelector | null {
   const labels = spec?.nodeSelector;
-  const terms = spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms;
-  if (!labels && !terms) return null;
+  const required = spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
+  if (!labels && !required) return null;
   const requirements: LabelRequirement[] = [];
   for (const key in labels) requirements.push({ key, operator: 'In', values: [labels[key] ?? ''] });
-  if (terms?.length === 1) {
-    for (const expression of terms[0]?.matchExpressions ?? []) {
-      requirements.push({
-        key: expression.key ?? '',
-        operator: expression.operator as LabelRequirement['operator'],
-        values: expression.values ?? [],
-      });
-    }
+  const terms = required ? nodeTermsOf(required) : null;
+  // One term of labels is no alternative: all of it has to hold.
+  const [only] = terms ?? [];
+  if (terms?.length !== 1 || only === undefined || only.fields.length > 0 || only.labels.length === 0) {
+    return requirements.length === 0 && terms === null ? null : { requirements, terms };
   }
-  return requirements.length === 0 ? null : { requirements };
+  return { requirements: [...requirements, ...only.labels], terms: null };
+}
+
+/** The terms of a v1 NodeSelector. */
+export function nodeTermsOf({ nodeSelectorTerms }: Wire<V1NodeSelector>): readonly NodeTerm[] {
+  return (nodeSelectorTerms ?? []).map(({ matchExpressions, matchFields }) => ({
+    labels: (matchExpressions ?? []).map(requirementOf),
+    fields: (matchFields ?? []).map(requirementOf),
+  }));
+}
+
+function requirementOf({ key, operator, values }: Wire<V1NodeSelectorRequirement>): LabelRequirement {
+  return { key: key ?? '', operator: operator as LabelRequirement['operator'], values: values ?? [] };
 }
 
 /** Tolerations in full: the defaults of `operator` and `value` are filled in. */

@@ -1,3 +1,5 @@
+import type { NodeSelector } from '../../domain/node-selector.ts';
+import type { PodConstraints } from '../../domain/pod-constraints.ts';
 import type { PodOwner, Toleration } from '../../domain/pod.ts';
 import type { Resources } from '../../domain/resources.ts';
 
@@ -15,6 +17,8 @@ export class PartPool {
   readonly #owners = new Map<string, PodOwner>(); // as JSON -> the owner
   readonly #requests = new Map<string, Resources>(); // all amounts -> the requests
   readonly #tolerations = new Map<string, readonly Toleration[]>(); // as JSON -> the tolerations
+  readonly #constraints = new Map<string, PodConstraints>(); // as JSON -> the constraints
+  readonly #nodeSelectors = new Map<string, NodeSelector>(); // as JSON -> the node selector
 
   text<T extends string | null>(text: T): T {
     return (text === null ? null : pooled(this.#texts, text, text)) as T;
@@ -38,6 +42,17 @@ export class PartPool {
   tolerations(tolerations: readonly Toleration[]): readonly Toleration[] {
     return pooled(this.#tolerations, JSON.stringify(tolerations), tolerations);
   }
+
+  constraints(constraints: PodConstraints | null): PodConstraints | null {
+    // Claims of a StatefulSet or of ephemeral volumes are those of one pod.
+    if (constraints === null || constraints.volumeClaims.length > 0) return constraints;
+    return pooled(this.#constraints, JSON.stringify(constraints), constraints);
+  }
+
+  nodeSelector(selector: NodeSelector | null): NodeSelector | null {
+    if (selector === null) return null;
+    return pooled(this.#nodeSelectors, JSON.stringify(selector), selector);
+  }
 }
 
 /** Leaves every pod its own. */
@@ -47,6 +62,8 @@ export const NO_POOL: Pick<PartPool, keyof PartPool> = {
   owner: (owner) => owner,
   requests: (requests) => requests,
   tolerations: (tolerations) => tolerations,
+  nodeSelector: (selector) => selector,
+  constraints: (constraints) => constraints,
 };
 
 function pooled<T>(pool: Map<string, T>, key: string, part: T): T {

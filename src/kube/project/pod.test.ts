@@ -35,6 +35,7 @@ describe('podOf', () => {
       creationMs: Date.UTC(2026, 10, 23, 9, 22, 46),
       startMs: null,
       deletionMs: null,
+      evictedMs: null,
       gates: [],
       frozenBy: null,
       restored: null,
@@ -54,6 +55,7 @@ describe('podOf', () => {
       phase: 'Pending',
       priority: 0,
       owner: null,
+      gateExpired: false,
       stateBytes: null,
       displacements: 0,
       tolerations: [],
@@ -73,6 +75,25 @@ describe('podOf', () => {
       { containers: [{ name: 'c', resources: { limits: { 'nvidia.com/gpu': '1' } } }] },
       /nvidia\.com\/gpu/,
     ],
+    ['a user namespace', { hostUsers: false }, /hostUsers/],
+    ['a generic ephemeral volume', { volumes: [{ name: 'scratch', ephemeral: {} }] }, /scratch is a generic ephemeral/],
+    ['an inline CSI volume', { volumes: [{ name: 'c', csi: { driver: 'd' } }] }, /c is an inline CSI volume/],
+    [
+      'a postStart hook',
+      { containers: [{ name: 'c', lifecycle: { postStart: { exec: {} } } }] },
+      /postStart hook of container c/,
+    ],
+    [
+      'an init container that writes to a volume after a sidecar',
+      {
+        volumes: [{ name: 'work', emptyDir: {} }],
+        initContainers: [
+          { name: 'proxy', restartPolicy: 'Always' },
+          { name: 'setup', volumeMounts: [{ name: 'work', mountPath: '/work' }] },
+        ],
+      },
+      /init container setup runs after sidecar proxy/,
+    ],
     ['a sidecar with a tty', { initContainers: [{ name: 's', restartPolicy: 'Always', tty: true }] }, /tty/],
   ])('refuses to checkpoint a pod with %s', (_, spec, reason) => {
     expect(podOf(pod({ spec })).notCheckpointable).toMatch(reason);
@@ -85,6 +106,28 @@ describe('podOf', () => {
       'IoUringInUse',
     );
     expect(podOf(pod({ status: { conditions: [{ ...condition, status: 'True' }] } })).notCheckpointable).toBeNull();
+  });
+
+  it.each([
+    ['an init container before the sidecars', ['setup', 'proxy'], { name: 'work' }],
+    ['one after them that only reads', ['proxy', 'setup'], { name: 'work', readOnly: true }],
+    ['one after them that has another volume', ['proxy', 'setup'], { name: 'claim' }],
+  ])('does not mind %s', (_, order, mount) => {
+    const volumes = [
+      { name: 'work', emptyDir: {} },
+      { name: 'claim', persistentVolumeClaim: { claimName: 'c' } },
+    ];
+    const containers = {
+      proxy: { name: 'proxy', restartPolicy: 'Always' },
+      setup: { name: 'setup', volumeMounts: [{ ...mount, mountPath: '/work' }] },
+    };
+    const initContainers = order.map((name) => containers[name as keyof typeof containers]);
+    expect(podOf(pod({ spec: { volumes, initContainers } })).notCheckpointable).toBeNull();
+  });
+
+  it('does not mind an inline CSI volume that is only read, as of the driver for secrets', () => {
+    const volumes = [{ name: 's', csi: { driver: 'secrets-store.csi.k8s.io', readOnly: true } }];
+    expect(podOf(pod({ spec: { volumes } })).notCheckpointable).toBeNull();
   });
 
   it('does not mind what an init container did that has ended', () => {
@@ -115,6 +158,23 @@ describe('podOf', () => {
     const condition = { type: 'reprieve.dev/Restored', status: 'False', reason, message };
     const { restored } = podOf(pod({ status: { conditions: [condition] } }));
     expect(restored).toEqual({ succeeded: false, reason: 'RestoreFailed', message: kept });
+  });
+
+  it('tells a pod that others ended from one that ended by itself', () => {
+    const ended = (status: object, annotations = { 'reprieve.dev/ticket': 't' }) => {
+      const { disrupted, disruptionTarget, neverStarted } = podOf(
+        pod({ metadata: { annotations }, status: { phase: 'Failed', ...status } }),
+      );
+      return { disrupted, disruptionTarget, neverStarted };
+    };
+    const conditions = [{ type: 'DisruptionTarget', status: 'True', reason: 'EvictionByEvictionAPI' }];
+    const ran = { containerStatuses: [{ name: 'a', containerID: 'containerd://1', restartCount: 0 }] };
+    const never = { containerStatuses: [{ name: 'a', containerID: '', restartCount: 0 }] };
+    expect(ended({ conditions, ...ran })).toEqual({ disrupted: true, disruptionTarget: false, neverStarted: false });
+    expect(ended({ reason: 'OutOfcpu' })).toEqual({ disrupted: false, disruptionTarget: false, neverStarted: true });
+    expect(ended(never).neverStarted).toBe(true);
+    expect(ended({ phase: 'Succeeded' }).neverStarted).toBe(false);
+    expect(ended({}, {} as never).neverStarted).toBe(false);
   });
 
   it('knows what a gated pod was told of its place, and what it was told later', () => {
@@ -182,11 +242,19 @@ describe('podOf', () => {
     });
   });
 
+  it('knows when its deletion was requested, until the grace period is over', () => {
+    const deleted = (deletionGracePeriodSeconds: number): Pod['evictedMs'] =>
+      podOf(pod({ metadata: { deletionTimestamp: '2026-01-01T00:00:30Z', deletionGracePeriodSeconds } })).evictedMs;
+    expect(deleted(30)).toBe(Date.parse('2026-01-01T00:00:00Z'));
+    expect(deleted(0)).toBeNull();
+    expect(podOf(pod()).evictedMs).toBeNull();
+  });
+
   it('gives a gated pod a shape, and no other', () => {
     const spec = { containers: [{ name: 'c', image: 'i' }] };
     expect(podOf(pod({ spec })).restoreShape).toBeNull();
     const gated = { ...spec, schedulingGates: [{ name: 'reprieve.dev/restore' }] };
-    expect(podOf(pod({ spec: gated })).restoreShape).toMatch(/^[0-9a-f]{64}$/);
+    expect(podOf(pod({ spec: gated })).restoreShape).toMatch(/^[0-9a-f]{64}:[0-9a-f]{90}$/);
   });
 
   it('joins the node selector and a single affinity term', () => {
@@ -200,10 +268,19 @@ describe('podOf', () => {
           { key: 'zone', operator: 'In', values: ['a'] },
           { key: 'ssd', operator: 'Exists', values: [] },
         ],
+        terms: null,
       },
     );
-    // Alternatives cannot be said in one list: kube-scheduler decides.
-    expect(podOf(pod({ spec: { affinity: affinity(term('ssd'), term('nvme')) } })).nodeSelector).toBeNull();
+    const labels = (key: string) => ({ labels: [{ key, operator: 'Exists', values: [] }], fields: [] });
+    expect(podOf(pod({ spec: { affinity: affinity(term('ssd'), term('nvme')) } })).nodeSelector).toEqual({
+      requirements: [],
+      terms: [labels('ssd'), labels('nvme')],
+    });
+    const named = { matchFields: [{ key: 'metadata.name', operator: 'In', values: ['n1'] }] };
+    expect(podOf(pod({ spec: { affinity: affinity(named) } })).nodeSelector).toEqual({
+      requirements: [],
+      terms: [{ labels: [], fields: named.matchFields }],
+    });
   });
 
   it('reads every victim of a recorded preempt call', () => {

@@ -1,10 +1,12 @@
-import type { V1Pod } from '@kubernetes/client-node';
+import type { V1ContainerStatus, V1Pod } from '@kubernetes/client-node';
 import { CONDITIONS, type RestoreFailure, type RestoreReason } from '../../domain/condition-reasons.ts';
 import type { NodeName, PodUid } from '../../domain/ids.ts';
 import {
   CHECKPOINTABLE_CONDITION,
+  DISPLACE_ANNOTATION,
   DISPLACEMENTS_ANNOTATION,
   FROZEN_CONDITION,
+  GATE_EXPIRED_ANNOTATION,
   RESTORED_CONDITION,
   RESTORE_GATE,
   TICKET_ANNOTATION,
@@ -14,14 +16,17 @@ import type { Pod, PodPhase, RestoreFailed, RestoreOutcome } from '../../domain/
 import type { KubeObject } from '../transport.ts';
 import { notCheckpointableReason } from './checkpointable.ts';
 import { conditionOf, isConditionTrue, type WireCondition } from './conditions.ts';
+import { memoryLimitOf } from './memory-limit.ts';
 import { controllerOf, metadataOf } from './metadata.ts';
 import { nodeSelectorOf, tolerationsOf } from './node-constraints.ts';
 import { NO_POOL, type PartPool } from './part-pool.ts';
+import { constraintsOf } from './pod-constraints.ts';
 import { podRequestsOf } from './pod-requests.ts';
 import { restoreShapeOf } from './restore-shape.ts';
 import { millisOf } from './time.ts';
 import { wholeNumber } from './typed.ts';
-import { wireOf } from './wire.ts';
+import { wishIn } from './wish.ts';
+import { wireOf, type Wire } from './wire.ts';
 
 /**
  * How kube-scheduler ends the PodScheduled message when an extender left no candidate (`preemption.go`, 1.27 to 1.37), could
@@ -42,7 +47,12 @@ export function podOf(object: KubeObject): Pod {
   return podWith(NO_POOL, object);
 }
 
-function podWith(pool: Pick<PartPool, keyof PartPool>, object: KubeObject): Pod {
+/** A pod in a question of kube-scheduler: what else it demands kube-scheduler has looked at itself, and is not read. */
+export function askedPodOf(object: KubeObject): Pod {
+  return podWith(NO_POOL, object, false);
+}
+
+function podWith(pool: Pick<PartPool, keyof PartPool>, object: KubeObject, isIndexed = true): Pod {
   const raw = wireOf<V1Pod>(object);
   const { metadata } = object;
   const { spec, status } = raw;
@@ -51,6 +61,7 @@ function podWith(pool: Pick<PartPool, keyof PartPool>, object: KubeObject): Pod 
   const gates = gatesOf(spec?.schedulingGates);
   const scheduled = conditionOf(conditions, 'PodScheduled');
   const disrupted = conditionOf(conditions, 'DisruptionTarget');
+  const ticket = metadata.annotations?.[TICKET_ANNOTATION] || null;
   return {
     uid: uid as PodUid,
     namespace: pool.text(namespace),
@@ -58,6 +69,7 @@ function podWith(pool: Pick<PartPool, keyof PartPool>, object: KubeObject): Pod 
     resourceVersion,
     labels: pool.labels(labels),
     owner: pool.owner(controllerOf(object)),
+    hasGeneratedName: Boolean(metadata['generateName']),
     schedulerName: pool.text(spec?.schedulerName ?? 'default-scheduler'),
     priority: wholeNumber('spec.priority', spec?.priority),
     priorityClassName: pool.text(spec?.priorityClassName ?? ''),
@@ -69,15 +81,22 @@ function podWith(pool: Pick<PartPool, keyof PartPool>, object: KubeObject): Pod 
     creationMs,
     startMs: millisOf(status?.startTime),
     deletionMs: millisOf(metadata.deletionTimestamp),
+    evictedMs: evictedMsOf(metadata),
     gates,
     preemptionDeferred: scheduled?.status === 'False' && PARKED_MESSAGE.test(scheduled.message ?? ''),
+    ready: isConditionTrue(conditions, 'Ready'),
+    resizeDeferred: isResizeDeferred(conditions),
     disruptionTarget: disrupted?.status === 'True' && disrupted.reason === 'PreemptionByScheduler',
+    disrupted: disrupted?.status === 'True',
+    neverStarted: ticket !== null && status?.phase === 'Failed' && !hasStarted(status.containerStatuses),
     frozenBy: frozenByOf(conditions),
     restored: restoredOf(conditions),
     restoreFailure: restoreFailureOf(conditions),
     toldHeld: pendingReasonOf(conditions) === 'Held',
     queuedAs: queuedAsOf(conditions),
-    ticket: metadata.annotations?.[TICKET_ANNOTATION] || null,
+    ticket,
+    gateExpired: metadata.annotations?.[GATE_EXPIRED_ANNOTATION] === 'true',
+    displaceFor: wishIn(metadata.annotations?.[DISPLACE_ANNOTATION]),
     stateBytes: bytesOf(metadata.annotations?.[STATE_BYTES_ANNOTATION]),
     displacements: countOf(metadata.annotations?.[DISPLACEMENTS_ANNOTATION]) ?? 0,
     completionIndex: countOf(
@@ -86,9 +105,28 @@ function podWith(pool: Pick<PartPool, keyof PartPool>, object: KubeObject): Pod 
     runtimeClassName: pool.text(spec?.runtimeClassName || null),
     notCheckpointable: notCheckpointableReason(spec) ?? obstacleOf(conditions),
     restoreShape: gates.includes(RESTORE_GATE) ? restoreShapeOf(object) : null,
-    nodeSelector: nodeSelectorOf(spec),
+    memoryLimitBytes: gates.includes(RESTORE_GATE) ? memoryLimitOf(object) : null,
+    nodeSelector: pool.nodeSelector(nodeSelectorOf(spec)),
     tolerations: pool.tolerations(tolerationsOf(spec)),
+    constraints: isIndexed ? pool.constraints(constraintsOf(spec, { namespace, name, labels })) : null,
+    unschedulable: scheduled?.status === 'False' && scheduled.reason === 'Unschedulable',
   };
+}
+
+/** As kube-scheduler and the kubelet read it (`resource.IsPodResizeDeferred` of k8s.io/component-helpers). */
+function isResizeDeferred(conditions: readonly WireCondition[] | null | undefined): boolean {
+  const pending = conditionOf(conditions, 'PodResizePending');
+  return pending?.status === 'True' && pending.reason === 'Deferred';
+}
+
+function evictedMsOf({ deletionTimestamp, deletionGracePeriodSeconds }: KubeObject['metadata']): number | null {
+  const endsMs = millisOf(deletionTimestamp);
+  if (endsMs === null || typeof deletionGracePeriodSeconds !== 'number' || deletionGracePeriodSeconds <= 0) return null;
+  return endsMs - deletionGracePeriodSeconds * 1000;
+}
+
+function hasStarted(statuses: Wire<V1ContainerStatus[]> | null | undefined): boolean {
+  return (statuses ?? []).some(({ containerID, restartCount }) => Boolean(containerID) || (restartCount ?? 0) > 0);
 }
 
 /** Name of the PodCheckpoint that holds the pod: the message of the Frozen condition, which is that name and nothing else. */

@@ -41,6 +41,7 @@ export function policyOf(object: KubeObject): Policy {
       attempts: spec?.restore?.attempts ?? restore.attempts,
       onFailure: spec?.restore?.onFailure ?? restore.onFailure,
       maxWaitMs: durationMs(spec?.restore?.maxWait, restore.maxWait),
+      identityLabels: spec?.restore?.identityLabels ?? restore.identityLabels,
     },
     status: statusOf(status),
   };

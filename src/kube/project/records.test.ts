@@ -179,7 +179,14 @@ describe('checkpointOf', () => {
   it('reads a finished one', () => {
     const object = {
       metadata,
-      spec: { pod: { name: 'web', uid: 'p' }, nodeName: 'n1', keepFrozen: true, deadline: '2026-01-01T00:01:00.250Z' },
+      spec: {
+        pod: { name: 'web', uid: 'p' },
+        node: 'n1',
+        reason: 'Preemption',
+        hold: 'UntilDeleted',
+        thawAt: '2026-01-01T00:01:00.250Z',
+        owner: { ticket: 'web-p' },
+      },
       status: {
         conditions: [
           { type: 'Ready', status: 'True' },
@@ -194,8 +201,9 @@ describe('checkpointOf', () => {
     };
     expect(checkpointOf(object)).toMatchObject({
       podUid: 'p',
+      nodeName: 'n1',
+      owner: { ticket: 'web-p' },
       keepFrozen: true,
-      reason: 'Manual',
       rules: { sockets: 'Close', volumes: 'EmptyDir', maxBytes: 0 },
       deadlineMs: Date.UTC(2026, 0, 1, 0, 1, 0, 250),
       ready: true,
@@ -207,6 +215,43 @@ describe('checkpointOf', () => {
       location: { node: 'n1', reference: '/var/lib/reprieve/x' },
       compatibility: 'c1',
     });
+  });
+
+  it('reads a release, and that its agent has carried it out', () => {
+    const spec = { pod: { name: 'web', uid: 'p' }, node: 'n1', release: { message: 'it is off' } };
+    expect(checkpointOf({ metadata, spec })).toMatchObject({ release: 'it is off', released: false });
+    const status = { conditions: [{ type: 'Released', status: 'True', reason: 'Thawed' }] };
+    expect(checkpointOf({ metadata, spec, status })).toMatchObject({ release: 'it is off', released: true });
+    expect(checkpointOf({ metadata })).toMatchObject({ release: null, released: false });
+  });
+
+  /** Recorded from a cluster of the version before: CRDs of revision 5. */
+  const OLD = {
+    pod: { name: 'web-0', uid: '5c8f-000000000001' },
+    nodeName: 'n1',
+    sockets: 'Refuse',
+    volumes: 'None',
+    maxBytes: '1048576',
+  };
+  const rules = { sockets: 'Refuse', volumes: 'None', maxBytes: 1048576 };
+
+  it('reads one that an earlier version requested for a ticket', () => {
+    const spec = { ...OLD, reason: 'Preemption', keepFrozen: true, deadline: '2026-01-01T12:01:30.250Z' };
+    expect(checkpointOf({ metadata, spec })).toMatchObject({
+      podName: 'web-0',
+      podUid: '5c8f-000000000001',
+      nodeName: 'n1',
+      owner: { ticket: 'web-0-000000000001' },
+      keepFrozen: true,
+      rules,
+      deadlineMs: Date.UTC(2026, 0, 1, 12, 1, 30, 250),
+    });
+  });
+
+  it('reads one that a user requested from an earlier version', () => {
+    const spec = { ...OLD, reason: 'Manual', keepFrozen: false };
+    const want = { nodeName: 'n1', owner: null, keepFrozen: false, rules, deadlineMs: null };
+    expect(checkpointOf({ metadata, spec })).toMatchObject(want);
   });
 
   it('keeps the reason of a failure', () => {

@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { differingFields } from '../../domain/restore-shape.ts';
 import type { KubeObject } from '../transport.ts';
 import { restoreShapeOf } from './restore-shape.ts';
 
@@ -99,9 +100,28 @@ describe('restoreShapeOf', () => {
     ['pod security context', { securityContext: { fsGroup: 1 } }],
     ['host network', { hostNetwork: true }],
     ['shared pid namespace', { shareProcessNamespace: true }],
+    ['env', { containers: [{ ...main, env: [{ name: 'RANK', value: '1' }] }] }],
+    ['env valueFrom', { containers: [{ ...main, env: [{ name: 'A', valueFrom: { fieldRef: { fieldPath: 'x' } } }] }] }],
+    ['envFrom', { containers: [{ ...main, envFrom: [{ configMapRef: { name: 'settings' } }] }] }],
+    ['lifecycle', { containers: [{ ...main, lifecycle: { preStop: { sleep: { seconds: 5 } } } }] }],
+    ['hostname', { hostname: 'web-1' }],
+    ['subdomain', { subdomain: 'web' }],
+    ['serviceAccountName', { serviceAccountName: 'other' }],
     ['volumes', { volumes: [{ name: 'data', hostPath: { path: '/' } }] }],
   ])('differs with %s', (_, change) => {
     expect(restoreShapeOf(admitted({ ...base, ...change }, 'a'))).not.toBe(restoreShapeOf(admitted(base, 'a')));
+  });
+
+  it('tells which fields differ', () => {
+    const shape = (change: object) => restoreShapeOf(admitted({ ...base, ...change }, 'a'));
+    const changed = { ...main, image: 'app:2', env: [{ name: 'RANK', value: '1' }] } as Template['containers'][number];
+    expect(differingFields(shape({}), shape({ containers: [changed], hostname: 'h' }))).toEqual([
+      'image',
+      'env',
+      'hostname',
+    ]);
+    expect(differingFields(shape({}), shape({}))).toEqual([]);
+    expect(differingFields('a'.repeat(64), shape({}))).toEqual([]);
   });
 
   it('does not leave out a volume that only calls itself a token volume', () => {

@@ -1,16 +1,16 @@
 import type { NodeName, PodUid } from '../../domain/ids.ts';
-import { DECIDE_ANNOTATION } from '../../domain/labels.ts';
-import type { LabelRequirement, LabelSelector } from '../../domain/selector.ts';
+import { DECIDE_ANNOTATION, HOLD_ANNOTATION } from '../../domain/labels.ts';
 import type { Ticket } from '../../domain/ticket.ts';
 import { reprieve, type ReprieveSpec, type ReprieveStatus } from '../crd/reprieve.ts';
 import type { KubeObject } from '../transport.ts';
-import { decisionOf, flawOf, restoreOf } from './decision.ts';
+import { displacementOf, flawOf, restoreOf } from './displacement.ts';
 import { metadataOf } from './metadata.ts';
-import { tolerationsOf } from './node-constraints.ts';
+import { restoreShapeOf } from './restore-shape.ts';
 import { resourcesOf } from './resource-list.ts';
 import { millisOf } from './time.ts';
 import { typedOf } from './typed.ts';
 import type { Wire } from './wire.ts';
+import { wishIn } from './wish.ts';
 
 /**
  * The domain value of a Reprieve. One without a status was created a moment ago, by a process that may have died before
@@ -31,20 +31,21 @@ export function ticketOf(object: KubeObject): Ticket {
       name: spec?.pod?.name ?? '',
       uid: (spec?.pod?.uid ?? '') as PodUid,
       completionIndex: spec?.pod?.completionIndex ?? null,
+      identityLabels: labelsIn(spec?.pod?.identityLabels),
       displacements: spec?.pod?.displacements ?? 0,
+      memoryLimitBytes: spec?.pod?.memoryLimitBytes ?? null,
     },
     owner: ownerOf(spec?.owner),
     priority: spec?.priority ?? 0,
     requests: resourcesOf(spec?.requests),
-    nodeSelector: requirementsOf(spec?.nodeSelector),
-    tolerations: tolerationsOf(spec),
-    restoreShape: spec?.restoreShape ?? '',
-    decision: decisionOf(spec),
+    restoreShape: shapeIn(spec),
+    displacement: displacementOf(spec),
     flaw: flawOf(namespace, spec),
     checkpoint: spec?.checkpoint ?? '',
     restore: restoreOf(spec?.restore),
     phase: status?.phase ?? 'Saving',
     phaseMs: millisOf(status?.phaseTime) ?? creationMs,
+    evictedMs: millisOf(status?.evictedTime),
     claim: status?.claim?.uid ? { name: status.claim.name ?? '', uid: status.claim.uid as PodUid } : null,
     attempts: status?.attempts ?? 0,
     failedNodes: (status?.failedNodes ?? []).map(({ node, pod, reason }) => ({
@@ -52,10 +53,31 @@ export function ticketOf(object: KubeObject): Ticket {
       pod: (pod ?? '') as PodUid,
       reason: reason ?? '',
     })),
+    replacedPods: (status?.replacedPods ?? []).map(({ pod, reason }) => ({
+      pod: (pod ?? '') as PodUid,
+      reason: reason ?? 'Disrupted',
+    })),
+    waitsFor: status?.waitsFor ?? null,
     said: saidBy(status),
+    heldFor: wishIn(object.metadata.annotations?.[HOLD_ANNOTATION]),
     decide: object.metadata.annotations?.[DECIDE_ANNOTATION]?.trim() || null,
   };
 }
+
+function labelsIn(labels: Wire<Record<string, string>> | null | undefined): Ticket['pod']['identityLabels'] {
+  if (!labels) return null;
+  return Object.fromEntries(Object.entries(labels).map(([key, value]) => [key, value ?? '']));
+}
+
+/** An earlier version recorded one digest over fewer fields. Its tickets hold the whole template, also of pods with a controller. */
+function shapeIn(spec: Wire<ReprieveSpec> | null | undefined): string {
+  const shape = spec?.restoreShape ?? '';
+  const template = spec?.pod?.template;
+  if (!OLD_SHAPE.test(shape) || !template?.['spec']) return shape;
+  return restoreShapeOf({ ...template, metadata: { name: '' } });
+}
+
+const OLD_SHAPE = /^[0-9a-f]{64}$/;
 
 function saidBy(status: Wire<ReprieveStatus> | null | undefined): Ticket['said'] {
   const condition = status?.conditions?.find(({ type }) => type === 'Restored');
@@ -65,14 +87,4 @@ function saidBy(status: Wire<ReprieveStatus> | null | undefined): Ticket['said']
 function ownerOf(owner: Wire<ReprieveSpec['owner']> | null | undefined): Ticket['owner'] {
   if (!owner?.uid) return null;
   return { apiVersion: owner.apiVersion ?? '', kind: owner.kind ?? '', name: owner.name ?? '', uid: owner.uid };
-}
-
-function requirementsOf(list: Wire<ReprieveSpec['nodeSelector']> | null | undefined): LabelSelector | null {
-  if (!list || list.length === 0) return null;
-  const requirements = list.map(({ key, operator, values }): LabelRequirement => ({
-    key: key ?? '',
-    operator: operator ?? 'Exists',
-    values: values ?? [],
-  }));
-  return { requirements };
 }

@@ -6,6 +6,9 @@ import { checkpointObject } from '../checkpoint-object.ts';
 import { RESOURCES } from '../resources.ts';
 import { untilUnchanged, whileDeleting, type IndexedClient } from './indexed-client.ts';
 
+/** What the schema allows for the reason of a release. */
+const LONGEST_REASON = 1024;
+
 /** Writes to PodCheckpoints. */
 export class CheckpointWrites {
   readonly #indexed: IndexedClient;
@@ -26,20 +29,41 @@ export class CheckpointWrites {
     const raw = await ifFound(client.get(RESOURCES.podCheckpoints, namespace, name));
     if (raw === null) return 'moved';
     const existing = this.#indexed.seenCheckpoint(raw);
-    // The name of a PodCheckpoint that Reprieve creates holds the id of the decision.
-    const isOurs = existing.reason === order.reason && existing.podUid === order.pod.uid;
+    // The name of a PodCheckpoint that Reprieve creates holds the id of the displacement.
+    const isOurs = existing.owner?.ticket === order.ticket && existing.podUid === order.pod.uid;
     return isOurs && !existing.deleting ? 'done' : 'moved';
   }
 
-  async delete({ namespace, name, uid }: Checkpoint, whileStands: PodRef | null): Promise<WriteOutcome> {
+  async release(
+    { namespace, name, uid }: Checkpoint,
+    because: string,
+    whileStands: PodRef | null,
+  ): Promise<WriteOutcome> {
     if (whileStands !== null && !(await this.#indexed.stands(whileStands))) return 'moved';
+    const { client } = this.#indexed;
+    return untilUnchanged(async () => {
+      const raw = await ifFound(client.get(RESOURCES.podCheckpoints, namespace, name));
+      if (raw === null || raw.metadata.uid !== uid) return 'done';
+      const { release, deleting } = this.#indexed.seenCheckpoint(raw);
+      if (release !== null || deleting) return 'done'; // a release is final
+      const patch = {
+        metadata: { uid, resourceVersion: raw.metadata.resourceVersion },
+        spec: { release: { message: because.slice(0, LONGEST_REASON) } },
+      };
+      const answer = await ifFound(client.patch(RESOURCES.podCheckpoints, namespace, name, patch, { type: 'merge' }));
+      if (answer !== null) this.#indexed.seenCheckpoint(answer);
+      return 'done';
+    });
+  }
+
+  async delete({ namespace, name, uid }: Checkpoint): Promise<WriteOutcome> {
     const { client } = this.#indexed;
     const answer = await whileDeleting(client.delete(RESOURCES.podCheckpoints, namespace, name, { uid }));
     if (answer !== null) this.#indexed.seenCheckpoint(answer);
     return 'done';
   }
 
-  async release({ namespace, name, uid }: Checkpoint): Promise<WriteOutcome> {
+  async removeFinalizer({ namespace, name, uid }: Checkpoint): Promise<WriteOutcome> {
     const { client } = this.#indexed;
     return untilUnchanged(async () => {
       const raw = await ifFound(client.get(RESOURCES.podCheckpoints, namespace, name));

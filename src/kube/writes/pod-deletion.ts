@@ -1,16 +1,12 @@
+import type { V1Pod } from '@kubernetes/client-node';
 import type { ConditionOf } from '../../domain/condition-reasons.ts';
 import { isTerminal, isTerminating } from '../../domain/pod.ts';
 import { DELETE_TIMEOUT_MS, lastEvictionMs } from '../../domain/thaw-rule.ts';
 import type { EvictionOrder, PodRef, WriteOutcome } from '../../ports/cluster-writer.ts';
+import { conditionOf } from '../project/conditions.ts';
+import { wireOf } from '../project/wire.ts';
 import type { ServerTime } from '../server-time.ts';
-import { untilUnchanged, type IndexedClient } from './indexed-client.ts';
-
-const PREEMPTED: ConditionOf<'Pod'> = {
-  type: 'DisruptionTarget',
-  status: 'True',
-  reason: 'PreemptionByScheduler',
-  message: 'default-scheduler: preempting to accommodate a higher priority pod',
-};
+import { untilUnchanged, type IndexedClient, type PodAnswer } from './indexed-client.ts';
 
 const RESTORE_FAILED: ConditionOf<'Pod'> = {
   type: 'DisruptionTarget',
@@ -38,15 +34,19 @@ export class PodDeletion {
    * `src/domain/thaw-rule.ts`: it is sent in time, or not at all.
    */
   async evict(order: EvictionOrder): Promise<WriteOutcome> {
-    const { victim, frozenBy } = order;
+    const { victim, frozenBy, disruption } = order;
     const thawAtMs = order.thawAtMs ?? Infinity;
     const maySend = (): boolean => this.#serverTime.latestMs() < lastEvictionMs(thawAtMs);
     return untilUnchanged(async () => {
       let read = await this.#indexed.readPod(victim);
       if (read === null || isTerminating(read.pod) || isTerminal(read.pod)) return 'done';
       if (frozenBy !== null && read.pod.frozenBy !== frozenBy) return 'moved';
-      if (!read.pod.disruptionTarget) {
-        read = await this.#indexed.setPodCondition(read.pod, PREEMPTED);
+      if (!isMarked(read, disruption.reason)) {
+        read = await this.#indexed.setPodCondition(read.pod, {
+          type: 'DisruptionTarget',
+          status: 'True',
+          ...disruption,
+        });
         if (read === null || isTerminating(read.pod)) return 'done';
         if (frozenBy !== null && read.pod.frozenBy !== frozenBy) return 'moved';
       }
@@ -55,7 +55,8 @@ export class PodDeletion {
       const preconditions = frozenBy === null ? { uid } : { uid, resourceVersion };
       if (!maySend()) return 'moved';
       const bounds = { timeoutMs: DELETE_TIMEOUT_MS, maySend };
-      await this.#indexed.deletePod(read.pod, { ...preconditions, ...bounds });
+      const dependents = frozenBy !== null && keepsDependents(read) ? ({ propagationPolicy: 'Orphan' } as const) : {};
+      await this.#indexed.deletePod(read.pod, { ...preconditions, ...bounds, ...dependents });
       return 'done';
     });
   }
@@ -76,4 +77,24 @@ export class PodDeletion {
       return 'done';
     });
   }
+}
+
+function isMarked({ raw }: PodAnswer, reason: string): boolean {
+  const mark = conditionOf(wireOf<V1Pod>(raw).status?.conditions, 'DisruptionTarget');
+  return mark?.status === 'True' && mark.reason === reason;
+}
+
+/**
+ * A bare pod that was saved comes back, and needs the objects that name it as their owner: the ConfigMap and Service of a Spark driver,
+ * its executors. Kubernetes would delete them with the old pod, and nobody makes them again. They lose the reference to the old pod.
+ * Claims that Kubernetes generates for each pod are the exception: the new pod gets claims of its own, and refuses those of
+ * another pod (ephemeral-volume controller, resourceclaim controller).
+ */
+function keepsDependents({ pod, raw }: PodAnswer): boolean {
+  if (pod.owner !== null) return false;
+  const { volumes, resourceClaims } = wireOf<V1Pod>(raw).spec ?? {};
+  const isGenerated =
+    volumes?.some(({ ephemeral }) => ephemeral) ||
+    resourceClaims?.some(({ resourceClaimTemplateName }) => resourceClaimTemplateName);
+  return !isGenerated;
 }

@@ -1,14 +1,15 @@
 import { DECIDE_ANNOTATION } from '../../domain/labels.ts';
-import { isTerminal, isTerminating } from '../../domain/pod.ts';
-import { isFailedPod, isFinal, type Decision, type Ticket } from '../../domain/ticket.ts';
-import type { PhaseChange, PodRef, TicketOrder, WriteOutcome } from '../../ports/cluster-writer.ts';
+import { isTerminal, isTerminating, type Pod } from '../../domain/pod.ts';
+import type { Displacement } from '../../domain/displacement.ts';
+import { isFinal, makesWay, type Ticket } from '../../domain/ticket.ts';
+import type { PhaseChange, PodRef, TicketOrder, TicketWord, WriteOutcome } from '../../ports/cluster-writer.ts';
 import { ifFound, isAlreadyExists, isConflict, isNotFound } from '../api-error.ts';
-import type { ReprieveStatus } from '../crd/reprieve.ts';
-import { timestampOf } from '../project/time.ts';
+import { MAX_REPLACED_PODS, type ReprieveStatus } from '../crd/reprieve.ts';
+import { secondsTimestampOf, timestampOf } from '../project/time.ts';
 import { wireOf } from '../project/wire.ts';
 import { RESOURCES } from '../resources.ts';
 import { restoredCondition } from '../ticket-condition.ts';
-import { decisionIn, ticketObject } from '../ticket-object.ts';
+import { displacementIn, ticketObject } from '../ticket-object.ts';
 import { untilUnchanged, whileDeleting, type IndexedClient } from './indexed-client.ts';
 
 const STATUS = { subresource: 'status' } as const;
@@ -35,7 +36,8 @@ export class TicketWrites {
       const raw = await ifFound(client.get(RESOURCES.reprieves, victim.namespace, order.name));
       if (raw === null) return 'moved';
       ticket = this.#indexed.seenTicket(raw);
-      if (ticket.deleting || ticket.decision.id !== order.decision.id || ticket.pod.uid !== victim.uid) return 'moved';
+      if (ticket.deleting || ticket.displacement.id !== order.displacement.id || ticket.pod.uid !== victim.uid)
+        return 'moved';
       if (wireOf<{ status: ReprieveStatus }>(raw).status?.phase) return 'done';
     }
     return this.setPhase(ticket, { phase: 'Saving', reason: 'Saving', message: 'its state is being saved' });
@@ -48,9 +50,9 @@ export class TicketWrites {
     return 'done';
   }
 
-  async adopt(ticket: Ticket, decision: Decision): Promise<WriteOutcome> {
-    const patch = { spec: { decision: decisionIn(decision) } };
-    return this.#patch(ticket, patch, {}, (now) => now.decision.id === decision.id);
+  async adopt(ticket: Ticket, displacement: Displacement): Promise<WriteOutcome> {
+    const patch = { spec: { displacement: displacementIn(displacement), decision: null } };
+    return this.#patch(ticket, patch, {}, (now) => now.displacement.id === displacement.id);
   }
 
   async setClaim(ticket: Ticket, pod: PodRef | null): Promise<WriteOutcome> {
@@ -59,8 +61,9 @@ export class TicketWrites {
   }
 
   async setPhase(ticket: Ticket, change: PhaseChange): Promise<WriteOutcome> {
-    const { phase, reason, message, whileGone, failed, afresh = false } = change;
+    const { phase, reason, message, evictedMs, whileGone, whileAt, failed, claim, replaced, afresh = false } = change;
     if (whileGone !== undefined && (await this.#indexed.stands(whileGone))) return 'moved';
+    if (whileAt !== undefined && !(await this.#isStillAt(whileAt))) return 'moved';
     const nowMs = this.#indexed.clock.now();
     const isNewAttempt = phase === 'Restoring' && ticket.phase !== 'Restoring';
     const status = {
@@ -69,13 +72,40 @@ export class TicketWrites {
       phaseTime: timestampOf(nowMs),
       attempts: ticket.attempts + (isNewAttempt ? 1 : 0),
       conditions: [restoredCondition(ticket, phase, reason, message, nowMs)],
+      waitsFor: null,
+      blocked: null,
+      ...(evictedMs !== undefined && { evictedTime: secondsTimestampOf(evictedMs) }),
       ...(failed && { failedNodes: [...ticket.failedNodes, failed] }),
-      ...(afresh && { failedNodes: [] }),
-      // A pod whose restore failed continues no ticket. An ended ticket that is put back waits for another pod than before.
-      ...(((failed && !isFinal(phase)) || (afresh && isFinal(ticket.phase))) && { claim: null }),
+      ...(claim && { claim: { name: claim.name, uid: claim.uid } }),
+      ...(replaced && { replacedPods: [...ticket.replacedPods, replaced].slice(-MAX_REPLACED_PODS) }),
+      ...(afresh && { failedNodes: [], replacedPods: [] }),
+      // A pod whose restore failed, and one that is replaced, continues no ticket. An ended ticket that is put back waits for
+      // another pod than before.
+      ...(((failed && !isFinal(phase)) || replaced || (afresh && isFinal(ticket.phase))) && { claim: null }),
     };
-    const isRecorded = (now: Ticket): boolean => failed === undefined || isFailedPod(now, failed.pod);
+    const recorded = failed ?? replaced;
+    const isRecorded = (now: Ticket): boolean => recorded === undefined || makesWay(now, recorded.pod);
     return this.#patch(ticket, { status }, STATUS, (now) => now.phase === phase && isRecorded(now));
+  }
+
+  /** False where the pod was bound or restored since it was seen. */
+  async #isStillAt(seen: Pod): Promise<boolean> {
+    const read = await this.#indexed.readPod(seen);
+    return read === null || (read.pod.nodeName === seen.nodeName && read.pod.restored === null);
+  }
+
+  async tell(ticket: Ticket, { condition, waitsFor, blocked }: TicketWord): Promise<WriteOutcome> {
+    const nowMs = this.#indexed.clock.now();
+    const status = {
+      waitsFor,
+      blocked,
+      ...(condition && {
+        conditions: [restoredCondition(ticket, ticket.phase, condition.reason, condition.message, nowMs)],
+      }),
+    };
+    const isTold = (now: Ticket): boolean =>
+      now.waitsFor === waitsFor && (condition === null || now.said.message === condition.message);
+    return this.#patch(ticket, { status }, STATUS, isTold);
   }
 
   async clearDecision({ namespace, name, uid, decide }: Ticket): Promise<WriteOutcome> {

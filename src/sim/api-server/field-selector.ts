@@ -38,7 +38,7 @@ const SELECTABLE: Readonly<Record<string, readonly string[]>> = {
   ],
   nodes: ['spec.unschedulable'],
   namespaces: ['status.phase'],
-  podcheckpoints: ['spec.nodeName'], // `selectableFields` of its CRD
+  podcheckpoints: ['spec.node', 'spec.nodeName'], // `selectableFields` of its CRD
   jobs: ['status.successful'],
   replicasets: ['status.replicas'],
 };

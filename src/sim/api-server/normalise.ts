@@ -4,7 +4,7 @@ import { isRecord, withoutNulls, type JsonRecord } from './json.ts';
 
 /** Fields that Go's `omitempty` leaves out when they are empty; an empty one would be a change where there is none. */
 const OMITTED_WHEN_EMPTY: Readonly<Record<'metadata' | 'spec' | 'status', readonly string[]>> = {
-  metadata: ['labels', 'annotations', 'finalizers', 'ownerReferences', 'generateName', 'namespace'],
+  metadata: ['labels', 'annotations', 'finalizers', 'ownerReferences', 'managedFields', 'generateName', 'namespace'],
   spec: ['schedulingGates', 'tolerations', 'nodeSelector', 'nodeName', 'priorityClassName', 'taints', 'initContainers'],
   status: ['conditions', 'nominatedNodeName', 'containerStatuses', 'disruptedPods', 'reason', 'message'],
 };

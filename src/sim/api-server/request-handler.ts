@@ -1,3 +1,6 @@
+import { NAMESPACE_NAME_LABEL } from '../../domain/labels.ts';
+import { DEPLOYED_SCOPE, isInScope } from '../../domain/webhook-scope.ts';
+import { webhookScopeOf } from '../../kube/webhook-scope.ts';
 import { apiVersionOf, RESOURCES, type ResourceType } from '../../kube/resources.ts';
 import type { KubeRequest, KubeResponse } from '../../kube/transport.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -6,6 +9,7 @@ import type { Draft, StoredObject } from './api-object.ts';
 import { bindPod } from './binding.ts';
 import { deleteAnswer, deleteObject, deleteOptionsOf } from './deletion.ts';
 import { evictPod } from './eviction.ts';
+import { isTracked, managedOnCreate } from './field-managers.ts';
 import { copyJson, isRecord, textAt, type JsonRecord } from './json.ts';
 import { listObjects } from './list.ts';
 import type { NameGenerator } from './name-generator.ts';
@@ -64,7 +68,7 @@ export class RequestHandler {
     const { method } = request;
     if (method === 'POST') return this.#postSubresource(request, route, name);
     if (method === 'PUT') return this.#put(request, route, name, user);
-    if (method === 'PATCH') return ok(this.#patch(request, route, name));
+    if (method === 'PATCH') return ok(this.#patch(request, route, name, user));
     if (method === 'DELETE') return ok(this.#delete(request, route, name));
     this.#checkSubresource(route);
     return ok(this.#get(route, name));
@@ -77,7 +81,7 @@ export class RequestHandler {
     }
     if (request.method !== 'POST' || type.namespaced !== (namespace !== null)) throw methodNotAllowed();
     const draft = this.#decode(request.body, type, namespace);
-    return { status: 201, headers: JSON_HEADERS, body: await this.#create(draft, type, user, isDryRun(request)) };
+    return { status: 201, headers: JSON_HEADERS, body: await this.#create(draft, type, user, request) };
   }
 
   #get({ type, namespace }: Route, name: string): StoredObject {
@@ -86,20 +90,22 @@ export class RequestHandler {
     return object;
   }
 
-  async #create(sent: Draft, type: ResourceType, user: string, dryRun: boolean): Promise<StoredObject> {
+  async #create(sent: Draft, type: ResourceType, user: string, request: KubeRequest): Promise<StoredObject> {
     const { metadata } = sent;
+    const dryRun = isDryRun(request);
+    const manager = managerOf(request, user);
     if (metadata.resourceVersion) throw unclassified('resourceVersion should not be set on objects to be created');
     for (const name of ['resourceVersion', 'uid', 'deletionTimestamp', 'deletionGracePeriodSeconds'] as const) {
       delete metadata[name];
     }
     metadata.name ??= '';
     // The webhook sees a pod that has no UID yet, and no name where that is generated.
-    const draft = type === RESOURCES.pods ? await this.#admitPod(sent, user, dryRun) : sent;
+    const draft = type === RESOURCES.pods ? await this.#admitPod(sent, user, manager, dryRun) : sent;
     const prefix = draft.metadata.generateName ?? '';
     if (draft.metadata.name === '' && prefix !== '') draft.metadata.name = this.#freeName(type, draft, prefix);
     draft.metadata.uid = this.#names.uid();
     strategyOf(type).applyDefaults(draft);
-    return createObject({ ...this.#context(type), dryRun }, draft);
+    return createObject({ ...this.#context(type, manager), dryRun }, draft);
   }
 
   /** A generated name; the last one, whether or not it is taken, when none was free. */
@@ -112,16 +118,30 @@ export class RequestHandler {
     return name;
   }
 
-  async #admitPod(sent: Draft, user: string, dryRun: boolean): Promise<Draft> {
+  async #admitPod(sent: Draft, user: string, manager: string, dryRun: boolean): Promise<Draft> {
     strategyOf(RESOURCES.pods).applyDefaults(sent);
+    delete sent.metadata.managedFields;
+    if (isTracked(RESOURCES.pods, sent)) {
+      const writer = { manager, subresource: null, nowMs: this.#clock.now() };
+      sent.metadata.managedFields = managedOnCreate(sent, writer);
+    }
     admitPriority(sent, this.#store);
     admitTolerations(sent);
     const { admitPod } = this.#hooks;
-    if (admitPod === undefined) return sent;
     const namespace = sent.metadata.namespace ?? '';
+    if (admitPod === undefined || !this.#isReviewed(sent, namespace)) return sent;
     const draft = await callWebhook(admitPod, sent, { uid: this.#names.uid(), namespace, user, dryRun });
     admitPriority(draft, this.#store);
     return draft;
+  }
+
+  /** As kube-apiserver asks the selectors of the configuration; without one, those of deploy/webhook.yaml. */
+  #isReviewed({ metadata }: Draft, namespace: string): boolean {
+    const configuration = this.#store.collection(RESOURCES.mutatingWebhooks).list(null)[0];
+    const scope = (configuration && webhookScopeOf(configuration)) ?? DEPLOYED_SCOPE;
+    const labels = this.#store.collection(RESOURCES.namespaces).get(null, namespace)?.metadata.labels ?? {};
+    const named = { ...labels, [NAMESPACE_NAME_LABEL]: namespace };
+    return isInScope(scope, { labels: metadata.labels ?? {} }, named);
   }
 
   async #put(request: KubeRequest, route: Route, name: string, user: string): Promise<KubeResponse> {
@@ -133,24 +153,27 @@ export class RequestHandler {
       throw badRequest(`the name of the object (${draft.metadata.name}) does not match the name on the URL (${name})`);
     }
     const old = this.#store.collection(type).get(namespace, name);
-    if (old === undefined) {
-      if (!strategyOf(type).createsOnUpdate || route.subresource !== null) throw notFound(type, name);
-      delete draft.metadata.resourceVersion;
-      return { status: 201, headers: JSON_HEADERS, body: await this.#create(draft, type, user, isDryRun(request)) };
-    }
     const { uid } = draft.metadata;
-    if (uid && uid !== old.metadata.uid) {
-      const why = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`;
-      throw conflict(type, name, why);
+    const mayCreate = strategyOf(type).createsOnUpdate && route.subresource === null;
+    if (old === undefined && !mayCreate) throw notFound(type, name);
+    if (uid && uid !== old?.metadata.uid) {
+      const found = old?.metadata.uid ?? '';
+      throw conflict(type, name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${found}`);
     }
-    return ok(updateObject(this.#context(type), old, draft, route.subresource === 'status'));
+    if (old === undefined) {
+      delete draft.metadata.resourceVersion;
+      return { status: 201, headers: JSON_HEADERS, body: await this.#create(draft, type, user, request) };
+    }
+    const context = this.#context(type, managerOf(request, user));
+    return ok(updateObject(context, old, draft, route.subresource === 'status'));
   }
 
-  #patch(request: KubeRequest, route: Route, name: string): StoredObject {
+  #patch(request: KubeRequest, route: Route, name: string, user: string): StoredObject {
     this.#checkSubresource(route);
     const old = this.#get(route, name);
     const draft = applyPatch(route.type, old, request.patchType ?? 'merge', copyJson(request.body));
-    return updateObject(this.#context(route.type), old, draft, route.subresource === 'status');
+    const context = this.#context(route.type, managerOf(request, user));
+    return updateObject(context, old, draft, route.subresource === 'status');
   }
 
   #delete(request: KubeRequest, route: Route, name: string): unknown {
@@ -190,8 +213,14 @@ export class RequestHandler {
     if (subresource !== 'status' || !strategyOf(type).hasStatus) throw methodNotAllowed();
   }
 
-  #context(type: ResourceType): Parameters<typeof createObject>[0] {
-    return { store: this.#store, type, hooks: this.#hooks, nowMs: this.#clock.now() };
+  #context(type: ResourceType, manager?: string): Parameters<typeof createObject>[0] {
+    return {
+      store: this.#store,
+      type,
+      hooks: this.#hooks,
+      nowMs: this.#clock.now(),
+      ...(manager !== undefined && { manager }),
+    };
   }
 
   #seed(type: ResourceType, object: JsonRecord): void {
@@ -200,6 +229,11 @@ export class RequestHandler {
     strategyOf(type).applyDefaults(draft);
     createObject({ ...this.#context(type), hooks: {} }, draft);
   }
+}
+
+/** What the client calls itself; without that, the last part of its user's name, as each client of ours has a user of its own. */
+function managerOf({ query }: KubeRequest, user: string): string {
+  return query?.['fieldManager'] ?? user.slice(user.lastIndexOf(':') + 1);
 }
 
 /** Of creates only: nothing of ours asks for another. */

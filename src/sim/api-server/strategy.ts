@@ -137,8 +137,10 @@ const STRATEGIES = new Map<ResourceType, Strategy>([
     },
   ],
   [RESOURCES.replicaSets, WORKLOAD],
+  [RESOURCES.replicationControllers, WORKLOAD],
   [RESOURCES.statefulSets, WORKLOAD],
   [RESOURCES.mutatingWebhooks, { ...BUILT_IN, generation: 'fixed', updatesUnconditionally: false }],
+  [RESOURCES.validatingWebhooks, { ...BUILT_IN, generation: 'fixed', updatesUnconditionally: false }],
   [
     RESOURCES.customResourceDefinitions,
     { ...BUILT_IN, hasStatus: true, generation: 'spec', updatesUnconditionally: false },

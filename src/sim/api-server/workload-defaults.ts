@@ -1,7 +1,7 @@
 import type { Draft } from './api-object.ts';
 import { isRecord, recordAt, type JsonRecord } from './json.ts';
 
-/** Defaults of Jobs, ReplicaSets, Deployments and StatefulSets that their controllers read. */
+/** Defaults of Jobs, ReplicaSets, ReplicationControllers, Deployments and StatefulSets that their controllers read. */
 export function defaultWorkload(draft: Draft): void {
   if (!isRecord(draft['spec'])) return;
   const spec: JsonRecord = { ...SPEC_DEFAULTS[draft.kind], ...draft['spec'] };
@@ -12,6 +12,7 @@ export function defaultWorkload(draft: Draft): void {
 const SPEC_DEFAULTS: Readonly<Record<string, Readonly<JsonRecord>>> = {
   Job: { backoffLimit: 6, suspend: false, completionMode: 'NonIndexed' },
   ReplicaSet: { replicas: 1 },
+  ReplicationController: { replicas: 1 },
   Deployment: {
     replicas: 1,
     revisionHistoryLimit: 10,

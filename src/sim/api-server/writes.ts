@@ -1,5 +1,6 @@
 import type { ResourceType } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/transport.ts';
+import { isTracked, managedOnUpdate } from './field-managers.ts';
 import { draftOf, timestampOf, type Draft, type StoredObject } from './api-object.ts';
 import { isRecord, recordAt } from './json.ts';
 import { metadataErrors, metadataUpdateErrors } from './metadata-validation.ts';
@@ -14,6 +15,8 @@ interface WriteContext {
   readonly type: ResourceType;
   readonly hooks: ServerHooks;
   readonly nowMs: number;
+  /** As `managedFields` names who writes; absent for the server itself, which leaves them alone. */
+  readonly manager?: string;
   /** Everything but the write. */
   readonly dryRun?: boolean;
 }
@@ -51,6 +54,7 @@ export function updateObject(context: WriteContext, old: StoredObject, wanted: D
   keepSystemFields(draft, old);
 
   draft = normalise(type, draft);
+  keepManagers(context, draft, old, isStatus);
   if (!isStatus && changesGeneration(strategy, draft, old)) {
     draft.metadata.generation = (old.metadata.generation ?? 0) + 1;
   }
@@ -85,6 +89,20 @@ function checkLock(type: ResourceType, old: StoredObject, { metadata }: Draft): 
 function keepStatus(draft: Draft, old: StoredObject): void {
   if (old['status'] === undefined) delete draft['status'];
   else draft['status'] = old['status'];
+}
+
+function keepManagers(
+  { type, manager, nowMs }: WriteContext,
+  draft: Draft,
+  old: StoredObject,
+  isStatus: boolean,
+): void {
+  if (manager === undefined || !isTracked(type, draft)) return;
+  draft.metadata.managedFields = managedOnUpdate(old, draft, {
+    manager,
+    subresource: isStatus ? 'status' : null,
+    nowMs,
+  });
 }
 
 /** `rest.BeforeUpdate`: what clients send back of these, or leave out, does not count. */

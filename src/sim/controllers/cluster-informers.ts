@@ -11,6 +11,7 @@ const FOLLOWED = [
   'jobs',
   'deployments',
   'replicaSets',
+  'replicationControllers',
   'statefulSets',
 ] as const satisfies readonly (keyof typeof RESOURCES)[];
 
@@ -24,6 +25,7 @@ export class ClusterInformers {
   readonly jobs: Informer;
   readonly deployments: Informer;
   readonly replicaSets: Informer;
+  readonly replicationControllers: Informer;
   readonly statefulSets: Informer;
   readonly #dependents = new Map<string, Map<string, KubeObject>>(); // UID of the controller -> its objects by UID
 
@@ -35,6 +37,7 @@ export class ClusterInformers {
     this.jobs = follow('jobs');
     this.deployments = follow('deployments');
     this.replicaSets = follow('replicaSets');
+    this.replicationControllers = follow('replicationControllers');
     this.statefulSets = follow('statefulSets');
     for (const informer of [this.pods, this.replicaSets])
       informer.onChange((before, after) => this.#index(before, after));

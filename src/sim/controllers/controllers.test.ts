@@ -210,10 +210,38 @@ describe('ReplicaSet and Deployment', () => {
     const patch = { spec: { template: { spec: { containers } } } };
     await cluster.client.patch(RESOURCES.deployments, 'default', 'web', patch, { type: 'merge' });
     await cluster.clock.advance(1000);
-    const replicas = cluster.server
-      .list(RESOURCES.replicaSets)
-      .map((replicaSet) => (replicaSet['spec'] as { replicas: number }).replicas);
-    expect(replicas.sort((a, b) => a - b)).toEqual([0, 1]);
+    const replicas = (): readonly number[] =>
+      cluster.server
+        .list(RESOURCES.replicaSets)
+        .map((replicaSet) => (replicaSet['spec'] as { replicas: number }).replicas)
+        .sort((a, b) => a - b);
+    expect(replicas()).toEqual([1, 1]);
+    const fresh = cluster.pods().find(({ spec }) => spec?.containers?.[0]?.image === 'main:2');
+    const ready = { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }] };
+    await cluster.setStatus(fresh?.metadata.name ?? '', ready);
+    await cluster.clock.advance(1000);
+    expect(replicas()).toEqual([0, 1]);
+  });
+
+  it('is a ReplicationController as well', async () => {
+    const cluster = await make(RESOURCES.replicationControllers, 'rc', {
+      replicas: 2,
+      selector: { app: 'web' },
+      template,
+    });
+    expect(names(cluster)).toHaveLength(2);
+    await cluster.client.patch(
+      RESOURCES.replicationControllers,
+      'default',
+      'rc',
+      { spec: { replicas: 0 } },
+      { type: 'merge' },
+    );
+    await cluster.clock.advance(1000);
+    expect(cluster.pods().filter(({ metadata }) => !metadata.deletionTimestamp)).toEqual([]);
+    await cluster.client.delete(RESOURCES.replicationControllers, 'default', 'rc');
+    await cluster.clock.advance(1000);
+    expect(stored(cluster, RESOURCES.replicationControllers, 'rc')).toBeUndefined();
   });
 
   it('takes its pods with it', async () => {
@@ -249,6 +277,25 @@ describe('StatefulSet', () => {
     await cluster.clock.advance(1000);
     expect(cluster.find('db-0')?.metadata.uid).not.toBe(uid);
     expect(cluster.find('db-0')).toMatchObject({ spec: { hostname: 'db-0' }, status: { phase: 'Pending' } });
+  });
+
+  it('updates the highest ordinal first, and the next one once that is ready', async () => {
+    const cluster = await make(RESOURCES.statefulSets, 'db', { ...spec, podManagementPolicy: 'Parallel' });
+    for (const name of ['db-0', 'db-1']) await cluster.setStatus(name, ready);
+    const containers = [{ name: 'main', image: 'main:2' }];
+    const patch = { spec: { template: { spec: { containers } } } };
+    await cluster.client.patch(RESOURCES.statefulSets, 'default', 'db', patch, { type: 'merge' });
+    await cluster.clock.advance(1000);
+    const going = (): readonly string[] =>
+      cluster.pods().flatMap(({ metadata }) => (metadata.deletionTimestamp ? [metadata.name] : []));
+    expect(going()).toEqual(['db-1']);
+    await cluster.gone('db-1');
+    await cluster.clock.advance(1000);
+    expect(cluster.find('db-1')?.spec?.containers?.[0]?.image).toBe('main:2');
+    expect(going()).toEqual([]);
+    await cluster.setStatus('db-1', ready);
+    await cluster.clock.advance(1000);
+    expect(going()).toEqual(['db-0']);
   });
 
   it('gives up the highest ordinal first', async () => {

@@ -7,8 +7,9 @@ import { startDisruptionController } from './disruption.ts';
 import { startGarbageCollector } from './garbage-collector.ts';
 import { startJobController } from './job.ts';
 import { PodControl, type Controller, type ControllerContext } from './pod-control.ts';
-import { startReplicaSetController } from './replica-set.ts';
+import { startReplicaSetController, startReplicationController } from './replica-set.ts';
 import { startStatefulSetController } from './stateful-set.ts';
+import { startTaintEviction } from './taint-eviction.ts';
 
 /**
  * Starts the part of kube-controller-manager that preemption touches. To be called before the informers start, so that
@@ -22,8 +23,10 @@ export function startControllers(transport: KubeTransport, clock: Clock, informe
     startJobController(context),
     startDeploymentController(context),
     startReplicaSetController(context),
+    startReplicationController(context),
     startStatefulSetController(context),
     startDisruptionController(context),
+    startTaintEviction(context),
     startGarbageCollector(context),
   ];
   return {

@@ -4,14 +4,19 @@ import { RESOURCES } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import { isDeleting, ownedBy, splitKey, uidOf } from './objects.ts';
 import { enqueueOwner, enqueueSelf, updateStatus, type Controller, type ControllerContext } from './pod-control.ts';
+import { nextReplicas, type Replicas } from './rolling-update.ts';
+import { templateHash } from './template-hash.ts';
 import { WorkQueue } from './work-queue.ts';
 
 const HASH_LABEL = 'pod-template-hash';
 
-/**
- * One ReplicaSet for the current template, scaled to `spec.replicas`; those of former templates are scaled to nothing at
- * once. Rolling updates are not what the simulation is about.
- */
+interface NewReplicaSet {
+  readonly name: string;
+  readonly hash: string;
+  readonly replicas: number;
+}
+
+/** One ReplicaSet for each template that still has pods; `rolling-update.ts` says how many each wants. */
 export function startDeploymentController(context: ControllerContext): Controller {
   const { client, informers } = context;
   const queue = new WorkQueue(context, async (key) => {
@@ -19,24 +24,33 @@ export function startDeploymentController(context: ControllerContext): Controlle
     const deployment = informers.deployments.byName(namespace, name);
     if (deployment === null || isDeleting(deployment)) return;
     const { spec } = wireOf<V1Deployment>(deployment);
-    const replicas = spec?.replicas ?? 1;
-    const hash = hashOf(JSON.stringify(spec?.template ?? null));
+    const hash = templateHash(spec?.template);
     const current = `${name}-${hash}`;
     const owned = informers.dependentsOf(uidOf(deployment));
+    const sets = owned.map(replicasOf);
+    const [next = null, others] = [
+      sets.find((set) => set.name === current),
+      sets.filter((set) => set.name !== current),
+    ];
+    const wanted = nextReplicas({ replicas: spec?.replicas ?? 1, strategy: spec?.strategy, current: next, others });
     for (const replicaSet of owned) {
-      const wanted = replicaSet.metadata.name === current ? replicas : 0;
-      if (wireOf<V1ReplicaSet>(replicaSet).spec?.replicas !== wanted) await scale(replicaSet, wanted);
+      const replicas =
+        replicaSet.metadata.name === current ? wanted.current : wanted.others.get(replicaSet.metadata.name);
+      if (replicas !== undefined && replicas !== replicasOf(replicaSet).replicas) await scale(replicaSet, replicas);
     }
-    if (!owned.some(({ metadata }) => metadata.name === current)) {
+    if (next === null) {
       // The name makes it safe to do twice: the second attempt ends in AlreadyExists and a retry.
-      await client.create(RESOURCES.replicaSets, namespace, replicaSetOf(deployment, current, hash));
+      const replicaSet = replicaSetOf(deployment, { name: current, hash, replicas: wanted.current });
+      await client.create(RESOURCES.replicaSets, namespace, replicaSet);
     }
     await reportStatus(deployment, owned, current);
   });
 
   const scale = (replicaSet: KubeObject, replicas: number): Promise<KubeObject> => {
-    const { namespace = null, name } = replicaSet.metadata;
-    return client.patch(RESOURCES.replicaSets, namespace, name, { spec: { replicas } }, { type: 'merge' });
+    const { namespace = null, name, resourceVersion } = replicaSet.metadata;
+    // How many are available was read from this version.
+    const patch = { metadata: { resourceVersion }, spec: { replicas } };
+    return client.patch(RESOURCES.replicaSets, namespace, name, patch, { type: 'merge' });
   };
 
   const reportStatus = (deployment: KubeObject, owned: readonly KubeObject[], current: string): Promise<void> => {
@@ -58,27 +72,24 @@ export function startDeploymentController(context: ControllerContext): Controlle
   return queue;
 }
 
-function replicaSetOf(deployment: KubeObject, name: string, hash: string): object {
+function replicasOf(replicaSet: KubeObject): Replicas {
+  const { spec, status } = wireOf<V1ReplicaSet>(replicaSet);
+  return {
+    name: replicaSet.metadata.name,
+    replicas: spec?.replicas ?? 1,
+    available: status?.availableReplicas ?? 0,
+  };
+}
+
+function replicaSetOf(deployment: KubeObject, { name, hash, replicas }: NewReplicaSet): object {
   const { spec } = wireOf<V1Deployment>(deployment);
   const labels = { ...spec?.template?.metadata?.labels, [HASH_LABEL]: hash };
   return {
     metadata: { name, labels, ownerReferences: ownedBy(RESOURCES.deployments, deployment) },
     spec: {
-      replicas: spec?.replicas ?? 1,
+      replicas,
       selector: { ...spec?.selector, matchLabels: { ...spec?.selector?.matchLabels, [HASH_LABEL]: hash } },
       template: { ...spec?.template, metadata: { ...spec?.template?.metadata, labels } },
     },
   };
-}
-
-/** No vowels and nothing that looks like another character, as `rand.SafeEncodeString`. */
-const SAFE = 'bcdfghjklmnpqrstvwxz2456789';
-
-function hashOf(text: string): string {
-  let hash = 0x811c9dc5; // FNV-1a, as the real one
-  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193) >>> 0;
-  return String(hash)
-    .split('')
-    .map((digit) => SAFE[digit.charCodeAt(0) % SAFE.length])
-    .join('');
 }

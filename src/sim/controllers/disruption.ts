@@ -6,6 +6,7 @@ import type { KubeObject } from '../../kube/transport.ts';
 import type { ClusterInformers } from './cluster-informers.ts';
 import { controllerRefOf, isDeleting, isReadyPod, isTerminalPod, keyOf, splitKey } from './objects.ts';
 import { enqueueSelf, updateStatus, type Controller, type ControllerContext } from './pod-control.ts';
+import { countOf } from './share.ts';
 import { WorkQueue } from './work-queue.ts';
 
 /** How long an approved eviction is believed to be on its way (`DeletionTimeout`). */
@@ -33,8 +34,8 @@ export function startDisruptionController(context: ControllerContext): Controlle
     const expected = expectedCount(spec, pods, informers);
     const desired =
       spec?.maxUnavailable == null
-        ? scaled(spec?.minAvailable ?? 1, expected)
-        : Math.max(0, expected - scaled(spec.maxUnavailable, expected));
+        ? countOf(spec?.minAvailable ?? 1, expected, 'up')
+        : Math.max(0, expected - countOf(spec.maxUnavailable, expected, 'up'));
     await updateStatus(client, RESOURCES.podDisruptionBudgets, budget, {
       disruptionsAllowed: expected > 0 ? Math.max(0, healthy.length - desired) : 0,
       currentHealthy: healthy.length,
@@ -78,15 +79,12 @@ function expectedCount(
   let others = 0;
   for (const pod of pods) {
     const uid = controllerRefOf(pod)?.uid ?? '';
-    const owner = informers.replicaSets.byUid(uid) ?? informers.statefulSets.byUid(uid);
+    const owner =
+      informers.replicaSets.byUid(uid) ??
+      informers.replicationControllers.byUid(uid) ??
+      informers.statefulSets.byUid(uid);
     if (owner === null) others++;
     else owners.set(uid, wireOf<V1ReplicaSet>(owner).spec?.replicas ?? 1);
   }
   return [...owners.values()].reduce((sum, replicas) => sum + replicas, others);
-}
-
-/** A number, or a percentage of `total`, rounded up. */
-function scaled(value: unknown, total: number): number {
-  if (typeof value === 'string' && value.endsWith('%')) return Math.ceil((Number(value.slice(0, -1)) * total) / 100);
-  return Number(value);
 }

@@ -8,6 +8,7 @@ import { WorkQueue } from './work-queue.ts';
 const OWNERS = {
   Job: { informer: 'jobs', type: RESOURCES.jobs },
   ReplicaSet: { informer: 'replicaSets', type: RESOURCES.replicaSets },
+  ReplicationController: { informer: 'replicationControllers', type: RESOURCES.replicationControllers },
   StatefulSet: { informer: 'statefulSets', type: RESOURCES.statefulSets },
   Deployment: { informer: 'deployments', type: RESOURCES.deployments },
 } as const;

@@ -16,22 +16,34 @@ import {
 import { enqueueOwner, enqueueSelf, updateStatus, type Controller, type ControllerContext } from './pod-control.ts';
 import { WorkQueue } from './work-queue.ts';
 
+/** Also for ReplicationControllers, which upstream runs by the same code. */
+type ReplicaKind = 'replicaSets' | 'replicationControllers';
+
+export function startReplicaSetController(context: ControllerContext): Controller {
+  return startReplicas(context, 'replicaSets');
+}
+
+export function startReplicationController(context: ControllerContext): Controller {
+  return startReplicas(context, 'replicationControllers');
+}
+
 /**
  * Keeps `spec.replicas` pods. A pod that is terminating does not count any more: its replacement is created while it
  * still holds its room.
  */
-export function startReplicaSetController(context: ControllerContext): Controller {
+function startReplicas(context: ControllerContext, of: ReplicaKind): Controller {
   const { client, informers, podControl } = context;
+  const type = RESOURCES[of];
   const queue = new WorkQueue(context, async (key) => {
     const { namespace, name } = splitKey(key);
-    const replicaSet = informers.replicaSets.byName(namespace, name);
+    const replicaSet = informers[of].byName(namespace, name);
     if (replicaSet === null) return;
     const uid = uidOf(replicaSet);
     const pods = informers.dependentsOf(uid);
     const active = pods.filter(isActivePod);
     if (!isDeleting(replicaSet) && podControl.isUpToDate(uid)) await scale(replicaSet, active);
     const ready = active.filter(isReadyPod).length;
-    await updateStatus(client, RESOURCES.replicaSets, replicaSet, {
+    await updateStatus(client, type, replicaSet, {
       replicas: active.length,
       fullyLabeledReplicas: active.length,
       readyReplicas: ready,
@@ -46,7 +58,7 @@ export function startReplicaSetController(context: ControllerContext): Controlle
     const { namespace = '', name } = replicaSet.metadata;
     const missing = (spec?.replicas ?? 1) - active.length;
     for (let count = 0; count < missing; count++) {
-      const owner = ownedBy(RESOURCES.replicaSets, replicaSet);
+      const owner = ownedBy(type, replicaSet);
       await podControl.create(
         replicaSet,
         podFromTemplate(spec?.template, { namespace, generateName: `${name}-`, owner }),
@@ -57,8 +69,8 @@ export function startReplicaSetController(context: ControllerContext): Controlle
   }
 
   const add = (key: string): void => queue.add(key);
-  informers.replicaSets.onChange(enqueueSelf(add));
-  informers.pods.onChange(enqueueOwner('ReplicaSet', add));
+  informers[of].onChange(enqueueSelf(add));
+  informers.pods.onChange(enqueueOwner(type.kind, add));
   return queue;
 }
 

@@ -14,7 +14,10 @@ import {
   uidOf,
 } from './objects.ts';
 import { enqueueOwner, enqueueSelf, updateStatus, type Controller, type ControllerContext } from './pod-control.ts';
+import { templateHash } from './template-hash.ts';
 import { WorkQueue } from './work-queue.ts';
+
+const REVISION_LABEL = 'controller-revision-hash';
 
 /** Pods with ordinals. A name is used again only when the object that had it is gone. */
 export function startStatefulSetController(context: ControllerContext): Controller {
@@ -56,6 +59,24 @@ export function startStatefulSetController(context: ControllerContext): Controll
       if (!isDeleting(pod)) await podControl.delete(set, pod);
       if (isOrdered) return;
     }
+    await update(set, replicas);
+  }
+
+  /** The rolling update: of pods with another template, the one with the highest ordinal goes, and the next one once all above are ready. */
+  async function update(set: KubeObject, replicas: number): Promise<void> {
+    const { spec } = wireOf<V1StatefulSet>(set);
+    if (spec?.updateStrategy?.type === 'OnDelete') return;
+    const { namespace = '', name } = set.metadata;
+    const revision = revisionOf(set);
+    for (let ordinal = replicas - 1; ordinal >= (spec?.updateStrategy?.rollingUpdate?.partition ?? 0); ordinal--) {
+      const pod = informers.pods.byName(namespace, `${name}-${ordinal}`);
+      if (pod === null || controllerRefOf(pod)?.uid !== uidOf(set) || isDeleting(pod)) return;
+      if (pod.metadata.labels?.[REVISION_LABEL] !== revision) {
+        await podControl.delete(set, pod);
+        return;
+      }
+      if (!isActivePod(pod) || !isReadyPod(pod)) return;
+    }
   }
 
   const add = (key: string): void => queue.add(key);
@@ -72,8 +93,16 @@ function podOfOrdinal(set: KubeObject, ordinal: number): object {
     name,
     hostname: name,
     owner: ownedBy(RESOURCES.statefulSets, set),
-    labels: { 'statefulset.kubernetes.io/pod-name': name, 'apps.kubernetes.io/pod-index': String(ordinal) },
+    labels: {
+      'statefulset.kubernetes.io/pod-name': name,
+      'apps.kubernetes.io/pod-index': String(ordinal),
+      [REVISION_LABEL]: revisionOf(set),
+    },
   });
+}
+
+function revisionOf(set: KubeObject): string {
+  return `${set.metadata.name}-${templateHash(wireOf<V1StatefulSet>(set).spec?.template)}`;
 }
 
 function ordinalOf({ metadata: { name } }: KubeObject): number {

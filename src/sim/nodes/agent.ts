@@ -91,6 +91,7 @@ export class Agent {
       compatibility: () => compatibility,
       keepUnknownMs: KEEP_UNKNOWN_MS,
       onUnknown: () => undefined,
+      onMove: () => undefined,
       onError: () => undefined, // simulated faults
     });
   }

@@ -2,10 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { FROZEN_CONDITION } from '../../domain/labels.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/transport.ts';
-import { condition, setUp, type TestNodes } from './test-nodes.ts';
+import { condition, NODES_USER, setUp, type TestNodes } from './test-nodes.ts';
 
 /** Leaves the pod running. */
-const MANUAL = { reason: 'Manual', keepFrozen: false, deadline: undefined };
+const MANUAL = { reason: 'Manual', hold: 'None', thawAt: undefined };
 const ready = async (world: TestNodes, name: string): Promise<string | undefined> =>
   condition(await world.getCheckpoint(name), 'Ready')?.status;
 const failure = async (world: TestNodes, name: string): Promise<string | undefined> =>
@@ -97,6 +97,23 @@ describe('two checkpoint requests for one pod', () => {
     await world.clock.advance(5_000);
     expect(await failure(world, 'manual')).toBe('DeadlineExceeded');
     expect(world.nodes.frozen()).toHaveLength(1);
+  });
+
+  it('begins the second when the first is thawed because its pod could not be marked', async () => {
+    const { world, pod } = await working();
+    let refused = 0;
+    world.api.hooks.intercept = ({ user, method, path }) => {
+      const isMark = user === NODES_USER && method === 'PATCH' && path.endsWith('/pods/a/status');
+      const body = { kind: 'Status', status: 'Failure', reason: 'BadRequest', message: 'no', code: 400 };
+      return Promise.resolve(isMark && refused++ === 0 ? { status: 400, headers: {}, body } : null);
+    };
+    await world.checkpoint(pod, 'preemption');
+    await world.checkpoint(pod, 'manual', MANUAL);
+    await world.clock.advance(2_000);
+    expect(await failure(world, 'preemption')).toBe('DumpFailed');
+    await world.clock.advance(2_000);
+    expect(await ready(world, 'manual')).toBe('True');
+    expect(world.nodes.frozen()).toEqual([]);
   });
 
   it('lets a preemption go before manual ones that wait', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { frozenPods } from '../../engine/frozen-pods.ts';
+import { frozenPods } from '../../engine/displace/frozen-pods.ts';
 import { ClusterIndex } from '../../index/cluster-index.ts';
 import { checkpointOf } from '../../kube/project/checkpoint.ts';
 import { podOf } from '../../kube/project/pod.ts';

@@ -51,6 +51,8 @@ export class Kubelet {
     const wasDeleting = container.pod.metadata.deletionTimestamp !== undefined;
     container.pod = pod;
     if (pod.metadata.deletionTimestamp !== undefined && !wasDeleting) void this.#terminate(container);
+    // The pod was refused, or its node is shut down: its containers do not start.
+    else if (container.state === 'starting' && isEnded(pod)) this.#kill(container);
     // As the status manager: a report that took effect late, after its sender gave up and told more, is put right.
     else if (container.isEndTold && !isEnded(pod)) void this.#end(container);
   }

@@ -165,7 +165,7 @@ describe('saved states', () => {
       [a, 'ca'],
       [b, 'cb'],
     ] as const)
-      await world.checkpoint(pod, name, { keepFrozen: false });
+      await world.checkpoint(pod, name, { hold: 'None' });
     await world.clock.advance(20_000);
     await world.client.delete(RESOURCES.pods, 'default', 'b');
     await world.clock.advance(2_000);
@@ -179,9 +179,9 @@ describe('saved states', () => {
     const world = await setUp();
     const pod = await world.pod('a', 'n1');
     await world.clock.advance(6_000);
-    await world.checkpoint(pod, 'early', { keepFrozen: false }); // at 5 s
+    await world.checkpoint(pod, 'early', { hold: 'None' }); // at 5 s
     await world.clock.advance(4_000); // two of them for the dump
-    await world.checkpoint(pod, 'late', { keepFrozen: false }); // at 7 s
+    await world.checkpoint(pod, 'late', { hold: 'None' }); // at 7 s
     await world.clock.advance(3_000); // 8 s
     await world.evict(pod);
     await world.clock.advance(1_000);

@@ -1,7 +1,8 @@
 import { ticketWord } from '../../agent/restore/ticket-word.ts';
 import type { RestoreFailure } from '../../domain/condition-reasons.ts';
-import { ON_FAILURE_ANNOTATION, RESTORED_CONDITION } from '../../domain/labels.ts';
+import { GATE_EXPIRED_ANNOTATION, ON_FAILURE_ANNOTATION, RESTORED_CONDITION } from '../../domain/labels.ts';
 import { checkpointOf } from '../../kube/project/checkpoint.ts';
+import { ticketOf } from '../../kube/project/ticket.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import { sleep, type Clock } from '../../ports/clock.ts';
 import type { NodeFaults } from './simulated-pods.ts';
@@ -52,10 +53,13 @@ export class Restorer {
     if ((await ticketWord(api, container.pod, container.ended.signal)) !== 'ours') {
       return refused('TicketEnded', `ticket ${ticketName} does not claim the pod`);
     }
-    const ticket = await api.read(RESOURCES.reprieves, namespace, ticketName);
-    const spec = ticket?.['spec'] as { checkpoint?: string } | undefined;
-    const raw =
-      spec?.checkpoint === undefined ? null : await api.read(RESOURCES.podCheckpoints, namespace, spec.checkpoint);
+    const rawTicket = await api.read(RESOURCES.reprieves, namespace, ticketName);
+    const ticket = rawTicket && ticketOf(rawTicket);
+    const failed = ticket?.failedNodes.find((one) => one.node === node.spec.name);
+    if (failed !== undefined && container.pod.metadata.annotations?.[GATE_EXPIRED_ANNOTATION] === 'true') {
+      return refused('RestoreFailed', `it failed here before: ${failed.reason}`);
+    }
+    const raw = ticket && (await api.read(RESOURCES.podCheckpoints, namespace, ticket.checkpoint));
     if (raw === null) return refused('CheckpointMissing', `ticket ${ticketName} names no checkpoint that exists`);
     const checkpoint = checkpointOf(raw);
     const { node: holderName = 'none', reference = '' } = checkpoint.location ?? {};
@@ -69,6 +73,9 @@ export class Restorer {
         'Incompatible',
         `made on class ${checkpoint.compatibility}, this node is ${node.spec.compatibility}`,
       );
+    }
+    if (holder !== node && ticket?.restore.nodes === 'Same') {
+      return refused('Incompatible', `its policy restores it on node ${holderName} only`);
     }
     if (
       state.images.join() !==

@@ -4,14 +4,14 @@ import { podOf } from '../../kube/project/pod.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import type { Container } from './container.ts';
 import { allocatableOf, type NodeSpec } from './node-spec.ts';
-import { StateStore } from './state-store.ts';
+import { SimulatedStates } from './simulated-states.ts';
 import { Turns } from '../../agent/turns.ts';
 
 /** One node: its containers, its disk and the states on it. */
 export class SimulatedNode {
   readonly spec: NodeSpec;
   readonly containers = new Map<string, Container>(); // pod uid -> its container
-  readonly store = new StateStore();
+  readonly store = new SimulatedStates();
   /** The disk takes one dump at a time. */
   readonly disk = new Turns();
   /** The agent process runs; without it nothing is frozen, thawed or restored. */

@@ -167,7 +167,7 @@ describe('agent', () => {
     const world = await setUp();
     const pod = await world.pod('a', 'n1');
     await world.clock.advance(6_000);
-    await world.checkpoint(pod, 'c', { deadline: new Date(world.clock.now() + 10_000).toISOString() });
+    await world.checkpoint(pod, 'c', { thawAt: new Date(world.clock.now() + 10_000).toISOString() });
     await world.clock.advance(9_999 - UNMARK_BEFORE_MS);
     expect(world.nodes.frozen()).toHaveLength(1);
     await world.clock.advance(1);
@@ -176,6 +176,20 @@ describe('agent', () => {
       status: 'False',
       reason: 'DeadlineExceeded',
     });
+  });
+
+  it('dates what it saved by the time of the API server, though somebody has set the clock of its node', async () => {
+    let skewMs = 0;
+    const world = await setUp({}, () => skewMs);
+    const pod = await world.pod('a', 'n1');
+    await world.clock.advance(6_000);
+    skewMs = 600_000;
+    const savedMs = world.clock.now();
+    await world.checkpoint(pod, 'c', { hold: 'None', thawAt: undefined });
+    await world.clock.advance(3_000);
+    const { startedAt, takenAt, completedAt } = (await world.getCheckpoint('c'))['status'] as Record<string, string>;
+    const passed = [startedAt, takenAt, completedAt].map((time) => Date.parse(time as string) - savedMs);
+    expect(passed).toEqual([0, 0, 2_000]);
   });
 
   it('reports a dump that fails, and lets the pod go on', async () => {
@@ -203,11 +217,11 @@ describe('agent', () => {
       await world.pod('b', 'n1', { 'sim.reprieve.dev/connections': '1' }),
     ];
     await world.clock.advance(6_000);
-    const rules = { keepFrozen: false, maxBytes: '100Mi' };
+    const rules = { hold: 'None', maxBytes: '100Mi' };
     await world.checkpoint(plain, 'large', rules);
     await world.checkpoint(plain, 'memory', { ...rules, volumes: 'None' });
-    await world.checkpoint(connected, 'open', { keepFrozen: false, sockets: 'Refuse' });
-    await world.checkpoint(connected, 'closed', { keepFrozen: false });
+    await world.checkpoint(connected, 'open', { hold: 'None', sockets: 'Refuse' });
+    await world.checkpoint(connected, 'closed', { hold: 'None' });
     await world.clock.advance(5_000);
     const outcome = async (name: string) => {
       const checkpoint = await world.getCheckpoint(name);

@@ -1,4 +1,5 @@
 import { isAlreadyExists } from '../../kube/api-error.ts';
+import { checkpointOf } from '../../kube/project/checkpoint.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import type { KubeObject, KubeTransport } from '../../kube/transport.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -189,12 +190,12 @@ export class SimulatedNodes {
 
   #checkpointChanged(before: KubeObject | null, after: KubeObject | null, wentUnseen: boolean): void {
     const checkpoint = (after ?? before) as KubeObject;
-    const entry = this.#nodes.get(checkpointNodeOf(checkpoint) ?? '');
+    const entry = this.#nodes.get(checkpointNodeOf(checkpoint));
     if (after !== null) entry?.agent.checkpointChanged(after);
     else entry?.agent.checkpointRemoved(checkpoint, wentUnseen);
   }
 }
 
-function checkpointNodeOf(checkpoint: KubeObject): string | undefined {
-  return (checkpoint['spec'] as { nodeName?: string } | undefined)?.nodeName;
+function checkpointNodeOf(checkpoint: KubeObject): string {
+  return checkpointOf(checkpoint).nodeName;
 }

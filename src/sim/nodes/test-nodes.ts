@@ -2,6 +2,7 @@ import { AGENT_FINALIZER, TICKET_ANNOTATION } from '../../domain/labels.ts';
 import { KubeClient } from '../../kube/client.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/transport.ts';
+import type { Clock } from '../../ports/clock.ts';
 import { ApiServer } from '../api-server/api-server.ts';
 import { PodWrites } from '../scheduler/pod-writes.ts';
 import { VirtualClock } from '../virtual-clock.ts';
@@ -17,8 +18,11 @@ export const NODES_USER = 'system:nodes';
 /** What the tests of this folder play in. */
 export type TestNodes = Awaited<ReturnType<typeof setUp>>;
 
-/** Two nodes with a disk of 100 MiB/s, a network of 200 and restores at 400; starts take a second, freezing none. */
-export async function setUp(faults: NodeFaults = {}) {
+/**
+ * Two nodes with a disk of 100 MiB/s, a network of 200 and restores at 400; starts take a second, freezing none. `skewMs`: how far the
+ * clock of the agents was set from that of the API server.
+ */
+export async function setUp(faults: NodeFaults = {}, skewMs: () => number = () => 0) {
   const clock = new VirtualClock();
   const api = new ApiServer({ clock });
   const client = new KubeClient(api);
@@ -27,7 +31,13 @@ export async function setUp(faults: NodeFaults = {}) {
   ledger.subscribe((event) => events.push(event));
   const speed = { dumpBytesPerSecond: 100 * MI, networkBytesPerSecond: 200 * MI, restoreBytesPerSecond: 400 * MI };
   const specs = ['n1', 'n2'].map((name) => nodeSpec(name, { ...speed, coldStartMs: 1000, freezeMs: 0 }));
-  const nodes = new SimulatedNodes({ transport: api.transport(NODES_USER), clock, ledger, faults, nodes: specs });
+  const agentClock: Clock = {
+    now: () => clock.now() + skewMs(),
+    monotonic: () => clock.monotonic(),
+    setTimer: (delayMs, run) => clock.setTimer(delayMs, run),
+  };
+  const transport = api.transport(NODES_USER);
+  const nodes = new SimulatedNodes({ transport, clock, agentClock, ledger, faults, nodes: specs });
   const started = nodes.start();
   await clock.settle();
   await started;
@@ -71,10 +81,10 @@ export async function setUp(faults: NodeFaults = {}) {
         metadata: { name, namespace: 'default', finalizers: [AGENT_FINALIZER] },
         spec: {
           pod: { name: pod.metadata.name, uid: pod.metadata.uid },
-          nodeName: (pod['spec'] as { nodeName: string }).nodeName,
+          node: (pod['spec'] as { nodeName: string }).nodeName,
           reason: 'Preemption',
-          keepFrozen: true,
-          deadline: new Date(clock.now() + 600_000).toISOString(),
+          hold: 'UntilDeleted',
+          thawAt: new Date(clock.now() + 600_000).toISOString(),
           ...spec,
         },
       });
@@ -132,4 +142,15 @@ export async function displaced(faults: NodeFaults = {}): Promise<TestNodes> {
   await world.evict(pod);
   await world.ticket('t', 'c');
   return world;
+}
+
+/** Deletes pod `a` between its agent's read and the write by which the agent removes the Frozen mark; answers how many such writes came. */
+export function deleteAtTheFence(world: TestNodes): () => number {
+  let fences = 0;
+  world.api.hooks.intercept = async ({ user, method, path }) => {
+    if (user !== NODES_USER || method !== 'PATCH' || !path.endsWith('/pods/a/status')) return null;
+    if (fences++ === 0) await world.client.delete(RESOURCES.pods, 'default', 'a');
+    return null;
+  };
+  return () => fences;
 }

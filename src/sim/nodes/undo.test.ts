@@ -4,7 +4,7 @@ import { FROZEN_CONDITION } from '../../domain/labels.ts';
 import { UNMARK_BEFORE_MS } from '../../domain/thaw-rule.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/transport.ts';
-import { condition, MI, NODES_USER, setUp, type TestNodes } from './test-nodes.ts';
+import { condition, deleteAtTheFence, MI, NODES_USER, setUp, type TestNodes } from './test-nodes.ts';
 
 const progressOf = (world: TestNodes, pod: KubeObject): number => world.nodes.progressOf(pod.metadata.uid as string);
 const at = (world: TestNodes, seconds: number): string => new Date(world.clock.now() + seconds * 1000).toISOString();
@@ -21,7 +21,7 @@ describe('no container stays frozen without a cause', () => {
     const world = await setUp({ dumpHangs: (pod) => pod.metadata.name === 'a' });
     const a = await working(world, 'a');
     const b = await working(world, 'b');
-    await world.checkpoint(a, 'ca', { deadline: at(world, 10) });
+    await world.checkpoint(a, 'ca', { thawAt: at(world, 10) });
     await world.checkpoint(b, 'cb');
     await world.clock.advance(9_999);
     expect(world.nodes.frozen()).toEqual([{ node: 'n1', pod: 'a' }]);
@@ -34,6 +34,20 @@ describe('no container stays frozen without a cause', () => {
     expect(condition(await world.get('a'), FROZEN_CONDITION)).toBeUndefined(); // it was never marked
     await world.clock.advance(2_000);
     expect(condition(await world.getCheckpoint('cb'), 'Ready')?.status).toBe('True');
+  });
+
+  it('a dump that hangs ends also where its request names no deadline: by the memory of the pod', async () => {
+    const world = await setUp({ dumpHangs: () => true });
+    const memory = { 'reprieve.dev/state-bytes': String(320 * MI) };
+    const pod = await working(world, 'a', memory);
+    await world.checkpoint(pod, 'c', { hold: 'None', thawAt: undefined });
+    await world.clock.advance(319_999);
+    expect(world.nodes.frozen()).toHaveLength(1);
+    await world.clock.advance(1);
+    expect(world.nodes.frozen()).toEqual([]);
+    const message = 'saving took too long for a request without spec.thawAt; one with it may take up to an hour';
+    const failed = { status: 'True', reason: 'DeadlineExceeded', message };
+    expect(condition(await world.getCheckpoint('c'), 'Failed')).toMatchObject(failed);
   });
 
   it('one that waits behind a dump that hangs goes on at once when it is taken back', async () => {
@@ -80,7 +94,7 @@ describe('no container stays frozen without a cause', () => {
   it('counts on from where it stood, also when deadline and deletion come at once', async () => {
     const world = await setUp();
     const pod = await working(world, 'a', { 'sim.reprieve.dev/work-seconds': '8' });
-    await world.checkpoint(pod, 'c', { deadline: at(world, 10) });
+    await world.checkpoint(pod, 'c', { thawAt: at(world, 10) });
     const ms = 10_000 - UNMARK_BEFORE_MS;
     world.clock.setTimer(ms, () => void world.client.delete(RESOURCES.podCheckpoints, 'default', 'c'));
     await world.clock.advance(ms);
@@ -95,7 +109,7 @@ describe('no container stays frozen without a cause', () => {
   it('does not keep a pod frozen that is saved on the run', async () => {
     const world = await setUp();
     const pod = await working(world, 'a');
-    await world.checkpoint(pod, 'c', { keepFrozen: false, deadline: undefined });
+    await world.checkpoint(pod, 'c', { hold: 'None', thawAt: undefined });
     await world.clock.advance(2_000);
     expect(world.nodes.frozen()).toEqual([]);
     const checkpoint = await world.getCheckpoint('c');
@@ -145,16 +159,10 @@ describe('the fence', () => {
     const pod = await working(world, 'a');
     await world.checkpoint(pod, 'c');
     await world.clock.advance(3_000);
-    let fences = 0;
-    world.api.hooks.intercept = async ({ user, method, path }) => {
-      if (user !== NODES_USER || method !== 'PATCH' || !path.endsWith('/pods/a/status')) return null;
-      // Between the agent's read and its write.
-      if (fences++ === 0) await world.client.delete(RESOURCES.pods, 'default', 'a');
-      return null;
-    };
+    const fences = deleteAtTheFence(world);
     await world.client.delete(RESOURCES.podCheckpoints, 'default', 'c');
     await world.clock.settle();
-    expect(fences).toBeGreaterThan(0);
+    expect(fences()).toBeGreaterThan(0);
     expect(world.events.map(({ kind }) => kind)).toEqual(['started', 'frozen', 'saved', 'killed']);
     expect(world.events.at(-1)?.progressSeconds).toBe(5);
     await expect(world.get('a')).rejects.toMatchObject({ status: 404 });
@@ -189,7 +197,7 @@ describe('while the API server is away', () => {
 
   it.each([
     ['fails', { dumpFails: () => 'disk full' }, {}],
-    ['is done, and the pod was to run on', {}, { keepFrozen: false }],
+    ['is done, and the pod was to run on', {}, { hold: 'None' }],
   ])('a pod is thawed at once whose dump %s: it was never marked', async (_, faults, spec) => {
     const world = await setUp(faults);
     const pod = await working(world, 'a');
@@ -203,7 +211,7 @@ describe('while the API server is away', () => {
   it('a pod is thawed when it is not marked at its bound', async () => {
     const world = await setUp();
     const pod = await working(world, 'a');
-    await world.checkpoint(pod, 'c', { deadline: at(world, 30) });
+    await world.checkpoint(pod, 'c', { thawAt: at(world, 30) });
     away(world);
     await world.clock.advance(29_999);
     expect(world.nodes.frozen()).toHaveLength(1);
@@ -214,7 +222,7 @@ describe('while the API server is away', () => {
   it('a marked pod is thawed at its bound, nobody can restore its state, and all is told later', async () => {
     const world = await setUp();
     const pod = await working(world, 'a');
-    await world.checkpoint(pod, 'c', { deadline: at(world, 30) });
+    await world.checkpoint(pod, 'c', { thawAt: at(world, 30) });
     await world.clock.advance(3_000);
     expect((await world.getCheckpoint('c'))['status']).toMatchObject({ thawAt: at(world, 27) });
     const back = away(world);
@@ -234,7 +242,7 @@ describe('while the API server is away', () => {
   it('a pod that went on and was deleted then was not killed for its state', async () => {
     const world = await setUp();
     const pod = await working(world, 'a');
-    await world.checkpoint(pod, 'c', { deadline: at(world, 30) });
+    await world.checkpoint(pod, 'c', { thawAt: at(world, 30) });
     await world.clock.advance(3_000);
     const back = away(world);
     await world.clock.advance(30_000);
@@ -250,7 +258,7 @@ describe('while the API server is away', () => {
   it('an agent that was started again thaws at the bound as well', async () => {
     const world = await setUp();
     const pod = await working(world, 'a');
-    await world.checkpoint(pod, 'c', { deadline: at(world, 30) });
+    await world.checkpoint(pod, 'c', { thawAt: at(world, 30) });
     await world.clock.advance(3_000);
     away(world);
     world.nodes.crashAgent('n1');
@@ -273,6 +281,20 @@ it('a thaw that fails is tried again until it succeeds', async () => {
   await world.clock.advance(200_000);
   expect(world.nodes.frozen()).toEqual([]);
   expect(condition(await world.getCheckpoint('c'), 'Failed')?.reason).toBe('DumpFailed');
+});
+
+it('a thaw that fails thaws a pod only once, also where the order is begun anew', async () => {
+  let failures = 3;
+  const world = await setUp({ thawFails: () => (failures-- > 0 ? 'EIO' : null) });
+  const pod = await working(world, 'a');
+  await world.checkpoint(pod, 'c');
+  await world.clock.advance(1_000);
+  world.nodes.crashAgent('n1');
+  const restarted = world.nodes.restartAgent('n1');
+  await world.clock.advance(5_000);
+  await restarted;
+  expect(world.events.map(({ kind }) => kind)).toEqual(['started', 'frozen', 'thawed', 'frozen', 'saved']);
+  expect(world.nodes.frozen()).toEqual([{ node: 'n1', pod: 'a' }]);
 });
 
 describe('an agent that dies', () => {
@@ -311,10 +333,27 @@ describe('an agent that dies', () => {
     expect(condition(checkpoint, 'Ready')?.status).toBe('True');
   });
 
+  it('has thawed a pod at its deadline, and its successor does not take the pod for killed that was deleted since', async () => {
+    const world = await setUp();
+    const pod = await working(world, 'a');
+    await world.checkpoint(pod, 'c', { thawAt: at(world, 10) });
+    await world.clock.advance(3_000);
+    world.api.hooks.intercept = ({ user, path }) =>
+      Promise.resolve(user === NODES_USER && path.includes('/podcheckpoints/') ? 'reset' : null);
+    await world.clock.advance(5_000);
+    expect(world.nodes.frozen()).toEqual([]);
+    world.nodes.crashAgent('n1');
+    delete world.api.hooks.intercept;
+    await world.evict(pod);
+    await world.clock.advance(60_000);
+    await world.done(world.nodes.restartAgent('n1'));
+    expect(condition(await world.getCheckpoint('c'), 'Frozen')).toMatchObject({ status: 'False', reason: 'Thawed' });
+  });
+
   it('is late for a deadline, not too late', async () => {
     const world = await setUp();
     const pod = await working(world, 'a');
-    await world.checkpoint(pod, 'c', { deadline: at(world, 10) });
+    await world.checkpoint(pod, 'c', { thawAt: at(world, 10) });
     await world.clock.advance(3_000);
     world.nodes.crashAgent('n1');
     await world.clock.advance(30_000);

@@ -1,5 +1,5 @@
 import type { V1PodDisruptionBudget } from '@kubernetes/client-node';
-import { addResources, subtractResources } from '../../domain/resources.ts';
+import { subtractResources, withReturned } from '../../domain/resources.ts';
 import { selectorOf, selects } from '../../domain/selector.ts';
 import { wireOf } from '../../kube/project/wire.ts';
 import type { KubeObject } from '../../kube/transport.ts';
@@ -27,8 +27,10 @@ export function selectVictimsOn(
   if (potential.length === 0) {
     return { victims: null, reasons: ['No preemption victims found for incoming pod'], isError: false };
   }
-  let free = node.free;
-  for (const victim of potential) free = addResources(free, victim.pod.requests);
+  let free = withReturned(
+    node.free,
+    potential.map(({ pod }) => pod),
+  );
   const rejection = filterWithNominated(info, node, nominator, free);
   if (rejection !== null) return { victims: null, reasons: rejection.reasons, isError: false };
 

@@ -1,4 +1,4 @@
-import { fits, subtractResources, type Resources } from '../../domain/resources.ts';
+import { fits, remainder, type Resources } from '../../domain/resources.ts';
 import type { Taint } from '../../domain/node.ts';
 import type { Toleration } from '../../domain/pod.ts';
 import type { Nominator } from './nominator.ts';
@@ -54,9 +54,8 @@ export function filterWithNominated(
   nominator: Nominator,
   free: Resources = node.free,
 ): Rejection | null {
-  let left = free;
-  for (const rival of nominator.rivalsOf(info, node.node.name)) left = subtractResources(left, rival.pod.requests);
-  return filterNode(info, node, left);
+  const rivals = nominator.rivalsOf(info, node.node.name).map(({ pod }) => pod);
+  return filterNode(info, node, remainder(free, rivals));
 }
 
 function isTolerated(taint: Taint, tolerations: readonly Toleration[]): boolean {

@@ -1,7 +1,7 @@
 import type { V1Node, V1NodeSelectorTerm } from '@kubernetes/client-node';
 import type { Node } from '../../domain/node.ts';
 import type { Pod } from '../../domain/pod.ts';
-import { subtractResources, type Resources } from '../../domain/resources.ts';
+import { remainder, type Resources } from '../../domain/resources.ts';
 import { nodeOf } from '../../kube/project/node.ts';
 import { podOf } from '../../kube/project/pod.ts';
 import type { Wire } from '../../kube/project/wire.ts';
@@ -62,9 +62,10 @@ export function nodeNameOf(object: KubeObject): string {
 }
 
 function freeOf(node: Node, pods: readonly PodInfo[]): Resources {
-  let free = node.allocatable;
-  for (const { pod } of pods) free = subtractResources(free, pod.requests);
-  return free;
+  return remainder(
+    node.allocatable,
+    pods.map(({ pod }) => pod),
+  );
 }
 
 /** As the Go structs serialise: an object out of an informer has neither kind nor apiVersion, and managedFields are stripped. */

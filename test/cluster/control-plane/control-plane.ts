@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,7 +9,14 @@ import { Daemon } from './daemon.ts';
 import { Pki, type Certificate } from './pki.ts';
 import { takePorts } from './ports.ts';
 import { answersOk } from './probe.ts';
-import { apiServerFlags, controllerManagerFlags, etcdFlags, schedulerFlags, type Site } from './programs.ts';
+import {
+  apiServerFlags,
+  controllerManagerFlags,
+  etcdFlags,
+  etcdFolder,
+  schedulerFlags,
+  type Site,
+} from './programs.ts';
 import { schedulerConfig } from './scheduler-config.ts';
 
 /** What a test knows before the scheduler starts. */
@@ -37,6 +44,9 @@ export interface ControlPlaneOptions {
 
 /** The user that the API server is towards kubelets, which ask whether it has the role `system:kubelet-api-admin`. */
 export const KUBELET_CLIENT = 'kube-apiserver-kubelet-client';
+
+/** Folder of a copy that {@link ControlPlane.backUpEtcd} made. */
+export type EtcdBackup = string & { readonly brand: 'EtcdBackup' };
 
 type Program = 'etcd' | 'apiserver' | 'controller-manager' | 'scheduler';
 
@@ -109,11 +119,7 @@ export class ControlPlane implements AsyncDisposable {
     try {
       await controlPlane.#launch('etcd');
       await controlPlane.startApiServer();
-      const isManaged = options.controllerManagerFlags !== null;
-      await Promise.all([
-        isManaged ? controlPlane.#launch('controller-manager') : Promise.resolve(),
-        controlPlane.startScheduler(),
-      ]);
+      await controlPlane.#launchClients();
       return controlPlane;
     } catch (error) {
       await controlPlane.stop();
@@ -208,6 +214,29 @@ export class ControlPlane implements AsyncDisposable {
     await this.startApiServer();
   }
 
+  /** A copy of what etcd holds now. etcd is away for a moment; the other programs run on. */
+  async backUpEtcd(): Promise<EtcdBackup> {
+    const backup = `${etcdFolder(this.#site)}-backup-${Date.now()}`;
+    await this.#end('etcd');
+    await cp(etcdFolder(this.#site), backup, { recursive: true });
+    await this.#launch('etcd');
+    return backup as EtcdBackup;
+  }
+
+  /**
+   * Puts a copy in the place of what etcd holds, so that resourceVersions go back. As the documentation of Kubernetes demands, no
+   * API server runs meanwhile, and scheduler and controller manager are restarted. They start again when `whileAway` has ended.
+   */
+  async restoreEtcd(backup: EtcdBackup, whileAway: () => Promise<void>): Promise<void> {
+    await this.stop();
+    await whileAway();
+    await rm(etcdFolder(this.#site), { recursive: true });
+    await cp(backup, etcdFolder(this.#site), { recursive: true });
+    await this.#launch('etcd');
+    await this.startApiServer();
+    await this.#launchClients();
+  }
+
   /** etcd forgets all versions but the present ones: who watches from an older one must list again. */
   async compact(): Promise<void> {
     const url = `http://127.0.0.1:${this.#site.ports.etcdClient}/v3`;
@@ -264,6 +293,11 @@ export class ControlPlane implements AsyncDisposable {
 
   get #schedulerConfigPath(): string {
     return join(this.dir, 'scheduler.yaml');
+  }
+
+  async #launchClients(): Promise<void> {
+    const isManaged = this.#options.controllerManagerFlags !== null;
+    await Promise.all([isManaged ? this.#launch('controller-manager') : Promise.resolve(), this.startScheduler()]);
   }
 
   async #launch(name: Program): Promise<void> {

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { get as httpGet } from 'node:http';
 import { get as httpsGet, type RequestOptions } from 'node:https';
+import { text } from 'node:stream/consumers';
 import type { Certificate } from './pki.ts';
 
 /** How long one probe may take; the caller asks again. */
@@ -23,5 +24,15 @@ export async function answersOk(url: string, trust?: { caPath: string; client: C
     });
     request.on('timeout', () => request.destroy());
     request.on('error', () => resolve(false));
+  });
+}
+
+/** What a server answers whose certificate nobody checks. */
+export async function textAt(url: string): Promise<string> {
+  const options: RequestOptions = { agent: false, timeout: probeTimeoutMs, rejectUnauthorized: false };
+  return new Promise((resolve, reject) => {
+    const request = httpsGet(url, options, (response) => void text(response).then(resolve, reject));
+    request.on('timeout', () => request.destroy(new Error(`${url}: no answer in time`)));
+    request.on('error', reject);
   });
 }

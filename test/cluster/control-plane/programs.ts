@@ -16,11 +16,17 @@ export interface Site {
   readonly kubeconfigs: { readonly scheduler: string; readonly controllerManager: string };
 }
 
-export function etcdFlags({ dir, ports }: Site): string[] {
+/** Where etcd keeps its data. */
+export function etcdFolder({ dir }: Site): string {
+  return join(dir, 'etcd');
+}
+
+export function etcdFlags(site: Site): string[] {
+  const { ports } = site;
   const client = `http://127.0.0.1:${ports.etcdClient}`;
   const peer = `http://127.0.0.1:${ports.etcdPeer}`;
   return [
-    `--data-dir=${join(dir, 'etcd')}`,
+    `--data-dir=${etcdFolder(site)}`,
     `--listen-client-urls=${client}`,
     `--advertise-client-urls=${client}`,
     `--listen-peer-urls=${peer}`,

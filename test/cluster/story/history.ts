@@ -21,6 +21,7 @@ export interface Version {
 export class History {
   readonly versions: Version[] = [];
   readonly #stop = new AbortController();
+  #current = new AbortController(); // ends what is followed, for a listing
   readonly #watches: Promise<void>[] = [];
   readonly #waiting = new Set<() => void>();
 
@@ -68,6 +69,16 @@ export class History {
     }
   }
 
+  /**
+   * etcd was restored, and versions went back: what was seen before is forgotten, and everything is listed again. A watch from a
+   * version that is still to come would be silent.
+   */
+  startOver(): void {
+    this.versions.length = 0;
+    this.#current.abort();
+    this.#current = new AbortController();
+  }
+
   async stop(): Promise<void> {
     this.#stop.abort();
     await Promise.all(this.#watches);
@@ -82,9 +93,11 @@ export class History {
     const { signal } = this.#stop;
     let resourceVersion = from;
     while (!signal.aborted) {
+      const current = this.#current.signal;
       try {
         const query = { resourceVersion, allowWatchBookmarks: 'true' };
-        const watch = await transport.watch({ method: 'GET', path: pathOf(type), query, signal });
+        const either = AbortSignal.any([signal, current]);
+        const watch = await transport.watch({ method: 'GET', path: pathOf(type), query, signal: either });
         if (watch.status === 410) resourceVersion = await this.#list(transport, type);
         for await (const { type: change, object } of watch.events) {
           if (change === 'ERROR') {
@@ -95,8 +108,9 @@ export class History {
           if (change !== 'BOOKMARK') this.#add({ type: change, kind: type.kind, object, at: resourceVersion });
         }
       } catch (error) {
-        if (!signal.aborted && !(error instanceof TransportError)) throw error;
+        if (!signal.aborted && !current.aborted && !(error instanceof TransportError)) throw error;
       }
+      if (current.aborted && !signal.aborted) resourceVersion = await this.#list(transport, type);
       if (!signal.aborted) await sleep(100);
     }
   }

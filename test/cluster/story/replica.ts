@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { ControlPlane } from '../control-plane/control-plane.ts';
 import { Daemon } from '../control-plane/daemon.ts';
-import { answersOk } from '../control-plane/probe.ts';
+import { answersOk, textAt } from '../control-plane/probe.ts';
 import { ApiProxy } from './api-proxy.ts';
 
 const root = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
@@ -69,11 +69,23 @@ export class Replica {
       logPath: join(this.#cluster.dir, `${this.podName}.log`),
       env: { POD_NAME: this.podName, POD_NAMESPACE: REPRIEVE_NAMESPACE },
     });
-    await this.#daemon.ready(() => answersOk(`https://127.0.0.1:${this.port}/readyz`));
+    await this.#daemon.ready(() => this.isReady());
   }
 
   get isRunning(): boolean {
     return this.#daemon?.isRunning ?? false;
+  }
+
+  /** Whether `/readyz` answers 200 now. */
+  async isReady(): Promise<boolean> {
+    return answersOk(`https://127.0.0.1:${this.port}/readyz`);
+  }
+
+  /** Value of a metric, with its labels as they are printed; null where there is none. */
+  async metric(name: string): Promise<number | null> {
+    const text = await textAt(`https://127.0.0.1:${this.port}/metrics`);
+    const line = text.split('\n').find((one) => one.startsWith(`${name} `));
+    return line === undefined ? null : Number(line.slice(name.length));
   }
 
   /** SIGKILL: it ends between two of its instructions. */

@@ -20,7 +20,7 @@ const WEBHOOK_PORT = 20444;
 
 export interface ServedClusterOptions extends Pick<
   ControlPlaneOptions,
-  'dir' | 'apiServerFlags' | 'controllerManagerFlags'
+  'dir' | 'apiServerFlags' | 'controllerManagerFlags' | 'schedulerFlags'
 > {
   /** Processes of `reprieve serve`; default 1. */
   readonly replicas?: number;
@@ -30,6 +30,8 @@ export interface ServedClusterOptions extends Pick<
   readonly preemptIgnorable?: boolean;
   /** False: nobody applies deploy/webhook.yaml; default true. */
   readonly webhook?: boolean;
+  /** True: deploy/guard.yaml is applied, and kube-scheduler has no extender; default false. */
+  readonly guardOnly?: boolean;
 }
 
 /**
@@ -91,6 +93,7 @@ export class ServedCluster implements AsyncDisposable {
         // Pods of controllers are not saved before.
         await (await served.leader()).logged(WEBHOOK_CALLED);
       }
+      if (options.guardOnly === true) await cluster.applyObjects(await guardConfiguration(cluster, WEBHOOK_PORT));
       return served;
     } catch (error) {
       for (const stop of stops) await stop();
@@ -128,12 +131,19 @@ export class ServedCluster implements AsyncDisposable {
 }
 
 async function startControlPlane(options: ServedClusterOptions): Promise<ControlPlane> {
-  const { dir, apiServerFlags, controllerManagerFlags, preemptIgnorable = false } = options;
+  const {
+    dir,
+    apiServerFlags,
+    controllerManagerFlags,
+    schedulerFlags,
+    preemptIgnorable = false,
+    guardOnly = false,
+  } = options;
   const cluster = await ControlPlane.start({
     schedulerConfig: ({ kubeconfig, pki }) =>
       schedulerConfig({
         kubeconfig,
-        extenderUrl: `https://127.0.0.1:${EXTENDER_PORT}/v1`,
+        extenderUrl: guardOnly ? null : `https://127.0.0.1:${EXTENDER_PORT}/v1`,
         preemptIgnorable,
         tls: {
           caPath: pki.ca.certPath,
@@ -143,10 +153,13 @@ async function startControlPlane(options: ServedClusterOptions): Promise<Control
     ...(dir !== undefined && { dir }),
     ...(apiServerFlags && { apiServerFlags }),
     ...(controllerManagerFlags && { controllerManagerFlags }),
+    ...(schedulerFlags && { schedulerFlags }),
   });
   try {
     await cluster.applyFiles(
-      ...['crds', 'namespace.yaml', 'runtimeclass.yaml', 'rbac.yaml'].map((path) => join(root, 'deploy', path)),
+      ...['crds', 'namespace.yaml', 'runtimeclass.yaml', 'rbac.yaml', 'admission-policies.yaml'].map((path) =>
+        join(root, 'deploy', path),
+      ),
     );
     await cluster.applyObjects(priorityClass('scratch', 5), priorityClass('batch', 10), priorityClass('serving', 1000));
     await cluster.kubectl('wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s');
@@ -180,15 +193,20 @@ function isLabelled({
 }
 
 /** deploy/webhook.yaml, with an address in place of the Service that a cluster without nodes cannot run. */
-async function webhookConfiguration(cluster: ControlPlane): Promise<object> {
-  const configuration = parse(await readFile(join(root, 'deploy/webhook.yaml'), 'utf8')) as {
+function webhookConfiguration(cluster: ControlPlane): Promise<object> {
+  return configurationOfWebhooks(cluster, 'webhook.yaml', `https://127.0.0.1:${WEBHOOK_PORT}/v1/admit-pod`);
+}
+
+/** deploy/guard.yaml, likewise. */
+export function guardConfiguration(cluster: ControlPlane, port: number): Promise<object> {
+  return configurationOfWebhooks(cluster, 'guard.yaml', `https://127.0.0.1:${port}/v1/guard-deletion`);
+}
+
+async function configurationOfWebhooks(cluster: ControlPlane, file: string, url: string): Promise<object> {
+  const configuration = parse(await readFile(join(root, 'deploy', file), 'utf8')) as {
     webhooks: Record<string, unknown>[];
   };
-  for (const hook of configuration.webhooks) {
-    hook['clientConfig'] = {
-      url: `https://127.0.0.1:${WEBHOOK_PORT}/v1/admit-pod`,
-      caBundle: (await readFile(cluster.caPath)).toString('base64'),
-    };
-  }
+  const caBundle = (await readFile(cluster.caPath)).toString('base64');
+  for (const hook of configuration.webhooks) hook['clientConfig'] = { url, caBundle };
   return configuration;
 }

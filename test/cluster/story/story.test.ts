@@ -4,7 +4,7 @@ import { compareVersions } from '../../../src/index/object-table.ts';
 import type { KubeObject } from '../../../src/kube/transport.ts';
 import { condition, field, type Version } from './history.ts';
 import { Lab } from './lab.ts';
-import { isRunning, nameOf, nodeOf, phaseOf, progressOf, running, ticketIn } from './seen.ts';
+import { conditionIn, isRunning, nameOf, nodeOf, phaseOf, progressOf, running, ticketIn, workLost } from './seen.ts';
 import { deployment, job, pod, policy, statefulSet } from './workloads.ts';
 
 /** The story of Reprieve under the real kube-scheduler and kube-controller-manager, on simulated nodes. */
@@ -67,7 +67,7 @@ describe('(a) preempt, {}, tickets, checkpoints, eviction, bound', () => {
     );
     rise(ticket, ordered, ready, marked, evicted, ended, bound);
 
-    const planned = field(ticket.object, 'spec', 'decision', 'node');
+    const planned = field(ticket.object, 'spec', 'displacement', 'cause', 'preemption', 'node');
     expect(planned).toBe(victim.node);
     expect(nodeOf(bound.object)).toBe(planned);
     // The pod was deleted in the state in which it was seen frozen, and never went on after it.
@@ -239,5 +239,30 @@ describe('(d) the preemptor is deleted half-way', () => {
     const before = lab.nodes.progressOf(victim.uid);
     await new Promise((resolve) => setTimeout(resolve, 1_000));
     expect(lab.nodes.progressOf(victim.uid)).toBeGreaterThan(before);
+  });
+});
+
+describe('(e) by hand', () => {
+  it('a StatefulSet whose cordoned node is evacuated goes on elsewhere, where it stopped', async () => {
+    await lab.cluster.applyObjects(
+      policy('batch', 'batch'),
+      statefulSet('moved', { priorityClassName: 'batch', cpu: '3', state: '250Mi' }),
+    );
+    const victim = await running(lab, 'moved-0');
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    await lab.cluster.kubectl('cordon', victim.node);
+    await lab.cluster.kubectl('annotate', 'node', victim.node, 'reprieve.dev/evacuate=new kernel');
+    const restored = await ticketIn(lab, 'Restored', victim.uid);
+    expect(field(restored.object, 'spec', 'displacement', 'cause')).toEqual({
+      manual: { askedOn: 'Node', why: 'new kernel' },
+    });
+    expect(await workLost(lab, victim.uid)).toBe(0);
+    const versions = lab.history.of('Pod', 'moved-0');
+    const marked = versions.find(({ object }) => object.metadata.deletionTimestamp !== undefined) as Version;
+    expect(conditionIn(marked.object, 'DisruptionTarget')).toMatchObject({ status: 'True', reason: 'DisplacedByHand' });
+    expect(nodeOf((versions.at(-1) as Version).object)).not.toBe(victim.node);
+    await lab.cluster.kubectl('annotate', 'node', victim.node, 'reprieve.dev/evacuate-');
+    await lab.cluster.kubectl('uncordon', victim.node);
+    await lab.cluster.kubectl('delete', 'statefulset', 'moved');
   });
 });

@@ -20,7 +20,7 @@ export function customResourceRules(rule: Rule): void {
       apiVersion: 'reprieve.dev/v1alpha1',
       kind: 'PodCheckpoint',
       metadata: { generation: 1, namespace: item.namespace },
-      spec: { nodeName: 'n1' },
+      spec: { node: 'n1' },
     });
     expect(created).not.toHaveProperty('status');
   });
@@ -33,9 +33,9 @@ export function customResourceRules(rule: Rule): void {
 
   rule('nothing but the status goes through the status of a custom resource', async (item) => {
     const { metadata } = await createCheckpoint(item);
-    const patch = { metadata: { labels: { a: '1' } }, spec: { nodeName: 'n2' }, status: { conditions: [READY] } };
+    const patch = { metadata: { labels: { a: '1' } }, spec: { node: 'n2' }, status: { conditions: [READY] } };
     const patched = accepted(await item.patch(podCheckpoints, metadata.name, 'merge', patch, 'status'));
-    expect(patched).toMatchObject({ spec: { nodeName: 'n1' }, status: { conditions: [READY] } });
+    expect(patched).toMatchObject({ spec: { node: 'n1' }, status: { conditions: [READY] } });
     expect(patched.metadata).not.toHaveProperty('labels');
     expect(patched.metadata.generation).toBe(1);
     expect(versionOf(patched)).toBeGreaterThan(Number(metadata.resourceVersion));
@@ -116,15 +116,38 @@ export function customResourceRules(rule: Rule): void {
   rule('a field that a custom resource can be selected by', async (item) => {
     const first = await createCheckpoint(item);
     await createCheckpoint(item, { spec: { ...specOf('n2') } });
-    const options = { namespace: item.namespace, fieldSelector: 'spec.nodeName=n1' };
+    const options = { namespace: item.namespace, fieldSelector: 'spec.node=n1' };
     const found = await item.client.list(podCheckpoints, options);
     expect(found.map(({ metadata }) => metadata.name)).toEqual([first.metadata.name]);
   });
 
   rule('the spec of a PodCheckpoint is immutable', async (item) => {
     const { metadata } = await createCheckpoint(item);
-    const response = await item.patch(podCheckpoints, metadata.name, 'merge', { spec: { nodeName: 'n2' } });
+    const response = await item.patch(podCheckpoints, metadata.name, 'merge', { spec: { node: 'n2' } });
     expectRefusal(response, 422, 'Invalid', /immutable/);
+  });
+
+  rule('the release of a PodCheckpoint is final', async (item) => {
+    const { metadata } = await createCheckpoint(item);
+    const releasing = (release: object | null): ReturnType<Item['patch']> =>
+      item.patch(podCheckpoints, metadata.name, 'merge', { spec: { release } });
+    expect(accepted(await releasing({ message: 'it is off' }))['spec']).toMatchObject({
+      release: { message: 'it is off' },
+    });
+    expectRefusal(await releasing({ message: 'another reason' }), 422, 'Invalid', /a release is final/);
+    expectRefusal(await releasing(null), 422, 'Invalid', /a release is final/);
+  });
+
+  rule('a PodCheckpoint of the revision before can be released and selected', async (item) => {
+    const { pod } = specOf('n1') as { readonly pod: object };
+    const deadline = '2026-01-01T00:00:00Z';
+    const spec = { pod, nodeName: 'n1', reason: 'Preemption', keepFrozen: true, deadline };
+    const { metadata } = await createCheckpoint(item, { spec });
+    const release = { message: 'it is off' };
+    accepted(await item.patch(podCheckpoints, metadata.name, 'merge', { spec: { release } }));
+    const options = { namespace: item.namespace, fieldSelector: 'spec.nodeName=n1' };
+    const [found] = await item.client.list(podCheckpoints, options);
+    expect(found?.metadata.uid).toBe(metadata.uid);
   });
 
   rule('a custom resource is held to its schema', async (item) => {
@@ -132,14 +155,14 @@ export function customResourceRules(rule: Rule): void {
       apiVersion: 'reprieve.dev/v1alpha1',
       kind: 'PodCheckpoint',
       metadata: { name: 'a' },
-      spec: { nodeName: 7 },
+      spec: { node: 7 },
     });
     expectRefusal(response, 422, 'Invalid', /spec/);
   });
 }
 
-function specOf(nodeName: string): object {
-  return { pod: { name: 'a', uid: 'a5fbb5a4-22c3-4b5f-8dba-15d1a5f02b2b' }, nodeName, reason: 'Manual' };
+function specOf(node: string): object {
+  return { pod: { name: 'a', uid: 'a5fbb5a4-22c3-4b5f-8dba-15d1a5f02b2b' }, node, reason: 'Manual' };
 }
 
 function createCheckpoint(item: Item, object: object = {}): Promise<KubeObject> {

@@ -110,6 +110,12 @@ export function objectRules(rule: Rule): void {
     expectRefusal(await item.put(leases, other), 409, 'Conflict', /Precondition failed: UID in precondition/);
   });
 
+  rule('PUT with the UID of a lease that is gone is a Conflict', async (item) => {
+    const lease = await item.createLease();
+    await item.send({ method: 'DELETE', path: item.path(leases, lease.metadata.name) });
+    expectRefusal(await item.put(leases, lease), 409, 'Conflict', /Precondition failed: UID in precondition/);
+  });
+
   rule('PUT without a version goes through for pods and is refused for leases', async (item) => {
     const pod = await item.createPod();
     const unversioned = { ...pod, metadata: { ...pod.metadata, resourceVersion: '', labels: { a: '1' } } };

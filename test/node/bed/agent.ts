@@ -47,7 +47,8 @@ export class AgentProcess {
     for (const folder of [ACCOUNT_FOLDER, CONFIG_FOLDER]) {
       await mkdir(node.path(folder), { recursive: true });
     }
-    const token = await cluster.kubectl('create', 'token', 'reprieve-agent', '-n', REPRIEVE_NAMESPACE);
+    const bound = ['--bound-object-kind=Node', `--bound-object-name=${node.name}`];
+    const token = await cluster.kubectl('create', 'token', 'reprieve-agent', '-n', REPRIEVE_NAMESPACE, ...bound);
     await writeFile(node.path(`${ACCOUNT_FOLDER}/token`), token.trim(), { mode: 0o600 });
     await copyFile(cluster.caPath, node.path(`${ACCOUNT_FOLDER}/ca.crt`));
     const names = [`IP:${node.address}`];

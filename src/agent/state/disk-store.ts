@@ -1,0 +1,174 @@
+import { access, mkdir, readdir, rm, statfs } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Clock } from '../../ports/clock.ts';
+import type { PeerStates } from '../transfer/peer-states.ts';
+import { FileStamps } from './file-stamps.ts';
+import { checkpointsFolder, MANIFEST_FILE, SavedPodLayout } from './layout.ts';
+import {
+  compareListing,
+  digestFiles,
+  findFiles,
+  readManifest,
+  syncPath,
+  twoAtATime,
+  verify,
+  writeManifest,
+  type FoundFile,
+  type Manifest,
+  type ManifestFile,
+} from './manifest.ts';
+import type {
+  CommitOptions,
+  CommittedState,
+  OpenedState,
+  OpenRefusal,
+  StateContents,
+  StateStore,
+  WantedState,
+} from './state-store.ts';
+import { together } from './together.ts';
+
+export interface DiskStoreOptions {
+  readonly nodeName: string;
+  readonly stateDir: string;
+  readonly clock: Clock;
+  /** Brings states from other nodes. */
+  readonly peers: Pick<PeerStates, 'fetch'>;
+}
+
+/**
+ * {@link StateStore} on the disk of each node: a state lies where it was made, and is fetched by the node that continues it.
+ *
+ *     <stateDir>/checkpoints/<reference>/   manifest.json, shm.tar, containers/, volumes/; the hold record of the order beside them
+ *     <stateDir>/fetched/<pod UID>/         what was brought here for a pod
+ *
+ * A state that this process has written and hashed is not read again before it is restored (`file-stamps.ts`).
+ */
+export class DiskStore implements StateStore {
+  readonly #options: DiskStoreOptions;
+  readonly #stamps = new FileStamps();
+
+  constructor(options: DiskStoreOptions) {
+    this.#options = options;
+  }
+
+  async list(): Promise<readonly string[]> {
+    const folder = checkpointsFolder(this.#options.stateDir);
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const entries = await readdir(folder, { withFileTypes: true });
+    return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  }
+
+  /** For root, in the file system of the folder. */
+  async freeBytes(): Promise<number> {
+    const { bfree, bsize } = await statfs(this.#options.stateDir);
+    return bfree * bsize;
+  }
+
+  async begin(reference: string): Promise<SavedPodLayout> {
+    const draft = this.#layoutOf(reference);
+    await draft.clear();
+    return draft;
+  }
+
+  async commit(
+    draft: SavedPodLayout,
+    contents: StateContents,
+    { known, signal }: CommitOptions,
+  ): Promise<CommittedState> {
+    const { clock } = this.#options;
+    const startedMs = clock.monotonic();
+    const found = await findFiles(draft.folder);
+    let files: readonly ManifestFile[] = [];
+    await together(signal, [
+      () => syncFiles(draft.folder, found),
+      async (signal) => void (files = await digestFiles(draft.folder, found, known, signal)),
+    ]);
+    const syncedMs = clock.monotonic();
+    const manifest: Manifest = { version: 1, ...contents, files: [...files] };
+    const refusal = await compareListing(draft.folder, manifest);
+    signal?.throwIfAborted();
+    if (refusal !== null) throw new Error(`what was written is not what is there: ${refusal.message}`);
+    const manifestDigest = await writeManifest(draft.manifest, manifest);
+    const finishedMs = clock.monotonic();
+    await this.#stamps.remember(draft, manifest);
+    return { manifest, manifestDigest, ms: { sync: syncedMs - startedMs, finish: finishedMs - syncedMs } };
+  }
+
+  async isWhole(reference: string): Promise<boolean> {
+    return access(join(this.#folderOf(reference), MANIFEST_FILE)).then(
+      () => true,
+      (error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') return false;
+        throw error;
+      },
+    );
+  }
+
+  async invalidate(reference: string): Promise<void> {
+    const folder = this.#folderOf(reference);
+    await rm(join(folder, MANIFEST_FILE), { force: true });
+    await syncPath(folder);
+  }
+
+  async remove(reference: string): Promise<void> {
+    await rm(this.#folderOf(reference), { recursive: true, force: true });
+  }
+
+  async open({ location, manifestDigest, podUid }: WantedState, stop: AbortSignal): Promise<OpenedState> {
+    const { nodeName, peers } = this.#options;
+    const isHere = location.node === nodeName;
+    const layout = isHere
+      ? this.#layoutOf(location.reference)
+      : SavedPodLayout.of(join(this.#fetched, podUid), location.reference);
+    const fetched = isHere ? null : await peers.fetch(location.node, layout, manifestDigest, stop);
+    if (fetched !== null && 'refusal' in fetched) return fetched;
+    const read = await readManifest(layout.manifest, manifestDigest);
+    if ('refusal' in read) return mismatch(read.refusal.message);
+    const { manifest } = read;
+    const known = fetched?.digests ?? (await this.#stamps.untouched(layout, manifest));
+    const refusal = await verify(layout.folder, manifest, stop, known);
+    return refusal === null ? { layout, manifest } : mismatch(refusal.message);
+  }
+
+  async close(podUid: string): Promise<void> {
+    await rm(join(this.#fetched, podUid), { recursive: true, force: true });
+  }
+
+  async closeOthers(podUids: ReadonlySet<string>): Promise<void> {
+    await mkdir(this.#fetched, { recursive: true, mode: 0o700 });
+    for (const podUid of await readdir(this.#fetched)) if (!podUids.has(podUid)) await this.close(podUid);
+  }
+
+  get #fetched(): string {
+    return join(this.#options.stateDir, 'fetched');
+  }
+
+  /** Also of what is no reference: whatever lies in the folder of the states is listed, and can be removed. */
+  #folderOf(reference: string): string {
+    return join(checkpointsFolder(this.#options.stateDir), reference);
+  }
+
+  #layoutOf(reference: string): SavedPodLayout {
+    return SavedPodLayout.of(this.#options.stateDir, reference);
+  }
+}
+
+/**
+ * Each file and folder by itself: a sync of the whole file system would also wait for what other pods wrote. Folders up to
+ * the one that holds the saved pod.
+ */
+async function syncFiles(folder: string, files: readonly FoundFile[]): Promise<void> {
+  const paths = files.map(({ path }) => join(folder, path));
+  const largestFirst = [...files.keys()].sort((a, b) => (files[b]?.bytes ?? 0) - (files[a]?.bytes ?? 0));
+  await twoAtATime(largestFirst, (at) => syncPath(paths[at] as string));
+  const folders = new Set<string>([dirname(folder)]);
+  for (const path of paths) {
+    for (let at = dirname(path); at.length >= folder.length; at = dirname(at)) folders.add(at);
+  }
+  for (const path of folders) await syncPath(path);
+}
+
+function mismatch(message: string): { readonly refusal: OpenRefusal } {
+  return { refusal: { reason: 'DigestMismatch', message } };
+}
