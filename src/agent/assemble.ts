@@ -43,6 +43,7 @@ export async function assembleAgent(options: AssembleOptions): Promise<NodeAgent
   const { command, root } = settings.runtime;
   const run = runCommand;
   const runc = new Runc({ command, root, run });
+  const index = new ContainerIndex({ bundles: settings.runtime.bundles, runc, clock });
   let facts: NodeFacts | null = null;
   const compatibility = (): string | null => facts && compatibilityOf(facts);
   return new NodeAgent({
@@ -51,7 +52,7 @@ export async function assembleAgent(options: AssembleOptions): Promise<NodeAgent
     transport,
     clock,
     log,
-    engines: (api) => enginesOf(options, { api, runc, compatibility }),
+    engines: (api) => enginesOf(options, { api, runc, index, compatibility }),
     recordsFolder: checkpointsFolder(settings.stateDir),
     maxConcurrentDumps: settings.maxConcurrentDumps,
     keepUnknownMs: settings.keepUnknownMs,
@@ -61,12 +62,13 @@ export async function assembleAgent(options: AssembleOptions): Promise<NodeAgent
       return { ...capability, peerPort: settings.peer?.port ?? null };
     },
     compatibility,
-    restores: (shared) => restoreSide(options, { ...shared, runc, compatibility }),
+    restores: (shared) => restoreSide(options, { ...shared, runc, index, compatibility }),
   });
 }
 
 interface NodeParts {
   readonly runc: Runc;
+  readonly index: ContainerIndex;
   /** Class of this node; null: not known. */
   readonly compatibility: () => string | null;
 }
@@ -74,11 +76,10 @@ interface NodeParts {
 /** A backend or a store is chosen here. */
 function enginesOf(
   { settings, nodeName, clock, log }: AssembleOptions,
-  { api, runc, compatibility }: NodeParts & { readonly api: NodeApi },
+  { api, runc, index, compatibility }: NodeParts & { readonly api: NodeApi },
 ): NodeEngines {
   const { stateDir, peer } = settings;
   const run = runCommand;
-  const index = new ContainerIndex({ bundles: settings.runtime.bundles, runc, clock });
   const peers = new PeerStates({ api, clock, peer });
   const store = new DiskStore({ nodeName, stateDir, clock, peers });
   const desk = new DumpDesk({ settings, store, runc, run, clock, log, compatibility });
@@ -90,7 +91,7 @@ type Shared = Parameters<NodeAgentOptions['restores']>[0] & NodeParts;
 
 function restoreSide(
   { settings, nodeName, clock, log }: AssembleOptions,
-  { pods, api, store, runc, compatibility }: Shared,
+  { pods, api, store, runc, index, compatibility }: Shared,
 ): RestoreSide {
   const { stateDir, runDir, peer } = settings;
   const onError = (error: unknown): void => log.error({ err: error }, 'restoring');
@@ -98,13 +99,13 @@ function restoreSide(
   const requests = new RestoreRequests({
     runDir,
     clock,
-    handler: (request, withdrawn) => desk.answer(request, withdrawn),
+    handler: (request, withdrawn, own) => desk.answer(request, withdrawn, own),
     // A wrapper that was killed outright may have left a restore that goes on: kubelet makes another container.
     onAbandoned: ({ id }) => runc.remove(id),
     onError,
   });
   const results = new PodResults({ runDir, clock, onResult: (podUid) => desk.resultSeen(podUid), onError });
-  const hands = new FileHands({ settings, stager, store, run: runCommand, runc, compatibility });
+  const hands = new FileHands({ settings, stager, store, run: runCommand, runc, index, compatibility });
   const desk = new RestoreDesk({ hands, pod: (uid) => pods.get(uid), api, clock, log, onError });
   let server: PeerServer | null = null;
   return {

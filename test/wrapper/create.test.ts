@@ -273,6 +273,19 @@ describe.each(SHELLS)('create of a pod with a ticket, under %s', (...shell) => {
     expect(stage.requests()).toEqual([]);
   });
 
+  it('creates nothing while the agent may still change the files of the container', async () => {
+    using stage = new Stage(shell, { answerWithin: 2 });
+    const { create, log } = stage.container(ID);
+    const { ended } = stage.start(create);
+    await stage.request(ID);
+    writeFileSync(join(stage.run, 'requests', `${ID}.d`, 'owner'), '');
+    expect((await ended).code).toBe(1);
+    expect(readFileSync(log, 'utf8')).toContain('has begun to restore the container');
+    expect(stage.calls()).toEqual([]);
+    expect(stage.result('worker')).toBeNull();
+    expect(stage.requests()).toEqual([]);
+  });
+
   it('without an answer starts nothing of a pod that must not start cold', async () => {
     using stage = new Stage(shell, { answerWithin: 0 });
     const hold = { 'reprieve.dev/on-failure': 'Hold' };

@@ -1,9 +1,9 @@
-import { lstat, mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BULK_LIMIT_MS, type RunCommand } from '../runtime/command.ts';
 import type { ContainerIdentity } from '../runtime/containers.ts';
 import { overlayAt, readMounts, resolveLayers, type Mount, type OverlayMount } from '../runtime/mountinfo.ts';
-import { extract } from '../state/archive.ts';
+import { emptyFolder, extract } from '../state/archive.ts';
 import type { SavedPodLayout } from '../state/layout.ts';
 import type { Manifest } from '../state/manifest.ts';
 import type { BoundFolder, ImageVolume, StateFolder } from '../state/pod-folders.ts';
@@ -22,11 +22,11 @@ export interface RootfsOptions {
  */
 export async function applyRootfs(archive: string, options: RootfsOptions): Promise<void> {
   await withoutRootfs(options, async ({ upperdir }) => {
-    await emptyFolder(upperdir);
+    await emptyFolder(upperdir, options);
     try {
       await extract(archive, upperdir, options);
     } catch (error) {
-      await emptyFolder(upperdir);
+      await emptyFolder(upperdir, { run: options.run });
       throw error;
     }
   });
@@ -34,7 +34,8 @@ export async function applyRootfs(archive: string, options: RootfsOptions): Prom
 
 /** The root filesystem as the image has it, without anything that was written to it. */
 export async function clearRootfs(options: RootfsOptions): Promise<void> {
-  await withoutRootfs({ ...options, signal: undefined }, ({ upperdir }) => emptyFolder(upperdir));
+  const { run } = options;
+  await withoutRootfs(options, ({ upperdir }) => emptyFolder(upperdir, { run }));
 }
 
 export interface PodFoldersOptions {
@@ -77,9 +78,10 @@ export async function clearPodFolders({
   volumes,
   shm,
   bound,
-}: Pick<PodFoldersOptions, 'volumes' | 'shm' | 'bound'>): Promise<void> {
-  for (const { path } of volumes) await emptyFolder(path, bound);
-  if (shm !== null) await emptyFolder(shm);
+  run,
+}: Pick<PodFoldersOptions, 'volumes' | 'shm' | 'bound' | 'run'>): Promise<void> {
+  for (const { path } of volumes) await emptyFolder(path, { bound, run });
+  if (shm !== null) await emptyFolder(shm, { run });
 }
 
 export interface ImageVolumesOptions {
@@ -88,13 +90,14 @@ export interface ImageVolumesOptions {
   readonly archive: (volume: ImageVolume) => string;
   readonly isSaved: (volume: ImageVolume) => boolean;
   readonly run: RunCommand;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Fills those that were saved; the runtime has put into the others what their image has there. */
-export async function applyImageVolumes({ volumes, archive, isSaved, run }: ImageVolumesOptions): Promise<void> {
+export async function applyImageVolumes({ volumes, archive, isSaved, ...options }: ImageVolumesOptions): Promise<void> {
   for (const volume of volumes.filter(isSaved)) {
-    await emptyFolder(volume.path);
-    await extract(archive(volume), volume.path, { run });
+    await emptyFolder(volume.path, options);
+    await extract(archive(volume), volume.path, options);
   }
 }
 
@@ -104,7 +107,7 @@ export async function clearImageVolumes(
   { bundle, run }: Pick<RootfsOptions, 'bundle' | 'run'>,
 ): Promise<void> {
   for (const { path, destination } of volumes) {
-    await emptyFolder(path);
+    await emptyFolder(path, { run });
     const place = await folderIn(join(bundle, 'rootfs'), destination);
     if (place !== null) await run('cp', ['--archive', '--', `${place}/.`, path], { limitMs: BULK_LIMIT_MS });
   }
@@ -141,7 +144,7 @@ async function withoutRootfs(
   try {
     await work(overlay);
     // overlayfs leaves work of its own here, which belongs to the files that were above.
-    await emptyFolder(overlay.workdir);
+    await emptyFolder(overlay.workdir, { run });
   } finally {
     await mountOverlay(overlay, layers, run);
   }
@@ -176,29 +179,4 @@ function commonFolder(paths: readonly string[]): string {
     if (differs !== -1) shared = shared.slice(0, differs);
   }
   return shared.join('/');
-}
-
-/**
- * Removes what is in a folder and keeps the folder, its mode and its owner. So it does with the folders in it that are bound
- * elsewhere: a new one in their place would not be seen there.
- */
-async function emptyFolder(folder: string, bound: readonly BoundFolder[] = []): Promise<void> {
-  await mkdir(folder, { recursive: true });
-  for (const entry of await readdir(folder, { withFileTypes: true })) {
-    const path = join(folder, entry.name);
-    if (bound.length === 0 || !entry.isDirectory() || !(await holdsBound(path, bound))) {
-      await rm(path, { recursive: true, force: true });
-    } else {
-      await emptyFolder(path, bound);
-    }
-  }
-}
-
-async function holdsBound(folder: string, bound: readonly BoundFolder[]): Promise<boolean> {
-  const { dev, ino } = await stat(folder);
-  if (bound.some((one) => one.dev === dev && one.ino === ino)) return true;
-  for (const entry of await readdir(folder, { withFileTypes: true })) {
-    if (entry.isDirectory() && (await holdsBound(join(folder, entry.name), bound))) return true;
-  }
-  return false;
 }

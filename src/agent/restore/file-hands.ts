@@ -4,7 +4,7 @@ import type { AgentConfiguration } from '../../config/configuration.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import { linkConfigFiles } from '../obstacles/config-files.ts';
 import type { RunCommand } from '../runtime/command.ts';
-import { readIdentity, type ContainerIdentity } from '../runtime/containers.ts';
+import { ownContainers, readIdentity, type ContainerIdentity, type ContainerIndex } from '../runtime/containers.ts';
 import { restoreFailure } from '../runtime/dump-failure.ts';
 import { imageOf } from '../runtime/image.ts';
 import type { Runc } from '../runtime/runc.ts';
@@ -43,7 +43,8 @@ export interface FileHandsOptions {
   readonly stager: Stager;
   readonly store: Pick<StateStore, 'close'>;
   readonly run: RunCommand;
-  readonly runc: Pick<Runc, 'proceed' | 'kill'>;
+  readonly runc: Pick<Runc, 'proceed' | 'kill' | 'ended'>;
+  readonly index: Pick<ContainerIndex, 'podContainers'>;
   /** Class of this node; null: not known. */
   readonly compatibility: () => string | null;
 }
@@ -81,20 +82,26 @@ export class FileHands implements RestoreHands {
     return { reason: 'MountsDiffer', message: `${container.name} has ${changed} open, which has changed since` };
   }
 
+  async running({ podUid, id }: RestoreRequest): Promise<string | null> {
+    const containers = await ownContainers(this.#options.index, podUid);
+    return containers.find((one) => one.id !== id && one.status !== 'stopped')?.name ?? null;
+  }
+
   async apply(
     request: RestoreRequest,
     { layout, manifest }: StagedState,
     withShared: boolean,
+    signal: AbortSignal,
   ): Promise<{ readonly imagePath: string; readonly workPath: string }> {
     const { run } = this.#options;
     const container = await identityOf(request);
     const paths = layout.container(container.name);
-    await applyRootfs(paths.rootfs, { bundle: request.bundle, run });
+    await applyRootfs(paths.rootfs, { bundle: request.bundle, run, signal });
     const saved = new Set(manifest.files.map(({ path }) => join(layout.folder, path)));
     const archive = ({ name }: ImageVolume): string => paths.volume(name);
     const isSaved = (volume: ImageVolume): boolean => saved.has(archive(volume));
-    await applyImageVolumes({ volumes: imageVolumes(container), archive, isSaved, run });
-    if (withShared) await applyPodFolders({ layout, manifest, run, ...(await this.#foldersOf(container)) });
+    await applyImageVolumes({ volumes: imageVolumes(container), archive, isSaved, run, signal });
+    if (withShared) await applyPodFolders({ layout, manifest, run, signal, ...(await this.#foldersOf(container)) });
     const workPath = this.#workPath(request);
     await mkdir(workPath, { recursive: true, mode: 0o700 });
     if (saved.has(layout.hosts)) await this.#addHosts(container, manifest.pod.name, layout.hosts, workPath);
@@ -111,7 +118,7 @@ export class FileHands implements RestoreHands {
     if (hosts !== null && before !== null) await writeFile(hosts, before);
     await clearImageVolumes(imageVolumes(container), { bundle, run });
     if (withShared) await clearIpc(container, run);
-    if (withShared) await clearPodFolders(await this.#foldersOf(container));
+    if (withShared) await clearPodFolders({ run, ...(await this.#foldersOf(container)) });
   }
 
   /** The kubelet writes the file anew before it makes each container. What it wrote is kept for a cold start. */
@@ -142,6 +149,7 @@ export class FileHands implements RestoreHands {
     const { settings, runc } = this.#options;
     for (const { container, containerId } of await this.#restored(podUid)) {
       await runc.kill(containerId);
+      await runc.ended(containerId);
       await startedCold(settings.runDir, podUid, { container, containerId });
     }
   }

@@ -49,6 +49,7 @@ function makeDesk(): RestoreDesk {
     stage: () => staging,
     refusal: () => Promise.resolve(null),
     word: () => Promise.resolve(word),
+    running: () => Promise.resolve(null),
     apply: () => Promise.resolve({ imagePath: '/i', workPath: '/w' }),
     letGo: (podUid) => Promise.resolve(void history.push(`let go ${podUid}`)),
     endRestored: () => Promise.resolve(),
@@ -83,7 +84,7 @@ function answer(desk: RestoreDesk, container: string): Promise<Answer> {
     attempt: 0,
     process: null,
   };
-  return desk.answer(request, new AbortController().signal);
+  return desk.answer(request, new AbortController().signal, () => Promise.resolve());
 }
 
 async function comesUp(desk: RestoreDesk, container: string, outcome: Outcome): Promise<void> {

@@ -42,9 +42,9 @@ async function agent(
   const requests = new RestoreRequests({
     runDir,
     clock: systemClock,
-    handler: (request, signal) => {
+    handler: (request, signal, own) => {
       asked.push(`${request.id}#${request.attempt}`);
-      return handler(request, signal);
+      return handler(request, signal, own);
     },
     onError: (error) => errors.push((error as Error).message),
     ...more,
@@ -118,6 +118,23 @@ describe('RestoreRequests', () => {
     rmSync(join(folderOf('a'), 'answer'));
     await until(() => answerTo('a') !== null);
     expect(asked).toEqual(['a#0', 'a#1']);
+  });
+
+  it('changes nothing for a wrapper that has given up, and owns what it has begun also as another process', async () => {
+    const owned: string[] = [];
+    const owns: RestoreRequestsOptions['handler'] = async ({ id }, _, own) => {
+      await own();
+      owned.push(id);
+      return { kind: 'pass' };
+    };
+    ask('begun');
+    writeFileSync(join(folderOf('begun'), 'owner'), '');
+    ask('given-up');
+    mkdirSync(join(folderOf('given-up'), 'owner'));
+    await agent(owns);
+    await until(() => answerTo('begun') !== null && errors.length > 0);
+    expect([owned, answerTo('given-up')]).toEqual([['begun'], null]);
+    expect(errors[0]).toBe('the wrapper creates the container without an answer');
   });
 
   it('handles several at the same time', async () => {

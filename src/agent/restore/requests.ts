@@ -1,5 +1,5 @@
 import { messageOf } from '../../domain/message-of.ts';
-import { rm, stat } from 'node:fs/promises';
+import { open, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sleep, type Clock } from '../../ports/clock.ts';
 import { FolderWatch } from './folder-watch.ts';
@@ -14,8 +14,11 @@ export interface RestoreRequestsOptions {
   /**
    * Called for each attempt of each request, several at a time. The signal is aborted as soon as nobody waits for the answer
    * any more. Where the handler rejects, it is called again after a pause, until the wrapper gives up waiting.
+   *
+   * The handler calls `own` before it changes anything of the container. From then on the wrapper creates the container only as the
+   * answer says, however long it takes; `own` rejects where the wrapper has decided to create it without an answer.
    */
-  readonly handler: (request: RestoreRequest, signal: AbortSignal) => Promise<Answer>;
+  readonly handler: (request: RestoreRequest, signal: AbortSignal, own: () => Promise<void>) => Promise<Answer>;
   /** The wrapper was killed outright: what it was told to do may still go on. The request is removed afterwards. */
   readonly onAbandoned?: (request: RestoreRequest) => Promise<void> | void;
   readonly onError: (error: unknown) => void;
@@ -30,6 +33,7 @@ interface Open {
  * The agent's end of the protocol with the runtime wrapper (`deploy/node/reprieve-runc`). A request is a folder:
  *
  *     <runDir>/requests/<container id>.d/request   written by the wrapper: whose it is, and the attempt
+ *                                       /owner     a file: the agent decides; a folder: the wrapper has given up
  *                                       /answer    written by us; the wrapper removes it when it asks again
  *                                       /result    written by the wrapper after a restore that failed
  *
@@ -133,7 +137,7 @@ export class RestoreRequests {
   async #handle(path: string, request: RestoreRequest, signal: AbortSignal): Promise<void> {
     for (let failures = 0; !signal.aborted; failures++) {
       try {
-        const answer = await this.#options.handler(request, signal);
+        const answer = await this.#options.handler(request, signal, () => own(path));
         if (signal.aborted) return;
         // An answer to an earlier attempt must not be taken for one to the next.
         const now = await this.#read(path, request.id);
@@ -169,6 +173,18 @@ export class RestoreRequests {
     if (this.#faults.get(name) === message) return;
     this.#faults.set(name, message);
     this.#options.onError(new Error(message, { cause: error }));
+  }
+}
+
+/** Made by one of the two, once: the agent makes a file, the wrapper a folder. */
+async function own(path: string): Promise<void> {
+  const owner = join(path, 'owner');
+  try {
+    await (await open(owner, 'wx', 0o600)).close();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    if (!(await stat(owner)).isFile())
+      throw new Error('the wrapper creates the container without an answer', { cause: error });
   }
 }
 

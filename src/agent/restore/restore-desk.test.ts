@@ -41,6 +41,8 @@ function desk(given: {
   readonly pod?: KubeObject;
   /** What goes wrong each time the state is looked for, before it is found. */
   readonly stagingFails?: string[];
+  /** A container that has a process, which no result tells of. */
+  readonly running?: () => string | null;
 }) {
   const done: string[] = [];
   const outcomes = new Map<string, Outcome>();
@@ -60,6 +62,7 @@ function desk(given: {
     },
     word: () => Promise.resolve(ticket.word),
     refusal: () => Promise.resolve(given.containerRefusal ?? null),
+    running: () => Promise.resolve(given.running?.() ?? null),
     apply: ({ container }, _, withShared) => {
       done.push(`apply ${container}${withShared ? ' with shared' : ''}`);
       if (given.applyFails !== undefined) return Promise.reject(new Error(given.applyFails));
@@ -118,13 +121,14 @@ function desk(given: {
 }
 
 const never = new AbortController().signal;
+const own = (): Promise<void> => Promise.resolve();
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 describe('RestoreDesk', () => {
   it('looks for the state again when a disk or the API server failed', async () => {
     const { restoreDesk, clock, errors } = desk({ stagingFails: ['EIO', '401 Unauthorized', 'malformed'] });
     restoreDesk.start([POD]);
-    const answer = restoreDesk.answer(request(), never);
+    const answer = restoreDesk.answer(request(), never, own);
     await clock.advance(60_000);
     expect(await answer).toMatchObject({ kind: 'restore' });
     expect(errors).toEqual(['EIO', '401 Unauthorized', 'malformed']);
@@ -141,8 +145,10 @@ describe('RestoreDesk', () => {
   it('restores what was staged, and says so when it has come up', async () => {
     const { restoreDesk, done, outcomes, said } = desk({});
     restoreDesk.start([POD]);
-    expect(await restoreDesk.answer(request({ kind: 'sandbox', container: null }), never)).toEqual({ kind: 'pass' });
-    expect(await restoreDesk.answer(request(), never)).toMatchObject({
+    expect(await restoreDesk.answer(request({ kind: 'sandbox', container: null }), never, own)).toEqual({
+      kind: 'pass',
+    });
+    expect(await restoreDesk.answer(request(), never, own)).toMatchObject({
       kind: 'restore',
       imagePath: '/images',
       workPath: '/work',
@@ -172,7 +178,7 @@ describe('RestoreDesk', () => {
       restoreDesk.start([POD]);
       const answers: Answer[] = [];
       const asked = request({ kind, container: kind === 'sandbox' ? null : 'main' });
-      void restoreDesk.answer(asked, never).then((answer) => answers.push(answer));
+      void restoreDesk.answer(asked, never, own).then((answer) => answers.push(answer));
       await clock.advance(10_000);
       expect([answers, said()]).toEqual([[], [failed('Incompatible: made on class b')]]);
       ticket.word = 'cold';
@@ -192,7 +198,7 @@ describe('RestoreDesk', () => {
   ])('starts a container cold that %s, with nothing in its way, once its ticket ended', async (_, given, wanted) => {
     const { restoreDesk, ticket, clock, done, outcomes, said } = desk(given);
     restoreDesk.start([POD]);
-    const answer = restoreDesk.answer(request(), never);
+    const answer = restoreDesk.answer(request(), never, own);
     await clock.advance(5_000);
     expect(said()).toEqual([failed(`${wanted.reason}: ${wanted.message}`)]);
     ticket.word = 'cold';
@@ -207,8 +213,8 @@ describe('RestoreDesk', () => {
   it('tries once on a node, then says what the runtime said', async () => {
     const { restoreDesk, clock, done, said } = desk({});
     restoreDesk.start([POD]);
-    expect(await restoreDesk.answer(request(), never)).toMatchObject({ kind: 'restore' });
-    void restoreDesk.answer(request({ attempt: 1 }), never);
+    expect(await restoreDesk.answer(request(), never, own)).toMatchObject({ kind: 'restore' });
+    void restoreDesk.answer(request({ attempt: 1 }), never, own);
     await clock.advance(1_000);
     expect(done).toEqual(['apply main with shared']);
     expect(said()).toEqual([failed('RestoreFailed: criu: no such file')]);
@@ -217,7 +223,7 @@ describe('RestoreDesk', () => {
   it('refuses a pod that is deleted because another node tries', async () => {
     const { restoreDesk, clock } = desk({ containerRefusal: OTHER_CLASS });
     restoreDesk.start([POD]);
-    const answer = restoreDesk.answer(request(), never);
+    const answer = restoreDesk.answer(request(), never, own);
     await clock.advance(1_000);
     restoreDesk.podChanged(POD, { ...POD, metadata: { ...POD.metadata, deletionTimestamp: 'now' } });
     expect(await answer).toEqual({ kind: 'refuse', message: 'the pod is being deleted' });
@@ -227,7 +233,7 @@ describe('RestoreDesk', () => {
     const { restoreDesk, ticket, done } = desk({});
     restoreDesk.start([POD]);
     ticket.word = 'cold';
-    expect(await restoreDesk.answer(request(), never)).toEqual({ kind: 'pass' });
+    expect(await restoreDesk.answer(request(), never, own)).toEqual({ kind: 'pass' });
     expect(done).toEqual(['clean main with shared']);
   });
 
@@ -242,7 +248,7 @@ describe('RestoreDesk', () => {
     it('starts a container cold after a minute, and a sandbox after ten', async () => {
       const container = desk({ containerRefusal: OTHER_CLASS });
       container.restoreDesk.start([POD]);
-      const answer = container.restoreDesk.answer(request(), never);
+      const answer = container.restoreDesk.answer(request(), never, own);
       await container.clock.advance(60_000);
       expect(await answer).toEqual({ kind: 'pass' });
 
@@ -250,7 +256,7 @@ describe('RestoreDesk', () => {
       restoreDesk.start([POD]);
       const kinds: string[] = [];
       for (let minute = 0; minute < 10; minute++) {
-        void restoreDesk.answer(sandbox, never).then(({ kind }) => kinds.push(kind));
+        void restoreDesk.answer(sandbox, never, own).then(({ kind }) => kinds.push(kind));
         await clock.advance(60_000);
       }
       expect(kinds).toEqual([...Array.from({ length: 9 }, () => 'refuse'), 'pass']);
@@ -263,7 +269,7 @@ describe('RestoreDesk', () => {
         const answers: Answer[] = [];
         for (let minute = 0; minute < 20; minute++) {
           const asked = 'refusal' in given ? sandbox : request({ id: `i${minute}` });
-          void restoreDesk.answer(asked, never).then((answer) => answers.push(answer));
+          void restoreDesk.answer(asked, never, own).then((answer) => answers.push(answer));
           await clock.advance(60_000);
         }
         expect(answers).toEqual(Array.from({ length: 20 }, () => refused));
@@ -274,7 +280,7 @@ describe('RestoreDesk', () => {
     it('starts none cold that its ticket gave up', async () => {
       const { restoreDesk, ticket, clock } = desk({ containerRefusal: OTHER_CLASS });
       restoreDesk.start([POD]);
-      const answer = restoreDesk.answer(request(), never);
+      const answer = restoreDesk.answer(request(), never, own);
       await clock.advance(1_000);
       ticket.word = 'leaves';
       await clock.advance(60_000);
@@ -286,11 +292,11 @@ describe('RestoreDesk', () => {
     const { restoreDesk, done, outcomes, letGo, said } = desk({ containers: ['main', 'side'] });
     restoreDesk.start([POD]);
     // The first is left stopped: it shall not run without the other.
-    expect(await restoreDesk.answer(request(), never)).toMatchObject({ kind: 'restore', held: true });
+    expect(await restoreDesk.answer(request(), never, own)).toMatchObject({ kind: 'restore', held: true });
     outcomes.set('main', 'restored');
     await restoreDesk.resultSeen(UID);
     expect([letGo(), said()]).toEqual([0, []]);
-    const last = await restoreDesk.answer(request({ container: 'side', id: 'i2' }), never);
+    const last = await restoreDesk.answer(request({ container: 'side', id: 'i2' }), never, own);
     expect(last).toMatchObject({ kind: 'restore', held: false });
     expect(done).toEqual(['apply main with shared', 'apply side']);
     outcomes.set('side', 'passed');
@@ -304,7 +310,7 @@ describe('RestoreDesk', () => {
   it('runs init containers anew', async () => {
     const { restoreDesk, done } = desk({});
     restoreDesk.start([POD]);
-    expect(await restoreDesk.answer(request({ container: 'init' }), never)).toEqual({ kind: 'pass' });
+    expect(await restoreDesk.answer(request({ container: 'init' }), never, own)).toEqual({ kind: 'pass' });
     expect(done).toEqual([]);
   });
 
@@ -325,7 +331,7 @@ describe('RestoreDesk', () => {
   ])('leaves a pod alone %s', async (_, parts) => {
     const { restoreDesk, done, said } = desk({});
     restoreDesk.start([{ ...POD, ...parts }]);
-    expect(await restoreDesk.answer(request(), never)).toEqual({ kind: 'pass' });
+    expect(await restoreDesk.answer(request(), never, own)).toEqual({ kind: 'pass' });
     expect([done, said()]).toEqual([[], []]);
   });
 
@@ -343,15 +349,36 @@ describe('a pod of two containers', () => {
     const { restoreDesk, ticket, outcomes, done, said } = desk({ containers: ['main', 'side'] });
     restoreDesk.start([POD]);
     await settle();
-    expect(await restoreDesk.answer(request(), never)).toMatchObject({ kind: 'restore', held: true });
+    expect(await restoreDesk.answer(request(), never, own)).toMatchObject({ kind: 'restore', held: true });
     outcomes.set('main', 'restored');
     await restoreDesk.resultSeen(UID);
     ticket.word = 'cold';
-    expect(await restoreDesk.answer(request({ container: 'side', attempt: 1 }), never)).toEqual({ kind: 'pass' });
+    expect(await restoreDesk.answer(request({ container: 'side', attempt: 1 }), never, own)).toEqual({ kind: 'pass' });
     expect(done).toEqual(['apply main with shared', 'end main', 'clean side with shared']);
     outcomes.set('side', 'cold');
     await restoreDesk.resultSeen(UID);
     expect(said().at(-1)).toMatchObject({ status: 'False', reason: 'RestoreFailed', message: 'criu: no such file' });
+  });
+
+  it('leaves the volumes alone where a container runs that was not saved, and begins anew', async () => {
+    const { restoreDesk, clock, ticket, done, said } = desk({ running: () => 'debugger' });
+    restoreDesk.start([POD]);
+    const answer = restoreDesk.answer(request(), never, own);
+    await clock.advance(5_000);
+    expect(said().at(-1)?.message).toBe('RestoreFailed: container debugger runs already, and may use the volumes');
+    ticket.word = 'cold';
+    await clock.advance(1_000);
+    expect(await answer).toEqual({ kind: 'pass' });
+    expect(done).toEqual(['clean main']);
+  });
+
+  it('changes nothing where the wrapper has given up', async () => {
+    const { restoreDesk, done } = desk({});
+    restoreDesk.start([POD]);
+    await settle();
+    const givenUp = (): Promise<void> => Promise.reject(new Error('given up'));
+    await expect(restoreDesk.answer(request(), never, givenUp)).rejects.toThrow('given up');
+    expect(done).toEqual([]);
   });
 
   it('restores none once one has started cold, and leaves that one its files', async () => {
@@ -360,7 +387,7 @@ describe('a pod of two containers', () => {
     await settle();
     outcomes.set('main', 'passed');
     ticket.word = 'cold';
-    expect(await restoreDesk.answer(request({ container: 'side' }), never)).toEqual({ kind: 'pass' });
+    expect(await restoreDesk.answer(request({ container: 'side' }), never, own)).toEqual({ kind: 'pass' });
     expect(done).toEqual(['clean side']);
   });
 });

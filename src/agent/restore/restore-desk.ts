@@ -59,8 +59,11 @@ export class RestoreDesk {
     }
   }
 
-  /** What the wrapper shall do. Rejects with the reason of `signal` when nobody waits for the answer any more. */
-  async answer(request: RestoreRequest, signal: AbortSignal): Promise<Answer> {
+  /**
+   * What the wrapper shall do. Rejects with the reason of `signal` when nobody waits for the answer any more. `own` is called before
+   * anything of the container is changed; see `RestoreRequestsOptions`.
+   */
+  async answer(request: RestoreRequest, signal: AbortSignal, own: () => Promise<void>): Promise<Answer> {
     const pod = await this.#seen(request.podUid, signal);
     if (pod.metadata.deletionTimestamp !== undefined) return LEAVING;
     const restoration = this.#restorations.get(request.podUid);
@@ -75,7 +78,10 @@ export class RestoreDesk {
       }
       if (request.kind === 'sandbox') return { kind: 'pass' };
       const { state } = staging;
-      return await restoration.turns.take(() => this.#answerContainer(restoration, request, state, either), signal);
+      return await restoration.turns.take(
+        () => this.#answerContainer(restoration, request, { state, stop: either, own }),
+        signal,
+      );
     } catch (error) {
       if (ended.signal.aborted && !signal.aborted) return LEAVING;
       throw error;
@@ -159,8 +165,11 @@ export class RestoreDesk {
   async #answerContainer(
     restoration: Restoration,
     request: RestoreRequest,
-    state: StagedState,
-    stop: AbortSignal,
+    {
+      state,
+      stop,
+      own,
+    }: { readonly state: StagedState; readonly stop: AbortSignal; readonly own: () => Promise<void> },
   ): Promise<Answer> {
     const { hands, log, clock } = this.#options;
     const startedMs = clock.monotonic();
@@ -177,8 +186,10 @@ export class RestoreDesk {
       restoration.fail(refusal);
       const answer = await restoration.afterFailure(request, stop);
       if (answer.kind !== 'pass') return answer;
+      await own();
       await hands.endRestored(podUid);
-      await hands.clean(request, runsCold === undefined);
+      // What runs may be writing to what it shares, and has a right to what is in there.
+      await hands.clean(request, runsCold === undefined && (await hands.running(request)) === null);
       return answer;
     };
     if (restoration.failure !== null) return failed(restoration.failure);
@@ -186,17 +197,22 @@ export class RestoreDesk {
       return failed({ reason: 'RestoreFailed', message: `container ${runsCold.name} has started cold` });
     }
     if (request.attempt > 0) return failed({ reason: 'RestoreFailed', message: await hands.failure(request) });
+    const running = isFirst ? await hands.running(request) : null;
+    if (running !== null) {
+      return failed({ reason: 'RestoreFailed', message: `container ${running} runs already, and may use the volumes` });
+    }
     const pod = this.#options.pod(podUid);
     if (pod === undefined) return LEAVING;
     // The state was staged a while ago. Nothing is restored that another pod may continue by now.
     if ((await hands.word(pod, stop)) !== 'ours') {
       return failed({ reason: 'TicketEnded', message: 'the ticket no longer claims the pod' });
     }
+    await own();
     let refusal: RestoreRefusal | null;
     try {
       refusal = await hands.refusal(request, state);
       if (refusal === null) {
-        const { imagePath, workPath } = await hands.apply(request, state, isFirst);
+        const { imagePath, workPath } = await hands.apply(request, state, isFirst, stop);
         const others = runBeside(containerName, pod);
         const held = outcomes.some(({ name, outcome }) => outcome === null && others.includes(name));
         const ms = clock.monotonic() - startedMs;

@@ -30,15 +30,21 @@ export interface RestoreHands {
   word(pod: KubeObject, stop: AbortSignal): Promise<TicketWord>;
   /** Whether the container that is being created may have that state; null: it may. */
   refusal(request: RestoreRequest, state: StagedState): Promise<RestoreRefusal | null>;
-  /** Puts its files in place; with the first container also what the pod's containers share. Returns where to restore from. */
+  /** Name of another container of the pod that has a process now; null: none has. */
+  running(request: RestoreRequest): Promise<string | null>;
+  /**
+   * Puts its files in place; with the first container also what the pod's containers share. Returns where to restore from. Rejects with
+   * the reason of `stop` when nothing is written any more.
+   */
   apply(
     request: RestoreRequest,
     state: StagedState,
     withShared: boolean,
+    stop: AbortSignal,
   ): Promise<{ readonly imagePath: string; readonly workPath: string }>;
   /** Lets all containers of the pod run that were restored and left stopped. */
   letGo(podUid: string): Promise<void>;
-  /** Ends what was restored of the pod; it counts as started cold, as whatever the kubelet starts in its place. */
+  /** Ends what was restored of the pod, and waits for it; it counts as started cold, as whatever the kubelet starts in its place. */
   endRestored(podUid: string): Promise<void>;
   /** Takes that back: the container may start cold. */
   clean(request: RestoreRequest, withShared: boolean): Promise<void>;

@@ -19,6 +19,8 @@ const TOKEN_VARIABLE = 'REPRIEVE_DUMP';
 const FREEZE_WITHIN_MS = 2_000;
 const FREEZE_LOOK_MS = 1;
 const ANSWER_WITHIN_MS = 5_000;
+/** SIGKILL takes milliseconds, and longer where a process waits for a device. */
+const KILLED_WITHIN_MS = 10_000;
 
 export type ContainerStatus = 'creating' | 'created' | 'running' | 'pausing' | 'paused' | 'stopped';
 
@@ -170,6 +172,14 @@ export class Runc {
       await this.#on(['kill', id, 'KILL']);
     } catch (error) {
       if (await this.#lives(id)) throw error;
+    }
+  }
+
+  /** Resolves when a container that was killed has no process any more, and rejects where it keeps one. */
+  async ended(id: string): Promise<void> {
+    for (let leftMs = KILLED_WITHIN_MS; await this.#lives(id); leftMs -= LOOK_EVERY_MS) {
+      if (leftMs <= 0) throw new Error(`container ${id} was killed, and runs after ${KILLED_WITHIN_MS / 1000} s`);
+      await sleep(LOOK_EVERY_MS);
     }
   }
 

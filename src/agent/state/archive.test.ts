@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import {
   chmod,
@@ -21,7 +22,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CommandError, runCommand, type RunCommand } from '../runtime/command.ts';
-import { extract, pack } from './archive.ts';
+import { emptyFolder, extract, pack } from './archive.ts';
 import { makeArchive, type Member } from './make-archive.ts';
 
 const run = runCommand;
@@ -135,10 +136,12 @@ print(os.getxattr('${to}/opaque', 'trusted.overlay.opaque'), sorted(os.listxattr
   });
 
   it.each([
-    { given: 'some files differ (1)', exitCode: 1, fails: false },
-    { given: 'a fatal error (2)', exitCode: 2, fails: true },
-  ])('take tar’s end with $given for what it is', async ({ exitCode, fails }) => {
-    const answer: RunCommand = () => Promise.reject(new CommandError('tar', exitCode, `failed (${exitCode})`, ''));
+    { given: 'some files differ (1)', exitCode: 1, said: 'tar: ./log: file changed as we read it', fails: false },
+    { given: 'a fatal error (2)', exitCode: 2, said: 'tar: Error is not recoverable', fails: true },
+    { given: 'a root that cannot be made (1)', exitCode: 1, said: 'unshare: Operation not permitted', fails: true },
+  ])('take the end of tar with $given for what it is', async ({ exitCode, said, fails }) => {
+    const answer: RunCommand = () =>
+      Promise.reject(new CommandError('unshare', exitCode, `failed (${exitCode})`, said));
     const packed = pack(from, file, { run: answer }).then(
       () => 'packed',
       () => 'failed',
@@ -147,7 +150,7 @@ print(os.getxattr('${to}/opaque', 'trusted.overlay.opaque'), sorted(os.listxattr
   });
 
   it('fail for a folder that does not exist', async () => {
-    await expect(pack(join(folder, 'none'), file, { run })).rejects.toThrow('tar failed (2)');
+    await expect(pack(join(folder, 'none'), file, { run })).rejects.toThrow('does not exist');
   });
 });
 
@@ -163,7 +166,7 @@ describe('extract', () => {
     await writeFile(join(from, 'big'), Buffer.alloc(1024 * 1024, 1));
     await pack(from, file, { run });
     await truncate(file, 600_000);
-    await expect(extract(file, to, { run })).rejects.toThrow('tar failed (2)');
+    await expect(extract(file, to, { run })).rejects.toThrow('Unexpected EOF');
   });
 
   const SECRET = 'secret';
@@ -244,5 +247,57 @@ describe('extract', () => {
     await chmod(file, 0o600);
     await extract(file, to, { run });
     expect(await readFile(join(to, 'd/f'), 'utf8')).toBe('x');
+  });
+});
+
+/** Makes `d` in a folder a link that leads out, and a folder again, on and on. Arguments: the folder, the outside. */
+const RACER = `const { renameSync, symlinkSync, unlinkSync } = require('node:fs');
+const [folder, outside] = process.argv.slice(1);
+const attempt = (work) => { try { work(); } catch {} };
+process.stdout.write('ready');
+for (;;) {
+  attempt(() => renameSync(folder + '/d', folder + '/x'));
+  attempt(() => symlinkSync(outside, folder + '/d'));
+  attempt(() => unlinkSync(folder + '/d'));
+  attempt(() => renameSync(folder + '/x', folder + '/d'));
+}`;
+
+describe('extract, pack and emptyFolder beside a process that makes a folder a link and back', () => {
+  const NAMES = Array.from({ length: 2_000 }, (_, at) => `f${at}`);
+  let outside: string;
+  let racer: ReturnType<typeof spawn>;
+  beforeEach(async () => {
+    outside = join(folder, 'outside');
+    for (const made of [outside, to, join(to, 'd'), join(from, 'd')]) await mkdir(made);
+    await Promise.all(NAMES.map((name) => writeFile(join(outside, name), 'of others')));
+    await Promise.all(NAMES.map((name) => writeFile(join(from, 'd', name), 'inside')));
+    await pack(from, file, { run });
+  });
+  afterEach(async () => {
+    racer.kill('SIGKILL');
+    await once(racer, 'exit');
+  });
+
+  async function race(): Promise<void> {
+    racer = spawn(process.execPath, ['-e', RACER, to, outside], { stdio: ['ignore', 'pipe', 'ignore'] });
+    await once(racer.stdout as NodeJS.ReadableStream, 'data');
+  }
+
+  async function isUntouched(): Promise<boolean> {
+    const names = await readdir(outside);
+    const texts = await Promise.all(names.map((name) => readFile(join(outside, name), 'utf8')));
+    return names.length === NAMES.length && texts.every((text) => text === 'of others');
+  }
+
+  it('changes, removes and packs nothing that is outside', async () => {
+    await race();
+    for (let round = 0; round < 8; round++) {
+      const packed = join(folder, `${round}.tar`);
+      await extract(file, to, { run }).catch(() => undefined);
+      await pack(to, packed, { run }).catch(() => undefined);
+      await emptyFolder(to, { run }).catch(() => undefined);
+      expect((await readFile(packed)).includes('of others')).toBe(false);
+    }
+    expect(await isUntouched()).toBe(true);
   });
 });

@@ -1,10 +1,12 @@
-import { mkdir, open, readdir } from 'node:fs/promises';
-import { BULK_LIMIT_MS, CommandError, type RunCommand } from '../runtime/command.ts';
+import { mkdir, open, stat } from 'node:fs/promises';
+import { CommandError, type RunCommand } from '../runtime/command.ts';
+import type { BoundFolder } from './pod-folders.ts';
+import { runInRoot } from './private-root.ts';
 
 /** Everything that a file can have: the marks of overlayfs (`trusted.overlay.*`, devices 0:0) must come back as they were. */
 const FLAGS = ['--xattrs', '--xattrs-include=*', '--acls', '--numeric-owner', '--sparse'];
 
-/** GNU tar ends so when files changed or went while it read them; the archive is whole and holds what it saw. */
+/** GNU tar ends so when files changed or went while it read them; the archive is whole and holds what it saw. unshare fails so, too. */
 const SOME_FILES_DIFFER = 1;
 
 export interface ArchiveOptions {
@@ -16,26 +18,49 @@ export interface ArchiveOptions {
  * Packs what is in a folder into a new file, which only root can read. Sockets are left out (nobody could connect to
  * them), and so is what is mounted below the folder.
  */
-export async function pack(folder: string, file: string, { run, signal }: ArchiveOptions): Promise<void> {
+export async function pack(folder: string, file: string, options: ArchiveOptions): Promise<void> {
   await (await open(file, 'wx', 0o600)).close();
-  const args = ['--create', '--file', file, '--directory', folder, '--one-file-system', ...FLAGS, '.'];
   try {
-    await run('tar', args, { signal, limitMs: BULK_LIMIT_MS });
+    await runInRoot(folder, ['tar', '--create', '--file=-', '--one-file-system', ...FLAGS, '.'], {
+      ...options,
+      output: file,
+    });
   } catch (error) {
-    if (!(error instanceof CommandError) || error.exitCode !== SOME_FILES_DIFFER) throw error;
+    const isWhole =
+      error instanceof CommandError && error.exitCode === SOME_FILES_DIFFER && error.stderr.startsWith('tar: ');
+    if (!isWhole) throw error;
   }
 }
 
 /**
  * Extracts an archive into a folder that holds nothing but folders, and is made if it is missing. Nothing is written outside of it,
- * whatever the archive says: GNU tar refuses members with `..`, takes the leading slash of others away, and makes
- * links that lead outside only after everything else.
+ * whatever the archive says, and whoever else writes to the folder meanwhile.
  */
-export async function extract(file: string, folder: string, { run, signal }: ArchiveOptions): Promise<void> {
+export async function extract(file: string, folder: string, options: ArchiveOptions): Promise<void> {
   await mkdir(folder, { recursive: true });
-  const entries = await readdir(folder, { withFileTypes: true, recursive: true });
-  const entry = entries.find((one) => !one.isDirectory());
-  if (entry !== undefined) throw new Error(`${folder} is not empty: it holds ${entry.name}`);
-  const args = ['--extract', '--file', file, '--directory', folder, '--same-owner', '--same-permissions', ...FLAGS];
-  await run('tar', args, { signal, limitMs: BULK_LIMIT_MS });
+  const found = await runInRoot(folder, ['find', '.', '!', '-type', 'd', '-printf', '%P', '-quit'], options);
+  if (found !== '') throw new Error(`${folder} is not empty: it holds ${found}`);
+  const how = ['--same-owner', '--same-permissions', ...FLAGS];
+  await runInRoot(folder, ['tar', '--extract', '--file=-', ...how], { ...options, input: file });
+}
+
+/**
+ * Removes what is in a folder and keeps the folder, its mode and its owner. The same goes for the folders in it that are bound
+ * elsewhere: a new one in their place would not be seen there. Nothing outside is removed, whoever else writes to the folder.
+ */
+export async function emptyFolder(
+  folder: string,
+  { bound = [], ...options }: ArchiveOptions & { readonly bound?: readonly BoundFolder[] },
+): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const { dev } = await stat(folder);
+  const kept = bound.filter((one) => one.dev === dev).flatMap(({ ino }) => ['!', '-inum', String(ino)]);
+  const all = ['find', '.', '-xdev', '-mindepth', '1', '-depth'] as const;
+  if (kept.length === 0) {
+    await runInRoot(folder, [...all, '-delete'], options);
+    return;
+  }
+  await runInRoot(folder, [...all, '!', '-type', 'd', '-delete'], options);
+  const rmdir = ['rmdir', '--ignore-fail-on-non-empty', '--', '{}', '+'];
+  await runInRoot(folder, [...all, '-type', 'd', ...kept, '-exec', ...rmdir], options);
 }
