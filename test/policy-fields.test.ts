@@ -8,6 +8,7 @@ import { reprievePolicy } from '../src/kube/crd/reprieve-policy.ts';
 import type { JsonSchema } from '../src/kube/crd/schema.ts';
 import { policyOf } from '../src/kube/project/policy.ts';
 import { GI, makeCheckpoint, makeNode, makePod, makePolicy, makeResources } from './support/builders.ts';
+import { askGuard } from './support/guard.ts';
 import { TestWorld } from './support/world.ts';
 
 /**
@@ -108,8 +109,22 @@ function effectOf(policy: Policy): unknown {
       spec,
       rank,
       kept: keptUntil(world),
+      drained: drained(policy),
     };
   });
+}
+
+/** What the guard answers when a pod behind a Service is evicted from its node. */
+function drained(policy: Policy): unknown {
+  const pod = makePod({ name: 'web', nodeName: 'n1', priority: 10, labels: { app: 'web' }, ready: true });
+  const service = { namespace: 'default', name: 'web', uid: 'web', resourceVersion: '1', selector: { app: 'web' } };
+  const world = new TestWorld()
+    .put('node', makeNode({ unschedulable: true }))
+    .put('pod', pod)
+    .put('service', service);
+  const { namespace, name } = pod;
+  const who = { requester: 'admin', why: '', isEnding: false, dryRun: false };
+  return askGuard(world.put('policy', policy), { by: 'Eviction', namespace, name, uid: null, ...who });
 }
 
 /** When retention is to look again at the checkpoint that a user made. */

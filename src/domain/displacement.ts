@@ -49,11 +49,15 @@ export interface ManualCause {
 /** Somebody else is about to delete the pod, and waits until it is saved (`src/engine/guard`). Such a displacement moves one pod. */
 export interface EvictionCause {
   readonly kind: 'Eviction';
+  readonly by: EvictionRequest;
   /** Name of the user of the API server. */
   readonly requester: string;
-  /** Reason of the condition `DisruptionTarget` that the requester wrote. */
+  /** Reason of the condition `DisruptionTarget` with which the pod goes. */
   readonly why: string;
 }
+
+/** The request that waits: `DELETE` of the pod, or `POST` to its subresource `eviction` (`kubectl drain`). */
+export type EvictionRequest = 'Deletion' | 'Eviction';
 
 /** The pending pod that gets the room. */
 export interface Beneficiary {

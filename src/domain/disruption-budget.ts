@@ -9,6 +9,10 @@ export interface DisruptionBudget {
   /** Null selects nothing, an empty selector selects every pod of the namespace (policy/v1). */
   readonly selector: LabelSelector | null;
   readonly disruptionsAllowed: number;
+  /** As many pods are healthy as the budget demands: the eviction API then lets a pod go that is not ready. */
+  readonly isMet: boolean;
+  /** `unhealthyPodEvictionPolicy: AlwaysAllow`: the eviction API lets every pod go that is not ready. */
+  readonly ignoresUnhealthy: boolean;
   /** Names of pods whose eviction the API server has allowed and `disruptionsAllowed` already counts. */
   readonly disruptedPods: readonly string[];
 }

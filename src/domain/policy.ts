@@ -18,6 +18,10 @@ export interface Policy {
     /** A checkpoint younger than this may be used instead of a new one; 0: never. */
     readonly freshForMs: number;
   };
+  readonly displacement: {
+    /** What an eviction by the eviction API does to a ready pod behind a Service. */
+    readonly servingPods: 'Evict' | 'Save';
+  };
   readonly checkpoint: CheckpointRules;
   readonly store: {
     /** How long a checkpoint that a user made is kept. */

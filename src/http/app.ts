@@ -69,8 +69,8 @@ interface Route {
 /**
  * All paths. The extender verbs and the debug dump need a client certificate where an authority for them is configured:
  * whoever can call `preempt` can have pods displaced. The webhooks do not, because kube-apiserver shows none by default: the one for
- * new pods changes nothing, and its answer says only whether a pod would be gated; the one for deletions saves only pods whose status
- * says that they are being disrupted (`src/engine/guard`). Probes and metrics do not, either.
+ * new pods changes nothing, and its answer says only whether a pod would be gated; the one for deletions and evictions saves only
+ * pods that are about to go by the index (`src/engine/guard`). Probes and metrics do not, either.
  */
 export function createApp(options: AppOptions): Express {
   const app = express();
@@ -133,10 +133,10 @@ function routesOf(options: AppOptions): readonly Route[] {
     },
     {
       method: 'POST',
-      path: '/v1/guard-deletion',
+      path: '/v1/guard',
       needsClient: false,
       isVerb: true,
-      handle: recorded(options, 'guard-deletion', (request) => {
+      handle: recorded(options, 'guard', (request) => {
         return reviews.pass(
           () => readRequestBody(request, MAX_REVIEW_BYTES),
           (body) => handleGuard(callbacks, body),

@@ -35,6 +35,7 @@ describe('a review of a deletion', () => {
   it('is asked about by UID, requester and mark', () => {
     expect(asked(REQUEST).requests).toEqual([
       {
+        by: 'Deletion',
         namespace: 'default',
         name: 'work',
         uid: 'uid-work',
@@ -80,7 +81,8 @@ describe('a review of a deletion', () => {
   it.each([
     ['of another kind', { resource: { group: 'apps', resource: 'deployments' } }],
     ['of a creation', { operation: 'CREATE' }],
-    ['of a subresource', { subResource: 'eviction' }],
+    ['of a subresource', { subResource: 'status' }],
+    ['of an eviction that names no pod', { operation: 'CREATE', subResource: 'eviction', name: '' }],
     ['without the object', { oldObject: null }],
   ])('%s is allowed without a question', (_what, more) => {
     const { requests, json } = asked({ ...REQUEST, ...more });
@@ -88,7 +90,59 @@ describe('a review of a deletion', () => {
     expect(json.response).toEqual({ uid: 'review-1', allowed: true });
   });
 
+  it('is refused with 404 where another pod has the name', () => {
+    const message = 'the pod that was asked for is gone';
+    const { json } = asked(REQUEST, { allowed: false, reason: 'Replaced', message, retryAfterSeconds: null });
+    expect(json.response).toMatchObject({
+      allowed: false,
+      status: { code: 404, reason: 'NotFound', message: `reprieve: ${message}` },
+    });
+  });
+
   it('that cannot be read is an error, and kube-apiserver goes on without us', () => {
     expect(handleGuard({ guard: () => ({ allowed: true, reason: 'Saved' }) }, '{"kind":').status).toBe(400);
+  });
+});
+
+describe('a review of an eviction', () => {
+  /** As kube-apiserver 1.37 sends it for `kubectl drain`. */
+  const EVICTION = {
+    ...REQUEST,
+    kind: { group: 'policy', version: 'v1', kind: 'Eviction' },
+    subResource: 'eviction',
+    operation: 'CREATE',
+    userInfo: { username: 'admin' },
+    oldObject: null,
+    options: { kind: 'CreateOptions', apiVersion: 'meta.k8s.io/v1' },
+  };
+  const eviction = (deleteOptions: object | null, more: object = {}) =>
+    asked({ ...EVICTION, object: { metadata: { name: 'work' }, deleteOptions }, ...more }).requests;
+
+  it('is asked about by name', () => {
+    expect(eviction(null)).toEqual([
+      {
+        by: 'Eviction',
+        namespace: 'default',
+        name: 'work',
+        uid: null,
+        requester: 'admin',
+        why: 'EvictionByEvictionAPI',
+        isEnding: false,
+        dryRun: false,
+      },
+    ]);
+  });
+
+  it('says which pod it is about where its options do', () => {
+    expect(eviction({ preconditions: { uid: 'uid-work' } })).toMatchObject([{ uid: 'uid-work' }]);
+  });
+
+  it('says that the pod would go at once', () => {
+    expect(eviction({ gracePeriodSeconds: 0 })).toMatchObject([{ isEnding: true }]);
+  });
+
+  it('is a dry run by its query, or by its options', () => {
+    expect(eviction(null, { dryRun: true })).toMatchObject([{ dryRun: true }]);
+    expect(eviction({ dryRun: ['All'] })).toMatchObject([{ dryRun: true }]);
   });
 });

@@ -7,7 +7,7 @@ import { reviewAnswer, reviewSchema } from './review.ts';
 import { absent, readBody } from './wire/json-body.ts';
 
 /**
- * The webhook for deletions of pods (deploy/guard.yaml): a pod that is to be saved first is refused with 429 and `retryAfterSeconds`,
+ * The webhook for deletions and evictions of pods (deploy/guard.yaml): a pod that is to be saved first is refused with 429 and `retryAfterSeconds`,
  * which kube-apiserver hands on as the header Retry-After, and clients of Kubernetes wait for it inside of the same call.
  *
  * Fails open: a review that cannot be read is an error, and with `failurePolicy: Ignore` the pod goes.
@@ -15,13 +15,13 @@ import { absent, readBody } from './wire/json-body.ts';
 export function handleGuard(callbacks: Pick<ExtenderCallbacks, 'guard'>, rawBody: string | Buffer): Answer {
   let review: Review;
   try {
-    review = readBody(deletionSchema, rawBody).request;
+    review = readBody(guardSchema, rawBody).request;
   } catch (error) {
     return errorAnswer(error, { verb: VERB });
   }
   const { uid } = review;
   const request = requestOf(review);
-  if (request === null) return reviewAnswer(uid, { allowed: true }, { verb: VERB, reason: 'NotAPodDeletion' });
+  if (request === null) return reviewAnswer(uid, { allowed: true }, { verb: VERB, reason: 'NotAskedFor' });
   const verdict = callbacks.guard(request);
   const fields = {
     verb: VERB,
@@ -31,26 +31,35 @@ export function handleGuard(callbacks: Pick<ExtenderCallbacks, 'guard'>, rawBody
     refused: !verdict.allowed,
   };
   if (verdict.allowed) return reviewAnswer(uid, { allowed: true }, fields);
-  const { message, retryAfterSeconds } = verdict;
-  const status = {
-    code: 429,
-    reason: 'TooManyRequests',
-    message: `reprieve: ${message}`,
-    details: { retryAfterSeconds },
-  };
+  const { retryAfterSeconds } = verdict;
+  const message = `reprieve: ${verdict.message}`;
+  const status =
+    retryAfterSeconds === null
+      ? { code: 404, reason: 'NotFound', message }
+      : { code: 429, reason: 'TooManyRequests', message, details: { retryAfterSeconds } };
   return reviewAnswer(uid, { allowed: false, status }, fields);
 }
 
-const VERB = 'guard-deletion';
+const VERB = 'guard';
 
 const conditionSchema = z.object({ type: z.string(), status: absent(z.string()), reason: absent(z.string()) });
 
-const deletionSchema = reviewSchema({
+const optionsSchema = z.object({
+  gracePeriodSeconds: absent(z.number()),
+  preconditions: absent(z.object({ uid: absent(z.string()) })),
+  dryRun: absent(z.array(z.string())),
+});
+
+const guardSchema = reviewSchema({
   resource: z.object({ group: absent(z.string()), resource: z.string() }),
   subResource: absent(z.string()),
+  name: absent(z.string()),
+  namespace: absent(z.string()),
   dryRun: absent(z.boolean()),
   userInfo: absent(z.object({ username: absent(z.string()) })),
-  options: absent(z.object({ gracePeriodSeconds: absent(z.number()) })),
+  options: absent(optionsSchema),
+  /** Of an eviction; null for a deletion. */
+  object: absent(z.object({ deleteOptions: absent(optionsSchema) })),
   oldObject: absent(
     z.object({
       metadata: z.object({
@@ -64,24 +73,52 @@ const deletionSchema = reviewSchema({
   ),
 });
 
-type Review = z.output<typeof deletionSchema>['request'];
+type Review = z.output<typeof guardSchema>['request'];
 
-/** Null for what is no deletion of a pod. */
+/** Null for what is neither the deletion nor the eviction of a pod. */
 function requestOf(review: Review): GuardRequest | null {
-  const { operation, resource, subResource, oldObject, options, userInfo, dryRun } = review;
+  const { operation, resource, subResource } = review;
+  if (resource.group || resource.resource !== 'pods') return null;
+  if (operation === 'DELETE' && !subResource) return deletionOf(review);
+  return operation === 'CREATE' && subResource === 'eviction' ? evictionOf(review) : null;
+}
+
+function deletionOf(review: Review): GuardRequest | null {
+  const { oldObject, options } = review;
   const metadata = oldObject?.metadata;
-  if (operation !== 'DELETE' || resource.group || resource.resource !== 'pods' || subResource) return null;
   if (!metadata?.uid) return null;
   const mark = oldObject?.status?.conditions?.find(
     ({ type, status }) => type === 'DisruptionTarget' && status === 'True',
   );
   return {
+    by: 'Deletion',
     namespace: metadata.namespace ?? '',
     name: metadata.name ?? '',
     uid: metadata.uid as PodUid,
-    requester: (userInfo?.username ?? '').slice(0, 253) || 'unknown',
+    requester: requesterOf(review),
     why: (mark?.reason ?? '').slice(0, 128),
     isEnding: Boolean(metadata.deletionTimestamp) || options?.gracePeriodSeconds === 0,
-    dryRun: dryRun ?? false,
+    dryRun: review.dryRun ?? false,
   };
+}
+
+/** kube-apiserver shows the Eviction, and not its pod; the condition it writes itself, after admission. */
+function evictionOf(review: Review): GuardRequest | null {
+  const { name, namespace, object, dryRun } = review;
+  if (!name || !namespace) return null;
+  const options = object?.deleteOptions;
+  return {
+    by: 'Eviction',
+    namespace,
+    name,
+    uid: (options?.preconditions?.uid as PodUid | undefined) ?? null,
+    requester: requesterOf(review),
+    why: 'EvictionByEvictionAPI',
+    isEnding: options?.gracePeriodSeconds === 0,
+    dryRun: dryRun === true || (options?.dryRun ?? []).length > 0,
+  };
+}
+
+function requesterOf({ userInfo }: Review): string {
+  return (userInfo?.username ?? '').slice(0, 253) || 'unknown';
 }

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  makeBudget,
   makeCheckpoint,
   makeNode,
   makePod,
@@ -172,15 +173,7 @@ const history = fc
           if (kind === 'policy') return makePolicy({ name, uid, resourceVersion, precedence: amount });
           if (kind === 'volume') return volume({ name, uid, resourceVersion }, amount);
           if (kind === 'namespace') return { name, uid, resourceVersion, labels: { amount: String(amount) } };
-          return {
-            namespace,
-            name,
-            uid,
-            resourceVersion,
-            selector: null,
-            disruptionsAllowed: amount,
-            disruptedPods: [],
-          };
+          return makeBudget({ namespace, name, uid, resourceVersion, disruptionsAllowed: amount });
         }),
       );
     }
@@ -306,6 +299,7 @@ const KINDS = [
   'node',
   'namespace',
   'budget',
+  'service',
   'volumeClaim',
   'volume',
   'storageClass',

@@ -7,6 +7,7 @@ import type { Pod } from '../domain/pod.ts';
 import type { PodConstraints } from '../domain/pod-constraints.ts';
 import type { Policy } from '../domain/policy.ts';
 import { comparePolicies } from '../domain/protection.ts';
+import type { Service } from '../domain/service.ts';
 import type { Ticket } from '../domain/ticket.ts';
 import type { StorageClass, Volume, VolumeClaim } from '../domain/volume.ts';
 import { ASSUMED_REACH, type WebhookReach } from '../domain/webhook-reach.ts';
@@ -28,6 +29,7 @@ export class HeldCluster implements ClusterView {
     node: new ObjectTable<Node, NodeName>((node) => node.name),
     namespace: new ObjectTable<Namespace, string>((namespace) => namespace.name),
     budget: new ObjectTable<DisruptionBudget, ObjectKey>(keyOf),
+    service: new ObjectTable<Service, ObjectKey>(keyOf),
     volumeClaim: new ObjectTable<VolumeClaim, ObjectKey>(keyOf),
     volume: new ObjectTable<Volume, string>((volume) => volume.name),
     storageClass: new ObjectTable<StorageClass, string>((storageClass) => storageClass.name),
@@ -37,6 +39,7 @@ export class HeldCluster implements ClusterView {
   } satisfies Record<IndexedKind, unknown>;
   readonly #pods = new PodIndex();
   readonly #budgets = new MultiMap<string, DisruptionBudget>(({ namespace }) => namespace); // namespace -> its budgets
+  readonly #services = new MultiMap<string, Service>(({ namespace }) => namespace); // namespace -> its Services
   readonly #available = new MultiMap<string, Volume>(({ isAvailable, storageClass }) =>
     isAvailable ? storageClass : null,
   ); // class -> its volumes
@@ -202,6 +205,10 @@ export class HeldCluster implements ClusterView {
     return this.#budgets.get(namespace);
   }
 
+  services(namespace: string): readonly Service[] {
+    return this.#services.get(namespace);
+  }
+
   ticket(key: ObjectKey): Ticket | undefined {
     return this.tables.ticket.named(key);
   }
@@ -270,6 +277,9 @@ export class HeldCluster implements ClusterView {
         return;
       case 'budget':
         this.#budgets.change(before as DisruptionBudget | undefined, after as DisruptionBudget | undefined);
+        return;
+      case 'service':
+        this.#services.change(before as Service | undefined, after as Service | undefined);
         return;
       case 'volume':
         this.#available.change(before as Volume | undefined, after as Volume | undefined);

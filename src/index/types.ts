@@ -8,6 +8,7 @@ import type { PodConstraints } from '../domain/pod-constraints.ts';
 import type { PodQuestion } from './pod-matches.ts';
 import type { Policy } from '../domain/policy.ts';
 import type { Resources } from '../domain/resources.ts';
+import type { Service } from '../domain/service.ts';
 import type { Ticket } from '../domain/ticket.ts';
 import type { StorageClass, Volume, VolumeClaim } from '../domain/volume.ts';
 import type { WebhookReach } from '../domain/webhook-reach.ts';
@@ -28,6 +29,7 @@ export interface IndexedKinds {
   readonly node: Node;
   readonly namespace: Namespace;
   readonly budget: DisruptionBudget;
+  readonly service: Service;
   readonly volumeClaim: VolumeClaim;
   readonly volume: Volume;
   readonly storageClass: StorageClass;
@@ -136,6 +138,7 @@ export interface ClusterView {
   /** Another array whenever one of them came, went or has seen more; none where this process has no replicas. */
   webhookReplicas(): readonly WebhookReplica[];
   budgets(namespace: string): readonly DisruptionBudget[];
+  services(namespace: string): readonly Service[];
 
   ticket(key: ObjectKey): Ticket | undefined;
   tickets(): Iterable<Ticket>;

@@ -66,6 +66,7 @@ export function accessRights(names: AccessNames): readonly AccessRight[] {
       resourceNames: [RUNTIME_CLASS],
     },
     cluster(podDisruptionBudgets, ['list', 'watch'], 'the index: whom evictions would hurt'),
+    cluster(RESOURCES.services, ['list', 'watch'], 'the index: which pods get traffic'),
     cluster(volumeClaims, ['list', 'watch'], 'the index: which nodes reach the volumes of a pod that comes back'),
     cluster(volumes, ['list', 'watch'], 'the index: as for claims'),
     cluster(storageClasses, ['list', 'watch'], 'the index: as for claims, of volumes that do not exist yet'),

@@ -4,7 +4,19 @@
  */
 import type { Cause, CauseKind, EvictionCause, ManualCause, PreemptionCause } from '../domain/displacement.ts';
 import type { NodeName, PodUid } from '../domain/ids.ts';
-import { described, type Infer, integer, name, object, oneOf, optional, type Schema, text, uid } from './crd/schema.ts';
+import {
+  described,
+  type Infer,
+  integer,
+  name,
+  object,
+  oneOf,
+  optional,
+  type Schema,
+  text,
+  uid,
+  withDefault,
+} from './crd/schema.ts';
 import { LONGEST_WISH } from './project/wish.ts';
 import type { Wire } from './project/wire.ts';
 
@@ -79,8 +91,12 @@ const MANUAL = {
 } as const satisfies CauseRecord<ManualCause, Infer<typeof manual>>;
 
 const eviction = object({
+  by: described(
+    'The request that waits: the deletion of the pod, or its eviction by the eviction API.',
+    withDefault(oneOf('Deletion', 'Eviction'), 'Deletion'),
+  ),
   requester: described('The user of the API server that is to delete the pod.', text(253, { minLength: 1 })),
-  why: described('Reason of the condition DisruptionTarget that the pod had.', text(128)),
+  why: described('Reason of the condition DisruptionTarget with which the pod goes.', text(128)),
 });
 
 const EVICTION = {
@@ -89,9 +105,10 @@ const EVICTION = {
     'A user of the API server, such as kube-scheduler, is about to delete the pod, and waits until it is saved.',
     eviction,
   ),
-  write: ({ requester, why }: EvictionCause) => ({ requester, why }),
-  read: ({ requester, why }: Wire<Infer<typeof eviction>>): EvictionCause => ({
+  write: ({ by, requester, why }: EvictionCause) => ({ by, requester, why }),
+  read: ({ by, requester, why }: Wire<Infer<typeof eviction>>): EvictionCause => ({
     kind: 'Eviction',
+    by: by ?? 'Deletion',
     requester: requester ?? '',
     why: why ?? '',
   }),

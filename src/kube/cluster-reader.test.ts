@@ -36,6 +36,7 @@ it('reads every kind into the index, says when it has all, and stops', async () 
     'node',
     'pod',
     'policy',
+    'service',
     'storageClass',
     'ticket',
     'volume',

@@ -31,6 +31,7 @@ export const RESOURCES = {
   nodes: core('nodes', 'Node', false),
   namespaces: core('namespaces', 'Namespace', false),
   events: core('events', 'Event'),
+  services: core('services', 'Service'),
   secrets: core('secrets', 'Secret'),
   podDisruptionBudgets: {
     group: 'policy',

@@ -50,10 +50,11 @@ describe('measureEngine', () => {
   it('counts answers of the guard, and pods that it let go unsaved', async () => {
     const measured = new Measured();
     const { namespace, name, uid } = makePod();
-    const request = { namespace, name, uid, requester: 'r', why: '', isEnding: false, dryRun: false };
+    const who = { by: 'Deletion', requester: 'r', why: '', isEnding: false, dryRun: false } as const;
+    const request = { namespace, name, uid, ...who };
     const wait = { allowed: false, reason: 'Saving', message: '', retryAfterSeconds: 1 } as const;
-    for (const verdict of [wait, wait, { allowed: true, reason: 'SavingFailed' } as const])
-      measured.engine.events.emit('guard:answered', { request, verdict });
+    const gone = { allowed: true, reason: 'SavingFailed', unsaved: 'the disk is full' } as const;
+    for (const verdict of [wait, wait, gone]) measured.engine.events.emit('guard:answered', { request, verdict });
     expect(await measured.read('reprieve_guard_answers_total')).toEqual([
       '{reason="Saving",allowed="false"} 2',
       '{reason="SavingFailed",allowed="true"} 1',

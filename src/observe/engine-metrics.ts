@@ -36,6 +36,7 @@ const KINDS: Readonly<Record<IndexedKind, null>> = {
   node: null,
   namespace: null,
   budget: null,
+  service: null,
   volumeClaim: null,
   volume: null,
   storageClass: null,
@@ -62,7 +63,8 @@ function countEvents({ metrics, engine: { events }, clock }: EngineMetricsOption
   events.on('record:contradiction', ({ kind }) => metrics.inc('reprieve_contradictions_total', { kind }));
   events.on('guard:answered', ({ verdict }) => {
     metrics.inc('reprieve_guard_answers_total', { reason: verdict.reason, allowed: String(verdict.allowed) });
-    if (verdict.allowed && verdict.reason === 'SavingFailed') countUnsaved(metrics, 'SavingFailed');
+    if (verdict.allowed && verdict.unsaved !== undefined)
+      countUnsaved(metrics, verdict.reason === 'SavingFailed' ? 'SavingFailed' : 'NotProtected');
   });
   events.on('victim:unprotected', () => countUnsaved(metrics, 'NotProtected'));
   events.on('victim:cheaper', ({ evictCost, savingCost }) => {

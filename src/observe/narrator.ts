@@ -48,13 +48,12 @@ export function narrate(events: EngineEvents, view: ClusterView, sink: EventSink
     say(sink, 'RecordsConflict', ticketObject(object), `${what}: ${resolution}`);
   });
   events.on('guard:answered', ({ request, verdict }) => {
-    if (!verdict.allowed || verdict.reason !== 'SavingFailed') return;
-    say(
-      sink,
-      'EvictedUnsaved',
-      podObject(request),
-      `deleted by ${request.requester} without its state: it could not be saved in time`,
-    );
+    const { by, requester, uid } = request;
+    if (!verdict.allowed || verdict.unsaved === undefined) return;
+    const pod = uid === null ? view.podNamed(request.namespace, request.name) : { ...request, uid };
+    if (pod === undefined) return;
+    const done = by === 'Eviction' ? 'evicted' : 'deleted';
+    say(sink, 'EvictedUnsaved', podObject(pod), `${done} by ${requester} without its state: ${verdict.unsaved}`);
   });
   events.on('pod:stays', ({ pod, why }) => say(sink, 'NotMoved', podObject(pod), why));
   events.on('displacement:closed', ({ displacement, because, message }) => {

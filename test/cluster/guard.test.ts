@@ -41,7 +41,7 @@ it('nobody is asked about deletions by users', async () => {
   await lab.cluster.applyObjects(policy('batch', 'batch', 'Evict'));
   await victims('mine');
   await lab.cluster.kubectl('delete', 'pod', 'mine', '--wait=true');
-  expect(await answers('reason="NotDisrupted",allowed="false"')).toBe(0);
+  expect(await answers('reason="NotSeenYet",allowed="false"')).toBe(0);
   expect(await answers('reason="Saving",allowed="false"')).toBe(0);
 });
 

@@ -64,6 +64,7 @@ const BODIES: Readonly<Record<Exclude<IndexedKind, CustomKind>, readonly Body[]>
       allowedTopologies: [{ matchLabelExpressions: [{ key: 'a', values: ['b'] }] }],
     },
   ],
+  service: [{ spec: { clusterIP: '10.0.0.1', selector: { app: 'a' } } }],
   budget: [
     {
       spec: {
@@ -79,6 +80,7 @@ const NAMES: Readonly<Record<IndexedKind, readonly string[]>> = {
   node: knownNames.nodes,
   namespace: ['default', 'other'],
   budget: ['budget'],
+  service: ['service'],
   volumeClaim: ['claim'],
   volume: ['v'],
   storageClass: ['local'],
@@ -95,6 +97,7 @@ const KINDS: readonly IndexedKind[] = [
   'pod',
   'node',
   'budget',
+  'service',
   'volumeClaim',
   'volume',
   'storageClass',

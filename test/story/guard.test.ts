@@ -64,7 +64,13 @@ async function disrupt(): Promise<void> {
 function ask(more: { readonly isEnding?: boolean; readonly dryRun?: boolean } = {}): GuardVerdict {
   const { namespace, name, uid } = podNow();
   const { reprieve } = story.cluster;
-  const who = { requester: 'system:kube-scheduler', why: 'PreemptionByScheduler', isEnding: false, dryRun: false };
+  const who = {
+    by: 'Deletion',
+    requester: 'system:kube-scheduler',
+    why: 'PreemptionByScheduler',
+    isEnding: false,
+    dryRun: false,
+  } as const;
   return reprieve?.engine.guard({ namespace, name, uid, ...who, ...more }) as GuardVerdict;
 }
 
@@ -131,7 +137,7 @@ describe('the guard', () => {
   it('believes no question about a pod that nobody disrupts', async () => {
     await begun();
     for (let asked = 0; asked < 30; asked++) {
-      expect(ask()).toMatchObject({ allowed: false, reason: 'NotDisrupted' });
+      expect(ask()).toMatchObject({ allowed: false, reason: 'NotSeenYet' });
       await passed(SECOND);
     }
     expect(podNow()).toMatchObject({ phase: 'Running', frozenBy: null });
@@ -141,7 +147,7 @@ describe('the guard', () => {
   it('lets a pod go unsaved that could not be saved', async () => {
     await begun({ dumpFails: () => 'the disk is full' });
     await disrupt();
-    expect(await askedUntilAllowed(60)).toEqual({ allowed: true, reason: 'SavingFailed' });
+    expect(await askedUntilAllowed(60)).toMatchObject({ allowed: true, reason: 'SavingFailed' });
   });
 
   it('keeps a pod that could not be saved and must not go unsaved', async () => {

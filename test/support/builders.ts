@@ -1,6 +1,7 @@
 import { RESTORE_GATE, RUNTIME_CLASS } from '../../src/domain/labels.ts';
 import type { Checkpoint } from '../../src/domain/checkpoint.ts';
 import type { CheckpointRules } from '../../src/domain/checkpoint-rules.ts';
+import type { DisruptionBudget } from '../../src/domain/disruption-budget.ts';
 import type { NodeName, PodUid } from '../../src/domain/ids.ts';
 import type { Node } from '../../src/domain/node.ts';
 import type { Pod } from '../../src/domain/pod.ts';
@@ -113,10 +114,28 @@ export function makePolicy(overrides: Partial<Policy> = {}): Policy {
     match: { namespaceSelector: null, podSelector: null, priorityClassNames: null },
     precedence: 0,
     preemption: { decision: 'Always', maxDelayMs: 60_000, onFailure: 'Evict', freshForMs: 0 },
+    displacement: { servingPods: 'Evict' },
     checkpoint: DEFAULT_RULES,
     store: { ttlMs: 86_400_000 },
     restore: { nodes: 'Any', attempts: 2, onFailure: 'ColdStart', maxWaitMs: 3_600_000, identityLabels: [] },
     status: null,
+    ...overrides,
+  };
+}
+
+/** A budget of all pods of the namespace that lets none of them go. */
+export function makeBudget(overrides: Partial<DisruptionBudget> = {}): DisruptionBudget {
+  const name = overrides.name ?? 'budget';
+  return {
+    namespace: 'default',
+    name,
+    uid: `uid-${name}`,
+    resourceVersion: '1',
+    selector: { requirements: [] },
+    disruptionsAllowed: 0,
+    isMet: false,
+    ignoresUnhealthy: false,
+    disruptedPods: [],
     ...overrides,
   };
 }

@@ -3,6 +3,7 @@ import type { DisruptionBudget } from '../../domain/disruption-budget.ts';
 import { objectKey, ownerKey } from '../../domain/ids.ts';
 import type { Node } from '../../domain/node.ts';
 import type { Pod } from '../../domain/pod.ts';
+import type { Service } from '../../domain/service.ts';
 import type { Ticket } from '../../domain/ticket.ts';
 import type { IndexedKind, Namespace } from '../../index/types.ts';
 import { isUnreviewed } from '../../index/owned-pods.ts';
@@ -22,6 +23,7 @@ export type PartKind =
   | 'repelling' // pods with anti-affinity or volumes
   | 'namespace'
   | 'budgets' // by namespace
+  | 'services' // by namespace
   | 'ticket'
   | 'victim' // tickets by the UID of the displaced pod
   | 'owner' // tickets by the UID of the controller
@@ -78,6 +80,8 @@ export function partsOf(kind: IndexedKind, value: object): readonly Part[] {
       return [['namespace', (value as Namespace).name]];
     case 'budget':
       return [['budgets', (value as DisruptionBudget).namespace]];
+    case 'service':
+      return [['services', (value as Service).namespace]];
     case 'volumeClaim':
     case 'volume':
     case 'storageClass':

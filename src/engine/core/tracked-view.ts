@@ -6,6 +6,7 @@ import type { OwnerFacts } from '../../domain/owner-facts.ts';
 import type { Pod } from '../../domain/pod.ts';
 import type { PodConstraints } from '../../domain/pod-constraints.ts';
 import type { Policy } from '../../domain/policy.ts';
+import type { Service } from '../../domain/service.ts';
 import type { Ticket } from '../../domain/ticket.ts';
 import type { StorageClass, Volume, VolumeClaim } from '../../domain/volume.ts';
 import type { WebhookReach } from '../../domain/webhook-reach.ts';
@@ -175,6 +176,11 @@ export class TrackedView implements ClusterView {
   budgets(namespace: string): readonly DisruptionBudget[] {
     this.#readers.read('budgets', namespace);
     return this.#view.budgets(namespace);
+  }
+
+  services(namespace: string): readonly Service[] {
+    this.#readers.read('services', namespace);
+    return this.#view.services(namespace);
   }
 
   ticket(key: ObjectKey): Ticket | undefined {

@@ -17,9 +17,11 @@ export const CLOSE_REASONS = {
     'The ticket of a victim that was taken over from a lower displacement is gone, and kube-scheduler asks anew.',
   Moved: 'The pod that was to be moved by hand has left its node, with its state.',
   NotAsked: 'The annotation that asked to move the pod was taken back or changed.',
-  Gone: 'kube-scheduler or the taint manager deleted its pod.',
+  Gone: 'The client that was told to wait has deleted or evicted its pod.',
   NotRepeated:
-    'kube-scheduler or the taint manager, which was told to wait with the deletion, does not ask again: the pod runs on.',
+    'The client that was told to wait with the deletion or eviction of the pod does not ask again: the pod is thawed.',
+  BudgetForbids:
+    'The PodDisruptionBudget of the pod does not allow its eviction any more: the pod is thawed, and kube-apiserver refuses the eviction.',
   NotBound: 'The victims are gone, but the preemptor was not bound, and kube-scheduler asks anew.',
 } as const;
 

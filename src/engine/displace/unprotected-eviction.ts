@@ -1,5 +1,5 @@
 import type { Pod } from '../../domain/pod.ts';
-import { rulingPolicy, type UnprotectedReason } from '../../domain/protection.ts';
+import { rulingPolicy, type Protection, type UnprotectedReason } from '../../domain/protection.ts';
 import type { ClusterView } from '../../index/types.ts';
 import { isBeforeEviction, type Ticket } from '../../domain/ticket.ts';
 import type { PodRef } from '../../ports/cluster-writer.ts';
@@ -51,6 +51,11 @@ export function unprotectedEviction(
   const { reason, message } = protection;
   const policy = rulingPolicy(before, view.policies(), view.namespaceLabels(namespace))?.name ?? '';
   return { victim, policy, reason, message };
+}
+
+/** Why a pod that a policy wants saved is not, as a sentence for people; null where its policy, or the kind of its owner, asks for that. */
+export function shortcomingOf(protection: Protection): string | null {
+  return !protection.protected && SHORTCOMINGS.has(protection.reason) ? protection.message : null;
 }
 
 function isPlannedUnsaved(book: Displacements, { uid, nodeName }: Pod): boolean {

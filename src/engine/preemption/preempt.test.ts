@@ -1,9 +1,8 @@
 import { preemptionIn } from '../../../test/support/preemption.ts';
 import { describe, expect, it } from 'vitest';
-import { makeNode, makePod, makePolicy, makeResources } from '../../../test/support/builders.ts';
+import { makeBudget, makeNode, makePod, makePolicy, makeResources } from '../../../test/support/builders.ts';
 import { TestWorld } from '../../../test/support/world.ts';
 import { DEFAULT_COST_MODEL } from '../../domain/victim-cost.ts';
-import type { DisruptionBudget } from '../../domain/disruption-budget.ts';
 import type { NodeName } from '../../domain/ids.ts';
 
 const high = makePod({ name: 'high', priority: 1000 });
@@ -127,15 +126,10 @@ describe('preempt', () => {
     const q1 = makePod({ name: 'q1', nodeName: 'n1', ...covered });
     const q2 = makePod({ name: 'q2', nodeName: 'n2', ...covered, startMs: 5_000 });
     const free = makePod({ name: 'free', nodeName: 'n3', priority: 10, startMs: 1_000 });
-    const budget: DisruptionBudget = {
-      namespace: 'default',
-      name: 'q',
-      uid: 'budget',
-      resourceVersion: '1',
+    const budget = makeBudget({
       selector: { requirements: [{ key: 'app', operator: 'In', values: ['q'] }] },
       disruptionsAllowed: 1,
-      disruptedPods: [],
-    };
+    });
     const next = makePod({ name: 'next', priority: 1000 });
     /** q1 is being saved for `high`. Of n2 and n3 the younger pod on n2 is the better victim. */
     const saving = (overrides: Partial<typeof budget> = {}): TestWorld => {

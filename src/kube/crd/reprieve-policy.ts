@@ -21,12 +21,13 @@ import {
 export const POLICY_DEFAULTS = {
   precedence: 0,
   preemption: { decision: 'Adaptive', maxDelay: '60s', onFailure: 'Evict', freshFor: '0s' },
+  displacement: { servingPods: 'Evict' },
   checkpoint: { sockets: CHECKPOINT_DEFAULTS.sockets, volumes: CHECKPOINT_DEFAULTS.volumes },
   store: { ttl: '24h', maxBytes: CHECKPOINT_DEFAULTS.maxBytes },
   restore: { nodes: 'Any', attempts: 2, onFailure: 'ColdStart', maxWait: '24h', identityLabels: [] },
 } as const;
 
-const { preemption, store, restore } = POLICY_DEFAULTS;
+const { preemption, displacement, store, restore } = POLICY_DEFAULTS;
 
 const spec = described(
   'Which pods are saved before they are preempted, and how.',
@@ -68,6 +69,18 @@ const spec = described(
           freshFor: described(
             'A checkpoint younger than this may be used instead of a new one; what was done since is lost. 0s: never.',
             withDefault(duration('0s', '24h'), preemption.freshFor),
+          ),
+        }),
+        {},
+      ),
+    ),
+    displacement: described(
+      'What happens when a selected pod is to leave its node for another reason.',
+      withDefault(
+        object({
+          servingPods: described(
+            'A ready pod to which a Service with an address sends traffic, when it is evicted from its node (kubectl drain). Evict: as without Reprieve, it leaves the Service at once. Save: it is saved; until its readiness probe fails the Service goes on sending to the frozen pod.',
+            withDefault(oneOf('Evict', 'Save'), displacement.servingPods),
           ),
         }),
         {},

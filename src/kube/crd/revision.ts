@@ -13,6 +13,7 @@ const REVISIONS: readonly string[] = [
   '20f3e703879a6d67be411e061cef44fc34e7be2b322bf04ca7969c969ed3c0be',
   '1a056565171063b65bd60aa72ad894a8a44d078f9ce9272443bffadc6d798741',
   '7383f359ade1f58fed6931ee7229a891e1c7d2d9236ffc9cbb75caa1d93addd5',
+  '24077a8e506d9b90d9d37c08480936b71a6a5144e94134359d4e65ec40c4d7eb',
 ];
 
 /** Of the CRDs as they are generated now; the annotation {@link REVISION_ANNOTATION} of each has it. */

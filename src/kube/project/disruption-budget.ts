@@ -10,6 +10,7 @@ import { wireOf } from './wire.ts';
 export function disruptionBudgetOf(object: KubeObject): DisruptionBudget {
   const { spec, status } = wireOf<V1PodDisruptionBudget>(object);
   const { namespace, name, uid, resourceVersion } = metadataOf(object);
+  const desired = wholeNumber('status.desiredHealthy', status?.desiredHealthy);
   return {
     namespace,
     name,
@@ -17,6 +18,8 @@ export function disruptionBudgetOf(object: KubeObject): DisruptionBudget {
     resourceVersion,
     selector: spec?.selector ? selectorOf(spec.selector) : null,
     disruptionsAllowed: wholeNumber('status.disruptionsAllowed', status?.disruptionsAllowed),
+    isMet: desired > 0 && wholeNumber('status.currentHealthy', status?.currentHealthy) >= desired,
+    ignoresUnhealthy: spec?.unhealthyPodEvictionPolicy === 'AlwaysAllow',
     disruptedPods: Object.keys(status?.disruptedPods ?? {}),
   };
 }

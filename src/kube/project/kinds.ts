@@ -7,6 +7,7 @@ import { namespaceOf } from './namespace.ts';
 import { nodeOf } from './node.ts';
 import { podOf } from './pod.ts';
 import { policyOf } from './policy.ts';
+import { serviceOf } from './service.ts';
 import { ticketOf } from './ticket.ts';
 import { storageClassOf, volumeClaimOf, volumeOf } from './volume.ts';
 
@@ -21,6 +22,7 @@ export const INDEXED_RESOURCES: {
   node: { type: RESOURCES.nodes, project: nodeOf },
   namespace: { type: RESOURCES.namespaces, project: namespaceOf },
   budget: { type: RESOURCES.podDisruptionBudgets, project: disruptionBudgetOf },
+  service: { type: RESOURCES.services, project: serviceOf },
   volumeClaim: { type: RESOURCES.volumeClaims, project: volumeClaimOf },
   volume: { type: RESOURCES.volumes, project: volumeOf },
   storageClass: { type: RESOURCES.storageClasses, project: storageClassOf },

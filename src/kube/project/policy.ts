@@ -19,7 +19,7 @@ import type { Wire } from './wire.ts';
 export function policyOf(object: KubeObject): Policy {
   const { spec, status } = typedOf<{ spec: ReprievePolicySpec; status: ReprievePolicyStatus }>(object, reprievePolicy);
   const { name, uid, creationMs, resourceVersion } = metadataOf(object);
-  const { preemption, store, restore } = POLICY_DEFAULTS;
+  const { preemption, displacement, store, restore } = POLICY_DEFAULTS;
   return {
     name,
     uid,
@@ -34,6 +34,7 @@ export function policyOf(object: KubeObject): Policy {
       onFailure: spec?.preemption?.onFailure ?? preemption.onFailure,
       freshForMs: durationMs(spec?.preemption?.freshFor, preemption.freshFor),
     },
+    displacement: { servingPods: spec?.displacement?.servingPods ?? displacement.servingPods },
     checkpoint: checkpointRulesOf({ ...spec?.checkpoint, maxBytes: spec?.store?.maxBytes }),
     store: { ttlMs: durationMs(spec?.store?.ttl, store.ttl) },
     restore: {

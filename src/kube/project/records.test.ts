@@ -6,6 +6,7 @@ import { nodeOf } from './node.ts';
 import { podOf } from './pod.ts';
 import { policyOf } from './policy.ts';
 import { resourceListOf, resourcesOf } from './resource-list.ts';
+import { serviceOf } from './service.ts';
 import { ticketOf } from './ticket.ts';
 
 const metadata = {
@@ -18,7 +19,7 @@ const metadata = {
 const bare: KubeObject = { metadata };
 
 describe('objects that have metadata and nothing else', () => {
-  it.each(Object.entries({ nodeOf, policyOf, checkpointOf, ticketOf, disruptionBudgetOf }))(
+  it.each(Object.entries({ nodeOf, policyOf, checkpointOf, ticketOf, disruptionBudgetOf, serviceOf }))(
     '%s reads them',
     (_, project) => {
       expect(project(bare)).toMatchObject({ name: 'x', uid: 'u', resourceVersion: '1' });

@@ -199,7 +199,7 @@ function webhookConfiguration(cluster: ControlPlane): Promise<object> {
 
 /** deploy/guard.yaml, likewise. */
 export function guardConfiguration(cluster: ControlPlane, port: number): Promise<object> {
-  return configurationOfWebhooks(cluster, 'guard.yaml', `https://127.0.0.1:${port}/v1/guard-deletion`);
+  return configurationOfWebhooks(cluster, 'guard.yaml', `https://127.0.0.1:${port}/v1/guard`);
 }
 
 async function configurationOfWebhooks(cluster: ControlPlane, file: string, url: string): Promise<object> {
