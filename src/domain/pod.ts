@@ -15,6 +15,14 @@ export interface PodOwner {
   readonly uid: string;
 }
 
+/** What stands in the way of a checkpoint. */
+export interface NotCheckpointable {
+  /** A reason of the condition `reprieve.dev/Checkpointable`. */
+  readonly reason: string;
+  /** In words for the pod's user. */
+  readonly message: string;
+}
+
 /** A pod as Reprieve sees it: the fields decisions read, and nothing else. A value: never changed, only replaced. */
 export interface Pod {
   readonly uid: PodUid;
@@ -84,8 +92,8 @@ export interface Pod {
   /** `batch.kubernetes.io/job-completion-index`; null outside indexed Jobs. */
   readonly completionIndex: number | null;
   readonly runtimeClassName: string | null;
-  /** Why this pod can never be checkpointed, from its spec (`hostPID`, ...); null when nothing in it forbids it. */
-  readonly notCheckpointable: string | null;
+  /** Why the pod cannot be checkpointed, by its spec or by the agent of its node; null: nothing is known to forbid it. */
+  readonly notCheckpointable: NotCheckpointable | null;
   /**
    * What must be equal for a checkpoint to continue in another pod (`src/domain/restore-shape.ts`).
    * Set for gated pods only, null elsewhere: it is costly and nobody else asks.

@@ -56,6 +56,8 @@ export interface PolicyReport {
   readonly rulingPods: number;
   /** Those of these that would be saved if they had to go now. */
   readonly protectedPods: number;
+  /** Reason -> pods of this effective policy that would be evicted unsaved because of it, in the order of the reasons. */
+  readonly unprotectedPods: ReadonlyMap<string, number>;
 }
 
 /** One condition of a policy. */

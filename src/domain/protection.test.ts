@@ -95,7 +95,10 @@ describe('protectionOf', () => {
       want: 'protected',
     },
     'protects them where the controller chooses the names': { pod: { owner: owner('RankedJob') }, want: 'protected' },
-    'passes over what cannot be saved': { pod: { notCheckpointable: 'hostPID' }, want: 'NotCheckpointable' },
+    'passes over what cannot be saved': {
+      pod: { notCheckpointable: { reason: 'SpecUnsupported', message: 'hostPID' } },
+      want: 'NotCheckpointable',
+    },
     'passes over nodes without an agent': { node: { canCheckpoint: false }, want: 'NodeCannotCheckpoint' },
     'passes over nodes whose agent is silent': { node: { agentSilent: true }, want: 'AgentSilent' },
     'protects there what its policy refuses to let go unsaved': {

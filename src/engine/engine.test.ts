@@ -207,9 +207,9 @@ describe('a victim that a policy selects and that is not protected', () => {
   it('is told of where its node found what cannot be saved', () => {
     const { engine, index } = setUp();
     index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
-    expect(evicted(index, engine, { ...low, notCheckpointable: 'a socket' })).toMatchObject([
-      { reason: 'NotCheckpointable', message: 'a socket' },
-    ]);
+    expect(
+      evicted(index, engine, { ...low, notCheckpointable: { reason: 'SocketShared', message: 'a socket' } }),
+    ).toMatchObject([{ reason: 'NotCheckpointable', message: 'a socket' }]);
   });
 
   it('is told of beside a ticket whose displacement is not carried out', () => {

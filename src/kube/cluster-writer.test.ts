@@ -902,6 +902,7 @@ describe('setPolicyStatus', () => {
     selectedPods: 3,
     rulingPods: 2,
     protectedPods: 1,
+    unprotectedPods: new Map([['IoUringInUse', 1]]),
   };
   const policyNow = async () => policyOf(await client.get(RESOURCES.reprievePolicies, null, 'batch'));
 
@@ -923,6 +924,7 @@ describe('setPolicyStatus', () => {
         { type: 'Conflicted', status: 'False', reason: 'NoConflict', message: 'nobody' },
         { type: 'Restorable', status: 'True', reason: 'WebhookCalled' },
       ],
+      unprotectedPods: [{ reason: 'IoUringInUse', pods: 1 }],
     });
   });
 

@@ -26,5 +26,6 @@ export function policyStatusObject({ status }: Policy, report: PolicyReport, now
     selectedPods,
     rulingPods,
     protectedPods,
+    unprotectedPods: [...report.unprotectedPods].map(([reason, pods]) => ({ reason, pods })),
   };
 }

@@ -178,7 +178,11 @@ describe('commit', () => {
         'pod',
         frozenPod,
         makePod({ name: 'second', nodeName: 'n1' }),
-        makePod({ name: 'plain', nodeName: 'n1', notCheckpointable: 'hostPID' }),
+        makePod({
+          name: 'plain',
+          nodeName: 'n1',
+          notCheckpointable: { reason: 'SpecUnsupported', message: 'hostPID' },
+        }),
       )
       .put('checkpoint', saved);
     expect(world.commands()).toEqual(['CreateTicket second-uid-second']);
@@ -206,7 +210,11 @@ describe('commit', () => {
       .put(
         'pod',
         makePod({ ...frozenPod, deletionMs: 9_500 }),
-        makePod({ name: 'plain', nodeName: 'n1', notCheckpointable: 'hostPID' }),
+        makePod({
+          name: 'plain',
+          nodeName: 'n1',
+          notCheckpointable: { reason: 'SpecUnsupported', message: 'hostPID' },
+        }),
       );
     expect(world.commands()).toContain('Evict plain');
     expect(world.commands()).not.toContain('Evict pod');

@@ -64,6 +64,18 @@ describe('counts', () => {
     });
   }
 
+  it('why the others would be evicted unsaved', () => {
+    const world = cluster(selecting('web', 'web'));
+    const notCheckpointable = { reason: 'IoUringInUse', message: 'a ring' };
+    world.put('pod', pod('web-5', 'web', { notCheckpointable }), pod('web-6', 'web', { notCheckpointable }));
+    const [report] = policyReports(world.index).values();
+    expect([...(report as PolicyReport).unprotectedPods]).toEqual([
+      ['IoUringInUse', 2],
+      ['NodeCannotCheckpoint', 1],
+      ['NotRunning', 1],
+    ]);
+  });
+
   it('the same in slices as at once', () => {
     const { index } = cluster(selecting('all', null), selecting('web', 'web', { precedence: 1 }));
     const census = new PolicyCensus(index);

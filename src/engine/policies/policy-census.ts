@@ -16,7 +16,7 @@ import { mayFailByEviction } from '../../domain/owner-kinds.ts';
 import type { Pod, PodOwner } from '../../domain/pod.ts';
 import type { Policy, PolicyReport } from '../../domain/policy.ts';
 import { acceptance, conflict, restorability } from '../../domain/policy-findings.ts';
-import { protectionOf, selectsPod } from '../../domain/protection.ts';
+import { protectionOf, selectsPod, type UnprotectedReason } from '../../domain/protection.ts';
 import { comesBack } from '../../domain/webhook-reach.ts';
 import type { ClusterView } from '../../index/types.ts';
 
@@ -26,6 +26,8 @@ interface Tally {
   selected: number;
   ruling: number;
   protected: number;
+  /** Reason -> ruled pods that are not protected. */
+  readonly unprotected: Map<string, number>;
   /** Namespaces of pods that it rules, in which a replacement came without a review of the webhook. */
   readonly missedIn: Set<string>;
   /** Namespaces of pods that it rules and that the selectors of the webhook leave out. */
@@ -74,6 +76,7 @@ export class PolicyCensus {
       selected: 0,
       ruling: 0,
       protected: 0,
+      unprotected: new Map(),
       missedIn: new Set(),
       leftOutIn: new Set(),
       unknownSuccessors: new Set(),
@@ -113,8 +116,7 @@ export class PolicyCensus {
         tally.ruling++;
         const protection = protectionOf(pod, node, [tally.policy], labels, reach);
         if (protection.protected) this.#countProtected(pod, tally);
-        else if (protection.reason === 'OutOfScope') tally.leftOutIn.add(pod.namespace);
-        else if (protection.reason === 'SuccessorUnknown') tally.unknownSuccessors.add(pod.owner?.kind ?? '');
+        else countUnprotected(pod, tally, protection.reason);
         if (reach.isCalled && !comesBack(pod, reach)) tally.missedIn.add(pod.namespace);
         continue;
       }
@@ -144,7 +146,7 @@ export class PolicyCensus {
   }
 
   #report(tally: Tally, place: number): PolicyReport {
-    const { policy, selected, ruling, protected: saved, equals, rulers } = tally;
+    const { policy, selected, ruling, protected: saved, unprotected, equals, rulers } = tally;
     const at = (places: Iterable<number>): Policy[] =>
       [...places].sort((a, b) => a - b).map((other) => (this.#tallies[other] as Tally).policy);
     const before = at([...equals].filter((other) => other < place));
@@ -157,8 +159,17 @@ export class PolicyCensus {
       selectedPods: selected,
       rulingPods: ruling,
       protectedPods: saved,
+      unprotectedPods: new Map([...unprotected].sort(([a], [b]) => (a < b ? -1 : 1))),
     };
   }
+}
+
+/** What its node or its spec says counts by its own reason. */
+function countUnprotected({ namespace, owner, notCheckpointable }: Pod, tally: Tally, why: UnprotectedReason): void {
+  const reason = why === 'NotCheckpointable' ? (notCheckpointable?.reason ?? why) : why;
+  tally.unprotected.set(reason, (tally.unprotected.get(reason) ?? 0) + 1);
+  if (why === 'OutOfScope') tally.leftOutIn.add(namespace);
+  if (why === 'SuccessorUnknown') tally.unknownSuccessors.add(owner?.kind ?? '');
 }
 
 /** Pods that hold room, with their node, then those that wait for it. */

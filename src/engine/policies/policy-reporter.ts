@@ -110,6 +110,7 @@ function isReported({ status }: Policy, report: PolicyReport): boolean {
 /** Equal for equal reports. */
 function reportKey(report: PolicyReport): string {
   const { observedGeneration, accepted, conflicted, restorable, selectedPods, rulingPods, protectedPods } = report;
+  const unprotected = [...report.unprotectedPods];
   const findings = [accepted, conflicted, restorable].flatMap(({ holds, reason, message }) => [holds, reason, message]);
-  return JSON.stringify([observedGeneration, selectedPods, rulingPods, protectedPods, ...findings]);
+  return JSON.stringify([observedGeneration, selectedPods, rulingPods, protectedPods, unprotected, ...findings]);
 }

@@ -10,6 +10,7 @@ import {
   integer,
   labelSelector,
   list,
+  listByKey,
   object,
   oneOf,
   optional,
@@ -150,6 +151,10 @@ const status = described(
     selectedPods: pods('Pods that it selects, of those that hold room or wait for it.'),
     rulingPods: pods('Selected pods whose effective policy this is.'),
     protectedPods: pods('Pods of this effective policy that would be saved if they were preempted now.'),
+    unprotectedPods: described(
+      'Pods of this effective policy that would be evicted unsaved now, by reason: that of their condition reprieve.dev/Checkpointable, or the one that Events of such an eviction name.',
+      optional(listByKey(object({ reason: text(128, { minLength: 1 }), pods: integer(1) }), 'reason', 64)),
+    ),
   }),
 );
 

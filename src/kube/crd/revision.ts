@@ -14,6 +14,7 @@ const REVISIONS: readonly string[] = [
   '1a056565171063b65bd60aa72ad894a8a44d078f9ce9272443bffadc6d798741',
   '7383f359ade1f58fed6931ee7229a891e1c7d2d9236ffc9cbb75caa1d93addd5',
   '24077a8e506d9b90d9d37c08480936b71a6a5144e94134359d4e65ec40c4d7eb',
+  'a0d91a802d3fde2592f1b06ac00f0dcaf1d1e721ef20e8185590bddc3e0815e7',
 ];
 
 /** Of the CRDs as they are generated now; the annotation {@link REVISION_ANNOTATION} of each has it. */

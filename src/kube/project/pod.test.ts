@@ -96,15 +96,22 @@ describe('podOf', () => {
     ],
     ['a sidecar with a tty', { initContainers: [{ name: 's', restartPolicy: 'Always', tty: true }] }, /tty/],
   ])('refuses to checkpoint a pod with %s', (_, spec, reason) => {
-    expect(podOf(pod({ spec })).notCheckpointable).toMatch(reason);
+    expect(podOf(pod({ spec })).notCheckpointable).toEqual({
+      reason: 'SpecUnsupported',
+      message: expect.stringMatching(reason),
+    });
   });
 
   it('believes the node that its processes cannot be saved, until it says otherwise', () => {
     const condition = { type: 'reprieve.dev/Checkpointable', status: 'False', reason: 'IoUringInUse', message: 'no' };
-    expect(podOf(pod({ status: { conditions: [condition] } })).notCheckpointable).toBe('no');
-    expect(podOf(pod({ status: { conditions: [{ ...condition, message: '' }] } })).notCheckpointable).toBe(
-      'IoUringInUse',
-    );
+    expect(podOf(pod({ status: { conditions: [condition] } })).notCheckpointable).toEqual({
+      reason: 'IoUringInUse',
+      message: 'no',
+    });
+    expect(podOf(pod({ status: { conditions: [{ ...condition, message: '' }] } })).notCheckpointable).toEqual({
+      reason: 'IoUringInUse',
+      message: 'IoUringInUse',
+    });
     expect(podOf(pod({ status: { conditions: [{ ...condition, status: 'True' }] } })).notCheckpointable).toBeNull();
   });
 

@@ -1,4 +1,4 @@
-import type { V1ContainerStatus, V1Pod } from '@kubernetes/client-node';
+import type { V1ContainerStatus, V1Pod, V1PodSpec } from '@kubernetes/client-node';
 import { CONDITIONS, type RestoreFailure, type RestoreReason } from '../../domain/condition-reasons.ts';
 import type { NodeName, PodUid } from '../../domain/ids.ts';
 import {
@@ -12,7 +12,7 @@ import {
   TICKET_ANNOTATION,
   STATE_BYTES_ANNOTATION,
 } from '../../domain/labels.ts';
-import type { Pod, PodPhase, RestoreFailed, RestoreOutcome } from '../../domain/pod.ts';
+import type { NotCheckpointable, Pod, PodPhase, RestoreFailed, RestoreOutcome } from '../../domain/pod.ts';
 import type { KubeObject } from '../transport.ts';
 import { notCheckpointableReason } from './checkpointable.ts';
 import { conditionOf, isConditionTrue, type WireCondition } from './conditions.ts';
@@ -103,7 +103,7 @@ function podWith(pool: Pick<PartPool, keyof PartPool>, object: KubeObject, isInd
       metadata.annotations?.[COMPLETION_INDEX_ANNOTATION] ?? labels[COMPLETION_INDEX_ANNOTATION],
     ),
     runtimeClassName: pool.text(spec?.runtimeClassName || null),
-    notCheckpointable: notCheckpointableReason(spec) ?? obstacleOf(conditions),
+    notCheckpointable: forbiddenBy(spec) ?? obstacleOf(conditions),
     restoreShape: gates.includes(RESTORE_GATE) ? restoreShapeOf(object) : null,
     memoryLimitBytes: gates.includes(RESTORE_GATE) ? memoryLimitOf(object) : null,
     nodeSelector: pool.nodeSelector(nodeSelectorOf(spec)),
@@ -136,9 +136,16 @@ function frozenByOf(conditions: readonly WireCondition[] | null | undefined): st
 }
 
 /** What its node found in its running processes. */
-function obstacleOf(conditions: readonly WireCondition[] | null | undefined): string | null {
+function forbiddenBy(spec: Wire<V1PodSpec> | null | undefined): NotCheckpointable | null {
+  const message = notCheckpointableReason(spec);
+  return message === null ? null : { reason: 'SpecUnsupported', message };
+}
+
+function obstacleOf(conditions: readonly WireCondition[] | null | undefined): NotCheckpointable | null {
   const condition = conditionOf(conditions, CHECKPOINTABLE_CONDITION);
-  return condition?.status === 'False' ? condition.message || condition.reason || 'its node says so' : null;
+  if (condition?.status !== 'False') return null;
+  const reason = condition.reason || 'Unsupported';
+  return { reason, message: condition.message || reason };
 }
 
 function restoredOf(conditions: readonly WireCondition[] | null | undefined): RestoreOutcome | null {

@@ -53,9 +53,9 @@ function statusOf(status: Wire<ReprievePolicyStatus> | null | undefined): Policy
   const accepted = conditionOf(status?.conditions, 'Accepted');
   const conflicted = conditionOf(status?.conditions, 'Conflicted');
   const restorable = conditionOf(status?.conditions, 'Restorable');
-  const { observedGeneration, selectedPods, rulingPods, protectedPods } = status ?? {};
+  const { observedGeneration, selectedPods, rulingPods, protectedPods, unprotectedPods } = status ?? {};
   if (!accepted || !conflicted || !restorable || observedGeneration == null) return null;
-  if (selectedPods == null || rulingPods == null || protectedPods == null) return null;
+  if (selectedPods == null || rulingPods == null || protectedPods == null || unprotectedPods == null) return null;
   return {
     report: {
       observedGeneration,
@@ -65,6 +65,7 @@ function statusOf(status: Wire<ReprievePolicyStatus> | null | undefined): Policy
       selectedPods,
       rulingPods,
       protectedPods,
+      unprotectedPods: new Map(unprotectedPods.map(({ reason, pods }) => [reason ?? '', pods ?? 0])),
     },
     acceptedSinceMs: millisOf(accepted.lastTransitionTime),
     conflictedSinceMs: millisOf(conflicted.lastTransitionTime),

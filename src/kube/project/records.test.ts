@@ -133,6 +133,7 @@ describe('the status of a policy', () => {
     selectedPods: 2,
     rulingPods: 1,
     protectedPods: 0,
+    unprotectedPods: [{ reason: 'NotRunning', pods: 1 }],
   };
 
   it('is a report', () => {
@@ -145,6 +146,7 @@ describe('the status of a policy', () => {
         selectedPods: 2,
         rulingPods: 1,
         protectedPods: 0,
+        unprotectedPods: new Map([['NotRunning', 1]]),
       },
       acceptedSinceMs: Date.parse(at),
       conflictedSinceMs: Date.parse(at),
@@ -156,6 +158,7 @@ describe('the status of a policy', () => {
     'there is none': {},
     'a condition is missing': { ...whole, conditions: [condition('Accepted', 'True')] },
     'a count is missing': { ...whole, protectedPods: undefined },
+    'the reasons are missing': { ...whole, unprotectedPods: undefined },
     'it does not say which spec it is about': { ...whole, observedGeneration: undefined },
   };
   for (const [sentence, status] of Object.entries(partial)) {
