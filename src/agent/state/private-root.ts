@@ -12,8 +12,8 @@ export interface PrivateRootOptions {
 /**
  * Arguments: the folder, the input, the output (empty: none), the command. The new root is a read-only tmpfs with the programs of
  * this file system, read-only, and the folder. It is mounted over /sys, which exists everywhere and holds no folder of a pod. The
- * old root is unmounted: a mount that the command kept alive could not be removed by its owner. umount(8) needs /proc, the command
- * must not have it: `/proc/<pid>/root` leads out.
+ * command has no /proc: `/proc/<pid>/root` leads out. chroot(8) and not pivot_root(8), which util-linux of Debian leaves to a
+ * package that few nodes have.
  */
 const SCRIPT = `set -eu
 folder=$1 input=$2 output=$3
@@ -21,7 +21,7 @@ shift 3
 exec 3<"$input"
 [ -z "$output" ] || exec >"$output"
 mount -t tmpfs -o mode=0700,size=64k reprieve /sys
-mkdir /sys/old /sys/proc /sys/folder
+mkdir /sys/folder
 for place in /usr /bin /sbin /lib*; do
   if [ -L "$place" ]; then
     cp -P "$place" "/sys$place"
@@ -30,15 +30,9 @@ for place in /usr /bin /sbin /lib*; do
     mount -o bind,ro "$place" "/sys$place"
   fi
 done
-mount --bind /proc /sys/proc
 mount --bind "$folder" /sys/folder
 mount -o remount,ro /sys
-cd /sys
-pivot_root . old
-umount -l /old
-umount -l /proc
-cd /folder
-exec "$@" <&3 3<&-`;
+exec chroot /sys /bin/sh -c 'cd /folder && exec "$@" <&3 3<&-' sh "$@"`;
 
 /**
  * Runs a command of this node in a folder, which is all of the node that the command can change. Whoever can write to the folder may
