@@ -6,7 +6,7 @@ import { conditionIn } from '../cluster/story/seen.ts';
 import { policy } from '../cluster/story/workloads.ts';
 import { NodeBed } from './bed/bed.ts';
 import { clear, displace, restoredFrom, victimOf, type Victim } from './bed/displace.ts';
-import { IMAGES } from './bed/images.ts';
+import { IMAGES, LANGUAGE_IMAGES } from './bed/images.ts';
 
 /** What processes hold besides memory: it comes back, or the pod says beforehand that it does not. */
 const SCRIPTS = { name: 'scripts', configMap: { name: 'scripts' } };
@@ -16,7 +16,7 @@ const RUN = 'python3 -u /scripts/hold.py 10.77.0.1; exit';
 let bed: NodeBed;
 
 beforeAll(async () => {
-  bed = await NodeBed.start({ agents: {}, languages: true });
+  bed = await NodeBed.start({ agents: {}, images: [LANGUAGE_IMAGES] });
   const hold = await readFile(new URL('./bed/programs/hold.py', import.meta.url), 'utf8');
   const scripts = {
     apiVersion: 'v1',

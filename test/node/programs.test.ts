@@ -6,6 +6,7 @@ import { policy } from '../cluster/story/workloads.ts';
 import { NodeBed } from './bed/bed.ts';
 import { clear, displace, restoredFrom, victimOf, type Victim } from './bed/displace.ts';
 import { hog, hogPast, type Program } from './bed/hog.ts';
+import { LANGUAGE_IMAGES } from './bed/images.ts';
 
 /** The runtimes that people use: each is displaced, and goes on on the other node with all that it holds. */
 const PROGRAMS: readonly { readonly program: Program; readonly mebibytes: number }[] = [
@@ -25,7 +26,7 @@ interface Before {
 let bed: NodeBed;
 
 beforeAll(async () => {
-  bed = await NodeBed.start({ agents: {}, languages: true });
+  bed = await NodeBed.start({ agents: {}, images: [LANGUAGE_IMAGES] });
   await bed.cluster.applyObjects(policy('batch', 'batch'));
 });
 afterAll(async () => {

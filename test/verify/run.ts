@@ -39,6 +39,11 @@ const checks: readonly Check[] = [
     command: [node, 'src/observe/generate-reference.ts', '--check'],
     remedy: 'node src/observe/generate-reference.ts',
   },
+  {
+    name: 'compatibility',
+    command: [node, 'test/programs/report.ts', '--check'],
+    remedy: 'node test/programs/report.ts',
+  },
 ];
 
 const before = treeState();

@@ -12,7 +12,7 @@ import { cgroupOf } from './setting.ts';
 const checkout = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
 
 export interface NodeBedOptions
-  extends Omit<ServedClusterOptions, 'dir'>, Pick<NodeOptions, 'stateDiskMiB' | 'languages'> {
+  extends Omit<ServedClusterOptions, 'dir'>, Pick<NodeOptions, 'stateDiskMiB' | 'images'> {
   /** Default 2, the most there can be. */
   readonly nodes?: number;
   /** An agent on each node, with these keys in the `agent` section of its configuration; absent: none. */
@@ -63,7 +63,7 @@ export class NodeBed implements AsyncDisposable {
 
   /** Answers when all nodes are Ready and a replica leads. */
   static async start(options: NodeBedOptions = {}): Promise<NodeBed> {
-    const { nodes: count = 2, stateDiskMiB, languages = false, agents, ...serving } = options;
+    const { nodes: count = 2, stateDiskMiB, images = [], agents, ...serving } = options;
     const dir = await mkdtemp(join(runFolder(), 'bed-'));
     const served = await ServedCluster.start({
       ...serving,
@@ -83,7 +83,7 @@ export class NodeBed implements AsyncDisposable {
             cluster: bed.cluster,
             dir: join(dir, `node${number}`),
             cgroup: cgroupOf(runFolder()),
-            languages,
+            images,
             ...(stateDiskMiB !== undefined && { stateDiskMiB }),
           }),
         );

@@ -14,7 +14,7 @@ export interface HogShape {
   readonly priorityClassName?: string;
   readonly runtimeClassName?: string;
   readonly cpu?: string;
-  /** Default `hog`; the others need a bed with `languages`. */
+  /** Default `hog`; the others need a bed with LANGUAGE_IMAGES. */
   readonly program?: Program;
   /** Default RuntimeDefault. */
   readonly seccomp?: 'RuntimeDefault' | 'Unconfined';

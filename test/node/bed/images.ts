@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { cacheFolder } from '../../cluster/control-plane/cache.ts';
 import { runCommand } from '../../cluster/control-plane/command.ts';
-import { ociArchive, type Image } from './oci.ts';
+import { writeOciArchive, type Image } from './oci.ts';
 import { exists, LANGUAGES_TREE, NODE_TREE, treePath } from './rootfs.ts';
 import { tarArchive, type TarMember } from './tar.ts';
 
@@ -20,7 +20,7 @@ export const IMAGES = {
 } as const;
 
 /** One file for `ctr images import`, made of what `parts` names. */
-interface Archive {
+export interface Archive {
   readonly name: string;
   /** Files and texts; when one changes, the archive is made again. */
   readonly parts: () => Promise<readonly (string | Buffer)[]>;
@@ -57,18 +57,6 @@ export const LANGUAGE_IMAGES: Archive = {
   name: 'languages',
   parts: async () => [treePath(LANGUAGES_TREE), process.version, ...(await scripts())],
   images: async (folder) => {
-    const tree = join(folder, 'tree.tar');
-    const without = [
-      './var/cache',
-      './var/lib/apt',
-      './usr/share/doc',
-      './usr/share/man',
-      './usr/share/locale',
-      './usr/lib/jvm/*/jmods',
-    ];
-    const excluded = without.map((path) => `--exclude=${path}`);
-    const reproducible = ['--sort=name', '--numeric-owner', '--mtime=@0'];
-    await runCommand('tar', ['-C', treePath(LANGUAGES_TREE), ...reproducible, ...excluded, '-cf', tree, '.']);
     const [python, java, node] = (await scripts()) as [Buffer, Buffer, Buffer];
     const added = tarArchive([
       { path: 'usr/local/bin/node', data: await readFile(process.execPath) },
@@ -77,9 +65,33 @@ export const LANGUAGE_IMAGES: Archive = {
       { path: 'programs/Count.java', data: java },
       { path: 'programs/count.mjs', data: node },
     ]);
-    return [{ name: IMAGES.languages, command: ['/bin/sh'], layers: [await readFile(tree), added] }];
+    return [
+      {
+        name: IMAGES.languages,
+        command: ['/bin/sh'],
+        layers: [await packedTree(treePath(LANGUAGES_TREE), folder), added],
+      },
+    ];
   },
 };
+
+const WITHOUT = [
+  './var/cache',
+  './var/lib/apt',
+  './usr/share/doc',
+  './usr/share/man',
+  './usr/share/locale',
+  './usr/lib/jvm/*/jmods',
+];
+
+/** A tree as a layer: the path of a file in `folder`. */
+export async function packedTree(tree: string, folder: string): Promise<string> {
+  const path = join(folder, 'tree.tar');
+  const excluded = WITHOUT.map((excluded) => `--exclude=${excluded}`);
+  const reproducible = ['--sort=name', '--numeric-owner', '--mtime=@0'];
+  await runCommand('tar', ['-C', tree, ...reproducible, ...excluded, '-cf', path, '.']);
+  return path;
+}
 
 function scripts(): Promise<Buffer[]> {
   return Promise.all(SCRIPTS.map((file) => readFile(program(file))));
@@ -101,7 +113,7 @@ export async function buildArchive(archive: Archive): Promise<void> {
   const building = await mkdtemp(`${path}.`);
   try {
     const complete = join(building, 'complete.tar');
-    await writeFile(complete, ociArchive(await archive.images(building)));
+    await writeOciArchive(complete, await archive.images(building), building);
     await rename(complete, path);
   } finally {
     await rm(building, { recursive: true, force: true });

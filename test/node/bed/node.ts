@@ -7,7 +7,7 @@ import type { ControlPlane } from '../../cluster/control-plane/control-plane.ts'
 import { Daemon } from '../../cluster/control-plane/daemon.ts';
 import { answersOk } from '../../cluster/control-plane/probe.ts';
 import { makeCgroup, removeCgroup, thawCgroup } from './cgroups.ts';
-import { archivePath, BASIC_IMAGES, LANGUAGE_IMAGES } from './images.ts';
+import { archivePath, BASIC_IMAGES, type Archive } from './images.ts';
 import { bridgeOf, KUBELET_HEALTH_PORT, KUBERNETES_FOLDER, nodeAddress, nodeFiles } from './node-files.ts';
 import type { NodeIdentity } from './node-files.ts';
 import { exists, NODE_TREE, treePath } from './rootfs.ts';
@@ -22,8 +22,8 @@ export interface NodeOptions {
   readonly cgroup: string;
   /** Makes /var/lib/reprieve a disk of this size; absent: a folder on the disk of {@link dir}. */
   readonly stateDiskMiB?: number;
-  /** Whether it has the image with CPython, a JDK and Node.js. */
-  readonly languages?: boolean;
+  /** What it has besides the basic images. */
+  readonly images?: readonly Archive[];
 }
 
 /** The programs of every node; tests add others under names of their own. */
@@ -162,8 +162,8 @@ export class Node {
       await rm(join(this.#options.dir, disk), { recursive: true, force: true });
   }
 
-  get #archives(): readonly (typeof BASIC_IMAGES)[] {
-    return this.#options.languages ? [BASIC_IMAGES, LANGUAGE_IMAGES] : [BASIC_IMAGES];
+  get #archives(): readonly Archive[] {
+    return [BASIC_IMAGES, ...(this.#options.images ?? [])];
   }
 
   get #upper(): string {

@@ -1,49 +1,84 @@
 import { createHash } from 'node:crypto';
-import { tarArchive, type TarMember } from './tar.ts';
+import { createReadStream } from 'node:fs';
+import { mkdir, rename, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { runCommand } from '../../cluster/control-plane/command.ts';
 
 export interface Image {
   /** Name and tag under which containerd knows it after the import. */
   readonly name: string;
   readonly command: readonly string[];
-  /** Uncompressed tar archives, the lowest first. */
-  readonly layers: readonly Buffer[];
+  /** Uncompressed tar archives, the lowest first: the bytes, or the path of a file, which is moved. */
+  readonly layers: readonly (Buffer | string)[];
 }
 
-/** Images in one archive, as `ctr images import` takes it: https://github.com/opencontainers/image-spec/blob/main/image-layout.md */
-export function ociArchive(images: readonly Image[]): Buffer {
-  const blobs = new Map<string, Buffer>(); // sha256 -> content
-  const blob = (content: Buffer): { digest: string; size: number } => {
-    const hash = createHash('sha256').update(content).digest('hex');
-    blobs.set(hash, content);
-    return { digest: `sha256:${hash}`, size: content.length };
-  };
-  const type = (name: string): { mediaType: string } => ({ mediaType: `application/vnd.oci.image.${name}` });
-  const platform = { os: 'linux', architecture: process.arch === 'x64' ? 'amd64' : process.arch };
-  const manifests = images.map((image) => {
-    const layers = image.layers.map(blob);
-    const config = blob(
-      json({
-        ...platform,
-        config: { Cmd: image.command, Env: ['PATH=/usr/local/bin:/usr/bin:/bin'] },
-        rootfs: { type: 'layers', diff_ids: layers.map(({ digest }) => digest) },
-      }),
-    );
-    const manifest = json({
+interface Blob {
+  readonly digest: string;
+  readonly size: number;
+}
+
+const PLATFORM = { os: 'linux', architecture: process.arch === 'x64' ? 'amd64' : process.arch };
+
+/**
+ * Writes images into one archive, as `ctr images import` takes it. `folder` is for what it needs on the way:
+ * https://github.com/opencontainers/image-spec/blob/main/image-layout.md
+ */
+export async function writeOciArchive(path: string, images: readonly Image[], folder: string): Promise<void> {
+  const layout = new Layout(join(folder, 'layout'));
+  await mkdir(layout.blobs, { recursive: true });
+  const manifests: object[] = [];
+  for (const { name, command, layers } of images) {
+    const blobs: Blob[] = [];
+    for (const layer of layers)
+      blobs.push(typeof layer === 'string' ? await layout.move(layer) : await layout.add(layer));
+    const config = await layout.json({
+      ...PLATFORM,
+      config: { Cmd: command, Env: ['PATH=/usr/local/bin:/usr/bin:/bin'] },
+      rootfs: { type: 'layers', diff_ids: blobs.map(({ digest }) => digest) },
+    });
+    const manifest = await layout.json({
       schemaVersion: 2,
       ...type('manifest.v1+json'),
       config: { ...type('config.v1+json'), ...config },
-      layers: layers.map((layer) => ({ ...type('layer.v1.tar'), ...layer })),
+      layers: blobs.map((blob) => ({ ...type('layer.v1.tar'), ...blob })),
     });
-    const annotations = { 'io.containerd.image.name': image.name };
-    return { ...type('manifest.v1+json'), ...blob(manifest), annotations, platform };
-  });
-  return tarArchive([
-    { path: 'oci-layout', data: json({ imageLayoutVersion: '1.0.0' }), mode: 0o644 },
-    { path: 'index.json', data: json({ schemaVersion: 2, manifests }), mode: 0o644 },
-    ...[...blobs].map(([hash, data]): TarMember => ({ path: `blobs/sha256/${hash}`, data, mode: 0o644 })),
-  ]);
+    const annotations = { 'io.containerd.image.name': name };
+    manifests.push({ ...type('manifest.v1+json'), ...manifest, annotations, platform: PLATFORM });
+  }
+  await writeFile(join(layout.folder, 'oci-layout'), JSON.stringify({ imageLayoutVersion: '1.0.0' }));
+  await writeFile(join(layout.folder, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests }));
+  await runCommand('tar', ['-C', layout.folder, '-cf', path, 'oci-layout', 'index.json', 'blobs']);
 }
 
-function json(value: object): Buffer {
-  return Buffer.from(JSON.stringify(value));
+class Layout {
+  readonly folder: string;
+  readonly blobs: string;
+
+  constructor(folder: string) {
+    this.folder = folder;
+    this.blobs = join(folder, 'blobs/sha256');
+  }
+
+  async add(content: Buffer): Promise<Blob> {
+    const path = join(this.folder, 'new');
+    await writeFile(path, content);
+    return this.move(path);
+  }
+
+  json(value: object): Promise<Blob> {
+    return this.add(Buffer.from(JSON.stringify(value)));
+  }
+
+  async move(path: string): Promise<Blob> {
+    const hash = createHash('sha256');
+    for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+    const digest = hash.digest('hex');
+    const { size } = await stat(path);
+    await rename(path, join(this.blobs, digest));
+    return { digest: `sha256:${digest}`, size };
+  }
+}
+
+function type(name: string): { mediaType: string } {
+  return { mediaType: `application/vnd.oci.image.${name}` };
 }

@@ -37,9 +37,25 @@ export function treePath(recipe: TreeRecipe): string {
   return join(cacheFolder(), 'trees', `${recipe.name}-${hash.slice(0, 16)}`);
 }
 
-/** Makes the tree where the cache lacks it: about 50 s. Its folder is complete or absent. Needs root and the machine's Debian mirror. */
-export async function buildTree(recipe: TreeRecipe, { log, signal }: BuildOptions): Promise<void> {
-  const folder = treePath(recipe);
+/** Makes the tree where the cache lacks it: about 50 s. Needs root and the machine's Debian mirror. */
+export async function buildTree(recipe: TreeRecipe, options: BuildOptions): Promise<void> {
+  const { name, suite, packages } = recipe;
+  await madeOnce(treePath(recipe), `the tree ${name} from Debian ${suite}`, options, async (building) => {
+    const mirror = await debianMirror();
+    await haveDebootstrap(options.log);
+    const command = ['--variant=minbase', `--include=${packages.join(',')}`, suite, building, mirror];
+    await runCommand('debootstrap', command, options.signal ? { signal: options.signal } : {});
+    await rm(join(building, 'var/cache/apt'), { recursive: true, force: true });
+  });
+}
+
+/** Makes a folder of the cache where it is not there. It is complete or absent. */
+export async function madeOnce(
+  folder: string,
+  what: string,
+  { log, signal }: BuildOptions,
+  make: (building: string) => Promise<void>,
+): Promise<void> {
   if (await exists(folder)) return;
   await mkdir(join(folder, '..'), { recursive: true });
   await withLock(folder, signal, async () => {
@@ -47,16 +63,11 @@ export async function buildTree(recipe: TreeRecipe, { log, signal }: BuildOption
     const building = `${folder}.building`;
     await rm(building, { recursive: true, force: true });
     try {
-      const mirror = await debianMirror();
-      await haveDebootstrap(log);
-      log(`making the tree ${recipe.name} from Debian ${recipe.suite} (once; about a minute)`);
+      log(`making ${what} (once; minutes)`);
       const startedMs = Date.now();
-      const include = `--include=${recipe.packages.join(',')}`;
-      const command = ['--variant=minbase', include, recipe.suite, building, mirror];
-      await runCommand('debootstrap', command, signal ? { signal } : {});
-      await rm(join(building, 'var/cache/apt'), { recursive: true, force: true });
+      await make(building);
       await rename(building, folder);
-      log(`made the tree ${recipe.name} in ${((Date.now() - startedMs) / 1000).toFixed(0)} s`);
+      log(`made ${what} in ${((Date.now() - startedMs) / 1000).toFixed(0)} s`);
     } finally {
       await rm(building, { recursive: true, force: true });
     }
