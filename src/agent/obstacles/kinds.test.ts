@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -182,6 +182,21 @@ describe('obstaclesIn', () => {
     expect(await found(OWN, [1], run)).toEqual([expect.stringContaining('a socket of kind MPTCP')]);
     await writeFile(join(proc, '1/net/protocols'), protocols.replace(' 1 ', ' 0 '));
     expect(await found(OWN, [1], run)).toEqual([]);
+  });
+
+  it('finds that a file of the runtime was changed after it was written', async () => {
+    await makeProcess(1, []);
+    await mkdir(join(proc, '1/root/etc'), { recursive: true });
+    const file = join(proc, '1/root/etc/resolv.conf');
+    await writeFile(file, 'nameserver 10.0.0.10\n');
+    const spec = { ...OWN, mounts: [{ destination: '/etc/resolv.conf', source: '/sandboxes/a/resolv.conf' }] };
+    expect(await found(spec, [1])).toEqual([]);
+    const later = new Date(Date.now() + 60_000);
+    await utimes(file, later, later);
+    expect(await found(spec, [1])).toEqual([
+      expect.stringMatching(/^PodFile: it has changed \/etc\/resolv.conf.*dnsConfig/),
+    ]);
+    expect(await found(OWN, [1])).toEqual([]); // its own file, not the runtime's
   });
 
   it('finds the sleep of busybox as process 1, and no other', async () => {

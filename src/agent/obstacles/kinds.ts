@@ -3,6 +3,7 @@ import { IO_URING_FAILURE, type DumpFailure, type DumpFailureReason } from '../r
 import { isConfigMount } from './config-files.ts';
 import type { ContainerView } from './container-view.ts';
 import { textOf, type OpenFile, type Process } from './processes.ts';
+import { changedRuntimeFile } from './runtime-files.ts';
 import { mountOf } from './spec-mounts.ts';
 
 type Found = string | null | Promise<string | null>;
@@ -71,6 +72,7 @@ const KINDS: readonly Kind[] = [
   { reason: 'Inotify', find: inotifyOnOverlay },
   { reason: 'Other', find: busyboxSleep },
   { reason: 'PodFile', find: podFile },
+  { reason: 'PodFile', find: runtimeFile },
 ];
 
 /** What is in the way of saving this container, in the order of the table. */
@@ -182,6 +184,14 @@ function podFile({ container, processes, specMounts }: ContainerView): string | 
     return `it has an older version of ${path} open, which the next pod does not have; let it read the file anew`;
   }
   return null;
+}
+
+async function runtimeFile({ container, processes, specMounts }: ContainerView): Promise<string | null> {
+  const first = processes.find(({ pid }) => pid === container.pid) ?? processes[0];
+  const path = first && (await changedRuntimeFile(first));
+  // What the container has of itself is part of its root file system, which is saved.
+  if (path == null || mountOf(specMounts, path) === undefined) return null;
+  return `it has changed ${path}, which the next pod has as the runtime writes it; set it in the pod's spec (dnsConfig, hostname)`;
 }
 
 function uses(processes: readonly Process[], isMeant: (target: string) => boolean): boolean {
