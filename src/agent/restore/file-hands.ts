@@ -2,6 +2,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AgentConfiguration } from '../../config/configuration.ts';
 import type { KubeObject } from '../../kube/transport.ts';
+import { checkImages } from '../images/check-images.ts';
 import { linkConfigFiles } from '../obstacles/config-files.ts';
 import type { RunCommand } from '../runtime/command.ts';
 import { ownContainers, readIdentity, type ContainerIdentity, type ContainerIndex } from '../runtime/containers.ts';
@@ -31,6 +32,7 @@ import {
 import { check } from './check.ts';
 import type { RestoreRequest } from './request.ts';
 import type { RestoreHands, RestoreRefusal, StagedState, Staging } from './restore-hands.ts';
+import { rightsOf } from './rights.ts';
 import { forgetPod, resultOf, resultsOf, startedCold, type Outcome } from './results.ts';
 import type { Stager } from './stager.ts';
 import type { TicketWord } from './ticket-word.ts';
@@ -65,7 +67,7 @@ export class FileHands implements RestoreHands {
     return this.#options.stager.word(pod, stop);
   }
 
-  async refusal(request: RestoreRequest, { manifest }: StagedState): Promise<RestoreRefusal | null> {
+  async refusal(request: RestoreRequest, { layout, manifest }: StagedState): Promise<RestoreRefusal | null> {
     const { run, compatibility, settings } = this.#options;
     const container = await identityOf(request);
     const image = await imageOf(container, { run, ...settings.runtime });
@@ -76,6 +78,10 @@ export class FileHands implements RestoreHands {
       compatibility: compatibility(),
     });
     if (refusal !== null) return refusal;
+    const wrapper = request.process === null ? null : Number(request.process.split(':', 1)[0]);
+    const rights = await rightsOf({ spec: container.spec, wrapper, run });
+    const excess = await checkImages(layout.container(container.name).images, rights);
+    if (excess !== null) return { reason: 'ImagesRefused', message: `${container.name}: ${excess}` };
     const { configFiles = [] } = manifest.containers.find(({ name }) => name === container.name) ?? {};
     const changed = await linkConfigFiles(container, configFiles);
     if (changed === null) return null;

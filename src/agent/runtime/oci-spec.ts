@@ -9,6 +9,8 @@ export interface OciSpec {
 
 interface OciProcess {
   readonly terminal?: boolean;
+  readonly rlimits?: readonly { readonly type: string; readonly hard: number; readonly soft: number }[];
+  readonly oomScoreAdj?: number;
   readonly user?: { readonly uid?: number; readonly gid?: number; readonly additionalGids?: readonly number[] };
   /** Per set (bounding, effective, …) the capabilities in it. */
   readonly capabilities?: Readonly<Record<string, readonly string[]>>;
@@ -24,6 +26,12 @@ export interface OciMount {
   readonly options?: readonly string[];
 }
 
+interface OciMapping {
+  readonly containerID: number;
+  readonly hostID: number;
+  readonly size: number;
+}
+
 interface OciLinux {
   /** `/a/b`, or `slice:prefix:name` under systemd. */
   readonly cgroupsPath?: string;
@@ -35,6 +43,8 @@ interface OciLinux {
     readonly major?: number;
     readonly minor?: number;
   }[];
+  readonly uidMappings?: readonly OciMapping[];
+  readonly gidMappings?: readonly OciMapping[];
   readonly seccomp?: unknown;
   readonly maskedPaths?: readonly string[];
   readonly readonlyPaths?: readonly string[];

@@ -38,6 +38,11 @@ export const POD_CONDITIONS = {
         status: 'False',
         meaning: 'The pod runs with other rights (user, capabilities, seccomp, ...) than the one that was saved.',
       },
+      ImagesRefused: {
+        status: 'False',
+        meaning:
+          'The saved processes have rights that the pod may not have, or hold something that is not known; the message says what.',
+      },
       MountsDiffer: { status: 'False', meaning: 'The pod has other mounts than the one that was saved.' },
       FetchFailed: { status: 'False', meaning: 'The state could not be brought from the node that holds it.' },
       StagingFailed: {

@@ -71,6 +71,10 @@ export const TICKET_CONDITIONS = {
         status: 'False',
         meaning: 'Started cold: the pod runs with other rights than the one that was saved.',
       },
+      ImagesRefused: {
+        status: 'False',
+        meaning: 'Started cold: the saved processes have rights that the pod may not have, or hold something unknown.',
+      },
       MountsDiffer: { status: 'False', meaning: 'Started cold: the pod has other mounts than the one saved.' },
       FetchFailed: { status: 'False', meaning: 'Started cold: the state could not be brought from its node.' },
       StagingFailed: {

@@ -1,0 +1,145 @@
+import { capabilitiesIn, CHECKED_LIMITS, mayHave, type ContainerRights } from './container-rights.ts';
+import { ImageRefused, type Message } from './decode.ts';
+import { checkFilters } from './seccomp.ts';
+
+const NAMESPACES = ['pid', 'net', 'ipc', 'uts', 'mnt', 'user', 'cgroup', 'time'] as const;
+/** As the OCI specification calls those that have another name there. */
+const OCI_NAMES: Partial<Record<(typeof NAMESPACES)[number], string>> = { net: 'network', mnt: 'mount' };
+
+/**
+ * Processes come back in the namespaces whose ids differ from those of the node on which they were saved: where they are the same, CRIU
+ * leaves them in the node's own.
+ */
+export function checkNamespaces({ spec }: ContainerRights, node: Message, process: Message, who: string): void {
+  const own = new Set(spec.linux?.namespaces?.map(({ type }) => type));
+  for (const name of NAMESPACES) {
+    const field = `${name}_ns_id`;
+    const isOwn = process.number(field) !== node.number(field);
+    if (isOwn === own.has(OCI_NAMES[name] ?? name)) continue;
+    const verb = isOwn ? 'has a' : 'shares the';
+    throw new ImageRefused(
+      `${who} ${verb} ${name} namespace ${isOwn ? 'of its own' : 'of the node'}, and the container does not`,
+    );
+  }
+}
+
+/** SCHED_OTHER, SCHED_BATCH, SCHED_IDLE. */
+const ORDINARY_POLICIES = new Set([0, 3, 5]);
+/** SECBIT_KEEP_CAPS, which every process may set. */
+const FREE_SECBITS = 0x10;
+const SECCOMP = { strict: 1, filter: 2 } as const;
+const LSM = { selinux: 1, apparmor: 2 } as const;
+
+/** One image core-N: a process, or a thread of one. */
+export function checkProcess(
+  rights: ContainerRights,
+  core: Message,
+  { who, lsm, filters }: { readonly who: string; readonly lsm: number; readonly filters: readonly Message[] },
+): void {
+  const thread = core.message('thread_core');
+  const credentials = thread?.message('creds');
+  if (thread === undefined || credentials === undefined) throw new ImageRefused(`${who} has no credentials`);
+  checkCredentials(rights, credentials, who);
+  checkLabel(rights, credentials, { who, lsm });
+  const { process: { noNewPrivileges = false } = {}, linux } = rights.spec;
+  if (noNewPrivileges && credentials.number('no_new_privs') !== 1) {
+    throw new ImageRefused(`${who} may gain privileges (no_new_privs is not set), and the container may not`);
+  }
+  if (linux?.seccomp && thread.number('seccomp_mode') !== SECCOMP.strict) {
+    if (thread.number('seccomp_mode') !== SECCOMP.filter)
+      throw new ImageRefused(`${who} has no seccomp filter, and the container has one`);
+    checkFilters(rights.spec, { filters, at: thread.number('seccomp_filter'), machine: core.number('mtype'), who });
+  }
+  checkScheduling(rights, thread, who);
+  const task = core.message('tc');
+  if (task !== undefined) checkTask(rights, task, who);
+}
+
+function checkCredentials(rights: ContainerRights, credentials: Message, who: string): void {
+  const { user = {}, capabilities = {}, noNewPrivileges = false } = rights.spec.process ?? {};
+  const { uid = 0, gid = 0, additionalGids = [] } = user;
+  // Without no_new_privs a program with the setuid bit or file capabilities has all that the bounding set allows.
+  const reachable = new Set([
+    ...(capabilities[noNewPrivileges ? 'permitted' : 'bounding'] ?? []),
+    ...(capabilities['ambient'] ?? []),
+  ]);
+  const allowed = {
+    prm: reachable,
+    eff: reachable,
+    amb: reachable,
+    bnd: new Set(capabilities['bounding']),
+    inh: new Set([...(capabilities['bounding'] ?? []), ...(capabilities['inheritable'] ?? [])]),
+  };
+  for (const [set, names] of Object.entries(allowed)) {
+    const extra = capabilitiesIn(credentials.numbers(`cap_${set}`)).find((name) => !names.has(name));
+    if (extra !== undefined) throw new ImageRefused(`${who} has ${extra}, and the container may not have it`);
+  }
+  const users = ['uid', 'euid', 'suid', 'fsuid'].map((field) => credentials.number(field));
+  const otherUser = users.find((one) => one !== uid);
+  if (otherUser !== undefined && !reachable.has('CAP_SETUID')) {
+    throw new ImageRefused(`${who} runs as user ${otherUser}, and the container as ${uid}, without CAP_SETUID`);
+  }
+  const groups = [
+    ...['gid', 'egid', 'sgid', 'fsgid'].map((field) => credentials.number(field)),
+    ...credentials.numbers('groups'),
+  ];
+  const otherGroup = groups.find((one) => one !== gid && !additionalGids.includes(one));
+  if (otherGroup !== undefined && !reachable.has('CAP_SETGID')) {
+    throw new ImageRefused(`${who} is in group ${otherGroup}, and the container is not, and lacks CAP_SETGID`);
+  }
+  if ((credentials.number('secbits') & ~FREE_SECBITS) !== 0 && !reachable.has('CAP_SETPCAP')) {
+    throw new ImageRefused(`${who} has securebits set, which the container may not set`);
+  }
+}
+
+function checkLabel(
+  { spec }: ContainerRights,
+  credentials: Message,
+  { who, lsm }: { readonly who: string; readonly lsm: number },
+): void {
+  const label = credentials.text('lsm_profile');
+  const { apparmorProfile = '', selinuxLabel = '' } = spec.process ?? {};
+  const wanted = apparmorProfile === 'unconfined' ? '' : apparmorProfile || selinuxLabel;
+  // An AppArmor profile on one node and an SELinux label on the other are not compared.
+  const kind = lsm === LSM.apparmor ? apparmorProfile : lsm === LSM.selinux ? selinuxLabel : '';
+  if (label !== wanted || (label !== '' && kind === '')) {
+    throw new ImageRefused(`${who} has the security label ${label || 'none'}, and the container ${wanted || 'none'}`);
+  }
+}
+
+function checkScheduling({ runtime, ...rest }: ContainerRights, thread: Message, who: string): void {
+  if (mayHave(rest, 'CAP_SYS_NICE')) return;
+  if (!ORDINARY_POLICIES.has(thread.number('sched_policy')))
+    throw new ImageRefused(`${who} has a realtime priority, which the container may not have`);
+  const nice = thread.number('sched_nice');
+  if (nice < Math.min(0, runtime.nice))
+    throw new ImageRefused(`${who} has the nice value ${nice}, which the container may not have`);
+}
+
+function checkTask(rights: ContainerRights, task: Message, who: string): void {
+  const { spec, runtime } = rights;
+  if (task.has('loginuid') && ![NO_LOGINUID, runtime.loginuid].includes(task.number('loginuid'))) {
+    throw new ImageRefused(
+      `${who} has the login uid ${task.number('loginuid')}, which would name another user in the audit log`,
+    );
+  }
+  if (mayHave(rights, 'CAP_SYS_RESOURCE')) return;
+  const limits = task.message('rlimits')?.messages('rlimits') ?? [];
+  for (const [resource, { oci }] of CHECKED_LIMITS) {
+    const limit = limits[resource];
+    const most = spec.process?.rlimits?.find(({ type }) => type === oci)?.hard ?? runtime.limits.get(resource) ?? 0;
+    if (limit !== undefined && limit.number('max') > most) {
+      throw new ImageRefused(`${who} has ${oci} ${limit.number('max')}, and the container ${most}`);
+    }
+  }
+  // The kubelet gives a Burstable pod 2 to 999 by the memory of the node: which of them makes no difference here.
+  const least = Math.min(spec.process?.oomScoreAdj ?? 0, 2);
+  if (task.has('oom_score_adj') && task.number('oom_score_adj') < least) {
+    throw new ImageRefused(
+      `${who} has oom_score_adj ${task.number('oom_score_adj')}, and the container ${spec.process?.oomScoreAdj ?? 0}`,
+    );
+  }
+}
+
+/** What the kernel has for a process that nobody logged in. */
+const NO_LOGINUID = 0xffffffff;
