@@ -1,4 +1,4 @@
-import { mkdir, open, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, stat } from 'node:fs/promises';
 import { CommandError, type RunCommand } from '../runtime/command.ts';
 import type { BoundFolder } from './pod-folders.ts';
 import { runInRoot } from './private-root.ts';
@@ -32,16 +32,22 @@ export async function pack(folder: string, file: string, options: ArchiveOptions
   }
 }
 
+/** Arguments: those of tar. In one command, because a root costs more than a small archive. */
+const EXTRACT = `found=$(find . ! -type d -printf %P -quit)
+if [ -n "$found" ]; then
+  echo "the folder is not empty: it holds $found" >&2
+  exit 2
+fi
+exec tar "$@"`;
+
 /**
  * Extracts an archive into a folder that holds nothing but folders, and is made if it is missing. Nothing is written outside of it,
  * whatever the archive says, and whoever else writes to the folder meanwhile.
  */
 export async function extract(file: string, folder: string, options: ArchiveOptions): Promise<void> {
   await mkdir(folder, { recursive: true });
-  const found = await runInRoot(folder, ['find', '.', '!', '-type', 'd', '-printf', '%P', '-quit'], options);
-  if (found !== '') throw new Error(`${folder} is not empty: it holds ${found}`);
-  const how = ['--same-owner', '--same-permissions', ...FLAGS];
-  await runInRoot(folder, ['tar', '--extract', '--file=-', ...how], { ...options, input: file });
+  const how = ['--extract', '--file=-', '--same-owner', '--same-permissions', ...FLAGS];
+  await runInRoot(folder, ['sh', '-c', EXTRACT, 'tar', ...how], { ...options, input: file });
 }
 
 /**
@@ -53,6 +59,7 @@ export async function emptyFolder(
   { bound = [], ...options }: ArchiveOptions & { readonly bound?: readonly BoundFolder[] },
 ): Promise<void> {
   await mkdir(folder, { recursive: true });
+  if ((await readdir(folder)).length === 0) return;
   const { dev } = await stat(folder);
   const kept = bound.filter((one) => one.dev === dev).flatMap(({ ino }) => ['!', '-inum', String(ino)]);
   const all = ['find', '.', '-xdev', '-mindepth', '1', '-depth'] as const;

@@ -21,15 +21,17 @@ shift 3
 exec 3<"$input"
 [ -z "$output" ] || exec >"$output"
 mount -t tmpfs -o mode=0700,size=64k reprieve /sys
-mkdir /sys/folder
+links= folders=
 for place in /usr /bin /sbin /lib*; do
   if [ -L "$place" ]; then
-    cp -P "$place" "/sys$place"
+    links="$links $place"
   elif [ -d "$place" ]; then
-    mkdir "/sys$place"
-    mount -o bind,ro "$place" "/sys$place"
+    folders="$folders $place"
   fi
 done
+[ -z "$links" ] || cp -P $links /sys
+(cd /sys && mkdir folder $(echo "$folders" | sed 's, /, ,g'))
+for place in $folders; do mount -o bind,ro "$place" "/sys$place"; done
 mount --bind "$folder" /sys/folder
 mount -o remount,ro /sys
 exec chroot /sys /bin/sh -c 'cd /folder && exec "$@" <&3 3<&-' sh "$@"`;
