@@ -1,9 +1,8 @@
 import { afterEach, expect, it } from 'vitest';
-import type { DecisionRecord, DisplacementRecord } from '../../src/kube/crd/displacement.ts';
-import type { PodCheckpointSpec } from '../../src/kube/crd/pod-checkpoint.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
 import { nodeSpec } from '../../src/sim/nodes/node-spec.ts';
 import { Story } from '../../src/sim/story.ts';
+import { olderForms } from '../support/older-records.ts';
 import { create, PRIORITY_CLASSES, savesBatch } from '../support/scenario-actions.ts';
 
 const SECOND = 1000;
@@ -41,21 +40,6 @@ const story = new Story({
 });
 afterEach(() => story.cluster.stop());
 
-const OLD_ACTIONS = { Save: 'checkpoint', Reuse: 'reuse', Evict: 'evict' } as const;
-
-/** As a version before recorded it: CRDs of revision 4. */
-function oldRecord({ id, cause, pods, decidedAt, deadline }: DisplacementRecord): DecisionRecord {
-  if (cause.preemption === undefined) throw new Error('the version before knew preemptions only');
-  const victims = pods.map(({ node: _node, plan, ...victim }) => ({ ...victim, action: OLD_ACTIONS[plan] }));
-  return { id, ...cause.preemption, victims, decidedAt, deadline };
-}
-
-/** As the version before requested it: CRDs of revision 5. */
-function oldRequest({ node, hold, thawAt }: PodCheckpointSpec): object {
-  const old = { nodeName: node, keepFrozen: hold === 'UntilDeleted', deadline: thawAt };
-  return { ...old, node: null, hold: null, thawAt: null, owner: null };
-}
-
 it('carries on what the version before had begun: one pod frozen, one in the queue', async () => {
   const { cluster } = story;
   await story.start();
@@ -71,15 +55,8 @@ it('carries on what the version before had begun: one pod frozen, one in the que
 
   await cluster.crashReprieve();
   await story.play(atMs + 10 * SECOND); // the agent saves the pod meanwhile
-  for (const { metadata, ...ticket } of cluster.api.list(RESOURCES.reprieves)) {
-    const { displacement } = ticket['spec'] as { displacement: DisplacementRecord };
-    const spec = { displacement: null, decision: oldRecord(displacement) };
-    await cluster.client.patch(RESOURCES.reprieves, 'default', metadata.name, { spec }, { type: 'merge' });
-  }
-  for (const { metadata, ...checkpoint } of cluster.api.list(RESOURCES.podCheckpoints)) {
-    const spec = oldRequest(checkpoint['spec'] as PodCheckpointSpec);
-    await cluster.client.patch(RESOURCES.podCheckpoints, 'default', metadata.name, { spec }, { type: 'merge' });
-  }
+  const rewrite = await olderForms(cluster.client);
+  await rewrite();
   const [frozen] = cluster.nodes.frozen();
   if (frozen === undefined) throw new Error('no pod is frozen');
   cluster.nodes.crashAgent(frozen.node);

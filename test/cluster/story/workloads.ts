@@ -120,14 +120,19 @@ export function priorityClass(name: string, value: number, preemptionPolicy = 'P
   return { apiVersion: 'scheduling.k8s.io/v1', kind: 'PriorityClass', metadata: { name }, value, preemptionPolicy };
 }
 
-export function policy(name: string, priorityClassName: string, onFailure: 'Evict' | 'Refuse' = 'Refuse'): object {
+export function policy(
+  name: string,
+  priorityClassName: string,
+  onFailure: 'Evict' | 'Refuse' = 'Refuse',
+  maxDelay = '60s',
+): object {
   return {
     apiVersion: 'reprieve.dev/v1alpha1',
     kind: 'ReprievePolicy',
     metadata: { name },
     spec: {
       match: { priorityClassNames: [priorityClassName] },
-      preemption: { decision: 'Always', onFailure, maxDelay: '60s' },
+      preemption: { decision: 'Always', onFailure, maxDelay },
     },
   };
 }
