@@ -87,6 +87,8 @@ export interface AgentConfiguration {
   readonly stateDir: string;
   readonly runDir: string;
   readonly kubeletDir: string;
+  /** Its file; one that is not there means its defaults. */
+  readonly kubeletConfig: string;
   readonly runtime: {
     readonly command: string;
     readonly root: string;

@@ -266,6 +266,10 @@ const agent = z.strictObject({
   ),
   runDir: folder('/run/reprieve', 'Where the agent and reprieve-runc meet; the same as in the wrapper.'),
   kubeletDir: folder('/var/lib/kubelet', 'Root folder of the kubelet: volumes of pods lie there.'),
+  kubeletConfig: folder(
+    '/var/lib/kubelet/config.yaml',
+    'File of the kubelet (--config): a dump leaves more of its disk free than evictionHard says. Where it is missing, the defaults of the kubelet count.',
+  ),
   runtime: z
     .strictObject({
       command: text('The OCI runtime, runc or one with its command line: a name to find in $PATH, or a path.').default(

@@ -67,7 +67,10 @@ async function criu(store: StateStore, folder: string): Promise<Engines> {
   const overlay = `1 2 0:1 / ${bundle}/rootfs rw - overlay overlay rw,lowerdir=/l,upperdir=${upper},workdir=/w\n`;
   const desk = new DumpDesk({
     settings: {
+      // On no disk of the kubelet: all that is free may be used.
+      stateDir: '/proc',
       kubeletDir: folder,
+      kubeletConfig: '',
       reserveBytes: 0,
       runtime: { command: 'runc', root: '', bundles: '', containerdAddress: '' },
     },

@@ -11,6 +11,7 @@ import { emptyDirs, imageVolumes, isEmpty, sharedMemory } from '../state/pod-fol
 import type { CommittedState, StateStore } from '../state/state-store.ts';
 import type { SaveRequest } from './checkpointer.ts';
 import { dumpPod } from './dump.ts';
+import { keptBytes } from './kept-space.ts';
 import { SizeLimit } from './size-limit.ts';
 import { diskUsage, estimateSpace, excessOf, lackOfSpace, ranFull } from './space.ts';
 
@@ -19,7 +20,7 @@ const NEWEST_SHARE = 0.3;
 const TELLING_BYTES = 32 * 1024 * 1024;
 
 export interface DumpDeskOptions {
-  readonly settings: Pick<AgentConfiguration, 'kubeletDir' | 'reserveBytes' | 'runtime'>;
+  readonly settings: Pick<AgentConfiguration, 'stateDir' | 'kubeletDir' | 'kubeletConfig' | 'reserveBytes' | 'runtime'>;
   readonly runc: Pick<Runc, 'checkpoint' | 'pidsWith'>;
   readonly run: RunCommand;
   readonly clock: Clock;
@@ -35,6 +36,7 @@ export interface DumpDeskOptions {
 export class DumpDesk {
   readonly #options: DumpDeskOptions;
   readonly #underWay = new Map<string, { readonly folder: string; readonly expectedBytes: number }>(); // key -> its dump
+  readonly #claims = new Map<string, { readonly folder: string; readonly bytes: number }>(); // key -> what its dump may write, in the order in which they were asked for
   #bytesPerSecond: number | null = null;
 
   constructor(options: DumpDeskOptions) {
@@ -54,7 +56,15 @@ export class DumpDesk {
     return { writtenBytes: await diskUsage([folder], this.#options.run), expectedBytes };
   }
 
-  async dump(
+  async dump(request: SaveRequest, containers: readonly RuntimeContainer[], stop: AbortSignal): Promise<Dump> {
+    try {
+      return await this.#dump(request, containers, stop);
+    } finally {
+      this.#claims.delete(request.key);
+    }
+  }
+
+  async #dump(
     { pod, key, rules, token, longestFreezeMs }: SaveRequest,
     containers: readonly RuntimeContainer[],
     stop: AbortSignal,
@@ -71,24 +81,28 @@ export class DumpDesk {
     const ofPod = volumes === null ? [] : [...volumes, ...containers.flatMap(imageVolumes)];
     const estimate = await estimateSpace({
       pids: containers.map(({ pid }) => pid),
+      processes: containers.flatMap((container) => runc.pidsWith(container)),
       folders: [...uppers, ...ofPod.map(({ path }) => path), ...(shm === null ? [] : [shm])],
       run,
       signal: stop,
     });
-    const room = { freeBytes: await store.freeBytes(), keepFreeBytes: settings.reserveBytes };
-    const lack = lackOfSpace(estimate, room);
+    const expectedBytes = estimate.memoryBytes + estimate.fileBytes;
+    const keepFreeBytes = await keptBytes(settings);
+    const { folder } = layout;
+    this.#claims.set(key, { folder, bytes: expectedBytes });
+    const freeBytes = (await store.freeBytes()) - (await this.#claimedBefore(key));
+    const lack = lackOfSpace(estimate, { freeBytes, keepFreeBytes });
     if (lack !== null) return { failure: { reason: 'NoSpace', message: lack } };
     const excess = excessOf(estimate, rules);
     if (excess !== null) return { failure: { reason: 'TooLarge', message: excess } };
-    const seconds = (estimate.memoryBytes + estimate.fileBytes) / (this.#bytesPerSecond ?? Infinity);
+    const seconds = expectedBytes / (this.#bytesPerSecond ?? Infinity);
     if (longestFreezeMs !== null && seconds * 1000 > longestFreezeMs) {
       const message = `saving it takes about ${seconds.toFixed(0)} s, and its liveness probes allow ${longestFreezeMs / 1000} s`;
       return { failure: { reason: 'ProbesEnd', message } };
     }
     const preparedMs = clock.monotonic();
-    const { folder } = layout;
-    this.#underWay.set(key, { folder, expectedBytes: estimate.memoryBytes + estimate.fileBytes });
-    const limit = new SizeLimit({ folder, rules, run, clock });
+    this.#underWay.set(key, { folder, expectedBytes });
+    const limit = new SizeLimit({ folder, rules, run, clock, freeBytes: () => store.freeBytes(), keepFreeBytes });
     const signal = AbortSignal.any([stop, limit.exceeded]);
     const dumping = dumpPod({
       containers,
@@ -120,7 +134,7 @@ export class DumpDesk {
       // On a full disk criu cannot even log why it failed.
       const left = await store.freeBytes();
       const writtenBytes = await diskUsage([folder], run).catch(() => 0);
-      const after = { writtenBytes, freeBytes: left, keepFreeBytes: settings.reserveBytes };
+      const after = { writtenBytes, freeBytes: left, keepFreeBytes };
       if (!ranFull(estimate, after)) throw done;
       return { failure: { reason: 'NoSpace', message: `the disk ran full (${left} bytes are free): ${done.message}` } };
     }
@@ -128,6 +142,20 @@ export class DumpDesk {
     this.#measured(saved.bytes, (clock.monotonic() - startedMs) / 1000);
     log.info({ pod: pod.name, namespace: pod.namespace, reference: key, bytes: saved.bytes, ms }, 'saved');
     return { failure: null, saved };
+  }
+
+  /** What the dumps that began before this one have still to write: it is free now, and will not be. */
+  async #claimedBefore(key: string): Promise<number> {
+    const claims = [...this.#claims];
+    const earlier = claims.slice(
+      0,
+      claims.findIndex(([other]) => other === key),
+    );
+    const left = earlier.map(async ([, { folder, bytes }]) => {
+      const written = await diskUsage([folder], this.#options.run).catch(() => 0);
+      return Math.max(0, bytes - written);
+    });
+    return (await Promise.all(left)).reduce((sum, bytes) => sum + bytes, 0);
   }
 
   async #imagesOf(containers: readonly RuntimeContainer[]): Promise<ReadonlyMap<string, string>> {

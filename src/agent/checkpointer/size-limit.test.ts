@@ -14,8 +14,16 @@ function watched(maxBytes: number) {
     folder.looks++;
     return Promise.resolve({ stdout: `${folder.bytes}\t/state\n`, stderr: '' });
   };
-  const limit = new SizeLimit({ folder: '/state', rules: { ...DEFAULT_RULES, maxBytes }, run, clock });
-  return { clock, folder, limit };
+  const disk = { freeBytes: 10 * MIB };
+  const limit = new SizeLimit({
+    folder: '/state',
+    rules: { ...DEFAULT_RULES, maxBytes },
+    run,
+    clock,
+    freeBytes: () => Promise.resolve(disk.freeBytes),
+    keepFreeBytes: 4 * MIB,
+  });
+  return { clock, folder, limit, disk };
 }
 
 it('ends a dump that becomes too large, and says how large it may be', async () => {
@@ -27,6 +35,20 @@ it('ends a dump that becomes too large, and says how large it may be', async () 
   await clock.advance(500);
   expect(limit.exceeded.aborted).toBe(true);
   expect(limit.failure).toEqual({ reason: 'TooLarge', message: 'its state has 12 MiB, and may have 10 MiB' });
+});
+
+it('ends a dump while others fill the disk, before less is free than has to remain for long', async () => {
+  const { clock, limit, disk } = watched(0);
+  await clock.advance(1_000);
+  expect(limit.exceeded.aborted).toBe(false);
+  disk.freeBytes = 3 * MIB;
+  await clock.advance(500);
+  expect(limit.exceeded.aborted).toBe(true);
+  const message = '3 MiB of the disk are free, and 4 MiB are to remain';
+  expect([limit.failure, limit.judge(1)]).toEqual([
+    { reason: 'NoSpace', message },
+    { reason: 'NoSpace', message },
+  ]);
 });
 
 it('judges the finished state too, which no look may have seen', () => {

@@ -12,10 +12,14 @@ export interface SizeLimitOptions {
   readonly rules: CheckpointRules;
   readonly run: RunCommand;
   readonly clock: Clock;
+  /** What the disk has left now, and what has to remain. */
+  readonly freeBytes: () => Promise<number>;
+  readonly keepFreeBytes: number;
 }
 
 /**
- * Watches a dump while it is written. One that becomes larger than its rules allow is aborted: archives end at once, criu when it
+ * Watches a dump while it is written. One that becomes larger than its rules allow, or that leaves less of the disk free than has to
+ * remain, whoever wrote the rest, is aborted: archives end at once, criu when it
  * is done with its container, since it cannot be killed inside of the processes.
  */
 export class SizeLimit {
@@ -27,10 +31,10 @@ export class SizeLimit {
 
   constructor(options: SizeLimitOptions) {
     this.#options = options;
-    if (options.rules.maxBytes > 0) this.#lookSoon();
+    this.#lookSoon();
   }
 
-  /** Aborted when it is too large. */
+  /** Aborted when it is too large, or the disk short. */
   get exceeded(): AbortSignal {
     return this.#exceeded.signal;
   }
@@ -45,9 +49,13 @@ export class SizeLimit {
     const { rules } = this.#options;
     if (this.#failure !== null || !isTooLarge(bytes, rules)) return this.#failure;
     const message = `its state has ${mebibytes(bytes)}, and may have ${mebibytes(rules.maxBytes)}`;
-    this.#failure = { reason: 'TooLarge', message };
-    this.#exceeded.abort(new Error(message));
-    return this.#failure;
+    return this.#fail({ reason: 'TooLarge', message });
+  }
+
+  #fail(failure: SaveFailure): SaveFailure {
+    this.#failure = failure;
+    this.#exceeded.abort(new Error(failure.message));
+    return failure;
   }
 
   end(): void {
@@ -56,13 +64,20 @@ export class SizeLimit {
   }
 
   #lookSoon(): void {
-    const { folder, run, clock } = this.#options;
-    this.#timer = clock.setTimer(LOOK_EVERY_MS, () => {
-      // A look that fails decides nothing: the finished dump is judged as well.
-      const looked = diskUsage([folder], run).catch(() => 0);
-      void looked.then((bytes) => {
-        if (!this.#isEnded && this.judge(bytes) === null) this.#lookSoon();
-      });
-    });
+    this.#timer = this.#options.clock.setTimer(LOOK_EVERY_MS, () => void this.#look());
+  }
+
+  /** A look that fails decides nothing: the finished dump is judged as well. */
+  async #look(): Promise<void> {
+    const { folder, run, rules, freeBytes, keepFreeBytes } = this.#options;
+    const free = await freeBytes().catch(() => keepFreeBytes);
+    const bytes = rules.maxBytes === 0 ? 0 : await diskUsage([folder], run).catch(() => 0);
+    if (this.#isEnded) return;
+    if (free < keepFreeBytes) {
+      const message = `${mebibytes(free)} of the disk are free, and ${mebibytes(keepFreeBytes)} are to remain`;
+      this.#fail({ reason: 'NoSpace', message });
+    } else if (this.judge(bytes) === null) {
+      this.#lookSoon();
+    }
   }
 }

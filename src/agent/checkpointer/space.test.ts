@@ -13,7 +13,12 @@ it('counts what is in the folders', async () => {
   await mkdir(join(folder, '-b'));
   await writeFile(join(folder, '-b/f'), Buffer.alloc(3 * MIB, 1));
   await writeFile(join(folder, 'g'), Buffer.alloc(MIB, 1));
-  const { fileBytes, memoryBytes } = await estimateSpace({ pids: [], folders: [folder], run: runCommand });
+  const { fileBytes, memoryBytes } = await estimateSpace({
+    pids: [],
+    processes: [],
+    folders: [folder],
+    run: runCommand,
+  });
   await rm(folder, { recursive: true });
   expect(memoryBytes).toBe(0);
   expect(fileBytes).toBeGreaterThanOrEqual(4 * MIB);
@@ -23,7 +28,10 @@ it('counts what is in the folders', async () => {
 it('does not mind files that go while it counts', async () => {
   const run = (): Promise<never> =>
     Promise.reject(new CommandError('du', 1, 'failed (1)', 'no such file', '4096\t/a\n'));
-  expect(await estimateSpace({ pids: [], folders: ['/a'], run })).toEqual({ memoryBytes: 0, fileBytes: 4096 });
+  expect(await estimateSpace({ pids: [], processes: [], folders: ['/a'], run })).toEqual({
+    memoryBytes: 0,
+    fileBytes: 4096,
+  });
 });
 
 it('names the numbers when there is no room', () => {
@@ -52,4 +60,18 @@ it.each([
 ])('tells a disk that ran full from another failure: %s', (_, free, written, full) => {
   const after = { freeBytes: free * MIB, writtenBytes: written * MIB, keepFreeBytes: 10 * MIB };
   expect(ranFull({ memoryBytes: 100 * MIB, fileBytes: 20 * MIB }, after)).toBe(full);
+});
+
+it('counts the pages of each process that criu writes, also those that a fork has shared', async () => {
+  const proc = await mkdtemp(join(tmpdir(), 'proc-'));
+  const rollup =
+    'Rss: 9000 kB\nPss_Shmem: 10 kB\nAnonymous: 8192 kB\nAnonHugePages: 4096 kB\nSwap: 6 kB\nSwapPss: 1 kB\n';
+  for (const pid of ['7', '8']) {
+    await mkdir(join(proc, pid));
+    await writeFile(join(proc, pid, 'smaps_rollup'), rollup);
+  }
+  const question = { pids: [], processes: [7, 8, 9], folders: [], run: runCommand, proc };
+  const { memoryBytes } = await estimateSpace(question);
+  await rm(proc, { recursive: true });
+  expect(memoryBytes).toBe(2 * (8192 + 6 + 10) * 1024);
 });

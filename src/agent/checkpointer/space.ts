@@ -1,10 +1,12 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { isTooLarge, type CheckpointRules } from '../../domain/checkpoint-rules.ts';
 import { cgroupOf, memoryBytesOf } from '../runtime/cgroup.ts';
 import { BULK_LIMIT_MS, CommandError, type RunCommand } from '../runtime/command.ts';
 
 /** How much a dump may write. */
 export interface SpaceEstimate {
-  /** What the processes hold in memory: criu writes about as much. */
+  /** What criu writes of the memory of the processes. */
   readonly memoryBytes: number;
   /** What they changed on their root filesystems, and what is in their volumes. */
   readonly fileBytes: number;
@@ -13,17 +15,42 @@ export interface SpaceEstimate {
 export interface SpaceQuestion {
   /** A process of each container. */
   readonly pids: readonly number[];
+  /** All processes of the pod. */
+  readonly processes: readonly number[];
+  /** Other than /proc in tests. */
+  readonly proc?: string;
   /** Upper folders of root filesystems, volumes, shared memory. */
   readonly folders: readonly string[];
   readonly run: RunCommand;
   readonly signal?: AbortSignal | undefined;
 }
 
-export async function estimateSpace({ pids, folders, run, signal }: SpaceQuestion): Promise<SpaceEstimate> {
+export async function estimateSpace({
+  pids,
+  processes,
+  folders,
+  run,
+  signal,
+  proc = '/proc',
+}: SpaceQuestion): Promise<SpaceEstimate> {
+  const written = await Promise.all(processes.map((pid) => writtenBytes(join(proc, String(pid)))));
   return {
-    memoryBytes: sum(pids.map(memoryOf)),
+    // Where the kernel does not sum up mappings, that of the cgroup is the best there is.
+    memoryBytes: Math.max(sum(written), sum(pids.map(memoryOf))),
     fileBytes: folders.length === 0 ? 0 : await diskUsage(folders, run, signal),
   };
+}
+
+/**
+ * What criu writes of one process: pages that are its own, also those that it shares with its parent since a fork, and its share of
+ * shared memory. A cgroup counts the former once, however many processes have them. 0 for a process that is gone.
+ */
+async function writtenBytes(folder: string): Promise<number> {
+  const text = await readFile(join(folder, 'smaps_rollup'), 'utf8').catch(() => '');
+  const kibibytes = [...text.matchAll(/^(?:Anonymous|Swap|Pss_Shmem): +(\d+) kB$/gm)].map(([, number]) =>
+    Number(number),
+  );
+  return 1024 * sum(kibibytes);
 }
 
 /** What the container of a process holds in memory; 0 where nobody counts. */

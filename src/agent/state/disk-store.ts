@@ -59,10 +59,10 @@ export class DiskStore implements StateStore {
     return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
   }
 
-  /** For root, in the file system of the folder. */
+  /** Without what the file system keeps for root: where only that is left, everybody else's disk is full. */
   async freeBytes(): Promise<number> {
-    const { bfree, bsize } = await statfs(this.#options.stateDir);
-    return bfree * bsize;
+    const { bavail, bsize } = await statfs(this.#options.stateDir);
+    return bavail * bsize;
   }
 
   async begin(reference: string): Promise<SavedPodLayout> {

@@ -7,6 +7,7 @@ import type { ControlPlane } from '../../cluster/control-plane/control-plane.ts'
 import type { Daemon } from '../../cluster/control-plane/daemon.ts';
 import { REPRIEVE_NAMESPACE } from '../../cluster/story/replica.ts';
 import type { Node } from './node.ts';
+import { KUBERNETES_FOLDER } from './node-files.ts';
 
 const checkout = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
 const ACCOUNT_FOLDER = '/run/secrets/kubernetes.io/serviceaccount'; // /var/run is a link that leads out of the node
@@ -66,7 +67,13 @@ export class AgentProcess {
       apiVersion: 'config.reprieve.dev/v1alpha1',
       kind: 'ReprieveConfiguration',
       // All nodes share one network here: each agent listens on the address of its own.
-      agent: { nodeName: node.name, reserve: '64Mi', peer: { address: node.address, ...files }, ...settings },
+      agent: {
+        nodeName: node.name,
+        reserve: '64Mi',
+        kubeletConfig: `${KUBERNETES_FOLDER}/kubelet.yaml`,
+        peer: { address: node.address, ...files },
+        ...settings,
+      },
     };
     await writeFile(node.path(inside('agent.json')), JSON.stringify(configuration), { mode: 0o600 });
     await node.run(...reprieve('node', 'install'));

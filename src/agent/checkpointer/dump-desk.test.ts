@@ -1,0 +1,85 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { DEFAULT_RULES } from '../../../test/support/builders.ts';
+import { NO_PEERS } from '../../../test/support/obedient-runtime.ts';
+import { createLog } from '../../observe/log.ts';
+import { systemClock } from '../../ports/clock.ts';
+import { runCommand, type RunCommand } from '../runtime/command.ts';
+import type { RuntimeContainer } from '../runtime/containers.ts';
+import { parseMountinfo } from '../runtime/mountinfo.ts';
+import { DiskStore } from '../state/disk-store.ts';
+import type { SaveRequest } from './checkpointer.ts';
+import { DumpDesk } from './dump-desk.ts';
+
+const MIB = 1024 ** 2;
+const NEVER = new AbortController().signal;
+
+/** Room for one dump of these pods, not for two. */
+class SmallStore extends DiskStore {
+  override freeBytes(): Promise<number> {
+    return Promise.resolve(6 * MIB);
+  }
+}
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'desk-'));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+it('does not count the same space for two dumps', async () => {
+  const archives = Promise.withResolvers<void>();
+  const run: RunCommand = async (command, ...rest) => {
+    if (command === 'unshare') await archives.promise;
+    return runCommand(command, ...rest);
+  };
+  const mounts: string[] = [];
+  const containers = new Map<string, RuntimeContainer>();
+  for (const id of ['a', 'b']) {
+    const bundle = join(folder, id);
+    await mkdir(join(bundle, 'upper'), { recursive: true });
+    await writeFile(join(bundle, 'upper/file'), Buffer.alloc(4 * MIB, 1));
+    mounts.push(`1 2 0:1 / ${bundle}/rootfs rw - overlay overlay rw,lowerdir=/l,upperdir=${bundle}/upper,workdir=/w\n`);
+    const spec = { annotations: { 'io.kubernetes.cri-o.ImageRef': 'sha256:1' } };
+    containers.set(id, { id, name: 'main', pid: 0, sandboxId: 's', bundle, spec } as unknown as RuntimeContainer);
+  }
+  const desk = new DumpDesk({
+    settings: {
+      stateDir: '/proc', // on no disk of the kubelet: all that is free may be used
+      kubeletDir: folder,
+      kubeletConfig: '',
+      reserveBytes: 0,
+      runtime: { command: 'runc', root: '', bundles: '', containerdAddress: '' },
+    },
+    store: new SmallStore({ nodeName: 'n1', stateDir: join(folder, 'state'), clock: systemClock, peers: NO_PEERS }),
+    runc: {
+      pidsWith: () => [],
+      checkpoint: (_, { imagePath }) => writeFile(join(imagePath, 'pages-1.img'), 'memory'),
+    },
+    run,
+    clock: systemClock,
+    log: createLog('silent'),
+    compatibility: () => null,
+    mounts: () => Promise.resolve(parseMountinfo(mounts.join(''))),
+  });
+  const dump = (id: string): ReturnType<DumpDesk['dump']> => {
+    const pod = { namespace: 'shop', name: id, uid: id };
+    const request: SaveRequest = {
+      pod,
+      key: `shop_${id}_1`,
+      containers: [id],
+      rules: DEFAULT_RULES,
+      token: 't',
+      longestFreezeMs: null,
+    };
+    return desk.dump(request, [containers.get(id) as RuntimeContainer], NEVER);
+  };
+  const first = dump('a');
+  while ((await desk.progress('shop_a_1')) === null) await new Promise((resolve) => setTimeout(resolve, 5));
+  expect(await dump('b')).toMatchObject({ failure: { reason: 'NoSpace' } });
+  archives.resolve();
+  expect(await first).toMatchObject({ failure: null });
+  expect(await dump('b')).toMatchObject({ failure: null });
+});
