@@ -84,7 +84,7 @@ interface ReprieveState extends EngineState {
  * `serve` puts HTTP in front of it, tests and the simulator call its engine directly.
  */
 export class Reprieve {
-  readonly index = new ClusterIndex();
+  readonly index: ClusterIndex;
   readonly engine: Engine;
   readonly reader: ClusterReader;
   readonly agents: AgentWatch;
@@ -101,7 +101,8 @@ export class Reprieve {
   readonly #term: ActingTerm;
 
   constructor(options: ReprieveOptions) {
-    const { transport, clock, instance, leadership = SOLE_LEADER } = options;
+    const { transport, clock, instance, leadership = SOLE_LEADER, namespace = DEFAULT_NAMESPACE } = options;
+    this.index = new ClusterIndex({ ownNamespace: namespace });
     this.index.ignoreResources(options.ignoredResources ?? []);
     this.#clock = clock;
     this.#instance = instance;
@@ -115,7 +116,6 @@ export class Reprieve {
         this.engine.poke();
       },
     });
-    const namespace = options.namespace ?? DEFAULT_NAMESPACE;
     const timed = new TimedTransport(transport, clock);
     const dated = serverClock(timed, clock);
     const client = new KubeClient(timed);

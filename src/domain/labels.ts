@@ -32,6 +32,8 @@ export const HAND_DECISIONS = {
 export const DISPLACE_ANNOTATION = 'reprieve.dev/displace';
 /** Node annotation, written by people: save what can be saved on a cordoned node, and move it elsewhere; the value says why. */
 export const EVACUATE_ANNOTATION = 'reprieve.dev/evacuate';
+/** Annotation of the namespace of Reprieve itself, written by operators: no pod is saved for as long as it is there; the value says why. */
+export const PAUSE_ANNOTATION = 'reprieve.dev/pause';
 /** Ticket annotation, written by people: its pod stays behind the gate for as long as it is there; the value says why. */
 export const HOLD_ANNOTATION = 'reprieve.dev/hold';
 /** Pod annotation: how often this work was displaced before. */

@@ -141,7 +141,7 @@ describe('protectionOf, where the webhook is not known to be called', () => {
     ],
     ['saves in the other namespaces', { owner: owner('Job'), namespace: 'other' }, missed, 'protected'],
   ] as const)('%s', (_, pod, reach, want) => {
-    const protection = protectionOf(makePod({ ...running, ...pod }), makeNode(), [makePolicy()], {}, reach);
+    const protection = protectionOf(makePod({ ...running, ...pod }), makeNode(), [makePolicy()], {}, { reach });
     expect(protection.protected ? 'protected' : protection.reason).toBe(want);
   });
 });
@@ -159,7 +159,7 @@ describe('protectionOf, by the selectors of the webhook', () => {
     ['saves by their labels', scope(inTeam, { matchLabels: { app: 'train' } }), 'protected'],
   ] as const)('%s', (_, reach, want) => {
     const pod = makePod({ ...running, owner: owner('ReplicaSet') });
-    const protection = protectionOf(pod, makeNode(), [makePolicy()], { team: 'a' }, reach);
+    const protection = protectionOf(pod, makeNode(), [makePolicy()], { team: 'a' }, { reach });
     expect(protection.protected ? 'protected' : protection.reason).toBe(want);
   });
 
@@ -182,5 +182,17 @@ describe('comparePolicies', () => {
       makePolicy({ name: 'a', precedence: 1, creationMs: 5 }),
     ];
     expect(policies.sort(comparePolicies).map(({ name }) => name)).toEqual(['high', 'a', 'b', 'young']);
+  });
+});
+
+describe('protectionOf, while operators have paused Reprieve', () => {
+  it.each([
+    ['saves nobody', 'Evict', 'Paused'],
+    ['still protects a pod that must not go unsaved', 'Refuse', 'protected'],
+  ] as const)('%s', (_, onFailure, want) => {
+    const policy = makePolicy();
+    const policies = [{ ...policy, preemption: { ...policy.preemption, onFailure } }];
+    const protection = protectionOf(makePod(running), makeNode(), policies, {}, { isPaused: true });
+    expect(protection.protected ? 'protected' : protection.reason).toBe(want);
   });
 });

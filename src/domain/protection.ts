@@ -19,6 +19,8 @@ export type UnprotectedReason =
   | 'SystemNamespace'
   /** Its policy says `decision: Never`. */
   | 'DecisionNever'
+  /** Operators have paused Reprieve. A pod that must not go unsaved stays protected, and stays where it is. */
+  | 'Paused'
   /** Its container does not run: there is no state to save. */
   | 'NotRunning'
   /** Made by a DaemonSet or by the node itself: it comes back on the same node, in the same moment. */
@@ -36,16 +38,25 @@ export type UnprotectedReason =
   /** kube-apiserver is not known to call the webhook: the same. */
   | 'NotRestorable';
 
+/** What else than the pod, its node and the policies decides. */
+export interface Circumstances {
+  readonly reach?: WebhookReach;
+  readonly isPaused?: boolean;
+}
+
+/** The end of a sentence. */
+export const PAUSED = 'operators have paused Reprieve (kubectl get namespace shows the annotation reprieve.dev/pause)';
+
 /** `policies` in the order of {@link comparePolicies}: the first that selects the pod is its policy, also where it says no. */
 export function protectionOf(
   pod: Pod,
   node: Node | undefined,
   policies: readonly Policy[],
   namespaceLabels: Readonly<Record<string, string>>,
-  reach: WebhookReach = ASSUMED_REACH,
+  { reach = ASSUMED_REACH, isPaused = false }: Circumstances = {},
 ): Protection {
   const policy = rulingPolicy(pod, policies, namespaceLabels);
-  const reason = whyUnprotected(pod, node, policy, namespaceLabels, reach);
+  const reason = whyUnprotected(pod, node, policy, namespaceLabels, { reach, isPaused });
   if (reason === null) return { protected: true, policy: policy as Policy };
   return { protected: false, reason, message: MESSAGES[reason](pod, policy?.name ?? '') };
 }
@@ -56,10 +67,12 @@ export function protectingPolicy(
   node: Node | undefined,
   policies: readonly Policy[],
   namespaceLabels: Readonly<Record<string, string>>,
-  reach: WebhookReach = ASSUMED_REACH,
+  { reach = ASSUMED_REACH, isPaused = false }: Circumstances = {},
 ): Policy | null {
   const policy = rulingPolicy(pod, policies, namespaceLabels);
-  return policy !== undefined && whyUnprotected(pod, node, policy, namespaceLabels, reach) === null ? policy : null;
+  return policy !== undefined && whyUnprotected(pod, node, policy, namespaceLabels, { reach, isPaused }) === null
+    ? policy
+    : null;
 }
 
 function whyUnprotected(
@@ -67,10 +80,11 @@ function whyUnprotected(
   node: Node | undefined,
   policy: Policy | undefined,
   namespaceLabels: Readonly<Record<string, string>>,
-  reach: WebhookReach,
+  { reach, isPaused }: Required<Circumstances>,
 ): UnprotectedReason | null {
   if (policy === undefined) return SYSTEM_NAMESPACES.includes(pod.namespace) ? 'SystemNamespace' : 'NoPolicy';
   if (policy.preemption.decision === 'Never') return 'DecisionNever';
+  if (isPaused && policy.preemption.onFailure !== 'Refuse') return 'Paused';
   if (pod.phase !== 'Running' || isTerminal(pod) || isTerminating(pod)) return 'NotRunning';
   if (pod.owner !== null && returnsToItsNode(pod.owner)) return 'UnsupportedOwner';
   if (!hasKnownSuccessor(pod.owner, pod, policy.restore.identityLabels)) return 'SuccessorUnknown';
@@ -86,6 +100,7 @@ const MESSAGES: Readonly<Record<UnprotectedReason, (pod: Pod, policy: string) =>
   NoPolicy: () => 'no ReprievePolicy selects it',
   SystemNamespace: ({ namespace }) => `pods of ${namespace} are selected only by a policy that names the namespace`,
   DecisionNever: (_pod, policy) => `policy ${policy} says Never`,
+  Paused: () => PAUSED,
   OutOfScope: ({ namespace }) =>
     `the webhook configuration leaves out namespace ${namespace} or the labels of the pod: its replacement would start cold`,
   NotRunning: () => 'it is not running',

@@ -22,6 +22,8 @@ export interface EngineEventMap {
   };
   /** kube-apiserver asked whether a pod may be deleted. */
   'guard:answered': { readonly request: GuardRequest; readonly verdict: GuardVerdict };
+  /** Operators have paused Reprieve, or go on (`why` is null). Told by the replica that may act. */
+  'pause:changed': { readonly why: string | null };
   /** A pod that people ask to be moved off its node stays there. Told once for as long as the reason stands. */
   'pod:stays': { readonly pod: Pod; readonly why: string };
   /** A protected victim is being evicted without its state, because saving it would cost more. Told once. */

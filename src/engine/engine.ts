@@ -10,6 +10,7 @@ import type {
 } from './preemption/callbacks.ts';
 import { CheaperEvictions } from './preemption/cheaper-evictions.ts';
 import { Admission } from './return/admission.ts';
+import { displacementIds } from './displace/names.ts';
 import { DisplacementBook } from './displace/displacement-book.ts';
 import { EngineEvents } from './engine-events.ts';
 import type { EngineOptions } from './engine-options.ts';
@@ -21,6 +22,7 @@ import { openProposals, type Opening, type Proposal } from './propose/proposal.t
 import type { Pod } from '../domain/pod.ts';
 import { filter, prioritize } from './preemption/placement.ts';
 import type { OwnerRef } from './policies/policy-census.ts';
+import { PauseWatch } from './policies/pause-watch.ts';
 import { PolicyReporter } from './policies/policy-reporter.ts';
 import { preempt } from './preemption/preempt.ts';
 import { RefusedWrites } from './core/refused-writes.ts';
@@ -38,6 +40,7 @@ export class Engine implements ExtenderCallbacks {
   readonly #book = new DisplacementBook();
   readonly #cheaper = new CheaperEvictions();
   readonly #unsaved: UnsavedEvictions;
+  readonly #pause: PauseWatch;
   readonly #reconciler: Reconciler;
   readonly #executor: Executor;
   readonly #reporter: PolicyReporter;
@@ -47,7 +50,6 @@ export class Engine implements ExtenderCallbacks {
   readonly #refused: RefusedWrites;
   readonly #opening: Opening;
   #unsubscribe: (() => void) | null = null;
-  #displacements = 0;
   /** The term that the book and the reconciler were filled in. */
   #term: number | null = null;
 
@@ -60,10 +62,11 @@ export class Engine implements ExtenderCallbacks {
     });
     const seen = { view, book: this.#book, events, cheaper: this.#cheaper };
     this.#unsaved = new UnsavedEvictions({ ...seen, mayAct: () => this.mayAct });
+    this.#pause = new PauseWatch(view, events);
     this.#admission = new Admission({ ...options, events, mayAct: () => this.mayAct });
-    const mayAct = (): boolean => this.#enterTerm();
-    const newDisplacementId = (): string => this.#newDisplacementId();
+    const newDisplacementId = displacementIds(options);
     this.#opening = { view, book: this.#book, clock, costs, events, newDisplacementId };
+    const mayAct = (): boolean => this.#enterTerm();
     const open = (proposals: readonly Proposal[]): void => openProposals(proposals, this.#opening);
     this.#reconciler = new Reconciler({ view, book: this.#book, clock, events, settings, mayAct, open });
     const writing = { writer, clock, events, refusalOf };
@@ -83,6 +86,7 @@ export class Engine implements ExtenderCallbacks {
     this.#unsubscribe = this.#options.view.onChange((event, before) => {
       this.#unsaved.note(event, before);
       this.#reconciler.changed(event, before);
+      this.#pause.look(this.mayAct);
       this.#refused.changed(event, before);
       this.#admission.seen(event);
       this.#reporter.poke();
@@ -139,7 +143,7 @@ export class Engine implements ExtenderCallbacks {
 
   /** Something changed: the index, or what may be done (synced, leadership). */
   poke(): void {
-    this.#enterTerm();
+    this.#pause.look(this.#enterTerm());
     this.#reconciler.poke();
     this.#reporter.poke();
   }
@@ -218,7 +222,7 @@ export class Engine implements ExtenderCallbacks {
       maxDisplacementsPerHour: settings.maxDisplacementsPerHour,
       isRefused: (preemptor, node) => this.#reconciler.wakes.isRefused(preemptor, node),
       hasFailed: (preemptor, node) => this.#reconciler.wakes.hasFailed(preemptor, node),
-      newDisplacementId: () => this.#newDisplacementId(),
+      newDisplacementId: this.#opening.newDisplacementId,
     });
     for (const { displacement, because, message } of outcome.closed) {
       this.#book.close(displacement);
@@ -238,11 +242,5 @@ export class Engine implements ExtenderCallbacks {
     const candidates =
       this.#options.onUnsynced === 'PassThrough' ? request.candidates.filter(({ victims }) => victims.length > 0) : [];
     return { reason: 'Unsynced', candidates, node: null, displacementId: null, saving: 0 };
-  }
-
-  #newDisplacementId(): string {
-    this.#displacements = (this.#displacements + 1) % 36 ** 2;
-    const serial = this.#displacements.toString(36).padStart(2, '0');
-    return `${this.#options.clock.now().toString(36).slice(-7)}${serial}${this.#options.instanceId.slice(0, 3)}`;
   }
 }

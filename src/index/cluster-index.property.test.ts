@@ -172,7 +172,8 @@ const history = fc
         amounts.map((amount) => (resourceVersion, uid) => {
           if (kind === 'policy') return makePolicy({ name, uid, resourceVersion, precedence: amount });
           if (kind === 'volume') return volume({ name, uid, resourceVersion }, amount);
-          if (kind === 'namespace') return { name, uid, resourceVersion, labels: { amount: String(amount) } };
+          if (kind === 'namespace')
+            return { name, uid, resourceVersion, pauseFor: null, labels: { amount: String(amount) } };
           return makeBudget({ namespace, name, uid, resourceVersion, disruptionsAllowed: amount });
         }),
       );

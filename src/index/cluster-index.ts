@@ -19,6 +19,7 @@
  *     a node   value, labels and resources 2 KB + entry and answer 0.5 KB
  */
 import type { NodeName, OwnerKey } from '../domain/ids.ts';
+import { DEFAULT_NAMESPACE } from '../domain/labels.ts';
 import type { Node } from '../domain/node.ts';
 import type { OwnerFacts } from '../domain/owner-facts.ts';
 import { HeldCluster } from './held-cluster.ts';
@@ -26,6 +27,8 @@ import { compareVersions, type ObjectTable } from './object-table.ts';
 import type { IndexDiff, IndexedKind, IndexedKinds, IndexEvent, IndexListener } from './types.ts';
 
 export interface ClusterIndexOptions {
+  /** Where Reprieve runs, and operators pause it; default reprieve-system. */
+  readonly ownNamespace?: string;
   /** Hears of listeners that throw. Without it their error leaves `apply`, after the change was made and all were told. */
   readonly onListenerError?: (error: unknown) => void;
 }
@@ -35,8 +38,8 @@ export class ClusterIndex extends HeldCluster {
   readonly #onListenerError: ((error: unknown) => void) | null;
   readonly #silentAgents = new Set<NodeName>(); // nodes whose agents are not heard
 
-  constructor({ onListenerError }: ClusterIndexOptions = {}) {
-    super();
+  constructor({ ownNamespace = DEFAULT_NAMESPACE, onListenerError }: ClusterIndexOptions = {}) {
+    super(ownNamespace);
     this.#onListenerError = onListenerError ?? null;
   }
 

@@ -37,6 +37,7 @@ export class HeldCluster implements ClusterView {
     checkpoint: new ObjectTable<Checkpoint, ObjectKey>(keyOf),
     ticket: new ObjectTable<Ticket, ObjectKey>(keyOf),
   } satisfies Record<IndexedKind, unknown>;
+  readonly #ownNamespace: string;
   readonly #pods = new PodIndex();
   readonly #budgets = new MultiMap<string, DisruptionBudget>(({ namespace }) => namespace); // namespace -> its budgets
   readonly #services = new MultiMap<string, Service>(({ namespace }) => namespace); // namespace -> its Services
@@ -51,6 +52,10 @@ export class HeldCluster implements ClusterView {
   #webhookReach = ASSUMED_REACH;
   #hasRuntimeClass = true;
   #webhookReplicas: readonly WebhookReplica[] = [];
+
+  protected constructor(ownNamespace: string) {
+    this.#ownNamespace = ownNamespace;
+  }
 
   /** Objects held of each kind. */
   count(kind: IndexedKind): number {
@@ -161,6 +166,10 @@ export class HeldCluster implements ClusterView {
 
   namespaceLabels(name: string): Readonly<Record<string, string>> {
     return this.tables.namespace.named(name)?.labels ?? NO_LABELS;
+  }
+
+  pausedFor(): string | null {
+    return this.tables.namespace.named(this.#ownNamespace)?.pauseFor ?? null;
   }
 
   policies(): readonly Policy[] {

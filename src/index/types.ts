@@ -15,12 +15,14 @@ import type { WebhookReach } from '../domain/webhook-reach.ts';
 import type { WebhookReplica } from '../domain/webhook-replica.ts';
 import type { VictimSheet } from './victim-sheet.ts';
 
-/** A namespace: only its labels matter, to policies. */
+/** A namespace: its labels matter to policies. */
 export interface Namespace {
   readonly name: string;
   readonly uid: string;
   readonly resourceVersion: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** Why operators ask to pause (annotation `reprieve.dev/pause`); null where nobody does. Only that of Reprieve's own namespace counts. */
+  readonly pauseFor: string | null;
 }
 
 /** The values of each kind the index holds. */
@@ -127,6 +129,11 @@ export interface ClusterView {
   storageClass(name: string): StorageClass | undefined;
 
   namespaceLabels(name: string): Readonly<Record<string, string>>;
+  /**
+   * Why operators have paused Reprieve: no pod is saved, and what is frozen is thawed. Null while they have not. {@link policies} is another
+   * array with each change.
+   */
+  pausedFor(): string | null;
   /**
    * In order of precedence: the first that selects a pod is its policy. Another array whenever a pod may have come under another
    * policy, or be no longer protected by it: after each change of a policy, of a namespace, or of {@link webhookReach}.

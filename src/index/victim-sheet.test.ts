@@ -77,7 +77,7 @@ describe('VictimSheet', () => {
       index.apply({
         type: 'upsert',
         kind: 'namespace',
-        value: { name: 'default', uid: 'ns', resourceVersion, labels },
+        value: { name: 'default', uid: 'ns', resourceVersion, labels, pauseFor: null },
       });
     const rulers = () => index.node('n1' as NodeName)?.sheet.policy(0, index)?.name ?? null;
     index.apply({ type: 'upsert', kind: 'node', value: makeNode() });

@@ -93,9 +93,9 @@ export class VictimSheet {
     const policies = view.policies();
     if (this.#decidedBy !== policies) {
       this.#decidedBy = policies;
-      const reach = view.webhookReach();
+      const circumstances = { reach: view.webhookReach(), isPaused: view.pausedFor() !== null };
       this.#policies = this.#pods.map((pod) =>
-        protectingPolicy(pod, this.#node, policies, view.namespaceLabels(pod.namespace), reach),
+        protectingPolicy(pod, this.#node, policies, view.namespaceLabels(pod.namespace), circumstances),
       );
     }
     return this.#policies[place] as Policy | null;

@@ -29,6 +29,10 @@ export function logEngine(events: EngineEvents, log: Log): void {
       'displacement over',
     );
   });
+  events.on('pause:changed', ({ why }) => {
+    if (why === null) log.info('operators have ended the pause: pods are saved again');
+    else log.warn({ why }, 'operators have paused Reprieve: no pod is saved, and frozen pods are thawed');
+  });
   events.on('victim:unprotected', ({ victim, policy, reason, message }) => {
     const pod = `${victim.namespace}/${victim.name}`;
     log.warn({ pod, podUid: victim.uid, policy, reason, message }, 'a pod that a policy selects is evicted unsaved');

@@ -106,6 +106,7 @@ function readGauges(options: EngineMetricsOptions): void {
   readTickets(options);
   readFrozen(options);
   for (const kind in KINDS) metrics.set('reprieve_index_objects', { kind }, view.count(kind as IndexedKind));
+  metrics.set('reprieve_paused', {}, view.pausedFor() === null ? 0 : 1);
   metrics.set('reprieve_commands_in_flight', {}, engine.commandsInFlight);
 }
 

@@ -46,6 +46,11 @@ export const METRICS = {
     help: 'Answers to kube-apiserver whether a pod may be deleted, by reason.',
     labels: ['reason', 'allowed'],
   },
+  reprieve_paused: {
+    type: 'gauge',
+    help: '1 while operators have paused Reprieve (annotation reprieve.dev/pause of its namespace): no pod is saved.',
+    labels: [],
+  },
   reprieve_runtime_class_exists: {
     type: 'gauge',
     help: '1 while the RuntimeClass of restored pods exists. 0: the API server refuses pods that name it, so displaced pods start cold.',

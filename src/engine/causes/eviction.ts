@@ -33,7 +33,7 @@ export const EVICTION: CauseRules<EvictionCause> = {
 };
 
 /** It did not fail: it is opened anew as soon as somebody asks. */
-const UNFAILED: ReadonlySet<CloseReason> = new Set(['Gone', 'NotRepeated', 'BudgetForbids']);
+const UNFAILED: ReadonlySet<CloseReason> = new Set(['Gone', 'NotRepeated', 'BudgetForbids', 'Paused']);
 
 /** Others have used up the budget of the pod: kube-apiserver would refuse the eviction now, however long the pod stays frozen. */
 function whyRefused({ view }: World, { cause, pods }: DisplacementFor<EvictionCause>): Ending | null {

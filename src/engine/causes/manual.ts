@@ -14,7 +14,7 @@ export const MANUAL: CauseRules<ManualCause> = {
   },
   onEnding: ({ rests, settings }, { pods }, because) => {
     for (const { uid } of pods) {
-      if (because === 'Moved') rests.forget(uid);
+      if (because === 'Moved' || because === 'Paused') rests.forget(uid);
       else rests.failed(uid, because, settings.retryNodeAfterMs);
     }
   },

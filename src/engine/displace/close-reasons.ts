@@ -10,6 +10,7 @@ export const CLOSE_REASONS = {
   NodeGone: 'The node no longer exists.',
   NodeUnfit: 'The node takes no such pod any more: not ready, cordoned, tainted, or without a label that it asks for.',
   NoLongerFits: 'The node would have no room for the preemptor even without the victims, which are not evicted for it.',
+  Paused: 'Operators have paused Reprieve: no pod is saved, and pods that are frozen are thawed.',
   Superseded: 'A preemptor of higher priority takes the node.',
   RecordsConflict:
     'What is recorded cannot be true: edited by hand, or from a damaged backup. No pod is evicted for it.',

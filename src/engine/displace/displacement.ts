@@ -51,6 +51,7 @@ export function stepDisplacement(world: World, displacement: Displacement, steps
   const over =
     rules.ending(world, displacement, steps) ??
     whyContradicted(world, displacement) ??
+    whyPaused(world) ??
     whyNotItsTurn(world, displacement, steps);
   if (over !== null) {
     steps.close(displacement, over.because, over.message);
@@ -149,6 +150,12 @@ function obstacleTo(
     if (policy !== null) return { because: 'PolicyChanged', message: `policy ${policy.name} now wants it saved first` };
   }
   return null;
+}
+
+/** What is frozen is thawed; a pod whose deletion has begun comes back by its ticket. */
+function whyPaused({ view }: World): Ending | null {
+  const why = view.pausedFor();
+  return why === null ? null : { because: 'Paused', message: `operators have paused Reprieve: ${why}` };
 }
 
 /** Another displacement has the node, or what this one was to take over is gone. */

@@ -17,6 +17,7 @@ export interface UnprotectedEviction {
 
 /** Why a pod that should be saved is not. The other reasons are what the policy, or the kind of its owner, asks for. */
 const SHORTCOMINGS: ReadonlySet<UnprotectedReason> = new Set([
+  'Paused',
   'NotCheckpointable',
   'NodeCannotCheckpoint',
   'AgentSilent',

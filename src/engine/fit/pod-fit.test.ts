@@ -98,7 +98,7 @@ describe('podFitOf', () => {
     });
 
     it('looks into the namespaces that the term selects', () => {
-      const team = { name: 'team', uid: 'team', resourceVersion: '1', labels: { kind: 'team' } };
+      const team = { name: 'team', uid: 'team', resourceVersion: '1', pauseFor: null, labels: { kind: 'team' } };
       const namespaceSelector = { requirements: [{ key: 'kind', operator: 'Exists', values: [] } as const] };
       const pod = near(term('db', { namespaces: [], namespaceSelector }));
       const w = world(on('n3', 'db', { namespace: 'team' }));

@@ -40,7 +40,8 @@ export type GuardVerdict =
     }
   | {
       readonly allowed: false;
-      readonly reason: 'Unsynced' | 'NoLeader' | 'NotSeenYet' | 'BudgetForbids' | 'Queued' | 'Saving' | 'SavingFailed';
+      readonly reason:
+        'Unsynced' | 'NoLeader' | 'NotSeenYet' | 'Paused' | 'BudgetForbids' | 'Queued' | 'Saving' | 'SavingFailed';
       readonly message: string;
       /** 0: the client is not told when. */
       readonly retryAfterSeconds: number;

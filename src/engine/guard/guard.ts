@@ -24,7 +24,7 @@ import type { PodUid } from '../../domain/ids.ts';
 import type { Node } from '../../domain/node.ts';
 import { isTerminal, type Pod } from '../../domain/pod.ts';
 import type { Policy } from '../../domain/policy.ts';
-import type { Protection } from '../../domain/protection.ts';
+import { PAUSED, type Protection } from '../../domain/protection.ts';
 import { Steps, type World } from '../core/steps.ts';
 import { stepBarrier } from '../displace/barrier.ts';
 import { deadlineOf, isInWayOfSystem, mayGoUnsaved } from '../displace/displacement-terms.ts';
@@ -117,6 +117,7 @@ function firstAnswer(
   const { policy } = protection;
   const { decision, onFailure } = policy.preemption;
   if (by === 'Deletion' && decision === 'Adaptive' && isCheaper(pod)) return allowed('SavingCostsMore');
+  if (view.pausedFor() !== null) return denied('Paused', `it must not go unsaved, and ${PAUSED}`, longRetryS);
   if (!isBorneOut(pod, node)) {
     // Whoever deletes a pod has marked it; an eviction has many origins.
     if (by === 'Deletion' || asked.isFirstDoubt(pod.uid))

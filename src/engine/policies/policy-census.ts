@@ -114,7 +114,10 @@ export class PolicyCensus {
       if (ruler < 0) {
         ruler = place;
         tally.ruling++;
-        const protection = protectionOf(pod, node, [tally.policy], labels, reach);
+        const protection = protectionOf(pod, node, [tally.policy], labels, {
+          reach,
+          isPaused: this.#view.pausedFor() !== null,
+        });
         if (protection.protected) this.#countProtected(pod, tally);
         else countUnprotected(pod, tally, protection.reason);
         if (reach.isCalled && !comesBack(pod, reach)) tally.missedIn.add(pod.namespace);

@@ -5,5 +5,6 @@ import type { ClusterView } from '../../index/types.ts';
 
 /** Whether the pod on that node is saved before it is evicted, by the policies of today. */
 export function protectionIn(view: ClusterView, pod: Pod, node: Node | undefined): Protection {
-  return protectionOf(pod, node, view.policies(), view.namespaceLabels(pod.namespace), view.webhookReach());
+  const circumstances = { reach: view.webhookReach(), isPaused: view.pausedFor() !== null };
+  return protectionOf(pod, node, view.policies(), view.namespaceLabels(pod.namespace), circumstances);
 }

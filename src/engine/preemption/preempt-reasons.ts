@@ -7,6 +7,7 @@ export const PREEMPT_REASONS = {
   StillSaving: 'A displacement exists and is still saving.',
   Displacing: 'A displacement exists and its victims are terminating: that node with those victims.',
   AllReserved: 'Every offered node is taken by a displacement of equal or higher priority, or failed a moment ago.',
+  Paused: 'Operators have paused Reprieve, and each offered node has a victim that must not go unsaved.',
   NoKnownVictims: 'The index holds none of the victims that the candidates name.',
 } as const;
 

@@ -32,6 +32,7 @@ import { decide } from './decide.ts';
 import type { DisplacementBook } from '../displace/displacement-book.ts';
 import type { CloseReason } from '../displace/close-reasons.ts';
 import { areRivals, isTaken, yieldsTo } from '../causes/causes.ts';
+import { protectionIn } from '../policies/protection-in.ts';
 import type { PreemptReason } from './preempt-reasons.ts';
 
 /** kube-scheduler may ask with a snapshot that still holds a victim the index has seen go: such a question is not a new one. */
@@ -75,7 +76,8 @@ export interface PreemptOutcome {
  */
 export function preempt(asked: PreemptRequest, context: PreemptContext): PreemptOutcome {
   const { view, book } = context;
-  const request = { ...asked, preemptor: asIndexed(view, asked.preemptor) };
+  const preemptor = asIndexed(view, asked.preemptor);
+  const request = { preemptor, candidates: asked.candidates.filter((candidate) => !isPaused(view, candidate)) };
   const known = book.ofBeneficiary(request.preemptor.uid);
   if (known !== undefined && isPreemption(known)) {
     const verdict = followUp(known, context);
@@ -87,6 +89,8 @@ export function preempt(asked: PreemptRequest, context: PreemptContext): Preempt
   // Its room was of no use to the preemptor: once that may be bad luck, such as a more important pod that came first.
   const vain = known !== undefined && isPreemption(known) && stale.length > 0 ? known.cause.node : undefined;
   const { uid } = request.preemptor;
+  if (request.candidates.length === 0 && asked.candidates.length > 0)
+    return { verdict: verdictOf('Paused', []), opened: null, closed: stale, cheaper: [] };
   const choice = decide(view, request, {
     nowMs: context.nowMs,
     costs: context.costs,
@@ -131,6 +135,15 @@ export function preempt(asked: PreemptRequest, context: PreemptContext): Preempt
     default:
       return choice satisfies never;
   }
+}
+
+/** Operators have paused Reprieve, and a victim there must not go unsaved. */
+function isPaused(view: ClusterView, { node, victims }: PreemptCandidate): boolean {
+  if (view.pausedFor() === null) return false;
+  return victims.some((uid) => {
+    const pod = view.pod(uid);
+    return pod !== undefined && protectionIn(view, pod, view.bareNode(node)).protected;
+  });
 }
 
 /** Whoever asks does not say how important a pod is: its priority is that of the index, if the index has the pod. */

@@ -14,7 +14,7 @@ import { isPreemption, type ManualCause } from '../../domain/displacement.ts';
 import type { Pod } from '../../domain/pod.ts';
 import type { Policy } from '../../domain/policy.ts';
 import type { NodeName } from '../../domain/ids.ts';
-import type { UnprotectedReason } from '../../domain/protection.ts';
+import { PAUSED, type UnprotectedReason } from '../../domain/protection.ts';
 import type { NodeSnapshot } from '../../index/types.ts';
 import type { Steps, World } from '../core/steps.ts';
 import { protectionIn } from '../policies/protection-in.ts';
@@ -68,6 +68,7 @@ function judge(
   { budgets, steps }: { readonly budgets: BudgetUse; readonly steps: Steps },
 ): Verdict {
   if (pod.deletionMs !== null) return 'later';
+  if (view.pausedFor() !== null) return { why: PAUSED };
   const protection = protectionIn(view, pod, node);
   if (!protection.protected) {
     if (protection.reason === 'NotRunning') return 'later';

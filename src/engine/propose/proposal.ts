@@ -41,6 +41,7 @@ export interface Opening {
 /** Other work may have run since a step proposed them. What does not hold any more is left, and proposed again where it should be. */
 export function openProposals(proposals: readonly Proposal[], opening: Opening): void {
   const { view, book, events } = opening;
+  if (view.pausedFor() !== null) return;
   for (const proposal of proposals) {
     const { pod, node } = proposal;
     const isAsItWas = view.pod(pod.uid) === pod && [...book.on(node)].every((open) => isBeside(open, proposal));
