@@ -200,6 +200,32 @@ describe('images as CRIU wrote them', () => {
   });
 });
 
+describe('a thread', () => {
+  /** Process 1 has another thread, for which CRIU writes no filter where all threads have the same. */
+  beforeEach(async () => {
+    await cp(join(folder, CORE), join(folder, 'core-10.img'));
+    await edit('core-10.img', 0, [THREAD, 11], null);
+    await edit('core-10.img', 0, [THREAD, 12], null);
+    await edit('pstree.img', 0, [5], 10);
+  });
+
+  it('is accepted with the filter of its process', async () => {
+    expect(await checkImages(folder, rights())).toBeNull();
+  });
+
+  it('is refused where that filter is not for all threads', async () => {
+    await edit('seccomp.img', 0, [1, 3], 0);
+    expect(await checkImages(folder, rights())).toContain(
+      'process 10 has no seccomp filter, and that of its process is not',
+    );
+  });
+
+  it('is refused with other capabilities', async () => {
+    await edit('core-10.img', 0, [...CREDENTIALS, 11], ALL);
+    expect(await checkImages(folder, rights())).toContain('process 10 has CAP_DAC_READ_SEARCH');
+  });
+});
+
 describe('images that somebody has edited', () => {
   it.each(CASES)('are refused for %s', async (_, image, message, path, value, reason) => {
     await edit(image, message, path, value);

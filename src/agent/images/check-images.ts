@@ -128,7 +128,12 @@ function checkOne(name: string, messages: readonly Message[], { images, rights }
     case 'core': {
       const filters = images.get('seccomp.img')?.[0]?.messages('seccomp_filters') ?? [];
       for (const core of messages) {
-        checkProcess(rights, core, { who: process, lsm: inventory.number('lsmtype'), filters });
+        checkProcess(rights, core, {
+          who: process,
+          lsm: inventory.number('lsmtype'),
+          filters,
+          leader: leaderOf(images, name),
+        });
         const ids = core.message('ids');
         if (ids !== undefined) checkNamespaces(rights, node, ids, process);
       }
@@ -195,6 +200,14 @@ function only(images: Images, name: string): Message {
 function mountIds(images: Images): ReadonlySet<number> {
   const mounts = [...images].filter(([name]) => name.startsWith('mountpoints-')).flatMap(([, messages]) => messages);
   return new Set(mounts.map((mount) => mount.number('mnt_id')));
+}
+
+/** The first thread of the process whose thread an image core-N is; null where it is that itself. */
+function leaderOf(images: Images, name: string): Message | null {
+  const thread = Number(/\d+/.exec(name)?.[0]);
+  const process = (images.get('pstree.img') ?? []).find((entry) => entry.numbers('threads').includes(thread));
+  const pid = process?.number('pid') ?? thread;
+  return pid === thread ? null : (images.get(`core-${pid}.img`)?.[0] ?? null);
 }
 
 /** The cgroups of the first process. */

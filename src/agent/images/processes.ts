@@ -30,11 +30,19 @@ const FREE_SECBITS = 0x10;
 const SECCOMP = { strict: 1, filter: 2 } as const;
 const LSM = { selinux: 1, apparmor: 2 } as const;
 
+interface ProcessFacts {
+  readonly who: string;
+  readonly lsm: number;
+  readonly filters: readonly Message[];
+  /** The first thread of its process; null: it is that one. */
+  readonly leader: Message | null;
+}
+
 /** One image core-N: a process, or a thread of one. */
 export function checkProcess(
   rights: ContainerRights,
   core: Message,
-  { who, lsm, filters }: { readonly who: string; readonly lsm: number; readonly filters: readonly Message[] },
+  { who, lsm, filters, leader }: ProcessFacts,
 ): void {
   const thread = core.message('thread_core');
   const credentials = thread?.message('creds');
@@ -45,14 +53,33 @@ export function checkProcess(
   if (noNewPrivileges && credentials.number('no_new_privs') !== 1) {
     throw new ImageRefused(`${who} may gain privileges (no_new_privs is not set), and the container may not`);
   }
-  if (linux?.seccomp && thread.number('seccomp_mode') !== SECCOMP.strict) {
-    if (thread.number('seccomp_mode') !== SECCOMP.filter)
-      throw new ImageRefused(`${who} has no seccomp filter, and the container has one`);
-    checkFilters(rights.spec, { filters, at: thread.number('seccomp_filter'), machine: core.number('mtype'), who });
-  }
+  if (linux?.seccomp) checkSeccomp(rights, core, { who, leader, filters });
   checkScheduling(rights, thread, who);
   const task = core.message('tc');
   if (task !== undefined) checkTask(rights, task, who);
+}
+
+/** SECCOMP_FILTER_FLAG_TSYNC */
+const ALL_THREADS = 1;
+
+/** A thread that has the filters of the first thread of its process gets them with that one, and CRIU writes none for it. */
+function checkSeccomp(
+  { spec }: ContainerRights,
+  core: Message,
+  { who, leader, filters }: Pick<ProcessFacts, 'who' | 'leader' | 'filters'>,
+): void {
+  const modeOf = (one: Message): number => one.message('thread_core')?.number('seccomp_mode') ?? 0;
+  const newestOf = (one: Message): number => one.message('thread_core')?.number('seccomp_filter') ?? 0;
+  if (modeOf(core) === SECCOMP.strict) return;
+  const isShared = leader !== null && modeOf(core) === 0 && modeOf(leader) === SECCOMP.filter;
+  const from = isShared ? leader : core;
+  if (modeOf(from) !== SECCOMP.filter) {
+    throw new ImageRefused(`${who} has no seccomp filter, and the container has one`);
+  }
+  if (isShared && ((filters[newestOf(leader)]?.number('flags') ?? 0) & ALL_THREADS) === 0) {
+    throw new ImageRefused(`${who} has no seccomp filter, and that of its process is not for all threads`);
+  }
+  checkFilters(spec, { filters, at: newestOf(from), machine: core.number('mtype'), who });
 }
 
 function checkCredentials(rights: ContainerRights, credentials: Message, who: string): void {
