@@ -1,6 +1,6 @@
 /** How displaced pods come back: `Coming back` in ARCHITECTURE.md, as checks over what is true. */
 import { fits } from '../../src/domain/resources.ts';
-import type { Ticket } from '../../src/domain/ticket.ts';
+import { isFinal, type Ticket } from '../../src/domain/ticket.ts';
 import { whyUnfit } from '../../src/domain/toleration.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
 import { matchesRequired } from '../../src/sim/scheduler/node-affinity.ts';
@@ -111,7 +111,7 @@ export const RETURN_INVARIANTS = {
       if (phase !== 'Waiting' || claim !== null || taker === undefined) continue;
       const sinceMs = Math.max(truth.world.startMs + taker.atMs, phaseMs);
       if (truth.world.clock.now() - sinceMs < REPLACED_MS + WELL_BEHIND_MS) continue;
-      if (!stands(podWith(truth, taker.pod.metadata.uid)) || hasGatedPods(truth, owner?.uid)) continue;
+      if (!stands(podWith(truth, taker.pod.metadata.uid)) || hasUnclaimedPods(truth, owner?.uid)) continue;
       return `${name} waits, and ${taker.pod.metadata.name} took its place ${truth.world.elapsedMs - taker.atMs} ms ago`;
     }
     return null;
@@ -163,6 +163,9 @@ function otherNode(truth: Truth, { failedNodes, restore, requests, checkpoint: n
   return null;
 }
 
-function hasGatedPods(truth: Truth, ownerUid: string | undefined): boolean {
-  return truth.world.api.list(RESOURCES.pods).some((pod) => isGated(pod) && podOf(pod).owner?.uid === ownerUid);
+function hasUnclaimedPods(truth: Truth, ownerUid: string | undefined): boolean {
+  return truth.world.api.list(RESOURCES.pods).some((pod) => {
+    if (!isGated(pod) || podOf(pod).owner?.uid !== ownerUid) return false;
+    return !tickets(truth).some(({ claim, phase }) => claim?.uid === pod.metadata.uid && !isFinal(phase));
+  });
 }

@@ -1,4 +1,4 @@
-import { ownerKey } from '../../domain/ids.ts';
+import { ownerKey, type OwnerKey } from '../../domain/ids.ts';
 import type { TicketReason } from '../../domain/condition-reasons.ts';
 import type { OwnerFacts } from '../../domain/owner-facts.ts';
 import { whyUnwanted } from '../../domain/owner-facts.ts';
@@ -41,6 +41,11 @@ function newerStateOf(view: ClusterView, ticket: Ticket): Ticket | undefined {
     );
 }
 
+/** Pods of that controller behind the gate that claim no ticket yet. */
+export function unclaimedPods(view: ClusterView, owner: OwnerKey): readonly Pod[] {
+  return view.gatedPodsOfOwner(owner).filter((pod) => view.ticketsOfClaimant(pod).length === 0);
+}
+
 /**
  * The controller has, or makes, pods for the newest states only. Pods behind the gate that claim nothing yet are among those it has.
  * It must have said so itself and twice, and the pods in the index must say the same.
@@ -53,8 +58,7 @@ function whySurplus(
   if (count === null || !count.isSettled || ticket.owner === null) return null;
   const owner = ownerKey(ticket.namespace, ticket.owner);
   const active = view.activePodsOfOwner(owner);
-  const unclaimed = view.gatedPodsOfOwner(owner).filter((pod) => view.ticketsOfClaimant(pod).length === 0);
-  const comes = Math.max(0, count.lacks, count.wants - active.length) + unclaimed.length;
+  const comes = Math.max(0, count.lacks, count.wants - active.length) + unclaimedPods(view, owner).length;
   const waiting = view
     .ticketsOfOwner(owner)
     .filter((other) => isOpenAndFree(other) && other.phase !== 'Saving')

@@ -26,7 +26,7 @@ import { ownerKey } from '../../domain/ids.ts';
 import { keepsName } from '../../domain/owner-kinds.ts';
 import { hasOurClass, isTerminal } from '../../domain/pod.ts';
 import { makesWay, isFinal, type Ticket } from '../../domain/ticket.ts';
-import { whyNotAwaited } from './awaited.ts';
+import { unclaimedPods, whyNotAwaited } from './awaited.ts';
 import { endOfOtherClass, isGated } from './claims.ts';
 import { endsUnrestored, startedCold, stepEnded } from './ended-claimant.ts';
 import { afterFailedRestore, endFailedPods, endWithRestored } from './failed-restore.ts';
@@ -155,7 +155,7 @@ function stepUnclaimed(world: World, ticket: Ticket, steps: Steps): void {
       steps.move(ticket, 'ColdStarted', 'NotGated', 'its replacement was created while the webhook was away');
       return;
     }
-    if (taker === null || view.gatedPodsOfOwner(ownerKey(ticket.namespace, ticket.owner)).length > 0) return;
+    if (taker === null || unclaimedPods(view, ownerKey(ticket.namespace, ticket.owner)).length > 0) return;
     const endsMs = Math.max(taker.creationMs, ticket.phaseMs) + REPLACED_MS;
     const message = `its controller created ${taker.name} in its place, without a review of the webhook`;
     if (nowMs < endsMs) steps.lookAgainAt(endsMs);

@@ -30,6 +30,14 @@ describe('a replacement that the webhook did not review', () => {
     expect(world({ evictedMs: 10_000 }).put('pod', replacement).commands()).toContain(NOT_GATED);
   });
 
+  it('ends the ticket also while another pod of its controller waits behind the gate with a ticket of its own', () => {
+    const replaced = world().put('pod', makePod({ name: 'replacement', owner, nodeName: 'n1', creationMs: 12_000 }));
+    const other = makePod({ name: 'other', ...gated, creationMs: 11_000 });
+    replaced.put('pod', other);
+    replaced.put('ticket', makeTicket({ name: 'b', owner, creationMs: 9_000, phaseMs: 9_000, claim: other }));
+    expect(replaced.commands()).toContain(NOT_GATED);
+  });
+
   it('is observed for ten seconds first', () => {
     const replaced = world().put('pod', makePod({ name: 'replacement', owner, nodeName: 'n1', creationMs: 55_000 }));
     expect(replaced.commands()).not.toContain(NOT_GATED);
