@@ -56,6 +56,7 @@ const handlers = {
       costs: { ...DEFAULT_COST_MODEL, dumpBytesPerSecond: DUMP_BYTES_PER_SECOND },
       onUnsynced: 'Hold',
       isSynced: () => true,
+      podsWatchedSinceMs: () => 0,
       leadership: follows ? { term: () => null } : SOLE_LEADER,
       knowsTickets: () => follows,
       readTickets: () => {

@@ -179,6 +179,7 @@ export class Reprieve {
       costs: { ...DEFAULT_COST_MODEL, ...options.costs },
       onUnsynced: options.onUnsynced ?? 'Hold',
       isSynced: () => this.#isSynced,
+      podsWatchedSinceMs: () => this.reader.podsWatchedSinceMs(),
       leadership: { term: () => this.#term.serial() },
       knowsTickets: () => this.#replicas?.knowsTickets ?? false,
       readTickets: async (namespace, ownerUid) => {

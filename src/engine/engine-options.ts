@@ -18,6 +18,8 @@ export interface EngineOptions {
   readonly onUnsynced: 'Hold' | 'PassThrough';
   /** The index holds everything the API server had. */
   readonly isSynced: () => boolean;
+  /** Since when the watch of pods is open without a break, on the monotonic clock; null while it is broken or everything is listed. */
+  readonly podsWatchedSinceMs: () => number | null;
   readonly leadership: Leadership;
   /** The index holds each ticket whose victim may have been evicted. Asked for each review, and right at that moment. */
   readonly knowsTickets: () => boolean;

@@ -48,6 +48,7 @@ function setUp(overrides: Partial<EngineOptions> = {}) {
     onListenerError: (error) => {
       throw error;
     },
+    podsWatchedSinceMs: () => 0,
     ...overrides,
   });
   engine.start();

@@ -55,7 +55,7 @@ export class Engine implements ExtenderCallbacks {
 
   constructor(options: EngineOptions) {
     this.#options = options;
-    const { view, clock, settings, costs, writer, refusalOf } = options;
+    const { view, clock, settings, costs, writer, refusalOf, podsWatchedSinceMs } = options;
     const events = (this.events = new EngineEvents(options.onListenerError));
     events.on('command:started', ({ command }) => {
       if (command.kind === 'Evict') this.#cheaper.forget(command.order.victim.uid);
@@ -68,7 +68,8 @@ export class Engine implements ExtenderCallbacks {
     this.#opening = { view, book: this.#book, clock, costs, events, newDisplacementId };
     const mayAct = (): boolean => this.#enterTerm();
     const open = (proposals: readonly Proposal[]): void => openProposals(proposals, this.#opening);
-    this.#reconciler = new Reconciler({ view, book: this.#book, clock, events, settings, mayAct, open });
+    const acting = { mayAct, podsWatchedSinceMs, open };
+    this.#reconciler = new Reconciler({ view, book: this.#book, clock, events, settings, ...acting });
     const writing = { writer, clock, events, refusalOf };
     const executor = (this.#executor = new Executor({ ...writing, onSettled: () => this.#reconciler.poke() }));
     const onSettled = (): void => {

@@ -47,6 +47,7 @@ export class ClusterReader {
       readonly synced: Promise<void>;
       run(signal: AbortSignal): Promise<void>;
       relist(wentBack?: boolean): Promise<void>;
+      readonly watchingSinceMs: number | null;
       stats(): ReflectorStats;
     }
   >;
@@ -70,6 +71,11 @@ export class ClusterReader {
   isSynced(): boolean {
     for (const reflector of this.#reflectors.values()) if (!reflector.stats().synced) return false;
     return true;
+  }
+
+  /** Since when pods are watched without a break, on the monotonic clock; null while the watch is broken. */
+  podsWatchedSinceMs(): number | null {
+    return this.#reflectors.get('pod')?.watchingSinceMs ?? null;
   }
 
   /** Resolves when the index holds these kinds as they were at some moment after this call. */

@@ -211,6 +211,23 @@ describe('Reflector', () => {
     expect(reflector.stats()).toMatchObject({ relists: 1, missed: 1, redundant: 1 });
   });
 
+  it('tells since when it watches without a break', async () => {
+    const reflector = start();
+    expect(reflector.watchingSinceMs).toBeNull();
+    await reflector.synced;
+    const startMs = clock.monotonic();
+    await clock.advance(5000);
+    expect(reflector.watchingSinceMs).toBe(startMs);
+    failing(isWatch, 1, 'reset');
+    server.closeWatches(new TransportError('reset'));
+    await clock.settle();
+    expect(reflector.watchingSinceMs).toBeNull();
+    await clock.advance(5000);
+    const { watchingSinceMs } = reflector;
+    expect(watchingSinceMs).toBeGreaterThan(startMs);
+    expect(watchingSinceMs).toBeLessThanOrEqual(clock.monotonic());
+  });
+
   it('waits as long as the server asks', async () => {
     failing(isWatch, 2, status(429, { 'retry-after': '7' }));
     const reflector = start();

@@ -69,6 +69,7 @@ export class Reflector<T> {
   readonly #collection: Collection;
   readonly #versions = new SeenVersions();
   readonly #tally = new ReflectorTally();
+  #watchingSinceMs: number | null = null;
   #refusesWatchList = false;
   /** A listing that begins from now on replaces everything, though its version may not show why. */
   #mustReplace = false;
@@ -106,6 +107,11 @@ export class Reflector<T> {
     this.#relistDue = true;
     this.#current?.abort();
     return new Promise((resolve) => this.#awaitingRelist.push(resolve));
+  }
+
+  /** Since when a watch is open without a break, on the monotonic clock; null while there is none, or everything is listed. */
+  get watchingSinceMs(): number | null {
+    return this.#watchingSinceMs;
   }
 
   stats(): ReflectorStats {
@@ -156,6 +162,8 @@ export class Reflector<T> {
       if (signal.aborted) return 0;
       if (this.#endedForListing()) return 0;
       return this.#pauseAfter(error);
+    } finally {
+      this.#watchingSinceMs = null;
     }
   }
 
@@ -208,6 +216,7 @@ export class Reflector<T> {
     const from = this.#versions.next;
     const events = await this.#collection.watch(from, timeoutSeconds, AbortSignal.any([signal, current.signal]));
     this.#tally.streams++;
+    if (from !== null) this.#watchingSinceMs = clock.monotonic();
     const linesBefore = this.#lines;
     let pending = from === null ? new Map<string, T>() : null; // uid -> value, until all initial ones have come
     try {
@@ -273,7 +282,7 @@ export class Reflector<T> {
   }
 
   async #listed(values: readonly T[], resourceVersion: string): Promise<void> {
-    const { resource, sink, onWentBack } = this.#options;
+    const { resource, clock, sink, onWentBack } = this.#options;
     const { highest } = this.#versions;
     const isBehind = this.#versions.isBehind(resourceVersion);
     const wentBack = isBehind || (this.#replaces && highest !== null);
@@ -294,6 +303,7 @@ export class Reflector<T> {
       }
     }
     this.#tally.listings++;
+    this.#watchingSinceMs = clock.monotonic();
     this.#unfinishedLists = 0;
     for (const resolve of this.#awaitingRelist.splice(0, this.#servedByListing)) resolve();
     this.#servedByListing = 0;

@@ -19,6 +19,7 @@ export class TestWorld {
   nowMs = 10_000;
   /** Long ago. */
   actingSinceMs = -1_000_000;
+  podsSinceMs = -1_000_000;
   readonly seen = new Set<PodUid>();
   readonly disrupted = new Set<PodUid>();
   readonly evicted = new Map<PodUid, number>();
@@ -47,14 +48,28 @@ export class TestWorld {
   }
 
   world(): World {
-    const { index, book, nowMs, actingSinceMs, seen, disrupted, evicted, unwanted, freed, roomMemory, rests, asked } =
-      this;
+    const {
+      index,
+      book,
+      nowMs,
+      actingSinceMs,
+      podsSinceMs,
+      seen,
+      disrupted,
+      evicted,
+      unwanted,
+      freed,
+      roomMemory,
+      rests,
+      asked,
+    } = this;
     return {
       view: index,
       book,
       nowMs,
       steadyMs: nowMs,
       actingSinceMs,
+      podsSinceMs,
       seen,
       disrupted,
       evicted,

@@ -81,6 +81,7 @@ function engineOver(index: ClusterIndex): Engine {
     costs: DEFAULT_COST_MODEL,
     onUnsynced: 'Hold',
     isSynced: () => true,
+    podsWatchedSinceMs: () => 0,
     leadership: SOLE_LEADER,
     knowsTickets: () => false,
     readTickets: () => Promise.resolve([]),

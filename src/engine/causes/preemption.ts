@@ -59,11 +59,11 @@ export const PREEMPTION: CauseRules<PreemptionCause> = {
 };
 
 function whyNotNeeded(world: World, displacement: Preemption, preemptor: Pod | undefined, steps: Steps): Ending | null {
-  const { nowMs, actingSinceMs } = world;
+  const { nowMs, actingSinceMs, podsSinceMs } = world;
   const { cause } = displacement;
   const decidedMs = decidedByOurClock(world, displacement);
   // kube-scheduler's watch may be ahead of ours: a preemptor that was just decided for may still be on its way to us.
-  const seenByMs = Math.max(decidedMs > nowMs ? -Infinity : decidedMs, actingSinceMs) + WATCH_LAG_MS;
+  const seenByMs = Math.max(decidedMs > nowMs ? -Infinity : decidedMs, actingSinceMs, podsSinceMs) + WATCH_LAG_MS;
   if (preemptor === undefined && nowMs < seenByMs) {
     steps.lookAgainAt(seenByMs);
     return null;

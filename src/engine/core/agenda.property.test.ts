@@ -508,6 +508,7 @@ class Twins {
       nowMs: this.#wallMs,
       steadyMs: this.#steadyMs,
       actingSinceMs: this.#wallMs - (this.#steadyMs - 1_000_000),
+      podsSinceMs: this.#wallMs - (this.#steadyMs - 1_000_000),
       seen: new Set(),
       disrupted: this.#disrupted,
       evicted: this.#evicted,

@@ -56,6 +56,7 @@ class Waiting {
       nowMs: 1_000_000,
       steadyMs: 1_000_000,
       actingSinceMs: 0,
+      podsSinceMs: 0,
       seen: new Set(),
       disrupted: new Set(),
       unwanted: new Set(),

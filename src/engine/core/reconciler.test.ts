@@ -59,6 +59,7 @@ function setUp(answer: (call: number) => Promise<WriteOutcome> = () => Promise.r
     settings: DEFAULT_ENGINE_SETTINGS,
     open: () => undefined,
     mayAct: () => leads,
+    podsWatchedSinceMs: () => 0,
   });
   index.onChange((event, before) => reconciler.changed(event, before));
   const executor = new Executor({ writer, clock: machine, events, onSettled: () => reconciler.poke() });

@@ -31,6 +31,8 @@ export interface ReconcilerOptions {
   readonly open: (proposals: readonly Proposal[]) => void;
   /** False: nothing is derived and nothing is written (not synced, or another replica leads). */
   readonly mayAct: () => boolean;
+  /** As in `EngineOptions`. */
+  readonly podsWatchedSinceMs: () => number | null;
 }
 
 /** A pass that is under way. */
@@ -156,7 +158,7 @@ export class Reconciler {
 
   /** The world as it is now. */
   world(): World {
-    const { view, book, clock, settings } = this.#options;
+    const { view, book, clock, settings, podsWatchedSinceMs } = this.#options;
     const nowMs = clock.now();
     const steadyMs = clock.monotonic();
     const { sinceSteadyMs, seen } = this.#acting ?? { sinceSteadyMs: steadyMs, seen: new Set<PodUid>() };
@@ -164,7 +166,9 @@ export class Reconciler {
     const actingSinceMs = nowMs - (steadyMs - sinceSteadyMs);
     const { disrupted, evicted, unwanted, freed } = this.#sightings;
     const sighted = { seen, disrupted, evicted, unwanted, freed, roomMemory: this.roomMemory };
-    return { view, book, nowMs, steadyMs, actingSinceMs, ...sighted, rests: this.#rests, asked: this.asked, settings };
+    const times = { nowMs, steadyMs, actingSinceMs, podsSinceMs };
+    return { view, book, ...times, ...sighted, rests: this.#rests, asked: this.asked, settings };
+    const podsSinceMs = nowMs - (steadyMs - (podsWatchedSinceMs() ?? steadyMs));
   }
 
   #plan(): void {

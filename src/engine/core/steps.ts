@@ -31,6 +31,8 @@ export interface World {
   readonly steadyMs: number;
   /** When this process began to decide and write, after it did not. Until then another one may have. */
   readonly actingSinceMs: number;
+  /** Since when the watch of pods is open without a break; `nowMs` while it is broken. Pods that were created before are in view by WATCH_LAG_MS later. */
+  readonly podsSinceMs: number;
   /** Pods that were in view since then and were deleted; kept for as long as `seesAll` says no. */
   readonly seen: ReadonlySet<PodUid>;
   /** Pods that were seen disrupted before they were restored (`Pod.disrupted`), also after their objects are gone. */

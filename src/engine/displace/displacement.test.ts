@@ -419,6 +419,16 @@ describe('what is not in view', () => {
     expect(w.steps().closed).toMatchObject([{ because: 'PreemptorGone' }]);
   });
 
+  it('does not take the preemptor for gone before the watch of pods could bring it', () => {
+    const w = saving().remove('pod', high);
+    w.podsSinceMs = w.nowMs = 50_000; // it is broken
+    expect(w.steps()).toMatchObject({ closed: [], wakeAtMs: 55_000 });
+    w.nowMs = 54_999;
+    expect(w.steps().closed).toEqual([]);
+    w.nowMs = 55_000;
+    expect(w.steps().closed).toMatchObject([{ because: 'PreemptorGone' }]);
+  });
+
   it('waits no longer for the preemptor because the clock of the leader before was ahead', () => {
     const w = saving(makeDisplacement({ decidedMs: 310_000, deadlineMs: 370_000 })).remove('pod', high);
     w.actingSinceMs = 9_000;

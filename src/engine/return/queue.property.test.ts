@@ -94,6 +94,7 @@ function worldAt(nowMs: number): World {
     nowMs,
     steadyMs: nowMs,
     actingSinceMs: 0,
+    podsSinceMs: 0,
     seen: new Set(),
     disrupted: new Set(),
     unwanted: new Set(),
