@@ -414,7 +414,7 @@ class Twins {
         this.#evicted.set(event.value.uid, event.value.evictedMs);
       this.#agenda.changed(event, before);
       if (event.kind !== 'ticket') return;
-      this.book.follow(before as Ticket | undefined, event.type === 'upsert' ? event.value : undefined);
+      this.book.follow(before as Ticket | undefined, event.type === 'upsert' ? event.value : undefined, false);
     });
     this.book.onChange((preemptor) => this.#agenda.displacementChanged(preemptor));
     this.book.refresh(this.index);

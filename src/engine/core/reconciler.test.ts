@@ -287,6 +287,21 @@ describe('contradictions', () => {
     await clock.advance(60_000);
     expect(told).toEqual(['VictimRuns pod-uid-pod']);
   });
+
+  it.each([
+    ['not told of a ticket that an earlier leader may have written: it is undone', 59_000, []],
+    ['told of a ticket that no leader can have written', 61_000, ['UnknownDisplacement pod-uid-pod']],
+  ])('are %s', async (_, sinceMs, want) => {
+    const { clock, events, put, writes } = setUp();
+    const told: string[] = [];
+    events.on('record:contradiction', ({ kind, object }) => told.push(`${kind} ${object.name}`));
+    await clock.advance(sinceMs);
+    const planned = makeDisplacement({ decidedMs: clock.now(), deadlineMs: clock.now() + 60_000 });
+    put('ticket', makeTicket({ phase: 'Saving', displacement: planned }));
+    await clock.advance(3_000);
+    expect(told).toEqual(want);
+    expect(writes).toContain('deleteTicket');
+  });
 });
 
 it('tells how long a displacement waited for a replica of the webhook, and evicts as soon as that has seen the ticket', async () => {

@@ -16,7 +16,7 @@ import { Asked } from '../guard/asked.ts';
 import type { Proposal } from '../propose/proposal.ts';
 import { Rests } from '../propose/rests.ts';
 import { Sightings } from './sightings.ts';
-import { Steps, WATCH_LAG_MS, type EngineSettings, type World } from './steps.ts';
+import { LATE_WRITES_MS, Steps, WATCH_LAG_MS, type EngineSettings, type World } from './steps.ts';
 import { WakeUp } from './wake-up.ts';
 import { WakeList } from '../preemption/wake-list.ts';
 import { RoomMemory } from '../return/room-memory.ts';
@@ -118,7 +118,10 @@ export class Reconciler {
     if (this.#acting !== null) {
       this.#agenda.changed(event, before);
       const after = event.type === 'upsert' ? event.value : undefined;
-      if (event.kind === 'ticket') this.#options.book.follow(before as Ticket | undefined, after as Ticket | undefined);
+      if (event.kind === 'ticket') {
+        const mayBeLate = this.#options.clock.monotonic() - this.#acting.sinceSteadyMs < LATE_WRITES_MS;
+        this.#options.book.follow(before as Ticket | undefined, after as Ticket | undefined, mayBeLate);
+      }
       if (event.type === 'delete' && event.kind === 'pod') this.#acting.seen.add(event.uid as PodUid);
     }
     this.poke();
@@ -164,11 +167,11 @@ export class Reconciler {
     const { sinceSteadyMs, seen } = this.#acting ?? { sinceSteadyMs: steadyMs, seen: new Set<PodUid>() };
     // Set back, the wall clock would make it a moment that is still to come.
     const actingSinceMs = nowMs - (steadyMs - sinceSteadyMs);
+    const podsSinceMs = nowMs - (steadyMs - (podsWatchedSinceMs() ?? steadyMs));
     const { disrupted, evicted, unwanted, freed } = this.#sightings;
     const sighted = { seen, disrupted, evicted, unwanted, freed, roomMemory: this.roomMemory };
     const times = { nowMs, steadyMs, actingSinceMs, podsSinceMs };
     return { view, book, ...times, ...sighted, rests: this.#rests, asked: this.asked, settings };
-    const podsSinceMs = nowMs - (steadyMs - (podsWatchedSinceMs() ?? steadyMs));
   }
 
   #plan(): void {

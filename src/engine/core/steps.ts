@@ -59,6 +59,12 @@ export interface World {
 export const WATCH_LAG_MS = 5_000;
 
 /**
+ * A write that an earlier leader sent may take effect for this long after the next one began: kube-apiserver gives a request up after
+ * `--request-timeout`, 60 s by default.
+ */
+export const LATE_WRITES_MS = 60_000;
+
+/**
  * Whether what is not in view may be taken for gone. Our own writes are in view at once; those of the process that acted
  * before us come by the watches, each at its own pace. Looks again when it may.
  */

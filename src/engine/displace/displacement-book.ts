@@ -20,7 +20,7 @@ export interface RefusedPod extends Refusal {
  *
  * A displacement is remembered from the moment it is decided; from its first ticket on it also stands in the API server, and
  * a process that begins to lead adopts it from there. Later it adopts none: while it leads nobody else decides, so a displacement that
- * only a record knows was written by somebody who may not. It is closed when its cause has ended, or void when it will not be carried out; a
+ * only a record knows was written late by an earlier leader, or by somebody who may not. It is closed when its cause has ended, or void when it will not be carried out; a
  * void displacement is remembered until its last ticket is gone, so that it is not adopted again meanwhile.
  */
 export class DisplacementBook {
@@ -163,10 +163,18 @@ export class DisplacementBook {
     }
   }
 
-  /** A ticket changed; undefined where there was or is none. */
-  follow(before: Ticket | undefined, after: Ticket | undefined): void {
+  /**
+   * A ticket changed; undefined where there was or is none. `mayBeLate`: an earlier leader may have written it. A displacement that came
+   * to light by such a write is over, as if this process had closed it.
+   */
+  follow(before: Ticket | undefined, after: Ticket | undefined, mayBeLate: boolean): void {
     if (before !== undefined) this.#count(before, -1);
-    if (after !== undefined) this.#count(after, 1);
+    if (after === undefined) return;
+    this.#count(after, 1);
+    const { id } = after.displacement;
+    if (!mayBeLate || after.phase !== 'Saving' || after.flaw !== null || this.isKnown(id)) return;
+    this.#closed.add(id);
+    this.#changed(id);
   }
 
   /** Forgets closed displacements that no ticket names any more, the oldest first: a ticket that was on its way may name one yet. */

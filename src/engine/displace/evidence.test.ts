@@ -107,7 +107,8 @@ describe('a displacement that stands in a ticket only', () => {
     w.book.refresh(w.index);
     w.book.open(real);
     w.index.onChange((event, before) => {
-      if (event.kind === 'ticket') w.book.follow(before as never, event.type === 'upsert' ? event.value : undefined);
+      if (event.kind === 'ticket')
+        w.book.follow(before as never, event.type === 'upsert' ? event.value : undefined, false);
     });
     w.put('ticket', recorded(forged({ id: 'forged', preemptor: beneficiary(important), decidedMs: 9_999 })));
     w.book.forgetSettled();
