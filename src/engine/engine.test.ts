@@ -1,7 +1,14 @@
 import { SOLE_LEADER } from '../ports/leadership.ts';
 import { describe, expect, it } from 'vitest';
 import { RESTORE_GATE } from '../domain/labels.ts';
-import { makeCheckpoint, makeNode, makePod, makePolicy, makeTicket } from '../../test/support/builders.ts';
+import {
+  makeCheckpoint,
+  makeDisplacement,
+  makeNode,
+  makePod,
+  makePolicy,
+  makeTicket,
+} from '../../test/support/builders.ts';
 import type { Displacement } from '../domain/displacement.ts';
 import type { NodeName, PodUid } from '../domain/ids.ts';
 import { DEFAULT_COST_MODEL } from '../domain/victim-cost.ts';
@@ -41,6 +48,7 @@ function setUp(overrides: Partial<EngineOptions> = {}) {
     costs: DEFAULT_COST_MODEL,
     onUnsynced: 'Hold',
     isSynced: () => synced,
+    podsWatchedSinceMs: () => 0,
     leadership: SOLE_LEADER,
     knowsTickets: () => false,
     readTickets: () => Promise.resolve([]),
@@ -48,7 +56,6 @@ function setUp(overrides: Partial<EngineOptions> = {}) {
     onListenerError: (error) => {
       throw error;
     },
-    podsWatchedSinceMs: () => 0,
     ...overrides,
   });
   engine.start();
@@ -223,6 +230,19 @@ describe('a victim that a policy selects and that is not protected', () => {
     });
     index.apply({ type: 'upsert', kind: 'node', value: { ...silent, resourceVersion: '2' } });
     expect(evicted(index, engine)).toMatchObject([{ reason: 'AgentSilent' }]);
+  });
+
+  it('is told of beside a ticket that is newer than the answer that let it go', () => {
+    const { engine, index } = setUp();
+    index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
+    index.apply({ type: 'upsert', kind: 'node', value: { ...silent, resourceVersion: '2' } });
+    expect(engine.preempt({ preemptor: high, candidates: [offer] }).candidates).toHaveLength(1);
+    index.apply({ type: 'upsert', kind: 'node', value: { ...makeNode(), resourceVersion: '3' } });
+    expect(engine.preempt({ preemptor: high, candidates: [offer] }).reason).toBe('Saving');
+    const id = engine.describe().displacements[0]?.id ?? '';
+    const ticket = makeTicket({ pod: low, phase: 'Saving', displacement: makeDisplacement({ id }) });
+    index.apply({ type: 'upsert', kind: 'ticket', value: ticket });
+    expect(evicted(index, engine)).toMatchObject([{ reason: 'ProtectedLate' }]);
   });
 
   it('is not told of by a replica that does not lead, nor without a policy, nor beside its ticket', () => {

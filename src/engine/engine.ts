@@ -57,9 +57,6 @@ export class Engine implements ExtenderCallbacks {
     this.#options = options;
     const { view, clock, settings, costs, writer, refusalOf, podsWatchedSinceMs } = options;
     const events = (this.events = new EngineEvents(options.onListenerError));
-    events.on('command:started', ({ command }) => {
-      if (command.kind === 'Evict') this.#cheaper.forget(command.order.victim.uid);
-    });
     const seen = { view, book: this.#book, events, cheaper: this.#cheaper };
     this.#unsaved = new UnsavedEvictions({ ...seen, mayAct: () => this.mayAct });
     this.#pause = new PauseWatch(view, events);

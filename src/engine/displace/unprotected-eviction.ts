@@ -1,7 +1,7 @@
 import type { Pod } from '../../domain/pod.ts';
 import { rulingPolicy, type Protection, type UnprotectedReason } from '../../domain/protection.ts';
 import type { ClusterView } from '../../index/types.ts';
-import { isBeforeEviction, type Ticket } from '../../domain/ticket.ts';
+import { isBeforeEviction } from '../../domain/ticket.ts';
 import type { PodRef } from '../../ports/cluster-writer.ts';
 import { isSaved } from '../checkpoints/saved-state.ts';
 import type { Displacements } from '../core/steps.ts';
@@ -11,7 +11,7 @@ import { protectionIn } from '../policies/protection-in.ts';
 export interface UnprotectedEviction {
   readonly victim: PodRef;
   readonly policy: string;
-  readonly reason: UnprotectedReason | 'PlannedUnsaved';
+  readonly reason: UnprotectedReason | 'PlannedUnsaved' | 'ProtectedLate';
   readonly message: string;
 }
 
@@ -24,10 +24,14 @@ const SHORTCOMINGS: ReadonlySet<UnprotectedReason> = new Set([
   'NotRestorable',
 ]);
 
+const PLANNED_UNSAVED = 'the displacement that an earlier leader decided evicts it as it is';
+/** The agent of its node came back, a policy changed, or the webhook was found to be called between the answer and the deletion. */
+const PROTECTED_LATE = 'it was not protected yet when its preemption was decided, or Reprieve was not asked';
+
 /**
- * The eviction of a pod that is seen going for a preemptor, judged by the pod as it was before; null: it began earlier, or is
- * told otherwise. What becomes of the pod is told by the ticket of an open displacement, and by one whose state is saved. The ticket
- * of a displacement that is over says nothing of an eviction that comes before it is deleted.
+ * The eviction of a pod that another process deletes for a preemptor, judged by the pod as it was before; null: it began earlier, or the
+ * pod has a ticket with its state. A ticket without a state says nothing of an eviction: it may be newer than the answer that let the
+ * pod go, or its displacement may be over.
  */
 export function unprotectedEviction(
   view: ClusterView,
@@ -38,15 +42,16 @@ export function unprotectedEviction(
   if (before.deletionMs !== null) return null;
   const { uid, namespace, name } = pod;
   const ticket = view.ticketOfVictim(pod);
-  if (ticket !== undefined && !isLeftover(view, book, ticket)) return null;
+  if (ticket !== undefined && (!isBeforeEviction(ticket.phase) || isSaved(view, ticket))) return null;
   const node = before.nodeName === null ? undefined : view.node(before.nodeName)?.node;
   const protection = protectionIn(view, before, node);
   const victim = { namespace, name, uid };
   if (protection.protected) {
+    const policy = protection.policy.name;
     // Decided by an earlier leader, which alone knew both costs: the record says only that the pod is evicted as it is.
-    if (!isPlannedUnsaved(book, before)) return null;
-    const message = 'the displacement that an earlier leader decided evicts it as it is';
-    return { victim, policy: protection.policy.name, reason: 'PlannedUnsaved', message };
+    return isPlannedUnsaved(book, before)
+      ? { victim, policy, reason: 'PlannedUnsaved', message: PLANNED_UNSAVED }
+      : { victim, policy, reason: 'ProtectedLate', message: PROTECTED_LATE };
   }
   if (!SHORTCOMINGS.has(protection.reason)) return null;
   const { reason, message } = protection;
@@ -64,9 +69,4 @@ function isPlannedUnsaved(book: Displacements, { uid, nodeName }: Pod): boolean 
   for (const { pods } of book.on(nodeName))
     if (pods.some((pod) => pod.uid === uid && pod.plan === 'Evict')) return true;
   return false;
-}
-
-function isLeftover(view: ClusterView, book: Displacements, ticket: Ticket): boolean {
-  const isOpen = book.get(ticket.displacement.id) !== undefined;
-  return isBeforeEviction(ticket.phase) && !isOpen && !isSaved(view, ticket);
 }

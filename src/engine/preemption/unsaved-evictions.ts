@@ -22,15 +22,31 @@ export interface UnsavedEvictionsOptions {
 export class UnsavedEvictions {
   readonly #options: UnsavedEvictionsOptions;
   readonly #marked = new Set<PodUid>();
+  /** Pods that could not be saved, and that Reprieve evicts itself or lets the caller of the guard delete: told where that is decided. */
+  readonly #toldElsewhere = new Set<PodUid>();
 
   constructor(options: UnsavedEvictionsOptions) {
     this.#options = options;
+    const { events, cheaper } = options;
+    events.on('command:started', ({ command }) => {
+      if (command.kind !== 'Evict') return;
+      cheaper.forget(command.order.victim.uid);
+      if (command.unsaved !== null) this.#toldElsewhere.add(command.order.victim.uid);
+    });
+    events.on('command:done', ({ command, outcome }) => {
+      if (command.kind === 'Evict' && outcome !== 'done') this.#toldElsewhere.delete(command.order.victim.uid);
+    });
+    events.on('guard:answered', ({ request, verdict }) => {
+      if (verdict.allowed && verdict.unsaved !== undefined && request.uid !== null)
+        this.#toldElsewhere.add(request.uid);
+    });
   }
 
   note(event: IndexEvent, before: IndexedKinds[IndexedKind] | undefined): void {
     if (event.kind !== 'pod') return;
     if (event.type === 'delete') {
       this.#marked.delete(event.uid as PodUid);
+      this.#toldElsewhere.delete(event.uid as PodUid);
       return;
     }
     const pod = event.value;
@@ -41,6 +57,7 @@ export class UnsavedEvictions {
 
   #tell(pod: Pod, before: Pod | undefined): void {
     const { view, book, events, cheaper, mayAct } = this.#options;
+    if (this.#toldElsewhere.has(pod.uid)) return;
     const eviction = cheaper.seen(view, pod);
     if (eviction !== null) events.emit('victim:cheaper', eviction);
     const unprotected = before === undefined ? null : unprotectedEviction(view, book, pod, before);
