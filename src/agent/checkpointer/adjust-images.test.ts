@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { adjustImages } from './adjust-images.ts';
-import { messageOf, messagesIn, setNumber } from './criu-image.ts';
+import { messageOf, messagesIn, setNumber, textOf } from './criu-image.ts';
 import { makeImage, type ImageField } from './make-image.ts';
 
 let folder: string;
@@ -12,11 +12,15 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
+/** Of every socket; null: not known. */
+let present: string | null = null;
+const presentPath = (): Promise<string | null> => Promise.resolve(present);
+
 /** The numbers in field `of` of each message, after the change. */
 async function adjusted(of: number, ...messages: readonly (readonly ImageField[])[]): Promise<number[][]> {
   const path = join(folder, 'files.img');
   await writeFile(path, makeImage(...messages));
-  await adjustImages({ folder, ownsIpc: true });
+  await adjustImages({ folder, ownsIpc: true, presentPath });
   const image = await readFile(path);
   return [...messagesIn(image)].map((fields) => (messageOf(image, fields, of) ?? []).map(({ value }) => value));
 }
@@ -92,13 +96,52 @@ describe('a socket', () => {
   });
 });
 
+describe('a unix socket', () => {
+  /** `id, inode, type, state, flags, uflags, backlog, peer, name`. */
+  const socket = (state: number, name: string): ImageField[] => [
+    [1, 5],
+    [2, 9],
+    [
+      16,
+      [
+        [1, 9],
+        [2, 5000],
+        [3, 1],
+        [4, state],
+        [11, `${name}\0`],
+      ],
+    ],
+  ];
+  const nameOf = async (state: number, name: string, now: string | null): Promise<string> => {
+    present = now;
+    await adjusted(16, socket(state, name));
+    const image = await readFile(join(folder, 'files.img'));
+    const [message] = messagesIn(image);
+    return textOf(image, messageOf(image, message ?? [], 16) ?? [], 11);
+  };
+
+  it('that listens is bound to the name that it has now', async () => {
+    expect(await nameOf(10, '/tmp/s.new', '/tmp/s')).toBe('/tmp/s\0\0\0\0\0');
+  });
+
+  it.each([
+    ['kept its name', 10, '/tmp/s.new', '/tmp/s.new'],
+    ['is not to be found', 10, '/tmp/s.new', null],
+    ['has a longer name now', 10, '/tmp/s', '/tmp/s.new'],
+    ['does not listen', 1, '/tmp/s.new', '/tmp/s'],
+    ['is abstract', 10, '\0abstract', '/tmp/s'],
+  ])('that %s stays as it is', async (_, state, name, now) => {
+    expect(await nameOf(state, name, now)).toBe(`${name}\0`);
+  });
+});
+
 describe('the System V objects of a pod', () => {
   it('come back with one container only', async () => {
     const image = makeImage([[1, 4096]]);
     for (const name of ['ipcns-shm-11.img', 'ipcns-var-11.img']) await writeFile(join(folder, name), image);
-    await adjustImages({ folder, ownsIpc: true });
+    await adjustImages({ folder, ownsIpc: true, presentPath });
     expect(await readFile(join(folder, 'ipcns-shm-11.img'))).toEqual(image);
-    await adjustImages({ folder, ownsIpc: false });
+    await adjustImages({ folder, ownsIpc: false, presentPath });
     expect(await readFile(join(folder, 'ipcns-shm-11.img'))).toEqual(image.subarray(0, 8));
     expect(await readFile(join(folder, 'ipcns-var-11.img'))).toEqual(image);
   });

@@ -1,23 +1,28 @@
 import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { emptied, messageOf, messagesIn, numberOf, setNumber, type Field } from './criu-image.ts';
+import type { BoundSocket } from '../runtime/socket-names.ts';
+import { emptied, messageOf, messagesIn, numberOf, setNumber, setText, textOf, type Field } from './criu-image.ts';
 
 /** Numbers of fields in the images of CRIU (images/*.proto); `FILE_ENTRY`: which field holds what is of that type. */
-const FILE_ENTRY = { inetSocket: 4, timerfd: 12 } as const;
+const FILE_ENTRY = { inetSocket: 4, timerfd: 12, unixSocket: 16 } as const;
 const TIMERFD = { valueSeconds: 7, valueNanoseconds: 8, intervalSeconds: 9, intervalNanoseconds: 10 } as const;
 const INET_SOCKET = { type: 4, state: 6, sourceAddress: 11 } as const;
+const UNIX_SOCKET = { inode: 2, state: 4, name: 11 } as const;
 const SOCK_DGRAM = 2;
 const TCP_ESTABLISHED = 1; // CRIU calls a connected socket of datagrams the same
+const LISTENS = 10;
 
 export interface AdjustOptions {
   /** Where the images of one container are. */
   readonly folder: string;
   /** The System V objects of the pod come back with this container. */
   readonly ownsIpc: boolean;
+  /** Where a unix socket is now; null: not known. The path is as it was bound. */
+  readonly presentPath: (socket: BoundSocket) => Promise<string | null>;
 }
 
 /** Changes in the images of a container what CRIU would bring back wrongly, or not at all, in another pod. */
-export async function adjustImages({ folder, ownsIpc }: AdjustOptions): Promise<void> {
+export async function adjustImages({ folder, ownsIpc, presentPath }: AdjustOptions): Promise<void> {
   const files = join(folder, 'files.img');
   const image = await readFile(files).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return Buffer.alloc(0); // no process has a file
@@ -29,6 +34,8 @@ export async function adjustImages({ folder, ownsIpc }: AdjustOptions): Promise<
     const socket = messageOf(image, message, FILE_ENTRY.inetSocket);
     if (timer !== undefined && rearm(image, timer)) isChanged = true;
     if (socket !== undefined && unbind(image, socket)) isChanged = true;
+    const listener = messageOf(image, message, FILE_ENTRY.unixSocket);
+    if (listener !== undefined && (await rename(image, listener, presentPath))) isChanged = true;
   }
   if (isChanged) await writeFile(files, image);
   if (!ownsIpc) await emptyIpc(folder);
@@ -50,6 +57,21 @@ function unbind(image: Buffer, socket: readonly Field[]): boolean {
   const isConnected = numberOf(socket, INET_SOCKET.state) === TCP_ESTABLISHED;
   if (numberOf(socket, INET_SOCKET.type) !== SOCK_DGRAM || !isConnected) return false;
   for (const part of socket.filter(({ number }) => number === INET_SOCKET.sourceAddress)) setNumber(image, part, 0);
+  return true;
+}
+
+/** CRIU binds a socket to its first name, where nobody looks for one that was renamed. A longer name does not fit, and is refused beforehand. */
+async function rename(
+  image: Buffer,
+  socket: readonly Field[],
+  presentPath: AdjustOptions['presentPath'],
+): Promise<boolean> {
+  const name = socket.find(({ number }) => number === UNIX_SOCKET.name);
+  const path = textOf(image, socket, UNIX_SOCKET.name).replace(/\0+$/, '');
+  if (name === undefined || numberOf(socket, UNIX_SOCKET.state) !== LISTENS || !path.startsWith('/')) return false;
+  const present = await presentPath({ inode: numberOf(socket, UNIX_SOCKET.inode), path });
+  if (present === null || present === path || Buffer.byteLength(present) > Buffer.byteLength(path)) return false;
+  setText(image, name, present);
   return true;
 }
 

@@ -66,6 +66,13 @@ export function setNumber(image: Buffer, { start, end }: Field, value: number): 
   }
 }
 
+/** Writes another text in the same bytes, filled up with NUL. Throws a RangeError where it needs more. */
+export function setText(image: Buffer, { start, end }: Field, text: string): void {
+  if (Buffer.byteLength(text) > end - start) throw new RangeError(`${text} does not fit into ${end - start} bytes`);
+  image.fill(0, start, end);
+  image.write(text, start);
+}
+
 function fieldAt(image: Buffer, at: number, wire: number): Omit<Field, 'number'> {
   if (wire === 0) return { start: at, ...varintAt(image, at) };
   if (wire === 1) return { start: at, end: at + 8, value: 0 };

@@ -8,6 +8,7 @@ import { ownerOfIpc } from '../obstacles/system-v.ts';
 import { overlayAt, type Mount } from '../runtime/mountinfo.ts';
 import type { Runc } from '../runtime/runc.ts';
 import { securityContextOf } from '../runtime/security-context.ts';
+import { presentPath } from '../runtime/socket-names.ts';
 import { pack } from '../state/archive.ts';
 import type { FileDigest } from '../state/digest.ts';
 import { hostsFile } from '../state/hosts-file.ts';
@@ -136,8 +137,8 @@ function imageOf(container: string, images: ReadonlyMap<string, string>): string
 
 /** Gives the milliseconds that the runtime took. */
 async function dumpMemory(
-  { id, name }: RuntimeContainer,
-  { layout, runc, clock, token, ownsIpc }: DumpOptions & { readonly ownsIpc: boolean },
+  { id, name, pid }: RuntimeContainer,
+  { layout, runc, run, clock, token, ownsIpc }: DumpOptions & { readonly ownsIpc: boolean },
   known: Map<string, FileDigest>,
   signal: AbortSignal,
 ): Promise<number> {
@@ -155,7 +156,11 @@ async function dumpMemory(
     await pages.drop();
     throw error;
   }
-  await adjustImages({ folder: imagePath, ownsIpc });
+  await adjustImages({
+    folder: imagePath,
+    ownsIpc,
+    presentPath: (socket) => presentPath(socket, { pid, run }),
+  });
   for (const file of await readdir(imagePath)) await chmod(join(imagePath, file), 0o600);
   return criu;
 }

@@ -159,7 +159,7 @@ describe('obstaclesIn', () => {
 
   it('asks for the kind of a socket that is in no table', async () => {
     await makeProcess(1, ['socket:[7]', 'socket:[8]'], [], {
-      'net/unix': 'ffff: 00000002 00000000 00010000 0001 01 8 /run/s\n',
+      'net/unix': 'ffff: 00000002 00000000 00000000 0001 01 8 /run/s\n',
     });
     const asked: string[][] = [];
     const says =
@@ -173,6 +173,16 @@ describe('obstaclesIn', () => {
       expect.stringContaining('SocketKind: it has a socket of kind MPTCP, which criu cannot save'),
     ]);
     expect(asked).toEqual([[join(proc, '1/fd/0')], [join(proc, '1/fd/0')]]);
+  });
+
+  it('finds a unix socket that listens under a name that nobody knows', async () => {
+    await makeProcess(1, ['socket:[8]'], [], {
+      'net/unix': 'ffff: 00000002 00000000 00010000 0001 01 8 /run/s.new\n',
+    });
+    const run: RunCommand = () => Promise.resolve({ stdout: '', stderr: '' });
+    expect(await found(OWN, [1], run)).toEqual([
+      expect.stringMatching(/^SocketKind: the unix socket that it bound to \/run\/s.new has another name now/),
+    ]);
   });
 
   it('asks for the kinds of all sockets where one is of MPTCP, which stands in the table of TCP', async () => {

@@ -62,6 +62,7 @@ const KINDS: readonly Kind[] = [
     },
   },
   { reason: 'BoundAddress', find: boundAddress },
+  { reason: 'SocketKind', find: lostSocket },
   {
     reason: 'FileKind',
     find: ({ processes }) => {
@@ -136,6 +137,12 @@ function boundAddress({ sockets }: ContainerView): string | null {
   if (bound === undefined) return null;
   const { address, port } = bound;
   return `it listens on ${address}:${port}, an address that the next pod does not have; let it listen on 0.0.0.0`;
+}
+
+function lostSocket({ sockets }: ContainerView): string | null {
+  const [lost] = sockets.lost;
+  if (lost === undefined) return null;
+  return `the unix socket that it bound to ${lost.path} has another name now, or none, which criu does not know; let it keep the name`;
 }
 
 function isAnyOrLoopback(address: string): boolean {

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { CommandError, type RunCommand } from '../runtime/command.ts';
+import { presentPath, type BoundSocket } from '../runtime/socket-names.ts';
 import { addressOf } from '../runtime/tcp-connections.ts';
 import { textOf, type Process } from './processes.ts';
 
@@ -15,6 +16,8 @@ interface HeldSocket {
 
 export interface HeldSockets {
   readonly known: readonly HeldSocket[];
+  /** Unix sockets that listen, and whose present path is unknown or too long for the image of CRIU. */
+  readonly lost: readonly BoundSocket[];
   /** What the kernel calls the sockets that are of no kind that CRIU knows: `MPTCP`, `AF_VSOCK`, ... */
   readonly unknown: readonly string[];
 }
@@ -28,6 +31,8 @@ const OTHERS: Readonly<Record<string, RegExp>> = {
   netlink: /(\d+) *$/gm,
   packet: /(\d+) *$/gm,
 };
+/** `Num: RefCount Protocol Flags Type St Inode Path`, with the flag of a socket that listens. */
+const UNIX_LISTENER = /^\S+: \S+ +\S+ +00010000 +\S+ +\S+ +(\d+) (\/.*)$/gm;
 /** Kinds that CRIU restores: a socket that is bound to nothing is in no table. */
 const KNOWN = new Set(['TCP', 'TCPv6', 'UDP', 'UDPv6', 'UNIX', 'UNIX-STREAM', 'NETLINK', 'PACKET', 'RAW', 'RAWv6']);
 
@@ -47,7 +52,7 @@ export async function heldSockets(
     }
   }
   const [first] = processes;
-  if (held.size === 0 || first === undefined) return { known: [], unknown: [] };
+  if (held.size === 0 || first === undefined) return { known: [], lost: [], unknown: [] };
   const net = join(proc, String(first.pid), 'net');
   const known: HeldSocket[] = [];
   // A socket of MPTCP stands in the tables of TCP.
@@ -66,10 +71,17 @@ export async function heldSockets(
       });
     }
   }
+  const lost: BoundSocket[] = [];
+  for (const [, inode, path = ''] of (await textOf(join(net, 'unix'))).matchAll(UNIX_LISTENER)) {
+    const socket = { inode: Number(inode), path };
+    if (!held.has(socket.inode)) continue;
+    const present = await presentPath(socket, { pid: first.pid, run, proc });
+    if (present === null || Buffer.byteLength(present) > Buffer.byteLength(path)) lost.push(socket);
+  }
   for (const [table, line] of Object.entries(OTHERS)) {
     for (const [, inode] of (await textOf(join(net, table))).matchAll(line)) held.delete(Number(inode));
   }
-  return { known, unknown: await unknownKinds(hidden ?? [...held.values()], run) };
+  return { known, lost, unknown: await unknownKinds(hidden ?? [...held.values()], run) };
 }
 
 async function unknownKinds(descriptors: readonly string[], run: RunCommand): Promise<readonly string[]> {
