@@ -40,6 +40,11 @@ function rights(spec: Partial<OciSpec> = {}): ContainerRights {
   };
 }
 
+function without(capability: string): Readonly<Record<string, readonly string[]>> {
+  const sets = Object.entries(SPEC.process?.capabilities ?? {});
+  return Object.fromEntries(sets.map(([set, names]) => [set, names.filter((name) => name !== capability)]));
+}
+
 let folder: string;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'images-'));
@@ -135,7 +140,6 @@ const CASES: readonly Case[] = [
   ['another device', 'files.img', FILE.null, [3, 6], '/dev/mem', 'has the device /dev/mem open'],
   ['a file of no kind', 'files.img', FILE.null, [3, 10], null, 'what kind of file it is, is not known'],
   ['an external file', 'files.img', FILE.ghost, [3, 9], 1, 'reg_file_entry has the unknown field 9'],
-  ['a packet socket', 'files.img', FILE.pipe, [1], 10, 'has a packet socket open'],
   ['a tun device', 'files.img', FILE.pipe, [1], 15, 'has a tun device open'],
   ['a BPF map', 'files.img', FILE.pipe, [1], 19, 'has a BPF map open'],
   ['a namespace', 'files.img', FILE.pipe, [1], 14, 'has a namespace open'],
@@ -173,6 +177,11 @@ describe('images as CRIU wrote them', () => {
       { process: { ...SPEC.process, apparmorProfile: 'cri-containerd.apparmor.d' } },
       'the security label none',
     ],
+    [
+      'no packet sockets',
+      { process: { ...SPEC.process, capabilities: { ...without('CAP_NET_RAW') } } },
+      'has CAP_NET_RAW, and the container may not have it',
+    ],
     ['a read-only root', { root: { readonly: true } }, 'its root filesystem can be written to'],
     ['no network', { linux: { ...SPEC.linux, namespaces: [{ type: 'pid' }] } }, 'has a net namespace of its own'],
     [
@@ -197,6 +206,38 @@ describe('images as CRIU wrote them', () => {
     ],
   ])('are refused where the new container has %s', async (_, spec, reason) => {
     expect(await checkImages(folder, rights(spec))).toContain(reason);
+  });
+});
+
+describe('a process that ended', () => {
+  beforeEach(() => edit(CORE, 0, [THREAD], null));
+
+  it('is accepted without rights and namespaces', async () => {
+    await edit(CORE, 0, [TASK, 1], 6);
+    await rm(join(folder, 'ids-9.img'));
+    expect(await checkImages(folder, rights())).toBeNull();
+  });
+
+  it('is refused without rights where it lives', async () => {
+    expect(await checkImages(folder, rights())).toContain('process 9 has no credentials');
+  });
+});
+
+describe('a file under a second name', () => {
+  /** The file without a name of the fixture is under another one, and its entry says nothing of its kind, as that of CRIU does. */
+  beforeEach(async () => {
+    await edit('remap-fpath.img', 0, [2], 4);
+    await edit('remap-fpath.img', 0, [3], 0);
+    await edit('files.img', FILE.ghost, [3, 10], null);
+  });
+
+  it('is refused where a process has it open by that entry', async () => {
+    expect(await checkImages(folder, rights())).toContain('what kind of file it is, is not known');
+  });
+
+  it('is accepted where none has', async () => {
+    for (const table of ['fdinfo-2.img', 'fdinfo-3.img']) await edit(table, 3, [1], 3);
+    expect(await checkImages(folder, rights())).toBeNull();
   });
 });
 

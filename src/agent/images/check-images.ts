@@ -5,7 +5,7 @@ import type { ContainerRights } from './container-rights.ts';
 import { decodeImage, ImageRefused, type Message } from './decode.ts';
 import { checkDescriptor, checkFile, checkGhost, checkTerminal } from './files.ts';
 import { checkHidden, checkMounts } from './mounts.ts';
-import { checkNamespaces, checkProcess } from './processes.ts';
+import { checkNamespaces, checkProcess, isDead } from './processes.ts';
 import { checkTmpfs } from './tmpfs.ts';
 
 interface Kind {
@@ -142,7 +142,7 @@ function checkOne(name: string, messages: readonly Message[], { images, rights }
     case 'ids':
       return messages.forEach((ids) => checkNamespaces(rights, node, ids, process));
     case 'files':
-      return messages.forEach((file) => checkFile(rights, file, mountIds(images)));
+      return checkFiles(rights, messages, images);
     case 'fdinfo':
       return messages.forEach(checkDescriptor);
     case 'tty-info':
@@ -176,6 +176,7 @@ function checkWhole(images: Images, { spec }: ContainerRights): void {
     const pid = entry.number('pid');
     const core = images.get(`core-${pid}.img`)?.[0];
     if (core === undefined) throw new ImageRefused(`process ${pid} is missing`);
+    if (isDead(core)) continue; // of its threads CRIU writes what is in memory by chance
     if (core.message('ids') === undefined && !images.has(`ids-${pid}.img`)) {
       throw new ImageRefused(`the namespaces of process ${pid} are not known`);
     }
@@ -196,6 +197,18 @@ function only(images: Images, name: string): Message {
   if (message === undefined || messages.length !== 1) throw new ImageRefused(`${name} is missing`);
   return message;
 }
+
+function checkFiles(rights: ContainerRights, files: readonly Message[], images: Images): void {
+  const descriptors = [...images].filter(([name]) => name.startsWith('fdinfo-')).flatMap(([, entries]) => entries);
+  const opened = new Set(descriptors.map((entry) => entry.number('id')));
+  const remaps = images.get('remap-fpath.img') ?? [];
+  const linked = remaps.filter((one) => one.number('remap_type') === LINKED).map((one) => one.number('remap_id'));
+  const context = { mounts: mountIds(images), names: new Set(linked.filter((id) => !opened.has(id))) };
+  for (const file of files) checkFile(rights, file, context);
+}
+
+/** `remap_type`: the file has another name, which CRIU has made. */
+const LINKED = 0;
 
 function mountIds(images: Images): ReadonlySet<number> {
   const mounts = [...images].filter(([name]) => name.startsWith('mountpoints-')).flatMap(([, messages]) => messages);

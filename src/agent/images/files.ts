@@ -12,6 +12,7 @@ const KINDS = new Map([
   [7, 'epfd'],
   [8, 'ify'],
   [9, 'sgfd'],
+  [10, 'psk'],
   [11, 'tty'],
   [13, 'nlsk'],
   [17, 'tfd'],
@@ -19,7 +20,6 @@ const KINDS = new Map([
   [20, 'pidfd'],
 ]);
 const OTHERS: Readonly<Record<number, string>> = {
-  10: 'a packet socket',
   12: 'fanotify',
   14: 'a namespace',
   15: 'a tun device',
@@ -36,16 +36,26 @@ function checkKind(type: number): void {
     throw new ImageRefused(`a process has ${OTHERS[type] ?? `a descriptor of the unknown kind ${type}`} open`);
 }
 
-/** What a process has open or mapped: an entry of files.img. `mounts`: ids of those of the container. */
-export function checkFile(rights: ContainerRights, entry: Message, mounts: ReadonlySet<number>): void {
+interface FilesContext {
+  /** Ids of the mounts of the container. */
+  readonly mounts: ReadonlySet<number>;
+  /** Ids of entries that no process has open: second names of files. */
+  readonly names: ReadonlySet<number>;
+}
+
+/** What a process has open or mapped: an entry of files.img. */
+export function checkFile(rights: ContainerRights, entry: Message, context: FilesContext): void {
   const type = entry.number('type');
   checkKind(type);
   const kind = KINDS.get(type) as string;
   // CRIU reads the field of the type, and we check each.
   const file = entry.message(kind === 'reg' || kind === 'isk' || kind === 'nlsk' || kind === 'usk' ? kind : 'none');
-  if (kind === 'reg') checkRegular(rights, file, mounts);
+  if (kind === 'reg') checkRegular(rights, file, context);
   if (kind === 'isk') checkInternet(rights, file);
   if (kind === 'nlsk') checkNetlink(file);
+  if (kind === 'psk' && !mayHave(rights, 'CAP_NET_RAW')) {
+    throw new ImageRefused('a process has a packet socket, and the container may not have one (CAP_NET_RAW)');
+  }
   if (kind === 'usk' && ((file?.number('uflags') ?? 0) & EXTERNAL_SOCKET) !== 0) {
     throw new ImageRefused('a process has a unix socket that leads out of the container');
   }
@@ -60,13 +70,18 @@ const DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty', 'ptmx', 'co
   (name) => `/dev/${name}`,
 );
 
-function checkRegular({ spec }: ContainerRights, file: Message | undefined, mounts: ReadonlySet<number>): void {
+const NO_MOUNT = -1;
+
+function checkRegular({ spec }: ContainerRights, file: Message | undefined, { mounts, names }: FilesContext): void {
   const name = file?.text('name') ?? '';
   if (file === undefined || name.split('/').includes('..'))
     throw new ImageRefused('a process has a file without a plain path open');
-  if (!mounts.has(file.number('mnt_id')))
+  // Without one CRIU takes the path as it is within the container: the second name of a file that has lost its first.
+  const mount = file.has('mnt_id') ? file.number('mnt_id') : NO_MOUNT;
+  if (mount !== NO_MOUNT && !mounts.has(mount))
     throw new ImageRefused(`a process has ${name} open, on a mount that is not there`);
   const kind = file.number('mode') & MODE.kind;
+  if (kind === 0 && names.has(file.number('id'))) return;
   if (kind === 0) throw new ImageRefused(`a process has ${name} open, and what kind of file it is, is not known`);
   const devices = [...DEVICES, ...(spec.linux?.devices ?? []).map(({ path }) => path)];
   if (kind === MODE.block || (kind === MODE.character && !devices.includes(name) && !name.startsWith('/dev/pts/'))) {

@@ -34,7 +34,7 @@ vma_entry: uint64 start=1; uint64 end=2; uint64 pgoff=3; uint64 shmid=4; uint32 
 seccomp_entry: seccomp_filter seccomp_filters=1
 seccomp_filter: bytes filter=1; uint32 prev=2; uint32 flags=3
 fdinfo_entry: uint32 id=1; uint32 flags=2; uint32 type=3; uint32 fd=4
-file_entry: uint32 type=1; uint32 id=2; reg_file_entry reg=3; inet_sk_entry isk=4; netlink_sk_entry nlsk=7; opaque efd=8; opaque epfd=9;
+file_entry: uint32 type=1; uint32 id=2; reg_file_entry reg=3; inet_sk_entry isk=4; opaque psk=6; netlink_sk_entry nlsk=7; opaque efd=8; opaque epfd=9;
   opaque sgfd=10; opaque tfd=12; opaque ify=13; unix_sk_entry usk=16; opaque fifo=17; opaque pipe=18; opaque tty=19; opaque memfd=20;
   opaque pidfd=22
 reg_file_entry: uint32 id=1; uint32 flags=2; uint64 pos=3; opaque fown=5; string name=6; sint32 mnt_id=7; uint64 size=8; uint32 mode=10;

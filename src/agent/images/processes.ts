@@ -30,6 +30,14 @@ const FREE_SECBITS = 0x10;
 const SECCOMP = { strict: 1, filter: 2 } as const;
 const LSM = { selinux: 1, apparmor: 2 } as const;
 
+/** TASK_DEAD and TASK_ZOMBIE of CRIU. */
+const DEAD = new Set([2, 6]);
+
+/** A process that ended, and whose parent has not noticed: it runs no instruction of its own, and has neither rights nor namespaces. */
+export function isDead(core: Message): boolean {
+  return DEAD.has(core.message('tc')?.number('task_state') ?? 0) && !core.has('thread_core');
+}
+
 interface ProcessFacts {
   readonly who: string;
   readonly lsm: number;
@@ -44,6 +52,7 @@ export function checkProcess(
   core: Message,
   { who, lsm, filters, leader }: ProcessFacts,
 ): void {
+  if (isDead(core)) return;
   const thread = core.message('thread_core');
   const credentials = thread?.message('creds');
   if (thread === undefined || credentials === undefined) throw new ImageRefused(`${who} has no credentials`);
