@@ -155,8 +155,8 @@ export class Engine implements ExtenderCallbacks {
   filter(request: FilterRequest): FilterVerdict {
     if (!this.#enterTerm()) return { refused: new Map() };
     const { view, settings } = this.#options;
-    const { reservation } = this.#reconciler.roomMemory;
-    return filter(view, this.#book, { maxRestores: settings.maxConcurrentRestoresPerNode, reservation }, request);
+    const limits = { maxRestores: settings.maxConcurrentRestoresPerNode, room: this.#reconciler.roomMemory };
+    return filter(view, this.#book, limits, request);
   }
 
   prioritize(request: FilterRequest): PrioritizeVerdict {

@@ -295,7 +295,7 @@ export class SmallCluster {
 
   #emptiestFor(pod: Pod): NodeName | null {
     const { index, book, roomMemory } = this.world;
-    const limits = { maxRestores: MAX_RESTORES, reservation: roomMemory.reservation };
+    const limits = { maxRestores: MAX_RESTORES, room: roomMemory };
     const nodeNames = [...index.bareNodes()].map(({ name }) => name);
     const { refused } = filter(index, book, limits, { pod, nodeNames });
     const roomy = [...index.nodes()].filter((on) => !refused.has(on.node.name) && fits(pod.requests, freeFor(pod, on)));

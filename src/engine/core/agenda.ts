@@ -103,6 +103,7 @@ export class Agenda {
     if (this.#room === null) return;
     this.#tasks.touch(partsOfDisplacement(id));
     this.#tasks.scheduleAll('displacement', id);
+    this.#isAdmissionDue = true;
   }
 
   /** Looks at what is due, and yields between two looks: other work may run then, and change anything. `world` is asked after each. */

@@ -8,7 +8,7 @@ import {
   makeResources,
   makeTicket,
 } from '../../../test/support/builders.ts';
-import { TestWorld } from '../../../test/support/world.ts';
+import { TestWorld, uidOf } from '../../../test/support/world.ts';
 import type { NodeName } from '../../domain/ids.ts';
 import type { Pod } from '../../domain/pod.ts';
 import { filter, prioritize } from './placement.ts';
@@ -25,9 +25,7 @@ function world(): TestWorld {
   );
 }
 const refusals = (w: TestWorld, pod: Pod) =>
-  Object.fromEntries(
-    filter(w.index, w.book, { maxRestores: 2, reservation: w.roomMemory.reservation }, { pod, nodeNames }).refused,
-  );
+  Object.fromEntries(filter(w.index, w.book, { maxRestores: 2, room: w.roomMemory }, { pod, nodeNames }).refused);
 
 describe('filter', () => {
   const high = makePod({ name: 'high', priority: 1000, requests: makeResources({ cpuMilli: 3000 }) });
@@ -86,6 +84,44 @@ describe('filter', () => {
     expect(refusals(w, pod)).toEqual({});
     w.put('ticket', makeTicket({ creationMs: 2 }), { ...head, phase: 'Admitted' });
     expect(refusals(w, pod)).toEqual({});
+  });
+
+  describe('while several restored pods have no node yet', () => {
+    const names = ['a', 'b', 'c'];
+    const [a, b, c] = names.map((name) => makePod({ name, ticket: name })) as [Pod, Pod, Pod];
+    const promised = (...of: readonly (readonly [Pod, string])[]): TestWorld => {
+      const w = world().put('pod', a, b, c);
+      w.put(
+        'ticket',
+        ...names.map((name) => makeTicket({ name, checkpoint: name, claim: { name, uid: uidOf(name) } })),
+      );
+      w.put('checkpoint', ...names.map((name) => makeCheckpoint({ name, compatibility: null })));
+      w.roomMemory.setPromises(new Map(of.map(([{ uid }, node]) => [uid, node as NodeName])), 0);
+      return w;
+    };
+    const refused = (w: TestWorld, pod: Pod): readonly string[] => Object.keys(refusals(w, pod));
+
+    it('keeps each off what was promised to another one', () => {
+      const w = promised([a, 'n1'], [b, 'n2']);
+      expect(refused(w, a)).toEqual(['n2']);
+      expect(refused(w, b)).toEqual(['n1']);
+      expect(refused(w, makePod({ name: 'other' }))).toEqual([]);
+    });
+
+    it('keeps each to its own node where the others could fill another one before the index sees it', () => {
+      const w = promised([a, 'n1'], [b, 'n1'], [c, 'n2']);
+      expect(refused(w, a)).toEqual(['n2', 'n3']);
+      expect(refused(w, c)).toEqual(['n1', 'n3']);
+    });
+
+    it('lets one that was not placed take what was promised to none', () => {
+      expect(refused(promised([b, 'n1'], [c, 'n1']), { ...a, unschedulable: true })).toEqual(['n1']);
+    });
+
+    it('forgets a promise that was kept', () => {
+      const w = promised([a, 'n1'], [b, 'n2']).put('pod', makePod({ ...b, nodeName: 'n2' }));
+      expect(refused(w, a)).toEqual([]);
+    });
   });
 
   it('keeps it on the node that holds the state where the policy says so', () => {

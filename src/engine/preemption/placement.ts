@@ -9,7 +9,7 @@ import type { DisplacementBook } from '../displace/displacement-book.ts';
 import { wasAdmitted } from '../return/failed-restore.ts';
 import { restoresUnderWay } from '../return/place.ts';
 import { byTicket } from '../return/restore-queue.ts';
-import type { Reservation } from '../return/room-memory.ts';
+import type { Reservation, RoomMemory } from '../return/room-memory.ts';
 import { restoreObstacle, savedStateOf, type SavedState } from '../checkpoints/saved-state.ts';
 
 const REFUSES_NOBODY: FilterVerdict = { refused: new Map() };
@@ -21,6 +21,7 @@ const ZONE_LABEL = 'topology.kubernetes.io/zone';
 const RESERVED = 'reserved for a pod whose victims are being saved';
 const KEPT_CLEAR = 'is kept clear for a pod that has waited for room longer than this one may delay it';
 const SATURATED = 'is restoring as many pods as it may';
+const PROMISED = 'has room that was promised to another pod';
 const OBSTACLES = {
   OtherClass: 'cannot restore the checkpoint of this pod',
   DoesNotHoldIt: 'does not hold the checkpoint of this pod',
@@ -31,7 +32,8 @@ const OBSTACLES = {
 /** What keeps restored pods off nodes beside the nodes themselves. */
 export interface FilterLimits {
   readonly maxRestores: number;
-  readonly reservation: Reservation | null;
+  /** What the queue has promised. */
+  readonly room: Pick<RoomMemory, 'reservation' | 'promises'>;
 }
 
 /**
@@ -42,7 +44,7 @@ export interface FilterLimits {
 export function filter(
   view: ClusterView,
   book: DisplacementBook,
-  { maxRestores, reservation }: FilterLimits,
+  { maxRestores, room: { reservation, promises } }: FilterLimits,
   request: FilterRequest,
 ): FilterVerdict {
   const { pod } = request;
@@ -50,9 +52,10 @@ export function filter(
   const state = pod.gateExpired ? null : restorableState(view, pod);
   const refused = new Map<NodeName, string>();
   if (state !== null) {
+    const expected = expectedBeside(view, pod, promises);
     for (const name of request.nodeNames) {
       const on = view.node(name);
-      const why = on && whyNotHere(view, on, state, maxRestores);
+      const why = on && (obstacleOf(on, state) ?? whyFull(view, on, expected, maxRestores));
       if (why) refused.set(name, why);
     }
     if (reservation !== null && isBehind(view, state.ticket, reservation)) refused.set(reservation.node, KEPT_CLEAR);
@@ -101,10 +104,48 @@ function isReservedFor(view: ClusterView, book: DisplacementBook, on: NodeSnapsh
   return false;
 }
 
-function whyNotHere(view: ClusterView, on: NodeSnapshot, state: SavedState, maxRestores: number): string | null {
-  const obstacle = restoreObstacle(on.node, state);
-  if (obstacle !== null) return OBSTACLES[obstacle];
-  return restoresUnderWay(view, on) >= maxRestores ? SATURATED : null;
+function obstacleOf({ node }: NodeSnapshot, state: SavedState): string | null {
+  const obstacle = restoreObstacle(node, state);
+  return obstacle === null ? null : OBSTACLES[obstacle];
+}
+
+/** Admitted pods that have no node yet, beside the one that is asked about. */
+interface Expected {
+  /** The node that was promised to the pod that is asked about. */
+  readonly own: NodeName | undefined;
+  /** Nodes that were promised to the others. */
+  readonly nodes: ReadonlySet<NodeName>;
+  /** How many others kube-scheduler may just be placing on a node that was not promised to them. */
+  readonly strays: number;
+}
+
+function expectedBeside(view: ClusterView, { uid, unschedulable }: Pod, promises: RoomMemory['promises']): Expected {
+  const nodes = new Set<NodeName>();
+  let others = 0;
+  for (const [other, node] of promises) {
+    if (other === uid || view.pod(other)?.nodeName !== null) continue;
+    nodes.add(node);
+    others++;
+  }
+  // A pod that kube-scheduler could not place where it was promised room must not wait until no other pod is on its way.
+  return { own: promises.get(uid), nodes, strays: unschedulable ? 0 : others };
+}
+
+/**
+ * kube-scheduler scores nodes by its own rules, and binds a pod while it tries the next ones, so the index sees late where a pod went.
+ * While several restored pods are on their way, each takes the node that it was promised: else it would find that another pod has
+ * taken its only node, or a node would restore more pods than it may.
+ */
+function whyFull(
+  view: ClusterView,
+  on: NodeSnapshot,
+  { own, nodes, strays }: Expected,
+  maxRestores: number,
+): string | null {
+  const { name } = on.node;
+  const restores = restoresUnderWay(view, on);
+  if (restores >= maxRestores) return SATURATED;
+  return name !== own && (nodes.has(name) || restores + strays >= maxRestores) ? PROMISED : null;
 }
 
 /** `prioritize`: a restored pod is best where its state lies, then in the same zone, where the way is short. */

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   GI,
   makeCheckpoint,
+  makeDisplacement,
   makeNode,
   makePod,
   makePolicy,
@@ -68,6 +69,23 @@ describe('a pod that was admitted', () => {
     expect(ungated(w)).toEqual([]);
   });
 
+  it('keeps the node that it was promised, also before the index shows that it was admitted', () => {
+    const w = world('n1');
+    put(w, { name: 'a', requests: wide }, { creationMs: 2 });
+    w.steps();
+    expect([...w.roomMemory.promises.values()]).toEqual(['n1']);
+    w.put('node', makeNode({ name: 'n0' }));
+    put(w, { name: 'b', requests: wide }, { creationMs: 1 });
+    expect(ungated(w)).toEqual(['Ungate b Admitted', 'Ungate a Admitted']);
+    expect([...w.roomMemory.promises]).toEqual([
+      [uidOf('a'), 'n1'],
+      [uidOf('b'), 'n0'],
+    ]);
+    w.nowMs += 10_000;
+    w.remove('node', makeNode({ name: 'n0' }));
+    expect(ungated(w)).toEqual(['Ungate b Admitted']);
+  });
+
   it('keeps no room once kube-scheduler has found no node for it for a moment', () => {
     const w = promised(world('n1'), { unschedulable: true });
     expect(ungated(w)).toEqual([]);
@@ -88,6 +106,22 @@ describe('a pending pod of higher priority that no nomination speaks of', () => 
     expect(ungated(first(world('n1')).put('pod', urgent))).toEqual([]);
     expect(ungated(first(world('n1', 'n2')).put('pod', urgent))).toEqual(['Ungate first Admitted']);
     expect(ungated(first(world('n1')).put('pod', urgent, makePod({ ...urgent, nodeName: 'n1' })))).toEqual([]);
+  });
+
+  it('has the node that is being emptied for it, of which only a part is free', () => {
+    const small = makeResources({ cpuMilli: 1000 });
+    const w = world('n1').put(
+      'pod',
+      makePod({ name: 'pod', nodeName: 'n1', requests: makeResources({ cpuMilli: 2000 }) }),
+    );
+    const high = makePod({ name: 'high', priority: 1000, requests: makeResources({ cpuMilli: 4000 }) });
+    put(w.put('pod', high), { name: 'first', requests: small });
+    expect(ungated(w)).toEqual(['Ungate first Admitted']);
+    w.roomMemory.clear();
+    w.book.open(makeDisplacement());
+    expect(ungated(w)).toEqual([]);
+    w.put('pod', makePod({ ...high, nodeName: 'n2' }));
+    expect(ungated(w)).toEqual(['Ungate first Admitted']);
   });
 
   it('has it also where kube-scheduler has found no node before', () => {
@@ -364,6 +398,57 @@ describe('what a pod demands beside resources', () => {
     put(w, { name: 'b', constraints }, { creationMs: 2 });
     put(w, { name: 'c' }, { creationMs: 3 });
     expect(ungated(w)).toEqual(['Ungate a Admitted', 'Ungate c Admitted']);
+  });
+
+  describe('decides where another pod may go', () => {
+    const labels = { app: 'db' };
+    const selector = { requirements: [{ key: 'app', operator: 'In' as const, values: ['db'] }] };
+    const terms = [{ selector, namespaces: ['default'], namespaceSelector: null, topologyKey: 'zone' }];
+    const spread = [
+      { maxSkew: 1, topologyKey: 'zone', selector, minDomains: 1, honorsAffinity: true, honorsTaints: false },
+    ];
+    const none = { ...constraints, hostPorts: [] };
+    const zones = (): TestWorld => {
+      const nodes = ['n1', 'n2'].map((name) => makeNode({ name, labels: { zone: name } }));
+      return new TestWorld().put('node', ...nodes);
+    };
+    const related: Record<string, { readonly first: Partial<Waiting>; readonly second: Partial<Waiting> }> = {
+      'by a host port': { first: { constraints }, second: { constraints } },
+      'by topology spread': {
+        first: { labels, constraints: { ...none, spread } },
+        second: { labels, constraints: { ...none, spread } },
+      },
+      'by its affinity': { first: { labels }, second: { constraints: { ...none, affinity: terms } } },
+      'by its anti-affinity': { first: { constraints: { ...none, antiAffinity: terms } }, second: { labels } },
+    };
+    for (const [how, { first, second }] of Object.entries(related)) {
+      const two = (): { w: TestWorld; admitted: Pod } => {
+        const w = zones();
+        const admitted = put(w, { name: 'first', ...first }, { creationMs: 1 });
+        put(w, { name: 'second', ...second }, { creationMs: 2 });
+        put(w, { name: 'third' }, { creationMs: 3 });
+        return { w, admitted };
+      };
+
+      it(`${how}: that one waits until it has its node, and no other pod waits`, () => {
+        const { w, admitted } = two();
+        expect(ungated(w)).toEqual(['Ungate first Admitted', 'Ungate third Admitted']);
+        w.put('pod', makePod({ ...admitted, gates: [] }));
+        expect(ungated(w)).toEqual(['Ungate third Admitted']);
+        w.put('pod', makePod({ ...admitted, gates: [], nodeName: 'n1' }));
+        expect(ungated(w)).toEqual(['Ungate second Admitted', 'Ungate third Admitted']);
+      });
+
+      it(`${how}: that one does not wait for a scheduler that places nothing`, () => {
+        const { w, admitted } = two();
+        w.put('pod', makePod({ ...admitted, gates: [] }));
+        w.put('ticket', { ...(w.index.ticketsOfClaimant(admitted)[0] as Ticket), phase: 'Admitted', phaseMs: w.nowMs });
+        expect(ungated(w)).toEqual(['Ungate third Admitted']);
+        expect(w.steps().wakeAtMs).toBeLessThanOrEqual(w.nowMs + 20_000);
+        w.nowMs += 20_000;
+        expect(ungated(w)).toEqual(['Ungate second Admitted', 'Ungate third Admitted']);
+      });
+    }
   });
 
   it('counts for a pod that demands nothing, where a pod on the node repels it', () => {

@@ -1,3 +1,4 @@
+import { beneficiaryOf, nodesOf } from '../../domain/displacement.ts';
 import type { PodUid } from '../../domain/ids.ts';
 import { isTerminal, type Pod } from '../../domain/pod.ts';
 import type { Resources } from '../../domain/resources.ts';
@@ -87,6 +88,20 @@ export class NewcomersOfPass {
     this.#steps.lookAgainAt(nowMs + leftMs);
     if (this.#crowdedOut.some((other) => isAlike(other, newcomer))) return;
     if (!this.#room.keepFor(newcomer)) this.#crowdedOut.push(newcomer);
+  }
+}
+
+/**
+ * Promises the nodes of open displacements to the pods for which they are emptied. kube-scheduler clears a nomination whenever it is
+ * told to wait, so a part of the room may be free while no nomination speaks of it.
+ */
+export function keepForBeneficiaries({ view, book }: World, room: Room): void {
+  for (const displacement of book.all()) {
+    const beneficiary = beneficiaryOf(displacement);
+    const pod = beneficiary === null ? undefined : view.pod(beneficiary.uid);
+    if (pod === undefined || pod.nodeName !== null || pod.deletionMs !== null) continue;
+    for (const node of nodesOf(displacement))
+      if (pod.nominatedNodeName !== node) room.keepAt({ pod, requests: countedRequests(view, pod) }, node);
   }
 }
 

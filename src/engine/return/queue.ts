@@ -9,13 +9,13 @@ import { isHeldByOthers, isKept, isResting, isTooLarge, stepTooLarge } from './h
 import { fits, type Resources } from '../../domain/resources.ts';
 import { countedRequests } from '../fit/counted-requests.ts';
 import { startColdOrHold } from './outcomes.ts';
-import { NewcomersOfPass } from './newcomers.ts';
+import { keepForBeneficiaries, NewcomersOfPass } from './newcomers.ts';
 import { byTurn, type RestoreQueue } from './restore-queue.ts';
 import type { Room } from './room.ts';
 import { inTurn } from './shares.ts';
 import { sortOf, suits, type Sort } from './sorts.ts';
 import { Starving } from './starving.ts';
-import { isExpected } from './unplaced.ts';
+import { isExpected, isPlacedSoon } from './unplaced.ts';
 import { checkpointOf, isCalledOff } from '../checkpoints/saved-state.ts';
 import type { Steps, World } from '../core/steps.ts';
 
@@ -56,7 +56,7 @@ export function stepQueued(world: World, ticket: Ticket, steps: Steps): void {
  * `queue` nor `room`.
  */
 export function* admit(world: World, queue: RestoreQueue, room: Room, steps: Steps): Generator<void, void> {
-  const { nowMs, settings } = world;
+  const { nowMs, settings, roomMemory } = world;
   const { until: expired, next } = queue.createdUntil(nowMs - settings.maxGateMs);
   if (next !== undefined) steps.lookAgainAt(next.pod.creationMs + settings.maxGateMs);
   const hopeful = queue.gatedOf((sort) => !room.isHopeless(sort));
@@ -66,28 +66,35 @@ export function* admit(world: World, queue: RestoreQueue, room: Room, steps: Ste
   const leaves = new Set<Queued>();
   let looks = 0;
   try {
+    keepForBeneficiaries(world, room);
     for (const entry of queue.ungated()) {
       starving.reserveBefore(entry, leaves);
-      const node = hopeful.length > 0 ? room.find(entry) : null;
-      if (node !== null) room.take(entry, node);
+      const former = roomMemory.promises.get(entry.pod.uid);
+      room.expect(entry, { former, mayMove: hopeful.length > 0, isSoon: isPlacedSoon(world, entry, steps) });
       if (++looks % LOOKS_OF_A_SLICE === 0 || entry.pod.constraints !== null) yield;
+    }
+    // The last pass has admitted these, and the index does not show it yet: kube-scheduler may be placing them already.
+    const admitted = new Set<Queued>();
+    for (const entry of looked) {
+      const former = roomMemory.justPromised(entry.pod.uid, world.steadyMs);
+      if (former !== undefined && room.expect(entry, { former, mayMove: false, isSoon: true })) admitted.add(entry);
     }
     const { namespaces } = queue;
     for (const entry of inTurn([...looked].sort(byTurn), (waiting) => room.isOverShare(waiting, namespaces))) {
       yield* newcomers.expectAbove(entry.ticket.priority);
       if (++looks % LOOKS_OF_A_SLICE === 0 || entry.pod.constraints !== null) yield;
-      let node = room.find(entry);
+      let node = admitted.has(entry) ? null : room.find(entry);
       if (node !== null && starving.reserveBefore(entry, leaves)) node = room.find(entry);
-      if (node !== null) {
-        room.take(entry, node);
-        ungate(steps, entry, 'Admitted');
-      } else if (nowMs >= entry.pod.creationMs + settings.maxGateMs) expire(steps, entry);
+      if (node !== null) room.take(entry, node);
+      if (node !== null || admitted.has(entry)) ungate(steps, entry, 'Admitted');
+      else if (nowMs >= entry.pod.creationMs + settings.maxGateMs) expire(steps, entry);
       else continue;
       leaves.add(entry);
     }
   } finally {
     newcomers.end();
-    world.roomMemory.reservation = room.reservation;
+    roomMemory.reservation = room.reservation;
+    roomMemory.setPromises(room.promises, world.steadyMs);
     room.giveBack();
   }
 }

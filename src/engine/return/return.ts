@@ -10,7 +10,8 @@
  * - `claims.ts`: which gated pod continues which ticket.
  * - `queue.ts`: who is admitted, and why a pod that could be is not. `restore-queue.ts`: the order. `sorts.ts`: pods that one search
  *   answers for. `room.ts`: the search, over the `place.ts` of each node (`slots.ts`); what a node can take is counted in
- *   `src/index/node-capacity.ts`. `newcomers.ts`: room for pods that kube-scheduler places; `starving.ts`: a node for the head.
+ *   `src/index/node-capacity.ts`. `newcomers.ts`: room for pods that kube-scheduler places; `coming.ts`: pods on their way, for which
+ *   related ones wait; `starving.ts`: a node for the head.
  * - `queue-reporter.ts`, `blockers.ts`, `waiting-cause.ts`: what waiting pods and tickets are told.
  *
  * Invariants:

@@ -1,3 +1,4 @@
+import { WATCH_LAG_MS } from '../core/steps.ts';
 import type { NodeName, PodUid } from '../../domain/ids.ts';
 import type { Ticket } from '../../domain/ticket.ts';
 
@@ -13,6 +14,31 @@ export class RoomMemory {
   /** Null: no pod starves, or none behind it was let go. kube-scheduler is held to it by `filter`. */
   reservation: Reservation | null = null;
 
+  #promises: ReadonlyMap<PodUid, NodeName> = new Map();
+  #promisedMs: ReadonlyMap<PodUid, number> = new Map(); // when, on the clock that nobody sets
+
+  /** Pods that were admitted and have no node yet -> the node that the last pass has promised to each. */
+  get promises(): ReadonlyMap<PodUid, NodeName> {
+    return this.#promises;
+  }
+
+  /** What one pass has promised, in place of what the pass before has. */
+  setPromises(promises: ReadonlyMap<PodUid, NodeName>, steadyMs: number): void {
+    const promisedMs = new Map<PodUid, number>();
+    for (const [uid, node] of promises) {
+      const sinceMs = this.#promises.get(uid) === node ? this.#promisedMs.get(uid) : undefined;
+      promisedMs.set(uid, sinceMs ?? steadyMs);
+    }
+    this.#promises = promises;
+    this.#promisedMs = promisedMs;
+  }
+
+  /** The node that a pod was promised so short a time ago that the index may not show yet that its gate is removed. */
+  justPromised(uid: PodUid, steadyMs: number): NodeName | undefined {
+    const promisedMs = this.#promisedMs.get(uid) ?? Number.NEGATIVE_INFINITY;
+    return steadyMs < promisedMs + WATCH_LAG_MS ? this.#promises.get(uid) : undefined;
+  }
+
   /** As far as gated pods competed for that room. */
   openSinceMs(uid: PodUid): number | undefined {
     return this.#openSinceMs.get(uid);
@@ -26,5 +52,6 @@ export class RoomMemory {
   clear(): void {
     this.#openSinceMs = new Map();
     this.reservation = null;
+    this.#promises = this.#promisedMs = new Map();
   }
 }

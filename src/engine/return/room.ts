@@ -1,13 +1,11 @@
-import type { NodeName } from '../../domain/ids.ts';
+import type { NodeName, PodUid } from '../../domain/ids.ts';
 import type { Node } from '../../domain/node.ts';
 import { whyExcluded } from '../../domain/node-fit.ts';
 import { selectsNode } from '../../domain/node-selector.ts';
-import type { Pod } from '../../domain/pod.ts';
 import type { Ticket } from '../../domain/ticket.ts';
 import { dominantShare, fits, subtractResources, type Resources } from '../../domain/resources.ts';
+import { Coming, type Expectation, type NodeRule } from './coming.ts';
 import type { Queued } from './queue.ts';
-import { podFitOf, type PodFit } from '../fit/pod-fit.ts';
-import type { ComingPod } from '../fit/topology.ts';
 import type { ClusterView } from '../../index/types.ts';
 import type { Newcomer } from './newcomers.ts';
 import type { Place } from './place.ts';
@@ -24,28 +22,27 @@ import { Unplaceable } from './unplaceable.ts';
  *     #roomFor   big {}, gpu {n9}         sorts of pods for which a search failed, and the nodes that have room for them since:
  *                                         a change of one node is compared with each of these sorts, and no search repeated
  *
- * Promises of one pass (`take`, `reserveBest`) are taken back at its end (`giveBack`).
- *
- * Ports, volumes and other pods ({@link podFitOf}) do not belong to a sort: they are looked at where there is room otherwise, and
+ * Promises of one pass (`expect`, `take`, `keepFor`, `reserveBest`) are taken back at its end (`giveBack`).
+ * Ports, volumes and other pods ({@link Coming.fitOf}) do not belong to a sort: they are looked at where there is room otherwise, and
  * cost a search of their own where they exclude the node that was found.
  */
 export class Room {
+  /** Pods that continue tickets and have no node yet -> the node that this pass promises to each. */
+  promises = new Map<PodUid, NodeName>();
   readonly #maxRestores: number;
-  readonly #view: ClusterView;
   readonly #slots = new Slots();
   readonly #roomFor = new Map<Sort, Set<Slot>>(); // sort -> the nodes that have room for it, whatever was promised; absent: not known
   readonly #crowdedOut = new Set<Sort>(); // no node has, after what this pass has promised: there is only less from then on
   readonly #shares = new Shares();
   #reserved: Slot | null = null; // kept clear for the head of the queue
   #head: Ticket | null = null; // whom that node is for
-  #coming: ComingPod[] = []; // whom this pass has promised a node
-  #comesRepelling = false; // one of them has anti-affinity
+  readonly #coming: Coming; // whom this pass has promised a node
   readonly #unplaceable = new Unplaceable();
   readonly #unreservable = new Set<Sort>(); // no node could take pods of this sort, were it empty
 
   constructor(maxRestores: number, view: ClusterView) {
     this.#maxRestores = maxRestores;
-    this.#view = view;
+    this.#coming = new Coming(view);
   }
 
   /** A node as it is now; null for one that is gone. Returns whether that can make a difference to a search. */
@@ -65,12 +62,17 @@ export class Room {
     return changed !== null;
   }
 
-  /** The node that holds the state where it has room, else the emptiest compatible one; null when there is none. */
+  /** The holder of the state where it has room, else the emptiest compatible node; null: none, or a related pod ({@link Coming}) comes. */
   find(entry: Queued): NodeName | null {
+    const name = this.#find(entry);
+    return name !== null && this.#coming.hasRelativeOf(entry.pod) ? null : name;
+  }
+
+  #find(entry: Queued): NodeName | null {
     const found = this.#findRoom(entry);
     if (found === null || this.#unplaceable.has(entry)) return null;
-    const fit = this.#fitOf(entry.pod, (node) => mayRestore(node, entry));
-    if (fit === null || this.#allows(fit, found)) return found.name;
+    const fit = this.#fitOf(entry);
+    if (fit === null || fit(found.name)) return found.name;
     const other = entry.ticket.restore.nodes === 'Same' ? undefined : this.#search(entry, fit);
     if (other === undefined) this.#unplaceable.note(entry);
     return other?.name ?? null;
@@ -108,12 +110,20 @@ export class Room {
     return namespaces > 1 && this.#shares.isOver(pod.namespace, (this.#slots.size * this.#maxRestores) / namespaces);
   }
 
+  /** Promises a node to a pod that is admitted now. */
   take(entry: Queued, name: NodeName): void {
-    const slot = this.#slots.get(name);
-    if (slot === undefined) return;
-    this.#shares.promise(entry.pod.namespace);
-    slot.restores++;
-    this.#promise(entry, slot);
+    this.#give(entry, name);
+    this.#coming.placeSoon(entry.pod);
+  }
+
+  /** Promises a node to a pod that was admitted before: the former one while it has room, else any, where `mayMove`. False: none. */
+  expect(entry: Queued, { former, mayMove, isSoon }: Expectation): boolean {
+    const slot = former === undefined ? undefined : this.#slots.get(former);
+    const isKept = slot !== undefined && this.#hasRoom(slot, entry) && (this.#fitOf(entry)?.(slot.name) ?? true);
+    const name = isKept ? slot.name : mayMove ? this.#find(entry) : null;
+    if (name !== null) this.#give(entry, name);
+    if (isSoon) this.#coming.placeSoon(entry.pod);
+    return name !== null;
   }
 
   /** Some node has room for a pod that is not ours, whatever was promised. */
@@ -124,26 +134,33 @@ export class Room {
   /** Promises the emptiest node with room to a pod that is not ours. False: there is none. */
   keepFor(newcomer: Newcomer): boolean {
     const slot = this.#slots.emptiest(this.#takesNewcomer(newcomer, ({ free }) => free));
+    if (slot === undefined) return false;
+    this.#promise(newcomer, slot);
+    this.#coming.placeSoon(newcomer.pod);
+    return true;
+  }
+
+  /** Promises a node to a pod that is not ours, whether it has room now or not. */
+  keepAt(newcomer: Newcomer, name: NodeName): void {
+    const slot = this.#slots.get(name);
     if (slot !== undefined) this.#promise(newcomer, slot);
-    return slot !== undefined;
   }
 
   /** Keeps the node that comes nearest to fitting `entry` clear of everybody behind it. False: no node could take it. */
   reserveBest(entry: Queued): boolean {
     if (this.#unreservable.has(entry.sort)) return false;
     let bestMissing = Number.POSITIVE_INFINITY;
-    const fit = this.#fitOf(entry.pod, (node) => mayRestore(node, entry));
+    const fit = this.#fitOf(entry);
     for (const slot of this.#slots.all()) {
       const { node } = slot.place;
-      if (!suits(node, entry) || !fits(entry.requests, node.allocatable)) continue;
-      if (fit !== null && !this.#allows(fit, slot)) continue;
+      if (!suits(node, entry) || !fits(entry.requests, node.allocatable) || fit?.(slot.name) === false) continue;
       const missing = dominantShare(subtractResources(entry.requests, slot.free), node.allocatable);
       if (missing > bestMissing || (missing === bestMissing && !isBefore(slot, this.#reserved))) continue;
       this.#reserved = slot;
       bestMissing = missing;
     }
-    if (this.#reserved === null && fit === null) this.#unreservable.add(entry.sort);
     if (this.#reserved !== null) this.#head = entry.ticket;
+    else if (fit === null) this.#unreservable.add(entry.sort);
     return this.#reserved !== null;
   }
 
@@ -157,35 +174,34 @@ export class Room {
     this.#crowdedOut.clear();
     this.#reserved = this.#head = null;
     this.#shares.giveBack();
-    this.#coming = [];
-    this.#comesRepelling = false;
+    this.#coming.clear();
+    this.promises = new Map();
     this.#unplaceable.clear();
     this.#unreservable.clear();
   }
 
+  #fitOf(entry: Queued): NodeRule | null {
+    return this.#coming.fitOf(entry.pod, (node) => mayRestore(node, entry));
+  }
+
+  #give(entry: Queued, name: NodeName): void {
+    const slot = this.#slots.get(name);
+    if (slot === undefined) return;
+    this.#shares.promise(entry.pod.namespace);
+    slot.restores++;
+    this.promises.set(entry.pod.uid, name);
+    this.#promise(entry, slot);
+  }
+
   #promise({ pod, requests }: Newcomer, slot: Slot): void {
-    this.#coming.push({ pod, node: slot.place.node });
-    if ((pod.constraints?.antiAffinity.length ?? 0) > 0) this.#comesRepelling = true;
+    this.#coming.add({ pod, node: slot.place.node });
     this.#slots.promise(slot, requests);
   }
 
   #takesNewcomer({ pod, requests }: Newcomer, freeOf: (slot: Slot) => Resources): (slot: Slot) => boolean {
-    const fit = this.#fitOf(pod, (node) => pod.nodeSelector === null || selectsNode(pod.nodeSelector, node));
+    const fit = this.#coming.fitOf(pod, (node) => pod.nodeSelector === null || selectsNode(pod.nodeSelector, node));
     return (slot) =>
-      fits(requests, freeOf(slot)) &&
-      whyExcluded(slot.place.node, pod) === null &&
-      (fit === null || this.#allows(fit, slot));
-  }
-
-  /** What else keeps the pod off nodes; null for most pods. */
-  #fitOf(pod: Pod, mayTake: (node: Node) => boolean): PodFit | null {
-    if (pod.constraints === null && !this.#comesRepelling && this.#view.repelling().size === 0) return null;
-    return podFitOf({ view: this.#view, pod, mayTake, coming: this.#coming });
-  }
-
-  #allows(fit: PodFit, { name }: Slot): boolean {
-    const on = this.#view.node(name);
-    return on !== undefined && fit(on) === null;
+      fits(requests, freeOf(slot)) && whyExcluded(slot.place.node, pod) === null && (fit === null || fit(slot.name));
   }
 
   #hasRoom(slot: Slot, entry: Queued): boolean {
@@ -215,8 +231,8 @@ export class Room {
     return restores < this.#maxRestores && fits(entry.requests, free) && suits(node, entry);
   }
 
-  #search(entry: Queued, fit: PodFit | null = null): Slot | undefined {
-    return this.#slots.emptiest((slot) => this.#hasRoom(slot, entry) && (fit === null || this.#allows(fit, slot)));
+  #search(entry: Queued, fit: NodeRule | null = null): Slot | undefined {
+    return this.#slots.emptiest((slot) => this.#hasRoom(slot, entry) && (fit === null || fit(slot.name)));
   }
 
   /** The same, among a few nodes. */

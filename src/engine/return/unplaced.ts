@@ -11,6 +11,8 @@ const PLACED_WITHIN_MS = 300_000;
 const PLACED_SOONEST_MS = 60_000;
 /** Longer than kube-scheduler waits before it tries a pod again for the second time. */
 const PROMISED_FOR_MS = 5_000;
+/** kube-scheduler has tried a pod within this, unless it has fallen far behind, or no scheduler is for the pod. */
+const PLACED_SOON_MS = 20_000;
 /** An agent that is upgraded takes the label off its node, and puts it back within this. */
 const LABEL_AWAY_MS = 30_000;
 
@@ -59,6 +61,14 @@ function isRefused({ nowMs }: World, { ticket, pod }: Queued, steps: Steps): boo
   const endsMs = ticket.phaseMs + PROMISED_FOR_MS;
   if (nowMs < endsMs) steps.lookAgainAt(endsMs);
   return nowMs >= endsMs;
+}
+
+/** Whether related pods wait for an admitted pod to be placed. Looks again when that ends. */
+export function isPlacedSoon({ nowMs }: World, { ticket }: Queued, steps: Steps): boolean {
+  if (ticket.phase !== 'Admitted') return true;
+  const endsMs = ticket.phaseMs + PLACED_SOON_MS;
+  if (nowMs < endsMs) steps.lookAgainAt(endsMs);
+  return nowMs < endsMs;
 }
 
 function hasVanished(
