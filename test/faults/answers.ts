@@ -6,7 +6,7 @@ import { unless } from './excuses.ts';
 import type { Truth } from './truth.ts';
 
 /** `ExtenderPreemptionArgs`, as far as it is looked at. */
-interface Question {
+export interface PreemptQuestion {
   readonly Pod: { readonly metadata: { readonly uid: string }; readonly spec: { readonly priority?: number } };
   readonly NodeNameToMetaVictims?: Readonly<Record<string, MetaVictims>>;
 }
@@ -26,7 +26,7 @@ export function invalidAnswer(truth: Truth, verb: string, body: string, text: st
   const answer = JSON.parse(text) as Answer | null;
   if (answer === null) return `${verb}: null`;
   if (verb !== 'preempt') return null;
-  const question = JSON.parse(body) as Question;
+  const question = JSON.parse(body) as PreemptQuestion;
   for (const [node, victims] of Object.entries(answer.NodeNameToMetaVictims ?? {})) {
     const uids = (victims?.Pods ?? []).map((pod) => pod?.UID ?? '');
     const broken =
@@ -43,7 +43,7 @@ function malformed(node: string, uids: readonly string[]): string | null {
 }
 
 /** A pod never changes its node or its priority: no lag excuses that. One that is gone says nothing. */
-function untrue(truth: Truth, { Pod }: Question, node: string, uids: readonly string[]): string | null {
+function untrue(truth: Truth, { Pod }: PreemptQuestion, node: string, uids: readonly string[]): string | null {
   for (const uid of uids) {
     const raw = podWith(truth, uid);
     if (raw === undefined) continue;
@@ -56,7 +56,7 @@ function untrue(truth: Truth, { Pod }: Question, node: string, uids: readonly st
 
 function unasked(
   truth: Truth,
-  question: Question,
+  question: PreemptQuestion,
   node: string,
   victims: MetaVictims | null,
   uids: readonly string[],

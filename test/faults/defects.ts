@@ -415,6 +415,16 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
     from: '    numPdbViolations: candidate.numPdbViolations,\n  };\n}\n',
     to: '    numPdbViolations: 0,\n  };\n}\n',
   },
+  'counts budgets without what goes already': {
+    file: 'engine/preemption/budget-use.ts',
+    from: 'if (this.#open.size === 0) return candidate.numPdbViolations;',
+    to: 'if (this.#open.size < 999) return candidate.numPdbViolations;',
+  },
+  'takes a bound pod for one that has its room': {
+    file: 'engine/causes/preemption.ts',
+    from: '  if (preemptor.resizeDeferred) return true;\n',
+    to: '',
+  },
   'tells nobody of who went unsaved': {
     file: 'observe/narrator.ts',
     from: '  if (unsaved !== null) {\n',
@@ -620,6 +630,8 @@ export const SHOWN_BY: Readonly<Record<string, number | string>> = {
   'counts on every agent': 'preemptor-leaves-when-the-clock-of-the-leader-was-ahead',
   'asks once whether the webhook is called': 'webhook-goes-away',
   'counts budgets otherwise than kube-scheduler': 'victim-that-is-cheaper-to-evict',
+  'counts budgets without what goes already': 'two-nodes-are-emptied-whose-pods-share-a-budget',
+  'takes a bound pod for one that has its room': 'running-pod-asks-its-node-for-more',
   'tells nobody of who was cheaper to evict': 'victim-that-is-cheaper-to-evict',
   'freezes before the turn of the disk': 'second-victim-is-saved-later',
   'takes a frozen pod for a saved one': 'pod-with-connections-that-its-policy-refuses',

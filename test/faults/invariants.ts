@@ -51,6 +51,7 @@ import { NODE_INVARIANTS } from './node-invariants.ts';
 import { OWNER_INVARIANTS } from './owner-invariants.ts';
 import { PLACING_INVARIANTS } from './placing-invariants.ts';
 import { RETURN_INVARIANTS } from './return-invariants.ts';
+import { ROOM_INVARIANTS } from './room-invariants.ts';
 import { TOLD_INVARIANTS } from './told-invariants.ts';
 
 /** What was decided before a fault is written by then. */
@@ -69,6 +70,7 @@ export const INVARIANTS = {
   ...TOLD_INVARIANTS,
   ...OWNER_INVARIANTS,
   ...PLACING_INVARIANTS,
+  ...ROOM_INVARIANTS,
 
   'a victim is evicted saved, or as its policy allows': (truth, seen) => {
     const victim = evictionBegun(truth, seen);

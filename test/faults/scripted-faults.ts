@@ -1,10 +1,15 @@
 import { AGENT_LEASE_LABEL } from '../../src/domain/labels.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
+import type { Pod } from '../../src/domain/pod.ts';
 import type { WatchEvent } from '../../src/kube/transport.ts';
+import { sleep } from '../../src/ports/clock.ts';
 import { isGated } from './evidence.ts';
 import type { Fault } from './fault-table.ts';
+import { podOf } from './parsed.ts';
+import type { PlannedFault } from './plan.ts';
 import type { StreamMishap } from './process.ts';
-import { overAfter, stopReplica } from './strikes.ts';
+import { isBound, isServing, overAfter, pickPod, stopReplica } from './strikes.ts';
+import type { World } from './world.ts';
 
 /** Longer than a new leader allows for what its watches have not brought yet (`WATCH_LAG_MS`). */
 const LATE_MS = 15_000;
@@ -42,4 +47,37 @@ export const SCRIPTED_FAULTS = {
       world.leader()?.replica.process.garble(late, overAfter(world, lengthMs));
     },
   },
+  'a running pod asks its node for more': {
+    what: 'and its node has too little, so kube-scheduler asks for the room of the less important pods there, again and again (KEP-5836)',
+    strike: (world, fault) => void grow(world, fault),
+  },
 } as const satisfies Record<string, Fault>;
+
+async function grow(world: World, fault: PlannedFault): Promise<void> {
+  const growing = pickPod(world, fault, ({ metadata, spec }) => isServing(metadata.name) && isBound(spec));
+  if (growing === null) return;
+  const { name, namespace = 'default' } = growing.metadata;
+  const resize = async (status: 'True' | 'False'): Promise<void> => {
+    const condition = { type: 'PodResizePending', status, ...(status === 'True' && { reason: 'Deferred' }) };
+    const options = { type: 'strategic', subresource: 'status' } as const;
+    const patch = { status: { conditions: [condition] } };
+    await world.tryTo(() => world.admin.patch(RESOURCES.pods, namespace, name, patch, options));
+  };
+  await resize('True');
+  const { nodeName, priority } = podOf(growing);
+  const lesser = (): readonly Pod[] =>
+    world.api
+      .list(RESOURCES.pods)
+      .map(podOf)
+      .filter((pod) => pod.nodeName === nodeName && pod.priority < priority);
+  const first = new Set(lesser().map(({ uid }) => uid));
+  for (const isOver = overAfter(world, fault.lengthMs); !isOver();) {
+    await sleep(world.clock, 2_000);
+    const left = lesser().filter(({ uid }) => first.has(uid));
+    if (left.length === 0) break;
+    const victims = { Pods: left.map(({ uid }) => ({ UID: uid })), NumPDBViolations: 0 };
+    const question = { Pod: growing, NodeNameToMetaVictims: { [nodeName ?? '']: victims } };
+    await world.tryTo(() => world.askToPreempt(JSON.stringify(question)));
+  }
+  await resize('False');
+}

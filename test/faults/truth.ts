@@ -16,6 +16,7 @@ import { comparePolicies } from '../../src/domain/protection.ts';
 import { policyOf } from '../../src/kube/project/policy.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
 import { deletionBegun, isCalm, isGated, podWith, tickets, type Seen } from './evidence.ts';
+import type { PreemptQuestion } from './answers.ts';
 import { RefusedCreations } from './creations.ts';
 import { FailedJobs } from './failed-jobs.ts';
 import { INVARIANTS } from './invariants.ts';
@@ -84,6 +85,8 @@ export class Truth {
   readonly failuresSent = new Set<string>(); // uid
   /** How often each excuse of an invariant was used. */
   readonly excuses: Record<string, number> = {};
+  /** What kube-scheduler has asked a process last. */
+  readonly questions = new Map<string, PreemptQuestion>(); // name of the process
   /** When an object left the API server. */
   readonly goneMs = new Map<string, number>(); // uid -> time
 
@@ -276,6 +279,11 @@ export class Truth {
 
   sent(process: string, request: KubeRequest): void {
     this.#check({ kind: 'sent', process, request });
+  }
+
+  /** Before that process sees the question. */
+  asked(by: string, body: string): void {
+    this.questions.set(by, JSON.parse(body) as PreemptQuestion);
   }
 
   answered(by: string, verb: string, body: string, answer: { readonly status: number; readonly body: string }): void {

@@ -488,6 +488,12 @@ export class World {
     resumeJobs(this);
   }
 
+  /** A question of kube-scheduler that the scheduler of the embedded cluster does not ask by itself. */
+  async askToPreempt(body: string): Promise<void> {
+    const scheduler = this.schedulerProcess;
+    if (scheduler?.isAlive) await this.#callExtender(scheduler, 'preempt', body);
+  }
+
   async #callExtender(caller: Process, verb: ExtenderVerb, body: string): Promise<{ status: number; body: string }> {
     const isStale = this.elapsedMs < this.until.staleEndpoint;
     const target = isStale ? (this.follower()?.replica ?? null) : this.endpoint;
@@ -495,6 +501,7 @@ export class World {
       await caller.running();
       throw new Error('connection refused');
     }
+    if (verb === 'preempt') this.truth.asked(target.process.name, body);
     // Never, where the process stands still or dies before it has answered.
     const answered = target.process.running().then(() => handleExtender(target.reprieve.engine, verb, body));
     const answer = await within(caller.clock, EXTENDER_TIMEOUT_MS, answered);
