@@ -5,16 +5,17 @@ import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { PeerConfiguration } from '../src/config/configuration.ts';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createLog } from '../src/observe/log.ts';
 import { systemClock } from '../src/ports/clock.ts';
 import { SavedPodLayout } from '../src/agent/state/layout.ts';
 import { makeManifest } from '../src/agent/state/make-manifest.ts';
 import { listFiles, verify, writeManifest } from '../src/agent/state/manifest.ts';
-import { fetchState, WrongStateError } from '../src/agent/transfer/fetch-state.ts';
+import type { AskedState } from '../src/agent/transfer/entitlements.ts';
+import { fetchState, WrongStateError, type FetchStateOptions } from '../src/agent/transfer/fetch-state.ts';
+import type { PeerCredentials } from '../src/agent/transfer/peer-identity.ts';
 import { PeerServer } from '../src/agent/transfer/peer-server.ts';
-import { Pki } from './cluster/control-plane/pki.ts';
+import { AgentCertificates } from './support/agent-certificates.ts';
 
 /** One agent gives a saved pod to another, over TLS. */
 const REFERENCE = 'shop_web-0_11111111-1111-1111-1111-111111111111';
@@ -23,27 +24,20 @@ const EMPTY = 'containers/web/images/files.img';
 /** Of several pieces, each unlike the others. */
 const CONTENT = randomBytes(3_300_000);
 
-let certificates: string;
-let peer: PeerConfiguration;
+let authority: AgentCertificates;
+let credentials: Readonly<Record<'n1' | 'n2', PeerCredentials>>;
 beforeAll(async () => {
-  certificates = await mkdtemp(join(tmpdir(), 'transfer-'));
-  const pki = await Pki.create(certificates);
-  const { certPath, keyPath } = await pki.certificate('agent', { commonName: 'reprieve-agent' }, ['IP:127.0.0.1']);
-  peer = {
-    address: '127.0.0.1',
-    port: 0,
-    certFile: certPath,
-    keyFile: keyPath,
-    caFile: pki.ca.certPath,
-    allowedNames: ['reprieve-agent'],
-  };
+  authority = await AgentCertificates.create();
+  credentials = { n1: await authority.of('n1'), n2: await authority.of('n2') };
 });
-afterAll(() => rm(certificates, { recursive: true }));
 
 let folder: string;
 let held: SavedPodLayout;
 let wanted: SavedPodLayout;
 let server: PeerServer;
+/** What the server was asked, and whether it is to refuse. */
+let asked: AskedState[];
+let refusal: string | null;
 let digest: string;
 let files: Awaited<ReturnType<typeof listFiles>>;
 beforeEach(async () => {
@@ -59,10 +53,17 @@ beforeEach(async () => {
   }
   files = await listFiles(held.folder);
   digest = await writeManifest(held.manifest, makeManifest({ files }));
+  [asked, refusal] = [[], null];
   server = await PeerServer.start({
-    peer,
+    peer: { address: '127.0.0.1', port: 0 },
+    identity: { current: credentials.n1, onChange: () => undefined },
+    entitlements: {
+      refusal: (state) => {
+        asked.push(state);
+        return Promise.resolve(refusal);
+      },
+    },
     stateDir: join(folder, 'there'),
-    clock: systemClock,
     log: createLog('silent'),
   });
 });
@@ -71,24 +72,31 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-function fetched(): Promise<unknown> {
+function fetched(options: Partial<FetchStateOptions> = {}): Promise<unknown> {
   return fetchState({
     peer: `127.0.0.1:${server.port}`,
-    tls: peer,
+    holder: 'n1',
+    credentials: () => credentials.n2,
+    ticket: 't',
     layout: wanted,
     manifestDigest: digest,
     patienceMs: 30_000,
     clock: systemClock,
     stop: new AbortController().signal,
+    ...options,
   });
+}
+
+/** The status of the answer to `GET path`, with these credentials; the connection ends then. */
+async function answered(path: string, own: Partial<PeerCredentials> = credentials.n2): Promise<IncomingMessage> {
+  const options = { host: '127.0.0.1', port: server.port, path, ...own, rejectUnauthorized: false, agent: false };
+  const [response] = (await once(request(options).end(), 'response')) as [IncomingMessage];
+  return response;
 }
 
 /** Asks for the pages, and hangs up when the first of them arrive. */
 async function hangUp(): Promise<void> {
-  const [ca, cert, key] = await Promise.all([peer.caFile, peer.certFile, peer.keyFile].map((file) => readFile(file)));
-  const path = `/v1/states/${REFERENCE}/files/${PAGES}`;
-  const sent = request({ host: '127.0.0.1', port: server.port, path, ca, cert, key, agent: false }).end();
-  const [response] = (await once(sent, 'response')) as [IncomingMessage];
+  const response = await answered(`/v1/states/${REFERENCE}/files/${PAGES}?ticket=t`);
   await once(response, 'readable');
   response.destroy();
 }
@@ -125,5 +133,42 @@ describe('a state that is fetched', () => {
     const error: unknown = await fetched().catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(WrongStateError);
     expect((error as Error).message).toContain(message);
+  });
+});
+
+describe('a state is given', () => {
+  const MANIFEST = `/v1/states/${REFERENCE}/manifest.json?ticket=t`;
+  const statusOf = async (...of: Parameters<typeof answered>): Promise<number | undefined> => {
+    const response = await answered(...of);
+    response.destroy();
+    return response.statusCode;
+  };
+
+  it('to the node that its certificate names, for the ticket that it names', async () => {
+    await fetched();
+    expect(new Set(asked.map((state) => JSON.stringify(state)))).toEqual(
+      new Set([JSON.stringify({ node: 'n2', reference: REFERENCE, ticket: 't' })]),
+    );
+  });
+
+  it('to no agent that is not entitled to it', async () => {
+    refusal = 'the pod that continues the ticket is not on that node';
+    for (const name of ['manifest.json', `files/${PAGES}`])
+      expect(await statusOf(`/v1/states/${REFERENCE}/${name}?ticket=t`)).toBe(403);
+  });
+
+  it('to nobody who names no ticket', async () => {
+    expect(await statusOf(`/v1/states/${REFERENCE}/manifest.json`)).toBe(404);
+  });
+
+  it('to nobody without a certificate, or with one of another authority', async () => {
+    const other = await (await AgentCertificates.create()).of('n2');
+    expect(await statusOf(MANIFEST, {})).toBe(401);
+    expect(await statusOf(MANIFEST, other)).toBe(401);
+    expect(asked).toEqual([]);
+  });
+
+  it('by nobody but the node that holds it', async () => {
+    await expect(fetched({ holder: 'n3', patienceMs: 0 })).rejects.toThrow('another node');
   });
 });

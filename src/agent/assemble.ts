@@ -2,6 +2,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AgentConfiguration } from '../config/configuration.ts';
 import type { NodeName } from '../domain/ids.ts';
+import { KubeClient } from '../kube/client.ts';
 import type { KubeTransport } from '../kube/transport.ts';
 import type { Log } from '../observe/log.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -23,6 +24,8 @@ import { ContainerIndex } from './runtime/containers.ts';
 import { Runc } from './runtime/runc.ts';
 import { DiskStore } from './state/disk-store.ts';
 import { checkpointsFolder } from './state/layout.ts';
+import { Entitlements } from './transfer/entitlements.ts';
+import { PeerIdentity } from './transfer/peer-identity.ts';
 import { PeerServer } from './transfer/peer-server.ts';
 import { PeerStates } from './transfer/peer-states.ts';
 
@@ -46,13 +49,17 @@ export async function assembleAgent(options: AssembleOptions): Promise<NodeAgent
   const index = new ContainerIndex({ bundles: settings.runtime.bundles, runc, clock });
   let facts: NodeFacts | null = null;
   const compatibility = (): string | null => facts && compatibilityOf(facts);
+  const folder = join(settings.stateDir, 'peer');
+  const identity =
+    settings.peer && new PeerIdentity({ nodeName, folder, client: new KubeClient(transport), clock, log });
+  const parts = { runc, index, compatibility, identity };
   return new NodeAgent({
     nodeName,
     namespace,
     transport,
     clock,
     log,
-    engines: (api) => enginesOf(options, { api, runc, index, compatibility }),
+    engines: (api) => enginesOf(options, { api, ...parts }),
     recordsFolder: checkpointsFolder(settings.stateDir),
     maxConcurrentDumps: settings.maxConcurrentDumps,
     keepUnknownMs: settings.keepUnknownMs,
@@ -62,7 +69,7 @@ export async function assembleAgent(options: AssembleOptions): Promise<NodeAgent
       return { ...capability, peerPort: settings.peer?.port ?? null };
     },
     compatibility,
-    restores: (shared) => restoreSide(options, { ...shared, runc, index, compatibility }),
+    restores: (shared) => restoreSide(options, { ...shared, ...parts }),
   });
 }
 
@@ -71,16 +78,18 @@ interface NodeParts {
   readonly index: ContainerIndex;
   /** Class of this node; null: not known. */
   readonly compatibility: () => string | null;
+  /** Null: no states are given to other nodes, or fetched from there. */
+  readonly identity: PeerIdentity | null;
 }
 
 /** A backend or a store is chosen here. */
 function enginesOf(
   { settings, nodeName, clock, log }: AssembleOptions,
-  { api, runc, index, compatibility }: NodeParts & { readonly api: NodeApi },
+  { api, runc, index, compatibility, identity }: NodeParts & { readonly api: NodeApi },
 ): NodeEngines {
-  const { stateDir, peer } = settings;
+  const { stateDir } = settings;
   const run = runCommand;
-  const peers = new PeerStates({ api, clock, peer });
+  const peers = new PeerStates({ api, clock, identity });
   const store = new DiskStore({ nodeName, stateDir, clock, peers });
   const desk = new DumpDesk({ settings, store, runc, run, clock, log, compatibility });
   const checkpointer = new CriuCheckpointer({ index, runc, run, memoryOf, desk });
@@ -91,7 +100,7 @@ type Shared = Parameters<NodeAgentOptions['restores']>[0] & NodeParts;
 
 function restoreSide(
   { settings, nodeName, clock, log }: AssembleOptions,
-  { pods, api, store, runc, index, compatibility }: Shared,
+  { pods, checkpoint, api, store, runc, index, compatibility, identity }: Shared,
 ): RestoreSide {
   const { stateDir, runDir, peer } = settings;
   const onError = (error: unknown): void => log.error({ err: error }, 'restoring');
@@ -108,10 +117,16 @@ function restoreSide(
   const hands = new FileHands({ settings, stager, store, run: runCommand, runc, index, compatibility });
   const desk = new RestoreDesk({ hands, pod: (uid) => pods.get(uid), api, clock, log, onError });
   let server: PeerServer | null = null;
+  const stopped = new AbortController();
   return {
     podChanged: (before, after) => desk.podChanged(before, after),
     async start() {
-      if (peer !== null) server = await PeerServer.start({ peer, stateDir, clock, log });
+      if (peer !== null && identity !== null) {
+        await identity.load();
+        const entitlements = new Entitlements({ api, checkpoint, clock, log });
+        server = await PeerServer.start({ peer, identity, entitlements, stateDir, log });
+        void identity.run(stopped.signal);
+      }
       const here = new Set(pods.list().map(({ metadata }) => metadata.uid as string));
       await rm(join(runDir, 'work'), { recursive: true, force: true }); // logs of former restores
       await mkdir(runDir, { recursive: true, mode: 0o700 });
@@ -122,6 +137,7 @@ function restoreSide(
       await requests.start();
     },
     async stop() {
+      stopped.abort(new Error('the agent stops'));
       desk.stop();
       await requests.stop();
       await results.stop();

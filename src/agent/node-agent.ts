@@ -47,6 +47,8 @@ export interface NodeAgentOptions {
   /** The other half of the agent's work, which starts when the pods of the node are known. */
   readonly restores: (shared: {
     readonly pods: FollowedObjects;
+    /** A PodCheckpoint of this node, by its UID. */
+    readonly checkpoint: (uid: string) => KubeObject | undefined;
     readonly api: NodeApi;
     readonly store: StateStore;
   }) => RestoreSide;
@@ -138,7 +140,12 @@ export class NodeAgent {
       clock,
       onError,
     });
-    this.#restores = options.restores({ pods: this.#pods, api, store });
+    this.#restores = options.restores({
+      pods: this.#pods,
+      checkpoint: (uid) => this.#checkpoints.map((objects) => objects.get(uid)).find((found) => found !== undefined),
+      api,
+      store,
+    });
   }
 
   /** From then on what a predecessor left frozen is thawed at its time. Asks the node alone: the API server may be away. */

@@ -8,6 +8,9 @@ import { loadConfiguration } from '../config/load.ts';
 import { ownNamespace } from '../config/namespace.ts';
 import { startServer } from '../http/server.ts';
 import { accessRights, DEPLOYED_NAMES } from '../kube/access.ts';
+import { AgentSigner } from '../kube/certificates/agent-signer.ts';
+import { KubeClient } from '../kube/client.ts';
+import { FencedTransport } from '../kube/fenced-transport.ts';
 import { HttpTransport } from '../kube/http-transport.ts';
 import type { ClusterAccess } from '../kube/kube-config.ts';
 import { RuntimeClassWatch } from '../kube/runtime-class-watch.ts';
@@ -15,13 +18,14 @@ import { preflight } from '../kube/preflight.ts';
 import { measureAgents } from '../observe/agent-metrics.ts';
 import { measureEngine } from '../observe/engine-metrics.ts';
 import { measureEventLoop } from '../observe/event-loop-delay.ts';
-import { logEngine, logReach, logRuntimeClass } from '../observe/engine-log.ts';
+import { logEngine, logReach, logRuntimeClass, logSigner } from '../observe/engine-log.ts';
 import { measureLeadership } from '../observe/leader-metrics.ts';
 import { createLog } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
 import { measureReplicas } from '../observe/replica-metrics.ts';
 import { measureWatches } from '../observe/watch-metrics.ts';
 import { systemClock } from '../ports/clock.ts';
+import { SOLE_LEADER } from '../ports/leadership.ts';
 import { clusterAccess, reportFailure, signalled } from './process.ts';
 import { boundYoungGeneration } from './young-generation.ts';
 
@@ -106,6 +110,16 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
       logRuntimeClass(log, exists);
     },
   });
+  const leadership = election ?? SOLE_LEADER;
+  const signer = new AgentSigner({
+    transport,
+    client: new KubeClient(new FencedTransport(transport, leadership)),
+    clock: systemClock,
+    namespace,
+    leads: () => leadership.term() !== null,
+    onNotice: (notice) => logSigner(log, notice),
+    onWatchNotice: (notice) => log.warn(notice, 'reading the requests for certificates'),
+  });
   const endMeasuring = measureEventLoop(metrics);
   logEngine(engine.events, log);
 
@@ -145,8 +159,10 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
   log.info({ address: server.address, port: server.port, apiServer: access.server }, 'listening');
   const ended = signalled();
   election?.onChange(() => void reprieve.leadershipChanged());
+  election?.onChange(() => signer.poke());
   // A replica that cannot answer yet does not run for leadership.
   runtimeClass.start();
+  signer.start();
   void reprieve.start().then(() => {
     log.info({ pods: index.count('pod'), nodes: index.count('node') }, 'synced');
     election?.start();
@@ -155,7 +171,7 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
   log.info({ signal }, 'stopping');
   await reprieve.handOver(async () => election?.release());
   await server.close();
-  await Promise.all([reprieve.stop(), runtimeClass.stop()]);
+  await Promise.all([reprieve.stop(), runtimeClass.stop(), signer.stop()]);
   await election?.close();
   endMeasuring();
   await transport.close();

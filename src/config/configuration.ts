@@ -105,11 +105,6 @@ export interface AgentConfiguration {
 export interface PeerConfiguration {
   readonly address: string;
   readonly port: number;
-  readonly certFile: string;
-  readonly keyFile: string;
-  readonly caFile: string;
-  /** Common names; empty: any that the authority signed. */
-  readonly allowedNames: readonly string[];
 }
 
 /** The configuration of a process that was given no file. */
@@ -183,17 +178,11 @@ export function resolved(file: ConfigurationFile): ReprieveConfiguration {
   };
 }
 
-function agentOf({ reserve, keepUnknown, peer, ...agent }: ConfigurationFile['agent']): AgentConfiguration {
+function agentOf({ reserve, keepUnknown, ...agent }: ConfigurationFile['agent']): AgentConfiguration {
   return {
     ...agent,
     reserveBytes: quantityToInteger(reserve),
     keepUnknownMs: ms(keepUnknown),
-    peer: peer && {
-      ...peer,
-      certFile: peer.certFile ?? '',
-      keyFile: peer.keyFile ?? '',
-      caFile: peer.caFile ?? '',
-    },
   };
 }
 

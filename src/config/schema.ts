@@ -239,24 +239,10 @@ function folder(defaultPath: string, description: string) {
     .meta({ description });
 }
 
-const peer = z
-  .strictObject({
-    address: text('Address to listen on.').default('0.0.0.0'),
-    port: integer(9444, 1, 65_535, 'Port to listen on; the same on every node.'),
-    certFile: optionalText(
-      'Certificate of this agent (PEM), good for servers and clients, with the address of the node among its names.',
-    ),
-    keyFile: optionalText('Its private key (PEM).'),
-    caFile: optionalText('Authority that signed the certificates of all agents (PEM).'),
-    allowedNames: z
-      .array(text('A name.'), { error: () => 'a list of names' })
-      .default(['reprieve-agent'])
-      .meta({ description: 'Common names of the agents that may fetch; empty: any that the authority signed.' }),
-  })
-  .superRefine(({ certFile, keyFile, caFile }, context) => {
-    if (certFile === null || keyFile === null || caFile === null)
-      context.addIssue({ code: 'custom', message: 'certFile, keyFile and caFile' });
-  });
+const peer = z.strictObject({
+  address: text('Address to listen on.').default('0.0.0.0'),
+  port: integer(9444, 1, 65_535, 'Port to listen on; the same on every node.'),
+});
 
 const agent = z.strictObject({
   nodeName: optionalText('Name of the Node object of this machine. Null: $NODE_NAME, else the host name.'),
@@ -301,7 +287,7 @@ const agent = z.strictObject({
   ),
   peer: peer.nullable().default(null).meta({
     description:
-      'Other agents fetch saved pods from this one, over mutual TLS. Null: a pod is restored only on the node that holds its state.',
+      'Other agents fetch saved pods from this one, over mutual TLS; `reprieve serve` gives each agent a certificate for its node. Null: a pod is restored only on the node that holds its state.',
   }),
 });
 

@@ -95,3 +95,7 @@ export const NAMESPACE_NAME_LABEL = 'kubernetes.io/metadata.name';
 export const PROBE_ANNOTATION = 'reprieve.dev/probe';
 /** Field manager and event source. */
 export const COMPONENT = 'reprieve';
+/** The account of the agents, in the namespace of Reprieve. */
+export const AGENT_ACCOUNT = `${COMPONENT}-agent`;
+/** The claim of a bound token that names the node of its holder, as the API server puts it into `extra` of the user. */
+export const TOKEN_NODE_KEY = 'authentication.kubernetes.io/node-name';

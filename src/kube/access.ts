@@ -1,5 +1,6 @@
 import { RUNTIME_CLASS } from '../domain/labels.ts';
 import { ADMISSION_POLICIES } from './admission-policies.ts';
+import { AGENT_AUTHORITY, AGENT_SIGNER } from './certificates/agent-request.ts';
 import { crdName } from './crd/definition.ts';
 import { RESOURCES, type ResourceType } from './resources.ts';
 
@@ -17,7 +18,8 @@ export interface AccessRight {
   readonly why: string;
 }
 
-type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete';
+/** `approve` and `sign` are asked of whoever approves or signs a request for a certificate; no request has them as its verb. */
+type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete' | 'approve' | 'sign';
 
 /** Names that the configuration sets, and that rights are restricted to. */
 export interface AccessNames {
@@ -48,14 +50,14 @@ export const DEPLOYED_NAMES: AccessNames = {
  */
 export function accessRights(names: AccessNames): readonly AccessRight[] {
   const { pods, nodes, namespaces, events, podDisruptionBudgets, customResourceDefinitions } = RESOURCES;
-  const { volumeClaims, volumes, storageClasses } = RESOURCES;
+  const { volumeClaims, volumes, storageClasses, certificateRequests } = RESOURCES;
   const { reprievePolicies, podCheckpoints, reprieves, leases, secrets, mutatingWebhooks, runtimeClasses } = RESOURCES;
   const { replicaSets, replicationControllers, statefulSets, jobs } = RESOURCES;
   const everywhere: readonly AccessRight[] = [
     cluster(pods, ['get', 'list', 'watch'], 'the index; the latest version before each write to a pod'),
     cluster(pods, ['create', 'patch', 'delete'], 'bare pods come back; gates and the leader label; eviction'),
     cluster(
-      status(pods),
+      part(pods, 'status'),
       ['patch'],
       'nominatedNodeName of preemptors, DisruptionTarget of victims, Restored of gated pods',
     ),
@@ -75,7 +77,7 @@ export function accessRights(names: AccessNames): readonly AccessRight[] {
       cluster(kind, ['get'], 'whether a displaced pod is still wanted'),
     ),
     cluster(reprievePolicies, ['list', 'watch'], 'the index: who is protected'),
-    cluster(status(reprievePolicies), ['patch'], 'whom a policy protects now, and whether it works'),
+    cluster(part(reprievePolicies, 'status'), ['patch'], 'whom a policy protects now, and whether it works'),
     cluster(podCheckpoints, ['get', 'list', 'watch', 'create', 'delete'], 'requests to the nodes, and their results'),
     cluster(
       podCheckpoints,
@@ -88,7 +90,14 @@ export function accessRights(names: AccessNames): readonly AccessRight[] {
       ['patch'],
       'a higher preemptor takes over a ticket; a decision by hand is removed once acted on',
     ),
-    cluster(status(reprieves), ['patch'], 'phases and claims of tickets'),
+    cluster(part(reprieves, 'status'), ['patch'], 'phases and claims of tickets'),
+    cluster(certificateRequests, ['list', 'watch'], 'agents ask for certificates'),
+    cluster(part(certificateRequests, 'approval'), ['patch'], 'for the node that the token of the agent names'),
+    cluster(part(certificateRequests, 'status'), ['patch'], 'the certificate'),
+    {
+      ...cluster({ group: certificateRequests.group, plural: 'signers' }, ['approve', 'sign'], 'the same'),
+      resourceNames: [AGENT_SIGNER],
+    },
     {
       ...cluster(customResourceDefinitions, ['get'], 'refusing to start with older ones'),
       resourceNames: [reprievePolicies, podCheckpoints, reprieves].map(crdName),
@@ -123,29 +132,31 @@ export function accessRights(names: AccessNames): readonly AccessRight[] {
       ),
     ]),
     own(leases, ['list', 'watch'], 'which agents and replicas are alive; who leads'),
-    ...whereNamed(names.servingSecret, (name) => [
-      own(secrets, ['create'], 'the serving certificate, where we issue it; create cannot be restricted to a name'),
-      { ...own(secrets, ['get', 'patch'], 'the serving certificate'), resourceNames: [name] },
-    ]),
+    own(secrets, ['create'], 'what is kept in the Secrets below; create cannot be restricted to a name'),
+    {
+      ...own(secrets, ['get', 'patch'], 'the authority of agents; the serving certificate, where we issue it'),
+      resourceNames: [AGENT_AUTHORITY, ...(names.servingSecret === null ? [] : [names.servingSecret])],
+    },
   ];
 }
 
 /** Every right `reprieve agent` needs: deploy/rbac-agent.yaml is generated from it, and the agent asks for it at its start. */
 export function agentRights(): readonly AccessRight[] {
   const { pods, nodes, namespaces, events, reprievePolicies, podCheckpoints, reprieves } = RESOURCES;
-  const { customResourceDefinitions, leases } = RESOURCES;
+  const { customResourceDefinitions, leases, certificateRequests } = RESOURCES;
   return [
     cluster(pods, ['get', 'list', 'watch'], 'the pods of its node; the latest version before each write to a pod'),
-    cluster(status(pods), ['patch'], 'the conditions Frozen, Restored and Checkpointable'),
+    cluster(part(pods, 'status'), ['patch'], 'the conditions Frozen, Restored and Checkpointable'),
     cluster(nodes, ['get', 'patch'], 'what its node can do; where to fetch from other nodes'),
     cluster(podCheckpoints, ['get', 'list', 'watch'], 'orders to its node; what a restored pod continues'),
     cluster(podCheckpoints, ['patch'], 'its finalizer'),
-    cluster(status(podCheckpoints), ['patch'], 'what came of an order'),
+    cluster(part(podCheckpoints, 'status'), ['patch'], 'what came of an order'),
     cluster(reprieves, ['get'], 'the ticket that a restored pod names'),
     cluster(reprievePolicies, ['list', 'watch'], 'whose processes to look at beforehand'),
     cluster(namespaces, ['list', 'watch'], 'namespaceSelector of policies'),
     cluster(events, ['create', 'patch'], 'telling why a pod cannot be saved'),
     own(leases, ['create', 'patch'], 'saying that it is alive'),
+    cluster(certificateRequests, ['create', 'get'], 'its certificate towards other agents'),
     {
       ...cluster(customResourceDefinitions, ['get'], 'refusing to start with older ones'),
       resourceNames: [reprievePolicies, podCheckpoints, reprieves].map(crdName),
@@ -181,6 +192,6 @@ function own(type: Named, verbs: readonly Verb[], why: string): AccessRight {
   return { group: type.group, resource: type.plural, verbs, scope: 'own namespace', why };
 }
 
-function status({ group, plural }: Named): Named {
-  return { group, plural: `${plural}/status` };
+function part({ group, plural }: Named, subresource: 'status' | 'approval'): Named {
+  return { group, plural: `${plural}/${subresource}` };
 }

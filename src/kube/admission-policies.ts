@@ -7,7 +7,16 @@
  *
  * An operator is whoever may create a ReprievePolicy: that decides over the pods of every namespace already.
  */
-import { AGENT_FINALIZER, COMPONENT, DEFAULT_NAMESPACE, RESTORE_GATE, TICKET_ANNOTATION } from '../domain/labels.ts';
+import {
+  AGENT_ACCOUNT,
+  AGENT_FINALIZER,
+  COMPONENT,
+  DEFAULT_NAMESPACE,
+  RESTORE_GATE,
+  TICKET_ANNOTATION,
+  TOKEN_NODE_KEY,
+} from '../domain/labels.ts';
+import { AGENT_SIGNER } from './certificates/agent-request.ts';
 import { API_GROUP, RESOURCES, type ResourceType } from './resources.ts';
 
 export interface AdmissionPolicy {
@@ -30,8 +39,7 @@ interface AdmissionRule {
 }
 
 const SERVER = `system:serviceaccount:${DEFAULT_NAMESPACE}:${COMPONENT}`;
-const AGENT = `system:serviceaccount:${DEFAULT_NAMESPACE}:${COMPONENT}-agent`;
-const NODE_KEY = 'authentication.kubernetes.io/node-name';
+const AGENT = `system:serviceaccount:${DEFAULT_NAMESPACE}:${AGENT_ACCOUNT}`;
 
 /** CEL that is true for requests of that account. */
 export const ADMISSION_USERS = {
@@ -50,7 +58,7 @@ export const ADMISSION_VARIABLES: readonly { readonly name: string; readonly exp
   {
     // Empty for a token that is bound to no node: such an agent may write nothing.
     name: 'node',
-    expression: `has(request.userInfo.extra) && '${NODE_KEY}' in request.userInfo.extra ? request.userInfo.extra['${NODE_KEY}'][0] : ''`,
+    expression: `has(request.userInfo.extra) && '${TOKEN_NODE_KEY}' in request.userInfo.extra ? request.userInfo.extra['${TOKEN_NODE_KEY}'][0] : ''`,
   },
 ];
 
@@ -96,7 +104,7 @@ function onlyFailedRestores(): string {
 }
 
 const OUR_CONDITIONS = ['Frozen', 'Restored', 'Checkpointable'].map((type) => `${API_GROUP}/${type}`);
-const { reprieves, podCheckpoints, nodes, pods, leases } = RESOURCES;
+const { reprieves, podCheckpoints, nodes, pods, leases, certificateRequests } = RESOURCES;
 const MADE_ON = "(has(object.spec.node) ? object.spec.node : has(object.spec.nodeName) ? object.spec.nodeName : '')";
 const METADATA = 'only labels and annotations of reprieve.dev may be changed';
 
@@ -190,6 +198,18 @@ export const ADMISSION_POLICIES: readonly AdmissionPolicy[] = [
         message: 'an agent writes conditions of reprieve.dev only, and that a restore failed',
       },
       { expression: onlyOurKeys('metadata.labels', 'metadata.annotations'), message: METADATA },
+    ],
+  },
+  {
+    name: 'reprieve-agent-certificates',
+    type: certificateRequests,
+    operations: ['CREATE'],
+    user: 'agent',
+    rules: [
+      {
+        expression: `variables.node != '' && object.spec.signerName == '${AGENT_SIGNER}'`,
+        message: `an agent asks for certificates of ${AGENT_SIGNER} only`,
+      },
     ],
   },
   {

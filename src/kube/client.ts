@@ -10,8 +10,8 @@ export interface ListOptions {
 
 export interface PatchOptions {
   readonly type: PatchType;
-  /** `status`, or absent for the object itself. */
-  readonly subresource?: 'status';
+  /** Absent: the object itself. `approval` is one of CertificateSigningRequests. */
+  readonly subresource?: 'status' | 'approval';
 }
 
 export interface DeleteOptions {

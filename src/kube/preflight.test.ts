@@ -283,10 +283,11 @@ describe('preflight', () => {
           !(verb === 'patch' && subresource === 'status') && !(resource === 'leases' && verb !== 'get');
       },
       code: 'RbacMissing',
-      want: `8 right(s) missing; run: kubectl apply -f deploy/rbac.yaml
+      want: `9 right(s) missing; run: kubectl apply -f deploy/rbac.yaml
   patch pods/status
   patch reprievepolicies.reprieve.dev/status
   patch reprieves.reprieve.dev/status
+  patch certificatesigningrequests.certificates.k8s.io/status
   create leases.coordination.k8s.io in namespace reprieve-system
   update leases.coordination.k8s.io in namespace reprieve-system
   delete leases.coordination.k8s.io in namespace reprieve-system

@@ -97,6 +97,13 @@ export const RESOURCES = {
     kind: 'ValidatingAdmissionPolicyBinding',
     namespaced: false,
   },
+  certificateRequests: {
+    group: 'certificates.k8s.io',
+    version: 'v1',
+    plural: 'certificatesigningrequests',
+    kind: 'CertificateSigningRequest',
+    namespaced: false,
+  },
   customResourceDefinitions: {
     group: 'apiextensions.k8s.io',
     version: 'v1',

@@ -3,6 +3,7 @@ import { RUNTIME_CLASS } from '../domain/labels.ts';
 import { aboutCommand } from '../engine/core/commands.ts';
 import type { EngineEvents } from '../engine/engine-events.ts';
 import type { WebhookReach } from '../domain/webhook-reach.ts';
+import type { SignerNotice } from '../kube/certificates/agent-signer.ts';
 import type { Log } from './log.ts';
 import { nameOf } from './name-list.ts';
 
@@ -72,4 +73,12 @@ export function logReach(log: Log, { isCalled, reason, message, missedIn }: Webh
   else if (isCalled)
     log.warn(line, 'no review in some namespaces: protected pods of controllers there are evicted unsaved');
   else log.warn(line, `${message}: protected pods of controllers are evicted unsaved`);
+}
+
+/** Certificates by which agents know each other. */
+export function logSigner(log: Log, { kind, ...notice }: SignerNotice): void {
+  if (kind === 'signed') log.info(notice, 'an agent was given a certificate for its node');
+  else if (kind === 'refused') log.warn(notice, 'a request for the certificate of an agent was refused');
+  else if (kind === 'authority') log.info(notice, 'the authority of the agents has changed');
+  else log.warn(notice, 'a request for the certificate of an agent could not be answered; it is tried again');
 }

@@ -1,14 +1,12 @@
-import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeDisplacement, makeUnsavedVictim, makeVictim } from '../support/builders.ts';
 import type { NodeName, PodUid } from '../../src/domain/ids.ts';
 import { ADMISSION_POLICIES } from '../../src/kube/admission-policies.ts';
-import { KubeClient } from '../../src/kube/client.ts';
-import { HttpTransport } from '../../src/kube/http-transport.ts';
-import type { ClusterAccess } from '../../src/kube/kube-config.ts';
+import type { KubeClient } from '../../src/kube/client.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
 import { displacementIn } from '../../src/kube/ticket-object.ts';
 import type { KubeObject } from '../../src/kube/transport.ts';
+import { Clients } from './story/clients.ts';
 import { Lab, QUICK_LEASE } from './story/lab.ts';
 import { REPRIEVE_NAMESPACE, REPRIEVE_USER } from './story/replica.ts';
 import { isRunning, nodeOf } from './story/seen.ts';
@@ -25,42 +23,11 @@ let agent: KubeClient;
 let db: KubeObject;
 let own: KubeObject;
 let pending: KubeObject;
-const closing: (() => Promise<void>)[] = [];
+let clients: Clients;
 
 const MERGE = { type: 'merge' } as const;
 const STATUS = { type: 'merge', subresource: 'status' } as const;
 const { pods, nodes, leases, reprieves, podCheckpoints } = RESOURCES;
-
-async function clientOf(as: Partial<ClusterAccess>): Promise<KubeClient> {
-  const access: ClusterAccess = {
-    server: lab.cluster.url,
-    ca: await readFile(lab.cluster.caPath),
-    cert: null,
-    key: null,
-    insecureSkipTlsVerify: false,
-    serverName: null,
-    authorization: () => Promise.resolve(null),
-    ...as,
-  };
-  const transport = new HttpTransport({ access });
-  closing.push(() => transport.close());
-  return new KubeClient(transport);
-}
-
-/** By a client certificate, as this user. */
-async function userClient(commonName: string): Promise<KubeClient> {
-  const { certPath, keyPath } = await lab.cluster.pki.certificate(`as-${commonName.replaceAll(':', '-')}`, {
-    commonName,
-  });
-  return clientOf({ cert: await readFile(certPath), key: await readFile(keyPath) });
-}
-
-/** By the token that the agent on this node has; null: one that is bound to no node. */
-async function agentClient(node: string | null): Promise<KubeClient> {
-  const bound = node === null ? [] : ['--bound-object-kind=Node', `--bound-object-name=${node}`];
-  const token = await lab.cluster.kubectl('create', 'token', 'reprieve-agent', '-n', REPRIEVE_NAMESPACE, ...bound);
-  return clientOf({ authorization: () => Promise.resolve(`Bearer ${token.trim()}`) });
-}
 
 async function runs(namespace: string, name: string): Promise<KubeObject> {
   const { object } = await lab.history.until(
@@ -149,13 +116,14 @@ beforeAll(async () => {
     inNamespace('tenant', pod('pending', { ...shape, cpu: '100', priorityClassName: 'scratch' })),
   );
   [db, own] = [await runs('payments', 'db'), await runs('tenant', 'own')];
-  tenant = await userClient('tenant');
-  server = await userClient(REPRIEVE_USER);
-  agent = await agentClient('node-1');
+  clients = new Clients(cluster);
+  tenant = await clients.user('tenant');
+  server = await clients.user(REPRIEVE_USER);
+  agent = await clients.agent('node-1');
   pending = await tenant.get(pods, 'tenant', 'pending');
 });
 afterAll(async () => {
-  for (const close of closing) await close();
+  await clients?.close();
   await lab?.[Symbol.asyncDispose]();
 });
 
@@ -223,11 +191,11 @@ describe('an agent', () => {
       agent.patch(pods, 'payments', 'db', condition('DisruptionTarget', 'True', reason), strategic);
     await expect(disrupted('PreemptionByScheduler')).rejects.toThrow('conditions of reprieve.dev');
     await disrupted('RestoreFailed');
-    const other = await agentClient('node-2');
+    const other = await clients.agent('node-2');
     await expect(
       other.patch(pods, 'payments', 'db', condition('reprieve.dev/Checkpointable'), strategic),
     ).rejects.toThrow('its own node only');
-    const unbound = await agentClient(null);
+    const unbound = await clients.agent(null);
     await expect(
       unbound.patch(pods, 'payments', 'db', condition('reprieve.dev/Checkpointable'), strategic),
     ).rejects.toThrow('its own node only');
@@ -246,7 +214,7 @@ describe('an agent', () => {
     const write = (client: KubeClient, status: object) =>
       client.patch(podCheckpoints, 'tenant', metadata.name, { status }, STATUS);
     await lab.cluster.applyObjects({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'node-x' } });
-    const holder = await agentClient('node-x');
+    const holder = await clients.agent('node-x');
     const location = { node: 'node-x', reference: 'a' };
     const lastTransitionTime = new Date().toISOString();
     const conditions = [{ type: 'Ready', status: 'True', reason: 'Verified', message: '', lastTransitionTime }];

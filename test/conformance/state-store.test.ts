@@ -2,20 +2,20 @@ import { randomBytes } from 'node:crypto';
 import { appendFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { NodeApi } from '../../src/agent/node-api.ts';
 import { DiskStore } from '../../src/agent/state/disk-store.ts';
 import { SavedPodLayout } from '../../src/agent/state/layout.ts';
 import { makeManifest } from '../../src/agent/state/make-manifest.ts';
 import type { StateContents, StateStore, WantedState } from '../../src/agent/state/state-store.ts';
+import type { PeerCredentials } from '../../src/agent/transfer/peer-identity.ts';
 import { PeerServer } from '../../src/agent/transfer/peer-server.ts';
 import { PeerStates } from '../../src/agent/transfer/peer-states.ts';
-import type { PeerConfiguration } from '../../src/config/configuration.ts';
 import { PEER_ANNOTATION } from '../../src/domain/labels.ts';
 import type { KubeObject } from '../../src/kube/transport.ts';
 import { createLog } from '../../src/observe/log.ts';
 import { systemClock } from '../../src/ports/clock.ts';
-import { Pki } from '../cluster/control-plane/pki.ts';
+import { AgentCertificates } from '../support/agent-certificates.ts';
 import { NO_PEERS } from '../support/obedient-runtime.ts';
 
 const REFERENCE = 'shop_web-0_11111111-1111-1111-1111-111111111111';
@@ -40,15 +40,11 @@ interface Bench {
   readonly end: () => Promise<void>;
 }
 
-let tls: { readonly folder: string; readonly peer: PeerConfiguration };
+let credentials: { readonly n1: PeerCredentials; readonly n2: PeerCredentials };
 beforeAll(async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'state-store-pki-'));
-  const pki = await Pki.create(folder);
-  const { certPath, keyPath } = await pki.certificate('agent', { commonName: 'reprieve-agent' }, ['IP:127.0.0.1']);
-  const files = { certFile: certPath, keyFile: keyPath, caFile: pki.ca.certPath };
-  tls = { folder, peer: { address: '127.0.0.1', port: 0, ...files, allowedNames: ['reprieve-agent'] } };
+  const authority = await AgentCertificates.create();
+  credentials = { n1: await authority.of('n1'), n2: await authority.of('n2') };
 });
-afterAll(() => rm(tls.folder, { recursive: true }));
 
 async function oneDisk(): Promise<Bench> {
   const stateDir = await mkdtemp(join(tmpdir(), 'state-store-'));
@@ -72,10 +68,16 @@ async function twoDisks(): Promise<Bench> {
   });
   const api = { read: async () => node() } as unknown as Pick<NodeApi, 'read'>;
   await spoil(async (folder) => {
-    server = await PeerServer.start({ peer: tls.peer, stateDir: dirname(dirname(folder)), clock, log });
+    server = await PeerServer.start({
+      peer: { address: '127.0.0.1', port: 0 },
+      identity: { current: credentials.n1, onChange: () => undefined },
+      entitlements: { refusal: () => Promise.resolve(null) },
+      stateDir: dirname(dirname(folder)),
+      log,
+    });
     port = server.port;
   });
-  const peers = new PeerStates({ api, clock, peer: tls.peer });
+  const peers = new PeerStates({ api, clock, identity: { current: credentials.n2 } });
   return {
     writer,
     reader: () => new DiskStore({ nodeName: 'n2', stateDir: here, clock, peers }),
@@ -115,6 +117,7 @@ describe.each([
     location: { node: 'n1', reference: REFERENCE },
     manifestDigest,
     podUid: 'u2',
+    ticket: 't',
   });
   const opened = (digest: string, reader = bench.reader()) => reader.open(wanted(digest), NEVER);
 

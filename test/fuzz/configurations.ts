@@ -10,7 +10,7 @@ const sample = sampleYaml();
 const whole = JSON.stringify({
   ...(parse(sample) as object),
   server: { port: 0, tls: { issue: { secretName: 'serving', names: ['localhost', '::1'], validity: '24h' } } },
-  agent: { nodeName: 'n1', peer: { certFile: '/a', keyFile: '/b', caFile: '/c', allowedNames: ['reprieve-agent'] } },
+  agent: { nodeName: 'n1', peer: { address: '10.0.0.1', port: 9444 } },
 });
 
 /** Of a mutant: the time to read nested YAML grows with its square, and a run has better use for it. */

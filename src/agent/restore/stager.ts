@@ -67,7 +67,7 @@ export class Stager {
     if (madeOn !== nodeName && ticket.restore.nodes === 'Same')
       return refused('Incompatible', `its policy restores it on node ${madeOn} only`);
     const podUid = pod.metadata.uid as string;
-    const opened = await this.#options.store.open({ location, manifestDigest, podUid }, stop);
+    const opened = await this.#options.store.open({ location, manifestDigest, podUid, ticket: ticketName }, stop);
     if ('refusal' in opened) return opened;
     const names = new Set(lastingContainers(pod));
     const homeless = opened.manifest.containers.find(({ name }) => !names.has(name));

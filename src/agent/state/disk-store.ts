@@ -115,13 +115,14 @@ export class DiskStore implements StateStore {
     await rm(this.#folderOf(reference), { recursive: true, force: true });
   }
 
-  async open({ location, manifestDigest, podUid }: WantedState, stop: AbortSignal): Promise<OpenedState> {
+  async open(wanted: WantedState, stop: AbortSignal): Promise<OpenedState> {
     const { nodeName, peers } = this.#options;
+    const { location, manifestDigest, podUid } = wanted;
     const isHere = location.node === nodeName;
     const layout = isHere
       ? this.#layoutOf(location.reference)
       : SavedPodLayout.of(join(this.#fetched, podUid), location.reference);
-    const fetched = isHere ? null : await peers.fetch(location.node, layout, manifestDigest, stop);
+    const fetched = isHere ? null : await peers.fetch(wanted, layout, stop);
     if (fetched !== null && 'refusal' in fetched) return fetched;
     const read = await readManifest(layout.manifest, manifestDigest);
     if ('refusal' in read) return mismatch(read.refusal.message);

@@ -27,6 +27,8 @@ export interface WantedState {
   readonly manifestDigest: string;
   /** Of the pod that continues it. */
   readonly podUid: string;
+  /** Name of the ticket by which it does. */
+  readonly ticket: string;
 }
 
 export interface OpenRefusal {

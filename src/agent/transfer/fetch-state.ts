@@ -1,11 +1,13 @@
-import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { X509Certificate } from 'node:crypto';
+import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { PeerCertificate } from 'node:tls';
 import { Agent, request, type Dispatcher } from 'undici';
-import type { PeerConfiguration } from '../../config/configuration.ts';
 import { sleep, type Clock } from '../../ports/clock.ts';
 import type { FileDigest } from '../state/digest.ts';
 import type { SavedPodLayout } from '../state/layout.ts';
 import { decodeManifest, manifestDigest, twoAtATime, type Manifest } from '../state/manifest.ts';
+import { nodeOf, type PeerCredentials } from './peer-identity.ts';
 import { receive } from './receive.ts';
 
 const FIRST_PAUSE_MS = 500;
@@ -16,8 +18,12 @@ const MAX_MANIFEST_BYTES = 16 * 1024 * 1024;
 export interface FetchStateOptions {
   /** `host:port` of the agent that holds the state. */
   readonly peer: string;
-  /** Our own certificate, and the authority of all agents. */
-  readonly tls: PeerConfiguration;
+  /** The node of that agent: its certificate has to be for it. */
+  readonly holder: string;
+  /** Our own certificate; null while there is none. */
+  readonly credentials: () => PeerCredentials | null;
+  /** Name of the ticket by which a pod of this node continues the state. */
+  readonly ticket: string;
   /** Where the state is to lie here. */
   readonly layout: SavedPodLayout;
   /** What the API server says of it. */
@@ -44,29 +50,41 @@ export interface Fetched {
  * with the last error when `patienceMs` have passed without a byte, or with the reason of `stop`.
  */
 export async function fetchState(options: FetchStateOptions): Promise<Fetched> {
-  const { tls, clock, patienceMs, stop } = options;
-  const [ca, cert, key] = await Promise.all([tls.caFile, tls.certFile, tls.keyFile].map((path) => readFile(path)));
+  const { clock, patienceMs, stop } = options;
+  const progress = { lastMs: clock.monotonic() };
+  const digests = new Map<string, FileDigest>();
+  const onBytes = (): void => void (progress.lastMs = clock.monotonic());
+  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
+    try {
+      await connected(options, (agent) => fetchAll(options, agent, { digests, onBytes }));
+      return { digests };
+    } catch (error) {
+      stop.throwIfAborted();
+      if (error instanceof WrongStateError) throw error;
+      if (clock.monotonic() - progress.lastMs >= patienceMs) throw error;
+    }
+    await sleep(clock, pauseMs, stop);
+  }
+}
+
+/** With connections to the holder, which end after it: the next attempt may have another certificate. */
+async function connected(
+  { holder, credentials }: FetchStateOptions,
+  use: (agent: Agent) => Promise<void>,
+): Promise<void> {
+  const own = credentials();
+  if (own === null) throw new Error('this node has no certificate yet');
+  const checkServerIdentity = (_host: string, { raw }: PeerCertificate): Error | undefined =>
+    nodeOf(new X509Certificate(raw)) === holder ? undefined : new Error('the other side is another node');
   const agent = new Agent({
-    connect: { ca, cert, key, timeout: 10_000 } as Agent.Options['connect'] & object,
+    // A resumed session would not be checked.
+    connect: { ...own, checkServerIdentity, maxCachedSessions: 0, timeout: 10_000 },
     bodyTimeout: SILENCE_MS,
     headersTimeout: SILENCE_MS,
     connections: 2,
   });
-  const progress = { lastMs: clock.monotonic() };
-  const digests = new Map<string, FileDigest>();
-  const onBytes = (): void => void (progress.lastMs = clock.monotonic());
   try {
-    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
-      try {
-        await fetchAll(options, agent, { digests, onBytes });
-        return { digests };
-      } catch (error) {
-        stop.throwIfAborted();
-        if (error instanceof WrongStateError) throw error;
-        if (clock.monotonic() - progress.lastMs >= patienceMs) throw error;
-      }
-      await sleep(clock, pauseMs, stop);
-    }
+    await use(agent);
   } finally {
     await agent.destroy();
   }
@@ -134,13 +152,13 @@ async function fetchFile(
 }
 
 function get(
-  { peer, layout, stop }: FetchStateOptions,
+  { peer, layout, ticket, stop }: FetchStateOptions,
   agent: Agent,
   name: string,
   from = 0,
 ): Promise<Dispatcher.ResponseData> {
   const headers = from > 0 ? { range: `bytes=${from}-` } : {};
-  const url = `https://${peer}/v1/states/${layout.reference}/${name}`;
+  const url = `https://${peer}/v1/states/${layout.reference}/${name}?ticket=${ticket}`;
   return request(url, { dispatcher: agent, headers, signal: stop });
 }
 

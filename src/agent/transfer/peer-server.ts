@@ -1,3 +1,4 @@
+import { constants } from 'node:crypto';
 import { open, readFile, stat, type FileHandle } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
@@ -5,54 +6,50 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import type { PeerConfiguration } from '../../config/configuration.ts';
-import { clientRefusal } from '../../http/tls-context.ts';
-import { fileTlsSource, type TlsSource } from '../../http/tls-source.ts';
-import { AppError, statusOf } from '../../observe/error-codes.ts';
+import { AppError } from '../../observe/error-codes.ts';
 import type { Log } from '../../observe/log.ts';
-import type { Clock, Timer } from '../../ports/clock.ts';
 import { SavedPodLayout } from '../state/layout.ts';
 import { decodeManifest, type Manifest } from '../state/manifest.ts';
+import type { Entitlements } from './entitlements.ts';
+import { nodeOf, type PeerIdentity } from './peer-identity.ts';
 
-const TLS_CHECK_MS = 60_000;
 const PIECE_BYTES = 1024 * 1024;
-const PATH = /^\/v1\/states\/([a-z0-9._-]+)\/(manifest\.json|files\/[\w./-]+)$/;
+const PATH = /^\/v1\/states\/([a-z0-9._-]+)\/(manifest\.json|files\/[\w./-]+)\?ticket=([a-z0-9.-]+)$/;
 
 export interface PeerServerOptions {
   readonly peer: PeerConfiguration;
+  readonly identity: Pick<PeerIdentity, 'current' | 'onChange'>;
+  readonly entitlements: Pick<Entitlements, 'refusal'>;
   readonly stateDir: string;
-  readonly clock: Clock;
   readonly log: Log;
 }
 
 /**
- * Gives saved pods to other agents: `GET /v1/states/<reference>/manifest.json` and `…/files/<path>` for each file that the
- * manifest names, with `Range: bytes=N-`. Memory of pods is in them: nobody gets an answer without a certificate of the
- * agents' authority and one of the allowed names.
+ * Gives saved pods to other agents: `GET /v1/states/<reference>/manifest.json?ticket=<name>` and `…/files/<path>?ticket=<name>` for each
+ * file that the manifest names, with `Range: bytes=N-`. Memory of pods is in them: the certificate says which node asks, and the ticket,
+ * read from the API server, whether the pod that continues this state is on that node (`entitlements.ts`).
  */
 export class PeerServer {
   readonly #options: PeerServerOptions;
-  readonly #source: TlsSource;
   readonly #server: Server;
-  #tlsText = '';
-  #timer: Timer | null = null;
 
-  private constructor(options: PeerServerOptions, source: TlsSource) {
+  private constructor(options: PeerServerOptions) {
     this.#options = options;
-    this.#source = source;
+    // Without a certificate every handshake fails, until there is one.
     this.#server = createServer({ requestCert: true, rejectUnauthorized: false }, (request, response) => {
       this.#answer(request, response).catch((error: unknown) => {
         options.log.warn({ err: error, path: request.url }, 'a state could not be given away');
         response.destroy();
       });
     });
+    this.#renew();
+    options.identity.onChange(() => this.#renew());
   }
 
-  /** Rejects with an `AppError` where it cannot listen, or the files make no TLS server. */
+  /** Rejects with an `AppError` where it cannot listen. */
   static async start(options: PeerServerOptions): Promise<PeerServer> {
-    const { certFile, keyFile, caFile, address, port } = options.peer;
-    const source = fileTlsSource({ certFile, keyFile }, { clientCaFile: caFile }, () => options.clock.now());
-    const peer = new PeerServer(options, source);
-    await peer.#refresh();
+    const { address, port } = options.peer;
+    const peer = new PeerServer(options);
     await new Promise<void>((resolve, reject) => {
       peer.#server.once('error', reject).listen({ host: address, port }, () => {
         peer.#server.off('error', reject);
@@ -62,7 +59,6 @@ export class PeerServer {
       throw new AppError('ListenFailed', { address: `${address}:${port}`, cause: error.message }, error);
     });
     peer.#server.on('error', (error) => options.log.error({ err: error }, 'a connection could not be accepted'));
-    peer.#refreshSoon();
     return peer;
   }
 
@@ -71,41 +67,43 @@ export class PeerServer {
   }
 
   async close(): Promise<void> {
-    this.#timer?.cancel();
     this.#server.closeAllConnections();
     await new Promise((resolve) => this.#server.close(resolve));
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { peer, stateDir } = this.#options;
-    const clients = { clientCaFile: peer.caFile, allowedClientNames: peer.allowedNames };
-    const refusal = clientRefusal(request.socket as TLSSocket, clients);
-    if (refusal !== null) return end(response, statusOf(refusal));
+    const { stateDir, entitlements } = this.#options;
+    const node = askingNode(request.socket as TLSSocket);
+    if (node === null) return end(response, 401);
     if (request.method !== 'GET') return end(response, 405);
-    const [, reference = '', name = ''] = PATH.exec(request.url ?? '') ?? [];
+    const [, reference = '', name = '', ticket = ''] = PATH.exec(request.url ?? '') ?? [];
     const layout = layoutOf(stateDir, reference);
-    const encoded = layout && (await readFile(layout.manifest, 'utf8').catch(() => null));
-    if (!layout || encoded === null) return end(response, 404);
+    if (layout === null) return end(response, 404);
+    if ((await entitlements.refusal({ node, reference, ticket })) !== null) return end(response, 403);
+    const encoded = await readFile(layout.manifest, 'utf8').catch(() => null);
+    if (encoded === null) return end(response, 404);
     if (name === 'manifest.json') return end(response, 200, encoded);
     const file = fileIn(decodeManifest(encoded), name.slice('files/'.length));
     if (file === undefined) return end(response, 404);
     await sendFile(request, response, join(layout.folder, file.path));
   }
 
-  async #refresh(): Promise<void> {
-    const { text, options } = await this.#source.current();
-    if (text !== this.#tlsText) this.#server.setSecureContext(options);
-    this.#tlsText = text;
-  }
-
-  #refreshSoon(): void {
-    const { clock, log } = this.#options;
-    this.#timer = clock.setTimer(TLS_CHECK_MS, () => {
-      this.#refresh()
-        .catch((error: unknown) => log.warn({ err: error }, 'no certificate to change to; serving the former one'))
-        .finally(() => this.#refreshSoon());
+  #renew(): void {
+    const credentials = this.#options.identity.current;
+    if (credentials === null) return;
+    // No session resumption: a resumed session counts as authorized although nobody showed a certificate.
+    this.#server.setSecureContext({
+      ...credentials,
+      minVersion: 'TLSv1.3',
+      secureOptions: constants.SSL_OP_NO_TICKET,
     });
   }
+}
+
+/** The node that the certificate of the other side is for; null where that is none of an agent. */
+function askingNode(socket: TLSSocket): string | null {
+  const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined;
+  return certificate === undefined ? null : nodeOf(certificate);
 }
 
 function layoutOf(stateDir: string, reference: string): SavedPodLayout | null {

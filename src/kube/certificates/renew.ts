@@ -1,6 +1,6 @@
 import { randomBytes, type X509Certificate } from 'node:crypto';
 import { certificatesIn, isExpired, type Expectation, type Judgement, type ServingFiles } from './serving-files.ts';
-import type { CertificateAndKey } from './x509.ts';
+import type { Lifetime } from './x509.ts';
 
 const AUTHORITY_MS = 365 * 24 * 3_600_000;
 /** A certificate begins this much before it is made: the clocks of its readers may be behind. */
@@ -11,58 +11,77 @@ export interface RenewalOptions extends Expectation {
   readonly validityMs: number;
 }
 
-interface Authority extends CertificateAndKey {
-  /** The authority as former ones signed it. */
-  readonly vouchers: readonly string[];
+/** An authority and what it takes to be believed, PEM texts. */
+export interface AuthorityFiles {
+  /** The current authority, then former ones until they have expired. */
+  readonly bundle: string;
+  /** Of the current authority. */
+  readonly authorityKey: string;
+  /** The current authority as former ones signed it. Empty where there were none. */
+  readonly vouchers: string;
 }
 
 /**
- * What takes the place of files that were judged less than good (null: there were none). Where the authority changes, the
- * former one stays in the bundle until it has expired, and vouches for the new one in the chain: a caller that was given
- * the former one alone accepts the new serving certificate. kube-scheduler is such a caller, it reads its `caFile` once.
+ * What takes the place of an authority that was judged less than good (null: there was none). The former one stays in the bundle until
+ * it has expired, and vouches for the new one: who was given the former one alone accepts what the new one signs, if it comes with the
+ * vouchers. `name` is the beginning of the common name.
+ */
+export async function renewedAuthority(
+  files: AuthorityFiles | null,
+  verdict: Judgement['verdict'],
+  { name, nowMs }: { readonly name: string; readonly nowMs: number },
+): Promise<AuthorityFiles> {
+  const former = authoritiesIn(files?.bundle ?? '', nowMs);
+  const [current] = former;
+  if (files !== null && current !== undefined && verdict === 'serving-due') {
+    return { ...files, bundle: pemOf(former), vouchers: pemOf(authoritiesIn(files.vouchers, nowMs)) };
+  }
+  // Issuing happens every few weeks, and the library takes 0.2 s to load.
+  const x509 = await import('./x509.ts');
+  const fromMs = nowMs - BACKDATED_MS;
+  const unique = `${name}-${randomBytes(4).toString('hex')}`; // two of one name would be hard to tell apart
+  const next = await x509.createAuthority(unique, { fromMs, untilMs: nowMs + AUTHORITY_MS });
+  const canVouch = files !== null && current !== undefined && verdict !== 'unusable';
+  const vouchers = canVouch
+    ? await x509.crossSign(
+        next,
+        { certificate: current.toString(), key: files.authorityKey },
+        { fromMs, untilMs: current.validToDate.getTime() },
+      )
+    : '';
+  return { bundle: next.certificate + pemOf(former), authorityKey: next.key, vouchers };
+}
+
+/**
+ * What takes the place of serving files that were judged less than good (null: there were none). kube-scheduler reads its `caFile`
+ * once, and goes on to accept the serving certificate: {@link renewedAuthority}.
  */
 export async function renewed(
   files: ServingFiles | null,
   verdict: Judgement['verdict'],
   { names, nowMs, validityMs }: RenewalOptions,
 ): Promise<ServingFiles> {
-  // Issuing happens every few weeks, and the library takes 0.2 s to load.
+  const held = files && { ...files, vouchers: pemOf(certificatesIn(files.chain).slice(1)) };
+  const { bundle, authorityKey, vouchers } = await renewedAuthority(held, verdict, { name: 'reprieve-ca', nowMs });
+  const [issuer] = certificatesIn(bundle) as [X509Certificate];
   const x509 = await import('./x509.ts');
-  const isAuthority = (certificate: X509Certificate): boolean => certificate.ca && !isExpired(certificate, nowMs);
-  const former = certificatesIn(files?.bundle ?? '').filter(isAuthority);
-
-  const newAuthority = async (): Promise<CertificateAndKey> => {
-    const name = `reprieve-ca-${randomBytes(4).toString('hex')}`; // two of one name would be hard to tell apart
-    return x509.createAuthority(name, { fromMs: nowMs - BACKDATED_MS, untilMs: nowMs + AUTHORITY_MS });
-  };
-  const authority = async (): Promise<Authority> => {
-    const [current] = former;
-    if (files === null || current === undefined || verdict === 'unusable') {
-      return { ...(await newAuthority()), vouchers: [] };
-    }
-    const old = { certificate: current.toString(), key: files.authorityKey };
-    if (verdict === 'serving-due') {
-      const vouchers = certificatesIn(files.chain).slice(1).filter(isAuthority);
-      return { ...old, vouchers: vouchers.map((voucher) => voucher.toString()) };
-    }
-    const next = await newAuthority();
-    const lifetime = { fromMs: nowMs - BACKDATED_MS, untilMs: current.validToDate.getTime() };
-    return { ...next, vouchers: [await x509.crossSign(next, old, lifetime)] };
-  };
-
-  const { certificate, key, vouchers } = await authority();
-  const [issuer] = certificatesIn(certificate) as [X509Certificate];
-  const untilMs = Math.min(nowMs + validityMs, issuer.validToDate.getTime());
   const serving = await x509.createServerCertificate(
     names,
-    { certificate, key },
-    { fromMs: nowMs - BACKDATED_MS, untilMs },
+    { certificate: issuer.toString(), key: authorityKey },
+    lifetimeUnder(issuer, nowMs, validityMs),
   );
-  const others = former.filter(({ fingerprint256 }) => fingerprint256 !== issuer.fingerprint256);
-  return {
-    chain: [serving.certificate, ...vouchers].join(''),
-    key: serving.key,
-    bundle: [certificate, ...others.map((other) => other.toString())].join(''),
-    authorityKey: key,
-  };
+  return { chain: serving.certificate + vouchers, key: serving.key, bundle, authorityKey };
+}
+
+/** From a little before now until `validityMs` later, and never beyond the life of the issuer. */
+export function lifetimeUnder(issuer: X509Certificate, nowMs: number, validityMs: number): Lifetime {
+  return { fromMs: nowMs - BACKDATED_MS, untilMs: Math.min(nowMs + validityMs, issuer.validToDate.getTime()) };
+}
+
+function authoritiesIn(pem: string, nowMs: number): X509Certificate[] {
+  return certificatesIn(pem).filter((certificate) => certificate.ca && !isExpired(certificate, nowMs));
+}
+
+function pemOf(certificates: readonly X509Certificate[]): string {
+  return certificates.map((certificate) => certificate.toString()).join('');
 }

@@ -33,15 +33,22 @@ export interface Expectation {
 }
 
 export function judged(files: ServingFiles, expectation: Expectation): Judgement {
-  const { nowMs } = expectation;
+  const judgement = judgedAuthority(files, expectation.nowMs);
+  const [authority] = certificatesIn(files.bundle);
+  if (judgement.verdict !== 'good' || authority === undefined) return judgement;
+  const why = servingFault(files, authority, expectation);
+  return why === null ? { verdict: 'good', why: '' } : { verdict: 'serving-due', why };
+}
+
+/** The same of the authority alone: never `serving-due`. */
+export function judgedAuthority(files: Pick<ServingFiles, 'bundle' | 'authorityKey'>, nowMs: number): Judgement {
   const [authority] = certificatesIn(files.bundle);
   if (authority === undefined) return { verdict: 'unusable', why: 'ca.crt holds no certificate' };
   if (!authority.ca) return { verdict: 'unusable', why: 'the first certificate of ca.crt is no authority' };
   if (!holdsKeyOf(authority, files.authorityKey)) return { verdict: 'unusable', why: 'ca.key is not that of ca.crt' };
   if (isExpired(authority, nowMs)) return { verdict: 'unusable', why: 'the authority has expired' };
   if (isDue(authority, nowMs)) return { verdict: 'authority-due', why: 'the authority is past two thirds of its life' };
-  const why = servingFault(files, authority, expectation);
-  return why === null ? { verdict: 'good', why: '' } : { verdict: 'serving-due', why };
+  return { verdict: 'good', why: '' };
 }
 
 function servingFault(files: ServingFiles, authority: X509Certificate, { names, nowMs }: Expectation): string | null {
@@ -80,12 +87,12 @@ export function isExpired(certificate: X509Certificate, nowMs: number): boolean 
 }
 
 /** Past two thirds of its life: a third is left for a cluster that cannot be written to, and for callers who read a bundle once. */
-function isDue({ validFromDate, validToDate }: X509Certificate, nowMs: number): boolean {
+export function isDue({ validFromDate, validToDate }: X509Certificate, nowMs: number): boolean {
   const fromMs = validFromDate.getTime();
   return nowMs >= fromMs + ((validToDate.getTime() - fromMs) * 2) / 3;
 }
 
-function holdsKeyOf(certificate: X509Certificate, key: string): boolean {
+export function holdsKeyOf(certificate: X509Certificate, key: string): boolean {
   try {
     return certificate.checkPrivateKey(createPrivateKey(key));
   } catch {

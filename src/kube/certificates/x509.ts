@@ -9,6 +9,7 @@ import {
   KeyUsageFlags,
   KeyUsagesExtension,
   PemConverter,
+  Pkcs10CertificateRequest,
   SubjectAlternativeNameExtension,
   SubjectKeyIdentifierExtension,
   X509Certificate,
@@ -77,6 +78,48 @@ export async function createServerCertificate(
   });
 }
 
+/** What somebody asks to have signed (PKCS #10). */
+export interface CertificateRequest {
+  /** The only attribute of its subject; null where it has others. */
+  readonly commonName: string | null;
+  readonly publicKey: webcrypto.CryptoKey;
+}
+
+/** Null for what is no request with an ECDSA P-256 key that signed it. */
+export async function readRequest(pem: string): Promise<CertificateRequest | null> {
+  try {
+    const request = new Pkcs10CertificateRequest(pem);
+    const publicKey = await request.publicKey.export(ALGORITHM, ['verify']);
+    if (!(await request.verify())) return null;
+    const [name, ...others] = request.subjectName.toJSON();
+    const isPlain = others.length === 0 && Object.keys(name ?? {}).join() === 'CN' && name?.['CN']?.length === 1;
+    return { commonName: isPlain ? (name['CN']?.[0] ?? null) : null, publicKey };
+  } catch {
+    return null;
+  }
+}
+
+/** For servers and clients, with one DNS name. */
+export async function createPeerCertificate(
+  name: string,
+  publicKey: webcrypto.CryptoKey,
+  issuer: CertificateAndKey,
+  lifetime: Lifetime,
+): Promise<string> {
+  return certificateOf({
+    subject: 'CN=reprieve-agent',
+    publicKey,
+    lifetime,
+    issuer,
+    extensions: [
+      new BasicConstraintsExtension(false, undefined, true),
+      new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
+      new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth]),
+      new SubjectAlternativeNameExtension([{ type: 'dns', value: name }]),
+    ],
+  });
+}
+
 interface Draft {
   readonly subject: string;
   readonly keys: webcrypto.CryptoKeyPair;
@@ -86,24 +129,39 @@ interface Draft {
   readonly extensions: readonly Extension[];
 }
 
-async function signed({ subject, keys, lifetime, issuer, extensions }: Draft): Promise<CertificateAndKey> {
-  const signer = issuer === null ? null : new X509Certificate(issuer.certificate);
+async function signed({ keys, issuer, ...draft }: Draft): Promise<CertificateAndKey> {
+  const certificate = await certificateOf({
+    ...draft,
+    publicKey: keys.publicKey,
+    issuer: issuer ?? keys.privateKey,
+  });
+  const key = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
+  return { certificate, key: `${PemConverter.encode(key, 'PRIVATE KEY')}\n` };
+}
+
+interface CertificateDraft extends Omit<Draft, 'keys' | 'issuer'> {
+  readonly publicKey: webcrypto.CryptoKey;
+  /** Or the private key that belongs to it: it signs itself. */
+  readonly issuer: CertificateAndKey | webcrypto.CryptoKey;
+}
+
+async function certificateOf({ subject, publicKey, lifetime, issuer, extensions }: CertificateDraft): Promise<string> {
+  const signer = 'certificate' in issuer ? new X509Certificate(issuer.certificate) : null;
   const certificate = await X509CertificateGenerator.create({
     subject,
     issuer: signer?.subject ?? subject,
     notBefore: new Date(lifetime.fromMs),
     notAfter: new Date(lifetime.untilMs),
-    publicKey: keys.publicKey,
-    signingKey: issuer === null ? keys.privateKey : await privateKeyOf(issuer.key),
+    publicKey,
+    signingKey: 'certificate' in issuer ? await privateKeyOf(issuer.key) : issuer,
     signingAlgorithm: ALGORITHM,
     extensions: [
       ...extensions,
-      await SubjectKeyIdentifierExtension.create(keys.publicKey),
-      await AuthorityKeyIdentifierExtension.create(signer?.publicKey ?? keys.publicKey),
+      await SubjectKeyIdentifierExtension.create(publicKey),
+      await AuthorityKeyIdentifierExtension.create(signer?.publicKey ?? publicKey),
     ],
   });
-  const key = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
-  return { certificate: `${certificate.toString('pem')}\n`, key: `${PemConverter.encode(key, 'PRIVATE KEY')}\n` };
+  return `${certificate.toString('pem')}\n`;
 }
 
 function authorityExtensions(): Extension[] {

@@ -1,4 +1,4 @@
-import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -52,17 +52,7 @@ export class AgentProcess {
     const token = await cluster.kubectl('create', 'token', 'reprieve-agent', '-n', REPRIEVE_NAMESPACE, ...bound);
     await writeFile(node.path(`${ACCOUNT_FOLDER}/token`), token.trim(), { mode: 0o600 });
     await copyFile(cluster.caPath, node.path(`${ACCOUNT_FOLDER}/ca.crt`));
-    const names = [`IP:${node.address}`];
-    const certificate = await cluster.pki.certificate(`${node.name}-agent`, { commonName: 'reprieve-agent' }, names);
     const inside = (name: string): string => `${CONFIG_FOLDER}/${name}`;
-    for (const [name, from] of [
-      ['peer.crt', certificate.certPath],
-      ['peer.key', certificate.keyPath],
-      ['ca.crt', cluster.caPath],
-    ] as const) {
-      await writeFile(node.path(inside(name)), await readFile(from), { mode: 0o600 });
-    }
-    const files = { certFile: inside('peer.crt'), keyFile: inside('peer.key'), caFile: inside('ca.crt') };
     const configuration = {
       apiVersion: 'config.reprieve.dev/v1alpha1',
       kind: 'ReprieveConfiguration',
@@ -71,7 +61,7 @@ export class AgentProcess {
         nodeName: node.name,
         reserve: '64Mi',
         kubeletConfig: `${KUBERNETES_FOLDER}/kubelet.yaml`,
-        peer: { address: node.address, ...files },
+        peer: { address: node.address },
         ...settings,
       },
     };
