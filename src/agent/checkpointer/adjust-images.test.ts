@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { adjustImages } from './adjust-images.ts';
-import { messageOf, messagesIn, setNumber, textOf } from './criu-image.ts';
+import { messageOf, messagesIn, numberOf, setNumber, textOf } from './criu-image.ts';
 import { makeImage, type ImageField } from './make-image.ts';
 
 let folder: string;
@@ -109,6 +109,7 @@ describe('a unix socket', () => {
         [3, 1],
         [4, state],
         [11, `${name}\0`],
+        [15, 1],
       ],
     ],
   ];
@@ -122,6 +123,9 @@ describe('a unix socket', () => {
 
   it('that listens is bound to the name that it has now', async () => {
     expect(await nameOf(10, '/tmp/s.new', '/tmp/s')).toBe('/tmp/s\0\0\0\0\0');
+    const image = await readFile(join(folder, 'files.img'));
+    const [message] = messagesIn(image);
+    expect(numberOf(messageOf(image, message ?? [], 16) ?? [], 15)).toBe(0);
   });
 
   it.each([

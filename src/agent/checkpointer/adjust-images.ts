@@ -7,7 +7,7 @@ import { emptied, messageOf, messagesIn, numberOf, setNumber, setText, textOf, t
 const FILE_ENTRY = { inetSocket: 4, timerfd: 12, unixSocket: 16 } as const;
 const TIMERFD = { valueSeconds: 7, valueNanoseconds: 8, intervalSeconds: 9, intervalNanoseconds: 10 } as const;
 const INET_SOCKET = { type: 4, state: 6, sourceAddress: 11 } as const;
-const UNIX_SOCKET = { inode: 2, state: 4, name: 11 } as const;
+const UNIX_SOCKET = { inode: 2, state: 4, name: 11, isDeleted: 15 } as const;
 const SOCK_DGRAM = 2;
 const TCP_ESTABLISHED = 1; // CRIU calls a connected socket of datagrams the same
 const LISTENS = 10;
@@ -72,6 +72,9 @@ async function rename(
   const present = await presentPath({ inode: numberOf(socket, UNIX_SOCKET.inode), path });
   if (present === null || present === path || Buffer.byteLength(present) > Buffer.byteLength(path)) return false;
   setText(image, name, present);
+  // A first name that was linked to the second and removed: CRIU would remove the second as well.
+  const isDeleted = socket.find(({ number }) => number === UNIX_SOCKET.isDeleted);
+  if (isDeleted !== undefined) setNumber(image, isDeleted, 0);
   return true;
 }
 
