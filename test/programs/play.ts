@@ -12,10 +12,11 @@ import { differences, factsIn, isComplete } from './judge.ts';
 import { manifestsOf } from './manifests.ts';
 import type { Facts, Program, Result } from './types.ts';
 
-const STARTING_MS = 120_000;
+const STARTING_MS = 300_000;
 /** The agent looks for obstacles every ten seconds; the second look finds what a program opened after it was Ready. */
 const LOOKED_MS = 12_000;
-const SETTLING_MS = 30_000;
+const SETTLING_MS = 60_000;
+const LOOKING_MS = 1_000;
 const OUTCOME_SECONDS = 150;
 
 /** How a displacement ended, as the records say. */
@@ -62,16 +63,16 @@ async function judged(bed: NodeBed, program: Program): Promise<Result> {
   return { verdict: 'whole', ...figuresOf(bed, victim, again) };
 }
 
-/** Waits until it prints all that is judged, and what is to grow has grown. */
+/** Waits until it prints all that is judged, and two looks show what is to grow growing, and the rest unchanged. */
 async function underLoad(bed: NodeBed, pod: string, program: Program): Promise<Facts> {
   const deadlineMs = Date.now() + STARTING_MS;
-  let first: Facts | null = null;
+  let before: Facts | null = null;
   let last: Facts | null = null;
-  for (; Date.now() < deadlineMs; await sleep(500)) {
+  for (; Date.now() < deadlineMs; await sleep(LOOKING_MS)) {
     last = await look(bed, pod, program);
     if (last === null || !isComplete(program.judge, last)) continue;
-    first ??= last;
-    if (differences(program.judge, first, last).length === 0) return last;
+    if (before !== null && differences(program.judge, before, last).length === 0) return last;
+    before = last;
   }
   const log = await bed.cluster.kubectl('logs', pod, '--tail=8').catch(String);
   throw new Error(`${program.slug} has not started: ${JSON.stringify(last)}\n${log}`);
@@ -87,14 +88,14 @@ async function wrongWith(bed: NodeBed, again: KubeObject, program: Program, befo
     const after = await look(bed, again.metadata.name, program);
     const wrong = after === null ? ['it does not answer'] : differences(program.judge, before, after);
     if (wrong.length === 0 || Date.now() > deadlineMs) return wrong;
-    await sleep(500);
+    await sleep(LOOKING_MS);
   }
 }
 
 /** What it prints of itself; null where it cannot be asked. */
 async function look(bed: NodeBed, pod: string, program: Program): Promise<Facts | null> {
   // `kubectl exec` has no limit of its own, and a program that hangs must not hold up the others.
-  const command = ['exec', pod, '-c', 'main', '--', 'timeout', '15', 'sh', '-c', `${program.look}\ntrue`];
+  const command = ['exec', pod, '-c', 'main', '--', 'timeout', '30', 'sh', '-c', `${program.look}\ntrue`];
   const text = await bed.cluster.kubectl(...command).catch(() => null);
   return text === null ? null : factsIn(text);
 }

@@ -77,6 +77,8 @@ ${table([['program', 'at the freeze', 'result', 'MiB', 'frozen until saved, s', 
 
 ${origins()} \`npm run test:programs -- --record\` plays them all (40 minutes); \`npm run test:programs -- redis nginx\` plays some.
 
+The machine has two cores and did other work meanwhile: the times show what is large, and are no benchmark.
+
 Containers run as root: these nodes have cgroup v1 and no CAP_SYS_RESOURCE, without which CRIU cannot save processes of other users.
 PostgreSQL, which refuses to run as root, runs with a preloaded library that tells it another user. All pods have
 \`seccompProfile: RuntimeDefault\`.

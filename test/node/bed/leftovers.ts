@@ -7,14 +7,17 @@ import { cgroupOf } from './setting.ts';
 /** The kubelet and containerd take their time to remove what belonged to a pod. */
 const WITHIN_MS = 30_000;
 
-/** Prints one line for each thing that a checkpoint or a restore can leave on a node. `$0` is the cgroup of all nodes. */
+/**
+ * Prints one line for each thing that a checkpoint or a restore can leave on a node. `$0` is the cgroup of all nodes. The wrapper makes
+ * `held/.criu` once for all pods.
+ */
 const LOOK = `
 find /sys/fs/cgroup -path "*/$0/*" -name freezer.state -exec grep -l FROZEN {} + 2>/dev/null | sed 's/^/frozen /'
 find /sys/fs/cgroup -path "*/$0/*" -name cgroup.freeze -exec grep -l 1 {} + 2>/dev/null | sed 's/^/frozen /'
 iptables -S | grep CRIU | sed 's/^/rule /'
 cut -d ' ' -f 2 /proc/self/mounts | sed 's/^/mount /'
 find /var/lib/reprieve -path /var/lib/reprieve/compiled -prune -o -type f -print | sed 's/^/file /'
-find /run/reprieve /tmp /dev/shm /dev/mqueue -mindepth 1 ! -type d 2>/dev/null | sed 's/^/file /'
+find /run/reprieve /tmp /dev/shm /dev/mqueue -path /run/reprieve/held/.criu -prune -o ! -type d -print 2>/dev/null | sed 's/^/file /'
 true`;
 
 /** What nodes have at one moment: to be compared with what they have later, when every pod of the time between is gone. */

@@ -30,20 +30,18 @@ export const TOOLS: readonly Program[] = [
   {
     slug: 'supervisord',
     name: 'supervisord',
-    load: 'three programs, one of which ends and is started again all the time',
+    load: 'three programs, one of which ends and is started again all the time, and its control socket',
     image: 'sample',
-    needs: { debian: ['supervisor', 'procps'] },
+    needs: { debian: ['supervisor', 'procps', 'curl'] },
     sources: ['supervisord.conf', 'count.sh'],
     start: 'exec supervisord -n -c /programs/supervisord.conf',
     look: `
       cat /work/first /work/second
       echo "starts $(wc -l </work/short)"
-      supervisorctl -c /programs/supervisord.conf status | awk '$1 != "short" {print $1 "-is", $2; gsub(",", "", $4); print $1 "-pid", $4}'`,
-    judge: {
-      grows: ['first', 'second', 'starts'],
-      same: ['first-pid', 'second-pid'],
-      is: { 'first-is': 'RUNNING', 'second-is': 'RUNNING' },
-    },
+      echo "pids $(pgrep -f 'count.sh [f]irst'),$(pgrep -f 'count.sh [s]econd')"
+      echo "control $(curl -s --max-time 3 --unix-socket /tmp/supervisor.sock -H 'Content-Type: text/xml' \
+        -d '<methodCall><methodName>supervisor.getState</methodName></methodCall>' http://localhost/RPC2 | grep -o RUNNING)"`,
+    judge: { grows: ['first', 'second', 'starts'], same: ['pids'], is: { control: 'RUNNING' } },
     mustBeWhole: true,
   },
   {
