@@ -1,6 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { AGENT_FINALIZER, CHECKPOINTABLE_CONDITION } from '../../src/domain/labels.ts';
+import { mayReadLimits } from '../../src/agent/probe/agent-rights.ts';
 import type { KubeObject } from '../../src/kube/transport.ts';
 import { condition, field } from '../cluster/story/history.ts';
 import { conditionIn } from '../cluster/story/seen.ts';
@@ -76,6 +77,34 @@ describe('sockets: Refuse', () => {
     await hogPast(victim.ip, count);
     expect(connection.destroyed).toBe(false);
     expect(condition(await saved('closing', victim, {}), 'Ready')).toBe('True');
+  });
+});
+
+describe('a pod that does not run as root', () => {
+  const ofUser = (name: string): object => {
+    const object = hog(name) as { spec: { securityContext?: object; containers: { command: string[] }[] } };
+    object.spec.securityContext = { runAsUser: 1000, runAsGroup: 1000 };
+    const [main] = object.spec.containers;
+    if (main !== undefined) main.command = ['hog', '16', String(HOG_PORT), '/tmp/count'];
+    return object;
+  };
+
+  it('is saved, or called not checkpointable beforehand where root lacks CAP_SYS_RESOURCE', async () => {
+    await bed.cluster.applyObjects(policy('of-user', {}), ofUser('of-user'));
+    const victim = await victimOf(bed, 'of-user');
+    await hogPast(victim.ip, 5);
+    if (mayReadLimits()) {
+      expect(condition(await saved('of-user', victim, {}), 'Ready')).toBe('True');
+      return;
+    }
+    const { object: told } = await bed.history.until(
+      'Pod',
+      'cannot be saved',
+      (pod) => pod.metadata.uid === victim.uid && condition(pod, CHECKPOINTABLE_CONDITION) === 'False',
+    );
+    expect(conditionIn(told, CHECKPOINTABLE_CONDITION)).toMatchObject({ reason: 'AgentRightsMissing' });
+    expect(conditionIn(await saved('of-user', victim, {}), 'Failed')?.message).toContain('CAP_SYS_RESOURCE');
+    await hogPast(victim.ip, 5);
   });
 });
 

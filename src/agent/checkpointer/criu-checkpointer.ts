@@ -227,6 +227,7 @@ const OBSTACLE_REASONS: Partial<Readonly<Record<DumpFailureReason, Obstacle['rea
   Terminal: 'SpecUnsupported',
   SpecForbids: 'SpecUnsupported',
   Traced: 'ProcessTraced',
+  OtherUser: 'AgentRightsMissing',
   NestedNamespace: 'NamespaceNested',
   InnerMount: 'MountUnsupported',
   SocketKind: 'SocketUnsupported',

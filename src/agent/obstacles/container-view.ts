@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { mayReadLimits } from '../probe/agent-rights.ts';
 import type { RunCommand } from '../runtime/command.ts';
 import type { RuntimeContainer } from '../runtime/containers.ts';
 import { parseMountinfo, type Mount } from '../runtime/mountinfo.ts';
@@ -14,6 +15,8 @@ export interface ContainerView {
   readonly specMounts: readonly SpecMount[];
   readonly mounts: readonly Mount[];
   readonly sockets: HeldSockets;
+  /** Whether CRIU may read the limits of processes of other users here. */
+  readonly mayReadLimits: boolean;
 }
 
 export interface LookOptions {
@@ -23,9 +26,17 @@ export interface LookOptions {
   readonly run: RunCommand;
   /** Other than /proc in tests. */
   readonly proc?: string;
+  /** Other than that of this agent in tests. */
+  readonly mayReadLimits?: boolean;
 }
 
-export async function viewOf({ container, pids, run, proc = '/proc' }: LookOptions): Promise<ContainerView> {
+export async function viewOf({
+  container,
+  pids,
+  run,
+  proc = '/proc',
+  mayReadLimits: mayRead = mayReadLimits(),
+}: LookOptions): Promise<ContainerView> {
   const processes = await Promise.all(pids.map((pid) => readProcess(pid, proc)));
   const first = container.pid === 0 ? (pids[0] ?? 0) : container.pid;
   return {
@@ -34,5 +45,6 @@ export async function viewOf({ container, pids, run, proc = '/proc' }: LookOptio
     specMounts: await specMounts(container, join(proc, String(first), 'root')),
     mounts: parseMountinfo(await textOf(join(proc, String(first), 'mountinfo'))),
     sockets: await heldSockets(processes, { run, proc }),
+    mayReadLimits: mayRead,
   };
 }

@@ -36,9 +36,14 @@ async function makeProcess(
   }
 }
 
-async function found(spec: OciSpec, pids: readonly number[] = [], run: RunCommand = runCommand): Promise<string[]> {
+async function found(
+  spec: OciSpec,
+  pids: readonly number[] = [],
+  run: RunCommand = runCommand,
+  mayReadLimits = true,
+): Promise<string[]> {
   const container = { name: 'web', pid: 1, spec } as RuntimeContainer;
-  return (await obstaclesIn(await viewOf({ container, pids, run, proc }))).map(
+  return (await obstaclesIn(await viewOf({ container, pids, run, proc, mayReadLimits }))).map(
     ({ reason, message }) => `${reason}: ${message}`,
   );
 }
@@ -74,6 +79,17 @@ describe('obstaclesIn', () => {
     expect(await found(OWN, [1, 2])).toEqual([
       'IoUring: it uses io_uring, which criu cannot save; seccompProfile: RuntimeDefault makes programs do without',
     ]);
+  });
+
+  it.each([
+    ['a user', 'Uid:\t1000\t1000\t1000\t1000\nGid:\t0\t0\t0\t0\n'],
+    ['a group', 'Uid:\t0\t0\t0\t0\nGid:\t0\t0\t7\t0\n'],
+  ])('finds a process of another than root (%s) where its limits cannot be read', async (_, ids) => {
+    await makeProcess(1, [], [], { status: `Name:\tworker\n${ids}` });
+    expect(await found(OWN, [1], runCommand, false)).toEqual([
+      'OtherUser: process worker is not of root, and criu reads its limits only with CAP_SYS_RESOURCE, which this node lacks',
+    ]);
+    expect(await found(OWN, [1])).toEqual([]);
   });
 
   it('finds a device that is mapped', async () => {

@@ -34,6 +34,14 @@ const KINDS: readonly Kind[] = [
     },
   },
   {
+    reason: 'OtherUser',
+    find: ({ processes, mayReadLimits }) => {
+      const other = mayReadLimits ? undefined : processes.find(({ isRoot }) => !isRoot);
+      if (other === undefined) return null;
+      return `process ${other.name} is not of root, and criu reads its limits only with CAP_SYS_RESOURCE, which this node lacks`;
+    },
+  },
+  {
     reason: 'IoUring',
     find: ({ processes }) => (uses(processes, (target) => target === IO_URING) ? IO_URING_FAILURE.message : null),
   },

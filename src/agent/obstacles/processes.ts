@@ -17,6 +17,8 @@ export interface Process {
   readonly name: string;
   /** The process that traces it, or one of its threads; 0: none. */
   readonly tracer: number;
+  /** Whether it is root in every one of its user and group ids. */
+  readonly isRoot: boolean;
   readonly files: readonly OpenFile[];
   /** Paths of what is mapped into its memory. */
   readonly mapped: readonly string[];
@@ -42,6 +44,12 @@ export async function readProcess(pid: number, proc: string): Promise<Process> {
     folder,
     name: fieldIn(status, 'Name'),
     tracer: tracers.find((tracer) => tracer !== 0) ?? 0,
+    isRoot: ['Uid', 'Gid'].every((key) =>
+      fieldIn(status, key)
+        .split(/\s+/)
+        .slice(0, 3)
+        .every((id) => Number(id) === 0),
+    ),
     files,
     mapped,
     namespaces: new Map(namespaces.filter(([, id]) => id !== '')),

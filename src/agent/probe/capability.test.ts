@@ -25,6 +25,10 @@ describe('capabilityOf', () => {
     ['a kernel that lacks something', { 'criu check': new Error('criu failed (1)') }, 'criu failed (1)'],
     ['another tar', { 'tar --version': 'bsdtar 3.7\n' }, 'tar is not GNU tar: install it'],
   ])('of %s', async (_, said, problem) => {
-    expect((await capabilityOf(node(said), 'runc')).problem).toBe(problem);
+    expect((await capabilityOf(node(said), 'runc', () => null)).problem).toBe(problem);
+  });
+
+  it('of an agent without a right that it needs', async () => {
+    expect((await capabilityOf(node(), 'runc', () => 'the agent lacks it')).problem).toBe('the agent lacks it');
   });
 });

@@ -1,5 +1,6 @@
 import { messageOf } from '../../domain/message-of.ts';
 import type { RunCommand } from '../runtime/command.ts';
+import { missingRight } from './agent-rights.ts';
 import { readFacts, type NodeFacts } from './node-facts.ts';
 import { isAtLeast, versionIn, type Version } from './version.ts';
 
@@ -12,8 +13,12 @@ export interface Capability {
   readonly problem: string | null;
 }
 
-/** Asks the programs that a dump needs. Never rejects: what cannot be asked is the problem. */
-export async function capabilityOf(run: RunCommand, runtimeCommand: string): Promise<Capability> {
+/** Looks at its own rights and asks the programs that a dump needs. Never rejects: what cannot be asked is the problem. */
+export async function capabilityOf(
+  run: RunCommand,
+  runtimeCommand: string,
+  rightMissing: () => string | null = missingRight,
+): Promise<Capability> {
   let facts: NodeFacts;
   try {
     facts = await readFacts(run, runtimeCommand);
@@ -24,6 +29,8 @@ export async function capabilityOf(run: RunCommand, runtimeCommand: string): Pro
   if (criu === null || !isAtLeast(criu, OLDEST_CRIU)) {
     return { facts, problem: `criu ${facts.criu} is too old: install ${OLDEST_CRIU.join('.')} or later` };
   }
+  const right = rightMissing();
+  if (right !== null) return { facts, problem: right };
   try {
     await run('criu', ['check']);
     const { stdout } = await run('tar', ['--version']);

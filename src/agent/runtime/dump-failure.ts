@@ -7,6 +7,7 @@ export type DumpFailureReason =
   | 'SharedProcesses'
   | 'Terminal'
   | 'Traced'
+  | 'OtherUser'
   | 'NestedNamespace'
   | 'InnerMount'
   | 'SocketKind'

@@ -108,6 +108,10 @@ export const POD_CONDITIONS = {
         status: 'False',
         meaning: 'A process is being traced (strace, gdb): it cannot be frozen, and CRIU cannot trace it as well.',
       },
+      AgentRightsMissing: {
+        status: 'False',
+        meaning: 'A process is not of root, and the agent lacks CAP_SYS_RESOURCE, which its node cannot give.',
+      },
       NamespaceNested: { status: 'False', meaning: 'A process has made a namespace of its own, as sandboxes do.' },
       MountUnsupported: { status: 'False', meaning: 'Something was mounted into a container after it began.' },
       SocketUnsupported: {
