@@ -31,7 +31,7 @@ export const TOOLS: readonly Program[] = [
     slug: 'supervisord',
     name: 'supervisord',
     load: 'three programs, one of which ends and is started again all the time, and its control socket',
-    image: 'sample',
+    image: 'services',
     needs: { debian: ['supervisor', 'procps', 'curl'] },
     sources: ['supervisord.conf', 'count.sh'],
     start: 'exec supervisord -n -c /programs/supervisord.conf',
