@@ -40,7 +40,27 @@ export interface Checkpoint {
   /** When it was verified, or had failed; null before. A pod that it does not keep frozen has run since then. */
   readonly completedMs: number | null;
   readonly bytes: number;
+  /** Null also where it names another node or state than its own: then nothing is believed of it. */
   readonly location: { readonly node: NodeName; readonly reference: string } | null;
+  /** `sha256:<hex>`; null before it is ready. */
+  readonly manifestDigest: string | null;
+  readonly compatibility: string | null;
+}
+
+/**
+ * Names the state of a PodCheckpoint on its node. With the UID, for a name may be used again; names of Kubernetes hold no underscore.
+ */
+export function stateReferenceOf({ namespace, name, uid }: Pick<Checkpoint, 'namespace' | 'name' | 'uid'>): string {
+  return `${namespace}_${name}_${uid}`;
+}
+
+/** What a restore needs to know of a state, as the ticket says it. */
+export interface StateRecord {
+  readonly node: NodeName;
+  readonly reference: string;
+  /** `sha256:<hex>` of the manifest, which has those of all files. */
+  readonly manifestDigest: string;
+  /** Class of the nodes that can restore it; null: not known. */
   readonly compatibility: string | null;
 }
 

@@ -1,3 +1,4 @@
+import type { StateRecord } from './checkpoint.ts';
 import type { Displacement } from './displacement.ts';
 import type { NodeName, PodUid } from './ids.ts';
 import type { PodOwner } from './pod.ts';
@@ -53,6 +54,8 @@ export interface Ticket {
   readonly flaw: string | null;
   /** Name of the PodCheckpoint that holds the state. */
   readonly checkpoint: string;
+  /** The state, copied from the PodCheckpoint at the eviction; null before. Agents cannot write it, and restore nothing else. */
+  readonly state: StateRecord | null;
   readonly restore: Policy['restore'];
   readonly phase: TicketPhase;
   /** When it entered `phase`. */

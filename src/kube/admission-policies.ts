@@ -161,7 +161,7 @@ export const ADMISSION_POLICIES: readonly AdmissionPolicy[] = [
         message: 'only the agent of its node says what came of a PodCheckpoint',
       },
       {
-        expression: `!(has(oldObject.status) && has(oldObject.status.conditions) && oldObject.status.conditions.exists(c, c.type == 'Ready' && c.status == 'True')) || (has(object.status) && ${same('status.location', 'status.manifestDigest', 'status.takenAt', 'status.compatibility')}) || variables.isOperator`,
+        expression: `!(has(oldObject.status) && has(oldObject.status.manifestDigest)) || (has(object.status) && ${same('status.location', 'status.manifestDigest', 'status.takenAt', 'status.compatibility')}) || variables.isOperator`,
         message: 'where a verified state lies, and its digest, are final',
       },
     ],

@@ -582,6 +582,22 @@ describe('claim and phases', () => {
     expect(await ticketNow()).toMatchObject({ claim: null, phase: 'Saving' });
   });
 
+  it('records once where the state lies, with a phase or with a claim', async () => {
+    await createdTicket(await createPod('web-0'));
+    const state = {
+      node: 'n1' as NodeName,
+      reference: 'default_web-0_1',
+      manifestDigest: `sha256:${'0'.repeat(64)}`,
+      compatibility: null,
+    };
+    const displacing = { phase: 'Displacing', reason: 'Evicted', message: '' } as const;
+    await writer.setTicketPhase(await ticketNow(), { ...displacing, state });
+    expect((await ticketNow()).state).toEqual(state);
+    await writer.claim(await ticketNow(), await createGated('web-1'), {});
+    await writer.setTicketPhase(await ticketNow(), { ...displacing, phase: 'Waiting', afresh: true });
+    expect((await ticketNow()).state).toEqual(state);
+  });
+
   it('moves phases with time and reason, counts attempts, and keeps the claim', async () => {
     await createdTicket(await createPod('web-0'));
     const pod = await createGated('web-1');
@@ -634,13 +650,13 @@ describe('claim and phases', () => {
     const claimant = podOf(await client.get(RESOURCES.pods, 'default', 'web-1'));
     applied.length = 0;
     const abandoned = { phase: 'Abandoned', reason: 'PodDeleted', message: '', whileGone: claimant } as const;
-    expect(await writer.claim(await ticketNow(), null, claimant)).toBe('moved');
+    expect(await writer.claim(await ticketNow(), null, { whileGone: claimant })).toBe('moved');
     expect(await writer.setTicketPhase(await ticketNow(), abandoned)).toBe('moved');
     expect(await ticketNow()).toMatchObject({ phase: 'Saving', claim: { uid: claimant.uid } });
     expect(applied).toContainEqual({ type: 'upsert', kind: 'pod', value: claimant });
     await client.delete(RESOURCES.pods, 'default', 'web-1', { gracePeriodSeconds: 0 });
     expect(await writer.setTicketPhase(await ticketNow(), abandoned)).toBe('done');
-    expect(await writer.claim(await ticketNow(), null, claimant)).toBe('done');
+    expect(await writer.claim(await ticketNow(), null, { whileGone: claimant })).toBe('done');
   });
 });
 

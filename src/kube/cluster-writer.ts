@@ -5,6 +5,7 @@ import type { Policy, PolicyReport } from '../domain/policy.ts';
 import type { Displacement } from '../domain/displacement.ts';
 import type { Ticket } from '../domain/ticket.ts';
 import type {
+  ClaimTerms,
   CheckpointOrder,
   ClusterWriter,
   EvictionOrder,
@@ -73,10 +74,10 @@ export class KubeClusterWriter implements ClusterWriter {
     return this.#tickets.clearDecision(ticket);
   }
 
-  async claim(ticket: Ticket, pod: Pod | null, whileGone?: PodRef): Promise<WriteOutcome> {
+  async claim(ticket: Ticket, pod: Pod | null, { whileGone, state }: ClaimTerms = {}): Promise<WriteOutcome> {
     if (whileGone !== undefined && (await this.#indexed.stands(whileGone))) return 'moved';
     if (pod !== null && (await this.#pods.nameTicket(pod, ticket)) === 'moved') return 'moved';
-    return this.#tickets.setClaim(ticket, pod);
+    return this.#tickets.setClaim(ticket, pod, state);
   }
 
   createCheckpoint(order: CheckpointOrder): Promise<WriteOutcome> {

@@ -1,4 +1,4 @@
-import type { Checkpoint } from '../domain/checkpoint.ts';
+import type { Checkpoint, StateRecord } from '../domain/checkpoint.ts';
 import type { CheckpointRules } from '../domain/checkpoint-rules.ts';
 import type { ConditionReason, TicketReason } from '../domain/condition-reasons.ts';
 import type { NodeName, PodUid } from '../domain/ids.ts';
@@ -65,6 +65,8 @@ export interface PhaseChange {
   readonly message: string;
   /** When the deletion of the displaced pod was requested, where that is recorded with this change. */
   readonly evictedMs?: number;
+  /** What the ticket says of its state from now on. */
+  readonly state?: StateRecord;
   /** A pod that must be gone, or being deleted: where it is not, nothing is written. */
   readonly whileGone?: PodRef;
   /** A pod that must be on the node it was seen on, or on none, and not restored: where it is not, nothing is written. */
@@ -78,6 +80,9 @@ export interface PhaseChange {
   /** The records of failed nodes and replaced pods, and the claim, are cleared. */
   readonly afresh?: boolean;
 }
+
+/** See {@link ClusterWriter.claim}. */
+export type ClaimTerms = Pick<PhaseChange, 'whileGone' | 'state'>;
 
 /** Why a pod that is to continue a ticket does not run yet. */
 export type QueueReason = Extract<ConditionReason<'Pod', typeof RESTORED_CONDITION, 'Unknown'>, 'Queued' | 'Admitted'>;
@@ -151,7 +156,7 @@ export interface ClusterWriter {
    * ticket changed since `ticket` was read, or the pod is no longer gated. With `whileGone`, only if that pod is gone or being
    * deleted; else `moved`.
    */
-  claim(ticket: Ticket, pod: Pod | null, whileGone?: PodRef): Promise<WriteOutcome>;
+  claim(ticket: Ticket, pod: Pod | null, terms?: ClaimTerms): Promise<WriteOutcome>;
   /**
    * Lifts the gate. With a ticket, the pod also learns where it may go; without one, and with `ended`, why it continues nothing.
    */

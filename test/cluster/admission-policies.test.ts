@@ -219,8 +219,10 @@ describe('an agent', () => {
     const lastTransitionTime = new Date().toISOString();
     const conditions = [{ type: 'Ready', status: 'True', reason: 'Verified', message: '', lastTransitionTime }];
     await expect(write(agent, { location, conditions })).rejects.toThrow('only the agent of its node');
-    await write(holder, { location, conditions });
+    await write(holder, { location, conditions, manifestDigest: `sha256:${'0'.repeat(64)}` });
     await expect(write(holder, { location: { ...location, reference: 'b' } })).rejects.toThrow('are final');
+    await write(holder, { conditions: [{ ...conditions[0], status: 'False' }] });
+    await expect(write(holder, { manifestDigest: `sha256:${'1'.repeat(64)}` })).rejects.toThrow('are final');
     await expect(
       agent.patch(podCheckpoints, 'tenant', metadata.name, { metadata: { finalizers: null } }, MERGE),
     ).rejects.toThrow('of its own node');

@@ -1,4 +1,4 @@
-import type { Checkpoint } from '../../domain/checkpoint.ts';
+import { stateReferenceOf, type Checkpoint } from '../../domain/checkpoint.ts';
 import { checkpointOf } from '../../kube/project/checkpoint.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import type { NodeApi } from '../node-api.ts';
@@ -116,7 +116,7 @@ export class Order {
  * Kubernetes hold no underscore.
  */
 export function keyOf({ metadata: { namespace = '', name, uid = '' } }: KubeObject): string {
-  return `${namespace}_${name}_${uid}`;
+  return stateReferenceOf({ namespace, name, uid });
 }
 
 /** What an earlier process of this agent saved for it stays frozen. */

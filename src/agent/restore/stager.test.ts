@@ -4,9 +4,15 @@ import type { KubeObject } from '../../kube/transport.ts';
 import type { NodeApi } from '../node-api.ts';
 import { SavedPodLayout } from '../state/layout.ts';
 import { makeManifest } from '../state/make-manifest.ts';
-import type { OpenedState } from '../state/state-store.ts';
+import type { OpenedState, WantedState } from '../state/state-store.ts';
 import { Stager } from './stager.ts';
 
+const STATE = {
+  node: 'n1',
+  reference: 'default_c_uid-c',
+  manifestDigest: `sha256:${'0'.repeat(64)}`,
+  compatibility: 'x86',
+};
 const victim = { name: 'worker', uid: 'uid-victim' };
 const pod = (annotations: Record<string, string> = {}): KubeObject => ({
   metadata: {
@@ -19,7 +25,7 @@ const pod = (annotations: Record<string, string> = {}): KubeObject => ({
 const ticket = (nodes: string, failedNodes: readonly object[] = []): KubeObject => ({
   metadata: { namespace: 'default', name: 't', uid: 'uid-t' },
   spec: { pod: victim, checkpoint: 'c', restore: { nodes, attempts: 3, onFailure: 'ColdStart', maxWait: '1h' } },
-  status: { phase: 'Restoring', claim: { name: 'worker', uid: 'uid-new' }, failedNodes },
+  status: { phase: 'Restoring', claim: { name: 'worker', uid: 'uid-new' }, failedNodes, state: STATE },
 });
 const checkpoint: KubeObject = {
   metadata: { namespace: 'default', name: 'c', uid: 'uid-c' },
@@ -36,6 +42,7 @@ async function staged(
   record: KubeObject,
   saved: KubeObject = checkpoint,
   opened: OpenedState = { refusal: { reason: 'FetchFailed', message: 'of the test' } },
+  wanted: WantedState[] = [],
 ): Promise<unknown> {
   const objects = new Map([
     [RESOURCES.reprieves, record],
@@ -46,7 +53,12 @@ async function staged(
     nodeName: 'n2',
     api: api as unknown as NodeApi,
     compatibility: () => 'x86',
-    store: { open: () => Promise.resolve(opened) },
+    store: {
+      open: (state) => {
+        wanted.push(state);
+        return Promise.resolve(opened);
+      },
+    },
   });
   return (await stager.stage(on, new AbortController().signal)).refusal;
 }
@@ -65,11 +77,17 @@ describe('a node refuses to stage a state', () => {
     expect(await staged(pod(), failed)).not.toMatchObject(refusal);
   });
 
-  it('that another PodCheckpoint holds, whatever this one says', async () => {
-    const { status } = checkpoint as unknown as { readonly status: object };
-    const location = { node: 'n1', reference: 'payments_db_uid-db' };
-    const forged = { ...checkpoint, status: { ...status, location } };
-    expect(await staged(pod(), ticket('Any'), forged)).toMatchObject({ reason: 'CheckpointMissing' });
+  it('that another PodCheckpoint holds, whatever the ticket says', async () => {
+    const { status, ...record } = ticket('Any') as KubeObject & { readonly status: object };
+    const forged = { ...record, status: { ...status, state: { ...STATE, reference: 'payments_db_uid-db' } } };
+    expect(await staged(pod(), forged)).toMatchObject({ reason: 'CheckpointMissing' });
+  });
+
+  it('while the ticket does not say which it is', async () => {
+    const { status, ...record } = ticket('Any') as KubeObject & { readonly status: object };
+    await expect(staged(pod(), { ...record, status: { ...status, state: null } })).rejects.toThrow(
+      'where the state lies',
+    );
   });
 
   it('of a container that the pod does not have', async () => {
@@ -83,4 +101,20 @@ describe('a node refuses to stage a state', () => {
     const same = { ...pod(), spec: { containers: [{ name: 'web' }] } };
     expect(await staged(same, ticket('Any'), checkpoint, opened)).toBeNull();
   });
+});
+
+it('a node opens the state that the ticket names, whatever its PodCheckpoint says now', async () => {
+  const { status } = checkpoint as unknown as { readonly status: object };
+  const location = { node: 'n3', reference: 'default_c_uid-c' };
+  const forged = { ...checkpoint, status: { ...status, location, manifestDigest: `sha256:${'1'.repeat(64)}` } };
+  const wanted: WantedState[] = [];
+  await staged(pod(), ticket('Any'), forged, { refusal: { reason: 'FetchFailed', message: '' } }, wanted);
+  expect(wanted).toEqual([
+    {
+      location: { node: 'n1', reference: STATE.reference },
+      manifestDigest: STATE.manifestDigest,
+      podUid: 'uid-new',
+      ticket: 't',
+    },
+  ]);
 });

@@ -1,6 +1,6 @@
+import type { Checkpoint } from '../../domain/checkpoint.ts';
 import { GATE_EXPIRED_ANNOTATION, TICKET_ANNOTATION } from '../../domain/labels.ts';
 import { isFinal, type Ticket } from '../../domain/ticket.ts';
-import type { PodCheckpointStatus } from '../../kube/crd/pod-checkpoint.ts';
 import { checkpointOf } from '../../kube/project/checkpoint.ts';
 import { controllerOf } from '../../kube/project/metadata.ts';
 import { ticketOf } from '../../kube/project/ticket.ts';
@@ -22,8 +22,8 @@ export interface StagerOptions {
 }
 
 /**
- * Finds the state that a pod is to continue: ticket, PodCheckpoint, files. The store opens it with the digest that the API server
- * vouches for.
+ * Finds the state that a pod is to continue: ticket, PodCheckpoint, files. Where it lies and its digest are what the
+ * ticket says: agents write PodCheckpoints, and one of them may be in the hands of others.
  */
 export class Stager {
   readonly #options: StagerOptions;
@@ -51,23 +51,24 @@ export class Stager {
     const rawCheckpoint = await api.read(RESOURCES.podCheckpoints, namespace, ticket.checkpoint, stop);
     if (rawCheckpoint === null) return refused('CheckpointMissing', `there is no PodCheckpoint ${ticket.checkpoint}`);
     const checkpoint = checkpointOf(rawCheckpoint);
-    const { manifestDigest = '' } = (rawCheckpoint['status'] ?? {}) as PodCheckpointStatus;
+    if (!checkpoint.ready || checkpoint.podUid !== ticket.pod.uid) return holdsNone(checkpoint, podName);
+    // Before the claim of the pod, Reprieve copied it here, where no agent can write.
+    const { state } = ticket;
+    if (state === null) throw new Error(`ticket ${ticketName} does not say where the state lies`);
     // An agent saves each state under the key of its own PodCheckpoint: another key is that of a state of others.
-    const isOwn = checkpoint.location?.reference === keyOf(rawCheckpoint);
-    if (!checkpoint.ready || checkpoint.location === null || !isOwn || checkpoint.podUid !== ticket.pod.uid) {
-      return refused('CheckpointMissing', `PodCheckpoint ${checkpoint.name} holds no saved state of ${podName}`);
-    }
+    if (state.reference !== keyOf(rawCheckpoint)) return holdsNone(checkpoint, podName);
     const ownClass = compatibility();
-    if (checkpoint.compatibility !== null && checkpoint.compatibility !== ownClass) {
-      const message = `made on class ${checkpoint.compatibility}, this node is ${ownClass ?? 'of none'}`;
+    if (state.compatibility !== null && state.compatibility !== ownClass) {
+      const message = `made on class ${state.compatibility}, this node is ${ownClass ?? 'of none'}`;
       return refused('Incompatible', message);
     }
-    const { location } = checkpoint;
-    const madeOn = location.node;
+    const madeOn = state.node;
     if (madeOn !== nodeName && ticket.restore.nodes === 'Same')
       return refused('Incompatible', `its policy restores it on node ${madeOn} only`);
     const podUid = pod.metadata.uid as string;
-    const opened = await this.#options.store.open({ location, manifestDigest, podUid, ticket: ticketName }, stop);
+    const { manifestDigest, node, reference } = state;
+    const wanted = { location: { node, reference }, manifestDigest, podUid, ticket: ticketName };
+    const opened = await this.#options.store.open(wanted, stop);
     if ('refusal' in opened) return opened;
     const names = new Set(lastingContainers(pod));
     const homeless = opened.manifest.containers.find(({ name }) => !names.has(name));
@@ -88,6 +89,10 @@ function foreignness(pod: KubeObject, ticket: Ticket): string | null {
   const owner = controllerOf(pod);
   if (ticket.owner?.uid !== owner?.uid) return `the displaced pod belonged to ${nameOf(ticket.owner)}`;
   return null;
+}
+
+function holdsNone({ name }: Checkpoint, podName: string): { readonly refusal: RestoreRefusal } {
+  return refused('CheckpointMissing', `PodCheckpoint ${name} holds no saved state of ${podName}`);
 }
 
 function nameOf(owner: Ticket['owner']): string {

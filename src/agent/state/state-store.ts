@@ -22,7 +22,7 @@ export interface CommittedState {
 
 /** A state that a pod on this node is to continue. */
 export interface WantedState {
-  /** As it stands in the status of the PodCheckpoint. */
+  /** As it stands in the ticket. */
   readonly location: { readonly node: string; readonly reference: string };
   readonly manifestDigest: string;
   /** Of the pod that continues it. */

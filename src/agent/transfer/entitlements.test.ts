@@ -26,7 +26,11 @@ function world(): World {
         checkpoint: 'c',
         restore: { nodes: 'Any', attempts: 3, onFailure: 'ColdStart', maxWait: '1h' },
       },
-      status: { phase: 'Restoring', claim: { name: 'web', uid: 'uid-new' } },
+      status: {
+        phase: 'Restoring',
+        claim: { name: 'web', uid: 'uid-new' },
+        state: { node: 'n1', reference: REFERENCE, manifestDigest: `sha256:${'0'.repeat(64)}` },
+      },
     },
     pod: { metadata: { namespace: 'shop', name: 'web', uid: 'uid-new' }, spec: { nodeName: 'n2' } },
   };
@@ -63,6 +67,7 @@ it.each<[string, (given: World) => Partial<AskedState> | void]>([
   ['a node that asks by the name of another checkpoint', () => ({ reference: 'shop_d_0c' })],
   ['a node that asks in another namespace', () => ({ reference: 'other_c_0c' })],
   ['a node that asks for a checkpoint of another UID', () => ({ reference: 'shop_c_0d' })],
+  ['a node whose ticket says that its state is another', ({ ticket }) => set(ticket, 'status', { state: null })],
   ['the node of a ticket of another pod', ({ ticket }) => set(ticket, 'spec', { pod: { name: 'web', uid: 'else' } })],
   ['the node of a ticket that is not claimed', ({ ticket }) => set(ticket, 'status', { claim: null })],
   ['the node of a ticket that has ended', ({ ticket }) => set(ticket, 'status', { phase: 'Restored' })],

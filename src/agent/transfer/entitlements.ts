@@ -92,6 +92,7 @@ export class Entitlements {
     const checkpoint = checkpointOf(raw);
     if (checkpoint.namespace !== namespace || checkpoint.name !== key.name || ticket.checkpoint !== key.name)
       return { refusal: 'it is no state of that ticket' };
+    if (ticket.state?.reference !== reference) return { refusal: 'the ticket does not name that state' };
     if (checkpoint.podUid !== ticket.pod.uid) return { refusal: 'the ticket is of another pod' };
     const { claim } = ticket;
     if (isFinal(ticket.phase) || claim === null || makesWay(ticket, claim.uid))

@@ -1,4 +1,4 @@
-import type { Checkpoint } from '../../domain/checkpoint.ts';
+import type { Checkpoint, StateRecord } from '../../domain/checkpoint.ts';
 import { objectKey } from '../../domain/ids.ts';
 import type { Node } from '../../domain/node.ts';
 import type { Pod } from '../../domain/pod.ts';
@@ -26,6 +26,14 @@ export function ticketNaming(view: ClusterView, { namespace, name, podUid }: Che
 export function isSaved(view: ClusterView, ticket: Ticket): boolean {
   const checkpoint = checkpointOf(view, ticket);
   return checkpoint !== undefined && checkpoint.ready && !isCalledOff(checkpoint) && !isVoid(checkpoint);
+}
+
+/** What a ticket that does not say yet where its state lies has to say from now on. */
+export function stateFor(view: ClusterView, ticket: Ticket): { readonly state?: StateRecord } {
+  if (ticket.state !== null) return {};
+  const { ready = false, location, manifestDigest, compatibility } = checkpointOf(view, ticket) ?? {};
+  if (!ready || !location || !manifestDigest) return {};
+  return { state: { ...location, manifestDigest, compatibility: compatibility ?? null } };
 }
 
 /** It was made to hold the pod frozen until its eviction, and the pod was thawed: the pod is newer than the state. */

@@ -1,5 +1,5 @@
 import { gateKey, nameOf, podKey, row, ticketKey, type CommandRow } from './command-row.ts';
-import type { Checkpoint } from '../../domain/checkpoint.ts';
+import type { Checkpoint, StateRecord } from '../../domain/checkpoint.ts';
 import type { NodeName } from '../../domain/ids.ts';
 import type { Pod } from '../../domain/pod.ts';
 import type { Policy, PolicyReport } from '../../domain/policy.ts';
@@ -130,12 +130,14 @@ const COMMANDS = {
     readonly pod: Pod | null;
     /** The claim is taken back only if this pod is gone: a pod that is not in the index may exist. */
     readonly whileGone?: PodRef;
+    /** Recorded with the claim, for a ticket that does not say it yet. */
+    readonly state?: StateRecord;
   }>({
     // By pod, so that no pod takes two tickets; two pods cannot take one, because a claim locks on the ticket's version.
     key: ({ ticket, pod }) => (pod === null ? ticketKey(ticket) : gateKey(pod)),
     asks: ({ pod }) => pod?.uid ?? '',
     about: ({ ticket, pod }) => `${nameOf(ticket)} ${pod?.name ?? '-'}`,
-    carryOut: (writer, { ticket, pod, whileGone }) => writer.claim(ticket, pod, whileGone),
+    carryOut: (writer, { ticket, pod, ...terms }) => writer.claim(ticket, pod, terms),
   }),
   Ungate: row<{
     readonly pod: Pod;

@@ -5,7 +5,7 @@ import { isGated } from '../return/claims.ts';
 import { startedCold } from '../return/ended-claimant.ts';
 import { purposeOf } from '../causes/causes.ts';
 import { withdraw } from './displacement.ts';
-import { checkpointOf, isCalledOff } from '../checkpoints/saved-state.ts';
+import { checkpointOf, isCalledOff, stateFor } from '../checkpoints/saved-state.ts';
 import { seesAll, type Steps, type World } from '../core/steps.ts';
 
 /**
@@ -125,7 +125,7 @@ function findLostClaim({ view }: World, ticket: Ticket, steps: Steps): void {
     what: `pod ${pod.name} continues it, but is not claimed`,
     resolution: 'it claims the pod',
   });
-  steps.do({ kind: 'Claim', ticket, pod });
+  steps.do({ kind: 'Claim', ticket, pod, ...stateFor(view, ticket) });
 }
 
 function continuesAnother({ view }: World, ticket: Ticket, claim: NonNullable<Ticket['claim']>): boolean {

@@ -8,6 +8,7 @@ import type { ClusterView } from '../../index/types.ts';
 import { endWith } from './outcomes.ts';
 import { placesTaken } from './replaced.ts';
 import { seesAll, WATCH_LAG_MS, type Steps, type World } from '../core/steps.ts';
+import { stateFor } from '../checkpoints/saved-state.ts';
 
 /**
  * The gated pods among which tickets are given out together: those of one controller, by its key; a pod without one by itself,
@@ -57,7 +58,7 @@ export function stepClaims(world: World, group: string, steps: Steps): void {
     const outgrown = others.find((other) => other.phase !== 'Saving' && pod.creationMs >= claimableSince(other));
     if (ticket !== undefined) {
       taken.add(ticket.uid);
-      if (hasOurClass(pod)) steps.do({ kind: 'Claim', ticket, pod });
+      if (hasOurClass(pod)) steps.do({ kind: 'Claim', ticket, pod, ...stateFor(view, ticket) });
       else endOfOtherClass(ticket, pod, steps);
     } else if (candidates.length > 0 && nowMs < graceEndMs) {
       // The replacement came before we saw its predecessor's deletion: in a moment one of these is claimable.

@@ -121,6 +121,26 @@ describe('phases', () => {
     expect(w.commands()).toEqual(['SetTicketPhase pod-uid-pod Waiting Queued']);
   });
 
+  it('copies once, and before a pod may take it, where its state lies', () => {
+    const victim = makePod({ name: 'pod', nodeName: 'n1', deletionMs: 9_000 });
+    const digest = `sha256:${'0'.repeat(64)}`;
+    const state = { node: 'n1' as NodeName, reference: 'x', manifestDigest: digest, compatibility: 'c1' };
+    const saved = { ...checkpoint, manifestDigest: digest, compatibility: 'c1' };
+    const told = (w: TestWorld): unknown =>
+      w.steps().commands.map((command) => ['state' in command ? command.state : null, command.kind]);
+    const w = world()
+      .put('checkpoint', saved)
+      .put('ticket', waiting({ phase: 'Saving' }))
+      .put('pod', victim);
+    expect(told(w)).toEqual([[state, 'SetTicketPhase']]);
+    w.remove('pod', victim);
+    expect(told(w)).toEqual([[state, 'SetTicketPhase']]);
+    w.put('ticket', waiting({ phase: 'Waiting' })).put('pod', gated('new'));
+    expect(told(w)).toEqual([[state, 'Claim']]);
+    w.put('checkpoint', { ...saved, manifestDigest: 'sha256:other' }).put('ticket', waiting({ state }));
+    expect(told(w)).toEqual([[null, 'Claim']]);
+  });
+
   describe('while the displaced pod does not go', () => {
     const remains: Record<string, ReturnType<typeof makePod>> = {
       'on a dead node': makePod({ name: 'pod', nodeName: 'n1', deletionMs: 9_000 }),

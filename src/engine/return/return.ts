@@ -36,7 +36,7 @@ import { continuesIn, stepFinal, WAITS_FOR_CAPACITY } from './outcomes.ts';
 import { placeTakenBy } from './replaced.ts';
 import { stepSilentAgent } from './silent-agent.ts';
 import { stepUnmade } from './unmade.ts';
-import { checkpointOf, isSaved, isUndecided } from '../checkpoints/saved-state.ts';
+import { checkpointOf, isSaved, isUndecided, stateFor } from '../checkpoints/saved-state.ts';
 import { isGone, seesAll, type Steps, type World } from '../core/steps.ts';
 
 /** A pod that runs and whose node never said how the restore went: the ticket does not wait for ever. */
@@ -101,6 +101,7 @@ function stepDisplaced(world: World, ticket: Ticket, steps: Steps): void {
         reason: 'Evicted',
         message,
         ...evictionOf(world, ticket),
+        ...stateFor(view, ticket),
       });
     } else if (nowMs < abandonAtMs) steps.lookAgainAt(abandonAtMs);
     else steps.move(ticket, 'Abandoned', 'VictimRemains', 'the displaced pod was not gone within maxWait');
@@ -114,6 +115,7 @@ function stepDisplaced(world: World, ticket: Ticket, steps: Steps): void {
       reason: 'Queued',
       message: WAITS_FOR_CAPACITY,
       ...evictionOf(world, ticket),
+      ...stateFor(view, ticket),
     });
   } else if (!saved && !isUndecided(world, ticket, steps) && seesAll(world, steps))
     steps.move(ticket, 'Abandoned', 'NotSaved', 'the pod went before its state was saved');

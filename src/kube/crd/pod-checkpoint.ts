@@ -5,6 +5,7 @@ import {
   boolean,
   conditions,
   described,
+  digest,
   type Infer,
   integer,
   listByKey,
@@ -71,8 +72,6 @@ const spec = described(
     ],
   ),
 );
-
-const digest = text(128, { pattern: '^[a-z0-9]+:[0-9a-fA-F]{32,}$' });
 
 const status = described(
   'What came of it, written by the agent.',

@@ -6,6 +6,7 @@ import {
   anyObject,
   conditions,
   described,
+  digest,
   type Infer,
   integer,
   list,
@@ -107,6 +108,20 @@ const status = described(
     blocked: described(
       'Why no node takes its pod now: the first reason of each node, and how many nodes have it. Absent while it does not wait for room.',
       optional(list(object({ reason: text(64, { minLength: 1 }), nodes: integer(1, 2_147_483_647) }), 32)),
+    ),
+    state: described(
+      'Where its state lies and what it is, copied from its PodCheckpoint when its pod was evicted. Nodes restore that and nothing else.',
+      optional(
+        object(
+          {
+            node: described('The node that holds it on its disk.', name),
+            reference: described('Its name there.', text(1024, { minLength: 1 })),
+            manifestDigest: described('SHA-256 of its manifest, which has those of all files.', digest),
+            compatibility: described('It can be restored on nodes whose label has this value.', optional(text(63))),
+          },
+          [{ rule: 'self == oldSelf', message: 'the state of a ticket is final' }],
+        ),
+      ),
     ),
     claim: described('The pod that continues it.', optional(object({ name, uid }))),
     attempts: described('How often a node tried to restore it.', optional(integer(0))),

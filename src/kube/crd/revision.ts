@@ -15,6 +15,7 @@ const REVISIONS: readonly string[] = [
   '7383f359ade1f58fed6931ee7229a891e1c7d2d9236ffc9cbb75caa1d93addd5',
   '24077a8e506d9b90d9d37c08480936b71a6a5144e94134359d4e65ec40c4d7eb',
   'a0d91a802d3fde2592f1b06ac00f0dcaf1d1e721ef20e8185590bddc3e0815e7',
+  'b1306806867b5294af70e0b5ce06e57c9a0353e9b2459a895f280372e55bead7',
 ];
 
 /** Of the CRDs as they are generated now; the annotation {@link REVISION_ANNOTATION} of each has it. */

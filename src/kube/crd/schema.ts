@@ -152,6 +152,9 @@ export function unchangedIfAny(what: string, ...fields: readonly string[]): Rule
   return { rule: fields.map(isUnchanged).join(' && '), message: `${what} is immutable` };
 }
 
+/** `sha256:<hex>` */
+export const digest = text(128, { pattern: '^[a-z0-9]+:[0-9a-fA-F]{32,}$' });
+
 /** A standard condition (`metav1.Condition`), with millisecond timestamps. */
 const condition = object({
   type: text(316, { minLength: 1 }),

@@ -1,4 +1,4 @@
-import type { Checkpoint, CheckpointOwner } from '../../domain/checkpoint.ts';
+import { stateReferenceOf, type Checkpoint, type CheckpointOwner } from '../../domain/checkpoint.ts';
 import type { ConditionReason } from '../../domain/condition-reasons.ts';
 import type { NodeName, PodUid } from '../../domain/ids.ts';
 import { ticketNameOf } from '../../engine/displace/names.ts';
@@ -25,6 +25,8 @@ export function checkpointOf(object: KubeObject): Checkpoint {
   const frozen = conditionOf(status?.conditions, 'Frozen');
   const failed = conditionOf(status?.conditions, 'Failed');
   const { node, reference } = status?.location ?? {};
+  const nodeName = spec?.node ?? spec?.nodeName ?? '';
+  const isOwn = node === nodeName && reference === stateReferenceOf({ namespace, name, uid });
   return {
     namespace,
     name,
@@ -33,7 +35,7 @@ export function checkpointOf(object: KubeObject): Checkpoint {
     creationMs,
     podName: spec?.pod?.name ?? '',
     podUid: (spec?.pod?.uid ?? '') as PodUid,
-    nodeName: (spec?.node ?? spec?.nodeName ?? '') as NodeName,
+    nodeName: nodeName as NodeName,
     owner: ownerOf(spec),
     keepFrozen: spec?.hold === 'UntilDeleted' || spec?.keepFrozen === true,
     rules: checkpointRulesOf(spec),
@@ -57,7 +59,8 @@ export function checkpointOf(object: KubeObject): Checkpoint {
     takenMs: millisOf(status?.takenAt),
     completedMs: millisOf(status?.completedAt),
     bytes: status?.bytes ?? 0,
-    location: node && reference ? { node: node as NodeName, reference } : null,
+    location: isOwn && node && reference ? { node: node as NodeName, reference } : null,
+    manifestDigest: status?.manifestDigest || null,
     compatibility: status?.compatibility || null,
   };
 }

@@ -196,7 +196,7 @@ describe('checkpointOf', () => {
           { type: 'Ready', status: 'True' },
           { type: 'Frozen', status: 'True' },
         ],
-        location: { node: 'n1', reference: '/var/lib/reprieve/x' },
+        location: { node: 'n1', reference: 'default_x_u' },
         bytes: 42,
         takenAt: '2026-01-01T00:00:01.500Z',
         completedAt: '2026-01-01T00:00:03.250Z',
@@ -216,9 +216,21 @@ describe('checkpointOf', () => {
       takenMs: Date.UTC(2026, 0, 1, 0, 0, 1, 500),
       completedMs: Date.UTC(2026, 0, 1, 0, 0, 3, 250),
       bytes: 42,
-      location: { node: 'n1', reference: '/var/lib/reprieve/x' },
+      location: { node: 'n1', reference: 'default_x_u' },
       compatibility: 'c1',
     });
+  });
+
+  it.each([
+    ['another node', { node: 'n2', reference: 'REFERENCE' }],
+    ['the state of another PodCheckpoint', { node: 'n1', reference: 'payments_db_1' }],
+  ])('believes nothing of where the state lies that names %s', (_, location) => {
+    const spec = { pod: { name: 'web', uid: 'p' }, node: 'n1' };
+    const { namespace, name, uid } = metadata;
+    const reference = `${namespace}_${name}_${uid}`;
+    const told = { ...location, reference: location.reference.replace('REFERENCE', reference) };
+    expect(checkpointOf({ metadata, spec, status: { location: told } }).location).toBeNull();
+    expect(checkpointOf({ metadata, spec, status: { location: { node: 'n1', reference } } }).location).not.toBeNull();
   });
 
   it('reads a release, and that its agent has carried it out', () => {

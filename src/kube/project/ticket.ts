@@ -42,6 +42,7 @@ export function ticketOf(object: KubeObject): Ticket {
     displacement: displacementOf(spec),
     flaw: flawOf(namespace, spec),
     checkpoint: spec?.checkpoint ?? '',
+    state: stateOf(status?.state),
     restore: restoreOf(spec?.restore),
     phase: status?.phase ?? 'Saving',
     phaseMs: millisOf(status?.phaseTime) ?? creationMs,
@@ -62,6 +63,12 @@ export function ticketOf(object: KubeObject): Ticket {
     heldFor: wishIn(object.metadata.annotations?.[HOLD_ANNOTATION]),
     decide: object.metadata.annotations?.[DECIDE_ANNOTATION]?.trim() || null,
   };
+}
+
+function stateOf(state: Wire<ReprieveStatus['state']> | null | undefined): Ticket['state'] {
+  const { node, reference, manifestDigest, compatibility } = state ?? {};
+  if (!node || !reference || !manifestDigest) return null;
+  return { node: node as NodeName, reference, manifestDigest, compatibility: compatibility || null };
 }
 
 function labelsIn(labels: Wire<Record<string, string>> | null | undefined): Ticket['pod']['identityLabels'] {

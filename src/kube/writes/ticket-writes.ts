@@ -1,3 +1,4 @@
+import type { StateRecord } from '../../domain/checkpoint.ts';
 import { DECIDE_ANNOTATION } from '../../domain/labels.ts';
 import { isTerminal, isTerminating, type Pod } from '../../domain/pod.ts';
 import type { Displacement } from '../../domain/displacement.ts';
@@ -55,9 +56,14 @@ export class TicketWrites {
     return this.#patch(ticket, patch, {}, (now) => now.displacement.id === displacement.id);
   }
 
-  async setClaim(ticket: Ticket, pod: PodRef | null): Promise<WriteOutcome> {
+  async setClaim(ticket: Ticket, pod: PodRef | null, state?: StateRecord): Promise<WriteOutcome> {
     const claim = pod === null ? null : { name: pod.name, uid: pod.uid };
-    return this.#patch(ticket, { status: { claim } }, STATUS, (now) => now.claim?.uid === claim?.uid);
+    return this.#patch(
+      ticket,
+      { status: { claim, ...stateIn(state) } },
+      STATUS,
+      (now) => now.claim?.uid === claim?.uid,
+    );
   }
 
   async setPhase(ticket: Ticket, change: PhaseChange): Promise<WriteOutcome> {
@@ -74,6 +80,7 @@ export class TicketWrites {
       conditions: [restoredCondition(ticket, phase, reason, message, nowMs)],
       waitsFor: null,
       blocked: null,
+      ...stateIn(change.state),
       ...(evictedMs !== undefined && { evictedTime: secondsTimestampOf(evictedMs) }),
       ...(failed && { failedNodes: [...ticket.failedNodes, failed] }),
       ...(claim && { claim: { name: claim.name, uid: claim.uid } }),
@@ -146,4 +153,10 @@ export class TicketWrites {
     const now = this.#indexed.seenTicket(raw);
     return now.uid === uid && isDone(now) ? 'done' : 'moved';
   }
+}
+
+function stateIn(state: StateRecord | undefined): Pick<ReprieveStatus, 'state'> {
+  if (state === undefined) return {};
+  const { compatibility, ...record } = state;
+  return { state: { ...record, ...(compatibility !== null && { compatibility }) } };
 }

@@ -62,17 +62,16 @@ export class Restorer {
     const raw = ticket && (await api.read(RESOURCES.podCheckpoints, namespace, ticket.checkpoint));
     if (raw === null) return refused('CheckpointMissing', `ticket ${ticketName} names no checkpoint that exists`);
     const checkpoint = checkpointOf(raw);
-    const { node: holderName = 'none', reference = '' } = checkpoint.location ?? {};
+    const from = ticket?.state ?? null;
+    if (from === null) return refused('StagingFailed', `ticket ${ticketName} does not say where the state lies`);
+    const { node: holderName, reference, compatibility } = from;
     const holder = nodeNamed(holderName);
     const state = holder?.store.get(reference);
     if (holder === undefined || state === undefined) {
       return refused('CheckpointMissing', `node ${holderName} does not hold it`);
     }
-    if (checkpoint.compatibility !== null && checkpoint.compatibility !== node.spec.compatibility) {
-      return refused(
-        'Incompatible',
-        `made on class ${checkpoint.compatibility}, this node is ${node.spec.compatibility}`,
-      );
+    if (compatibility !== null && compatibility !== node.spec.compatibility) {
+      return refused('Incompatible', `made on class ${compatibility}, this node is ${node.spec.compatibility}`);
     }
     if (holder !== node && ticket?.restore.nodes === 'Same') {
       return refused('Incompatible', `its policy restores it on node ${holderName} only`);

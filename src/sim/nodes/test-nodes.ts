@@ -1,5 +1,7 @@
 import { AGENT_FINALIZER, TICKET_ANNOTATION } from '../../domain/labels.ts';
+import { ifFound } from '../../kube/api-error.ts';
 import { KubeClient } from '../../kube/client.ts';
+import type { PodCheckpointStatus } from '../../kube/crd/pod-checkpoint.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -70,11 +72,21 @@ export async function setUp(faults: NodeFaults = {}, skewMs: () => number = () =
         spec: { containers: [{ name: 'main', image, resources: { requests: { cpu: '4' } } }] },
       });
       const claim = { name, uid: pod.metadata.uid };
+      const status = { phase: 'Restoring', claim, ...(await this.stateOf(ticket)) };
       const options = { type: 'merge', subresource: 'status' } as const;
-      await client.patch(RESOURCES.reprieves, 'default', ticket, { status: { phase: 'Restoring', claim } }, options);
+      await client.patch(RESOURCES.reprieves, 'default', ticket, { status }, options);
       await new PodWrites(client, api.transport('scheduler')).bind(pod, node);
       await clock.settle();
       return pod;
+    },
+    /** As Reprieve copies it into a ticket; empty where nothing is saved. */
+    async stateOf(ticket: string): Promise<object> {
+      const { spec } = (await client.get(RESOURCES.reprieves, 'default', ticket)) as unknown as {
+        readonly spec: { readonly checkpoint: string };
+      };
+      const saved = await ifFound(client.get(RESOURCES.podCheckpoints, 'default', spec.checkpoint));
+      const { location, manifestDigest, compatibility } = (saved?.['status'] ?? {}) as PodCheckpointStatus;
+      return location ? { state: { ...location, manifestDigest, compatibility } } : {};
     },
     async checkpoint(pod: KubeObject, name: string, spec: object = {}): Promise<void> {
       await client.create(RESOURCES.podCheckpoints, 'default', {
