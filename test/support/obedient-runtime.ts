@@ -10,7 +10,7 @@ import type { StateStore } from '../../src/agent/state/state-store.ts';
 
 /** For a disk of one node. */
 export const NO_PEERS: DiskStoreOptions['peers'] = {
-  fetch: (holder) => Promise.reject(new Error(`there is no node ${holder}`)),
+  fetch: ({ location }) => Promise.reject(new Error(`there is no node ${location.node}`)),
 };
 
 /** One container (`i1`, `main`) that obeys, and a backend that saves it as one file. */
