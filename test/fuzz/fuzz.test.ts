@@ -5,7 +5,7 @@ import { shrink } from './shrink.ts';
 import type { FuzzSubject } from './subject.ts';
 
 /** Change it to look elsewhere; `npm run test:fuzz` looks at many more. */
-const OPTIONS = { seed: 20_261_123, deadlineMs: null };
+const OPTIONS = { seed: 20_261_201, deadlineMs: null };
 
 describe('input from outside', () => {
   it('is answered, or refused in words', async () => {
@@ -16,7 +16,8 @@ describe('input from outside', () => {
     for (const { name } of SUBJECTS) expect(seen.filter((answer) => answer.startsWith(name)).length).toBeGreaterThan(1);
     expect(seen).toContain('admission: admit-pod 200 OpenTicket gated');
     expect(seen).toContain('config: config taken');
-    expect(seen).toContain('objects: policy MODIFIED left out');
+    for (const fate of ['taken', 'left out'])
+      expect(seen.filter((answer) => answer.startsWith('objects: policy ') && answer.endsWith(fate))).not.toEqual([]);
   });
 
   it('is the same for the same seed', async () => {

@@ -17,7 +17,7 @@ import { sortOf, suits, type Sort } from './sorts.ts';
 import { Starving } from './starving.ts';
 import { isExpected, isPlacedSoon } from './unplaced.ts';
 import { checkpointOf, isCalledOff } from '../checkpoints/saved-state.ts';
-import type { Steps, World } from '../core/steps.ts';
+import { WATCH_LAG_MS, type Steps, type World } from '../core/steps.ts';
 
 /** A ticket whose pod waits behind the gate, or was let go and has no node yet. */
 export interface Queued {
@@ -76,8 +76,10 @@ export function* admit(world: World, queue: RestoreQueue, room: Room, steps: Ste
     // The last pass has admitted these, and the index does not show it yet: kube-scheduler may be placing them already.
     const admitted = new Set<Queued>();
     for (const entry of looked) {
-      const former = roomMemory.justPromised(entry.pod.uid, world.steadyMs);
-      if (former !== undefined && room.expect(entry, { former, mayMove: false, isSoon: true })) admitted.add(entry);
+      const promise = roomMemory.justPromised(entry.pod.uid, world.steadyMs);
+      if (promise === undefined) continue;
+      steps.lookAgainAt(nowMs + Math.ceil(promise.leftMs));
+      if (room.expect(entry, { former: promise.node, mayMove: false, isSoon: true })) admitted.add(entry);
     }
     const { namespaces } = queue;
     for (const entry of inTurn([...looked].sort(byTurn), (waiting) => room.isOverShare(waiting, namespaces))) {
@@ -85,7 +87,10 @@ export function* admit(world: World, queue: RestoreQueue, room: Room, steps: Ste
       if (++looks % LOOKS_OF_A_SLICE === 0 || entry.pod.constraints !== null) yield;
       let node = admitted.has(entry) ? null : room.find(entry);
       if (node !== null && starving.reserveBefore(entry, leaves)) node = room.find(entry);
-      if (node !== null) room.take(entry, node);
+      if (node !== null) {
+        room.take(entry, node);
+        steps.lookAgainAt(nowMs + WATCH_LAG_MS);
+      }
       if (node !== null || admitted.has(entry)) ungate(steps, entry, 'Admitted');
       else if (nowMs >= entry.pod.creationMs + settings.maxGateMs) expire(steps, entry);
       else continue;

@@ -33,10 +33,11 @@ export class RoomMemory {
     this.#promisedMs = promisedMs;
   }
 
-  /** The node that a pod was promised so short a time ago that the index may not show yet that its gate is removed. */
-  justPromised(uid: PodUid, steadyMs: number): NodeName | undefined {
-    const promisedMs = this.#promisedMs.get(uid) ?? Number.NEGATIVE_INFINITY;
-    return steadyMs < promisedMs + WATCH_LAG_MS ? this.#promises.get(uid) : undefined;
+  /** The node that a pod was promised so short a time ago that the index may not show yet that its gate is removed; how long it may. */
+  justPromised(uid: PodUid, steadyMs: number): { readonly node: NodeName; readonly leftMs: number } | undefined {
+    const node = this.#promises.get(uid);
+    const leftMs = (this.#promisedMs.get(uid) ?? Number.NEGATIVE_INFINITY) + WATCH_LAG_MS - steadyMs;
+    return node !== undefined && leftMs > 0 ? { node, leftMs } : undefined;
   }
 
   /** As far as gated pods competed for that room. */
