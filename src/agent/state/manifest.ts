@@ -203,7 +203,7 @@ export async function readManifest(
     throw error;
   }
   if (manifestDigest(encoded) !== expectedDigest) {
-    return { refusal: mismatch('manifest.json was changed: its digest is not that of the PodCheckpoint') };
+    return { refusal: mismatch('manifest.json was changed: its digest is not that in the ticket') };
   }
   const parsed = SCHEMA.safeParse(JSON.parse(encoded));
   if (!parsed.success)
