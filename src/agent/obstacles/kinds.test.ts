@@ -55,7 +55,6 @@ describe('obstaclesIn', () => {
       [
         '/dev/null',
         '/dev/urandom',
-        '/dev/tty',
         '/dev/pts/0',
         'pipe:[1]',
         'socket:[2]',
@@ -95,6 +94,16 @@ describe('obstaclesIn', () => {
   it('finds a device that is mapped', async () => {
     await makeProcess(1, [], ['/dev/nvidia0']);
     expect(await found(OWN, [1])).toEqual([expect.stringContaining('Device: it uses the device /dev/nvidia0,')]);
+  });
+
+  it('finds /dev/tty that is open, and no terminal under its own name', async () => {
+    await makeProcess(1, ['/dev/ptmx', '/dev/pts/ptmx']);
+    await makeProcess(2, ['/dev/pts/0']);
+    expect(await found(OWN, [1, 2])).toEqual([]);
+    await makeProcess(3, ['/dev/pts/0', '/dev/tty']);
+    expect(await found(OWN, [1, 2, 3])).toEqual([
+      expect.stringMatching(/^Terminal: process program-3 has its terminal open as \/dev\/tty, .* or with bash/),
+    ]);
   });
 
   it('finds a process that is being traced, by a thread of it', async () => {

@@ -26,6 +26,7 @@ const KINDS: readonly Kind[] = [
     find: ({ container }) =>
       container.spec.process?.terminal === true ? 'it has a terminal; it must not set tty' : null,
   },
+  { reason: 'Terminal', find: openCurrentTerminal },
   {
     reason: 'Traced',
     find: ({ processes }) => {
@@ -108,6 +109,17 @@ function sharedProcesses({ linux }: ContainerView['container']['spec']): string 
   if (processes === undefined) return 'it shares the process ids of the node; it must not set hostPID';
   if (!processes.path) return null;
   return 'its containers share their process ids; it must not set shareProcessNamespace';
+}
+
+/**
+ * CRIU saves /dev/tty only where the process that has it open is also the first holder of the terminal behind it. That is the process
+ * with the other end: tmux, screen, script, sshd (tty_verify_ctty in its criu/tty.c).
+ */
+function openCurrentTerminal({ processes }: ContainerView): string | null {
+  const holder = processes.find(({ files }) => files.some(({ target }) => target === '/dev/tty'));
+  if (holder === undefined) return null;
+  const remedy = 'run programs there without a shell, or with bash, which does not keep /dev/tty open';
+  return `process ${holder.name} has its terminal open as /dev/tty, as dash does at a prompt, and criu cannot save that; ${remedy}`;
 }
 
 function nestedNamespace({ container, processes }: ContainerView): string | null {
