@@ -121,17 +121,22 @@ export const TOOLS: readonly Program[] = [
     look: 'cat /work/state',
     judge: { grows: ['commits', 'checks'], is: { failed: '0' } },
   },
-  {
-    slug: 'tmux',
-    name: 'tmux',
-    load: 'a server with two windows, a shell with a counter in each, on terminals of its own',
+  tmux({ slug: 'tmux', shell: 'bash' }),
+  tmux({ slug: 'tmux-dash', shell: 'dash' }),
+];
+
+function tmux({ slug, shell }: { readonly slug: string; readonly shell: string }): Program {
+  return {
+    slug,
+    name: `tmux with ${shell}`,
+    load: `a server with two windows on terminals of its own: a script with a counter, and ${shell} at a prompt, to which keys are sent`,
     image: 'services',
     needs: { debian: ['tmux', 'procps', 'ncurses-base'] },
     sources: ['count.sh'],
     start: `
       export TERM=screen LANG=C.UTF-8
       tmux -S /tmp/tmux.sock new-session -d -s main 'exec sh /programs/count.sh one'
-      tmux -S /tmp/tmux.sock new-window -t main 'exec sh'
+      tmux -S /tmp/tmux.sock new-window -t main 'exec ${shell}'
       n=0
       while :; do
         n=$((n + 1))
@@ -142,5 +147,5 @@ export const TOOLS: readonly Program[] = [
       cat /work/one /work/two
       echo "panes $(tmux -S /tmp/tmux.sock list-panes -a -F '#{pane_pid}' | tr '\\n' ',')"`,
     judge: { grows: ['one', 'two'], same: ['panes'] },
-  },
-];
+  };
+}
