@@ -98,12 +98,18 @@ describe('obstaclesIn', () => {
 
   it('finds /dev/tty that is open, and no terminal under its own name', async () => {
     await makeProcess(1, ['/dev/ptmx', '/dev/pts/ptmx']);
-    await makeProcess(2, ['/dev/pts/0']);
+    await makeProcess(2, ['/dev/pts/0'], [], { status: 'Name:\ttmux\nPPid:\t1\n' });
     expect(await found(OWN, [1, 2])).toEqual([]);
-    await makeProcess(3, ['/dev/pts/0', '/dev/tty']);
+    await makeProcess(3, ['/dev/pts/0', '/dev/tty'], [], { status: 'Name:\tdash\nPPid:\t2\n' });
     expect(await found(OWN, [1, 2, 3])).toEqual([
-      expect.stringMatching(/^Terminal: process program-3 has its terminal open as \/dev\/tty, .* or with bash/),
+      expect.stringMatching(/^Terminal: process dash has its terminal open as \/dev\/tty, .* or with bash/),
     ]);
+  });
+
+  it('leaves /dev/tty of a shell that was started by `kubectl exec`', async () => {
+    await makeProcess(1, []);
+    await makeProcess(7, ['/dev/pts/0', '/dev/tty'], [], { status: 'Name:\tdash\nPPid:\t4711\n' });
+    expect(await found(OWN, [1, 7])).toEqual([]);
   });
 
   it('finds a process that is being traced, by a thread of it', async () => {

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { IO_URING_FAILURE, type DumpFailure, type DumpFailureReason } from '../runtime/dump-failure.ts';
 import { isConfigMount } from './config-files.ts';
 import type { ContainerView } from './container-view.ts';
-import { textOf, type OpenFile, type Process } from './processes.ts';
+import { savedProcesses, textOf, type OpenFile, type Process } from './processes.ts';
 import { changedRuntimeFile } from './runtime-files.ts';
 import { mountOf } from './spec-mounts.ts';
 
@@ -115,8 +115,10 @@ function sharedProcesses({ linux }: ContainerView['container']['spec']): string 
  * CRIU saves /dev/tty only where the process that has it open is also the first holder of the terminal behind it. That is the process
  * with the other end: tmux, screen, script, sshd (tty_verify_ctty in its criu/tty.c).
  */
-function openCurrentTerminal({ processes }: ContainerView): string | null {
-  const holder = processes.find(({ files }) => files.some(({ target }) => target === '/dev/tty'));
+function openCurrentTerminal({ container, processes }: ContainerView): string | null {
+  const holder = savedProcesses(container.pid, processes).find(({ files }) =>
+    files.some(({ target }) => target === '/dev/tty'),
+  );
   if (holder === undefined) return null;
   const remedy = 'run programs there without a shell, or with bash, which does not keep /dev/tty open';
   return `process ${holder.name} has its terminal open as /dev/tty, as dash does at a prompt, and criu cannot save that; ${remedy}`;

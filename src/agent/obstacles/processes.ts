@@ -15,6 +15,8 @@ export interface Process {
   /** Its folder in /proc. */
   readonly folder: string;
   readonly name: string;
+  /** Its parent's pid; 0: it has ended. */
+  readonly parent: number;
   /** The process that traces it, or one of its threads; 0: none. */
   readonly tracer: number;
   /** Whether it is root in every one of its user and group ids. */
@@ -43,6 +45,7 @@ export async function readProcess(pid: number, proc: string): Promise<Process> {
     pid,
     folder,
     name: fieldIn(status, 'Name'),
+    parent: Number(fieldIn(status, 'PPid')),
     tracer: tracers.find((tracer) => tracer !== 0) ?? 0,
     isRoot: ['Uid', 'Gid'].every((key) =>
       fieldIn(status, key)
@@ -54,6 +57,19 @@ export async function readProcess(pid: number, proc: string): Promise<Process> {
     mapped,
     namespaces: new Map(namespaces.filter(([, id]) => id !== '')),
   };
+}
+
+/**
+ * Those that CRIU saves: the first process and its descendants. What `kubectl exec` starts beside them belongs to the runtime, and ends
+ * with the old pod.
+ */
+export function savedProcesses(first: number, all: readonly Process[]): readonly Process[] {
+  const saved = new Set([first]);
+  for (let known = 0; known < saved.size;) {
+    known = saved.size;
+    for (const { pid, parent } of all) if (saved.has(parent)) saved.add(pid);
+  }
+  return all.filter(({ pid }) => saved.has(pid));
 }
 
 /**
