@@ -99,12 +99,29 @@ function onlyConditions(...types: readonly string[]): string {
 /** A pod is marked as disrupted only because its restore failed; a mark that it had stays or goes. */
 function onlyFailedRestores(): string {
   const marks = (of: string): string =>
-    `(has(${of}.status.conditions) ? ${of}.status.conditions.filter(c, c.type == 'DisruptionTarget' && c.reason != 'RestoreFailed') : [])`;
+    `(has(${of}.status.conditions) ? ${of}.status.conditions.filter(c, c.type == 'DisruptionTarget' && (!has(c.reason) || c.reason != 'RestoreFailed')) : [])`;
   return `${marks('object')}.all(c, ${marks('oldObject')}.exists(d, d == c))`;
 }
 
+/** What kubelets say of a pod, beside its conditions: Services and controllers go by it. */
+const KUBELET_FIELDS = [
+  'phase',
+  'reason',
+  'message',
+  'hostIP',
+  'hostIPs',
+  'podIP',
+  'podIPs',
+  'startTime',
+  'observedGeneration',
+  'initContainerStatuses',
+  'containerStatuses',
+  'ephemeralContainerStatuses',
+  'resourceClaimStatuses',
+].map((field) => `status.${field}`);
+
 const OUR_CONDITIONS = ['Frozen', 'Restored', 'Checkpointable'].map((type) => `${API_GROUP}/${type}`);
-const { reprieves, podCheckpoints, nodes, pods, leases, certificateRequests } = RESOURCES;
+const { reprieves, podCheckpoints, nodes, pods, events, leases, certificateRequests } = RESOURCES;
 const MADE_ON = "(has(object.spec.node) ? object.spec.node : has(object.spec.nodeName) ? object.spec.nodeName : '')";
 const METADATA = 'only labels and annotations of reprieve.dev may be changed';
 
@@ -177,7 +194,7 @@ export const ADMISSION_POLICIES: readonly AdmissionPolicy[] = [
         message: 'an agent changes the Node object of its own node only',
       },
       {
-        expression: `object.spec == oldObject.spec && ${onlyOurKeys('metadata.labels', 'metadata.annotations')}`,
+        expression: `object.spec == oldObject.spec && ${same('metadata.finalizers', 'metadata.ownerReferences')} && ${onlyOurKeys('metadata.labels', 'metadata.annotations')}`,
         message: METADATA,
       },
     ],
@@ -194,10 +211,26 @@ export const ADMISSION_POLICIES: readonly AdmissionPolicy[] = [
         message: 'an agent writes about pods of its own node only',
       },
       {
-        expression: `${onlyConditions(...OUR_CONDITIONS, 'DisruptionTarget')} && ${onlyFailedRestores()} && ${same('status.phase', 'status.podIP', 'status.containerStatuses', 'status.nominatedNodeName')}`,
+        expression: `${onlyConditions(...OUR_CONDITIONS, 'DisruptionTarget')} && ${onlyFailedRestores()} && ${same(...KUBELET_FIELDS, 'status.nominatedNodeName')}`,
         message: 'an agent writes conditions of reprieve.dev only, and that a restore failed',
       },
       { expression: onlyOurKeys('metadata.labels', 'metadata.annotations'), message: METADATA },
+    ],
+  },
+  {
+    name: 'reprieve-agent-events',
+    type: events,
+    operations: ['CREATE', 'UPDATE'],
+    user: 'agent',
+    rules: [
+      {
+        expression: `variables.node != '' && [object, oldObject == null ? object : oldObject].all(event, has(event.reportingInstance) && event.reportingInstance == ('agent-' + variables.node).substring(0, [6 + size(variables.node), 128].min()))`,
+        message: 'an agent writes Events in the name of its own node only',
+      },
+      {
+        expression: `object.involvedObject.kind == 'Pod' && object.reportingComponent == '${COMPONENT}' && has(object.source) && object.source.component == '${COMPONENT}'`,
+        message: 'an agent writes Events about pods, and as Reprieve',
+      },
     ],
   },
   {
@@ -253,7 +286,7 @@ export const ADMISSION_POLICIES: readonly AdmissionPolicy[] = [
     user: 'server',
     rules: [
       {
-        expression: `${onlyConditions('DisruptionTarget', `${API_GROUP}/Restored`)} && ${same('status.phase', 'status.podIP', 'status.containerStatuses')}`,
+        expression: `${onlyConditions('DisruptionTarget', `${API_GROUP}/Restored`)} && ${same(...KUBELET_FIELDS)}`,
         message: 'reprieve serve writes DisruptionTarget, reprieve.dev/Restored and the nominated node only',
       },
       { expression: onlyOurKeys('metadata.labels', 'metadata.annotations'), message: METADATA },

@@ -201,6 +201,44 @@ describe('an agent', () => {
     ).rejects.toThrow('its own node only');
   });
 
+  it('writes nothing of what a kubelet says of a pod, and no finalizer of its node', async () => {
+    const status = { type: 'merge', subresource: 'status' } as const;
+    for (const patch of [
+      { status: { podIP: '10.0.0.66', podIPs: [{ ip: '10.0.0.66' }] } },
+      { status: { hostIP: '10.0.0.66', hostIPs: [{ ip: '10.0.0.66' }] } },
+      { status: { phase: 'Failed' } },
+    ])
+      await expect(agent.patch(pods, 'payments', 'db', patch, status)).rejects.toThrow('conditions of reprieve.dev');
+    const held = { metadata: { finalizers: ['example.com/held'] } };
+    await expect(agent.patch(nodes, null, 'node-1', held, MERGE)).rejects.toThrow('may be changed');
+  });
+
+  it('writes Events about pods in the name of its own node', async () => {
+    const event = (name: string, from: object): object => ({
+      metadata: { name, namespace: 'payments' },
+      involvedObject: { kind: 'Pod', namespace: 'payments', name: 'db', uid: db.metadata.uid },
+      type: 'Warning',
+      reason: 'NotCheckpointable',
+      action: 'Checkpointing',
+      message: 'no',
+      reportingComponent: 'reprieve',
+      reportingInstance: 'agent-node-1',
+      source: { component: 'reprieve' },
+      ...from,
+    });
+    await agent.create(RESOURCES.events, 'payments', event('own', {}));
+    await agent.patch(RESOURCES.events, 'payments', 'own', { count: 2 }, MERGE);
+    const create = (from: object) => agent.create(RESOURCES.events, 'payments', event('other', from));
+    await expect(create({ reportingInstance: 'agent-node-2' })).rejects.toThrow('its own node only');
+    await expect(create({ reportingInstance: 'reprieve-0' })).rejects.toThrow('its own node only');
+    await expect(create({ source: { component: 'kubelet' } })).rejects.toThrow('as Reprieve');
+    await expect(create({ involvedObject: { kind: 'Service', namespace: 'payments', name: 'db' } })).rejects.toThrow(
+      'about pods',
+    );
+    const other = await clients.agent('node-2');
+    await expect(other.patch(RESOURCES.events, 'payments', 'own', { message: 'x' }, MERGE)).rejects.toThrow('own node');
+  });
+
   it('says what came of the PodCheckpoints of its own node, and says it once', async () => {
     const { name, uid } = refOf(own);
     // Of a pod that the simulated agent does not have: nobody else writes about it.
