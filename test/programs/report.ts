@@ -71,7 +71,7 @@ displaces it; Reprieve saves it and restores it on the other node. Then the prog
 - **refused beforehand**: the pod had \`reprieve.dev/Checkpointable=False\` before the displacement, so that no preemptor waited for it.
 - **late**: anything else. The work was counted on, and is lost, or the preemptor waited in vain.
 
-${count('whole')} of ${recorded.length} are whole, ${count('refused')} are refused beforehand, ${count('late')} are late.
+Of ${recorded.length}: ${count('whole')} whole, ${count('refused')} refused beforehand, ${count('late')} late.
 
 ${table([['program', 'at the freeze', 'result', 'MiB', 'frozen until saved, s', 'bound until Ready, s'], ...recorded.map(row)])}
 
