@@ -141,6 +141,21 @@ describe('phases', () => {
     expect(told(w)).toEqual([[null, 'Claim']]);
   });
 
+  it('copies it when a pod is let go or placed that claims a ticket of a version before', () => {
+    const digest = `sha256:${'0'.repeat(64)}`;
+    const claim = claimedBy('new');
+    const letGo = makePod({ name: 'new', owner, ticket: waiting().name });
+    const told = (w: TestWorld): unknown =>
+      w.steps().commands.map((one) => ['state' in one && one.state?.node, one.kind]);
+    const w = world()
+      .put('checkpoint', { ...checkpoint, manifestDigest: digest })
+      .put('ticket', waiting({ claim }))
+      .put('pod', letGo);
+    expect(told(w)).toEqual([['n1', 'SetTicketPhase']]);
+    w.put('ticket', waiting({ phase: 'Restoring', claim })).put('pod', { ...letGo, nodeName: 'n1' as NodeName });
+    expect(told(w)).toEqual([['n1', 'SetTicketPhase']]);
+  });
+
   describe('while the displaced pod does not go', () => {
     const remains: Record<string, ReturnType<typeof makePod>> = {
       'on a dead node': makePod({ name: 'pod', nodeName: 'n1', deletionMs: 9_000 }),

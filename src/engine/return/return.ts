@@ -27,6 +27,8 @@ import { ownerKey } from '../../domain/ids.ts';
 import { keepsName } from '../../domain/owner-kinds.ts';
 import { hasOurClass, isTerminal } from '../../domain/pod.ts';
 import { makesWay, isFinal, type Ticket } from '../../domain/ticket.ts';
+import type { ClusterView } from '../../index/types.ts';
+import type { PhaseChange } from '../../ports/cluster-writer.ts';
 import { unclaimedPods, whyNotAwaited } from './awaited.ts';
 import { endOfOtherClass, isGated } from './claims.ts';
 import { endsUnrestored, startedCold, stepEnded } from './ended-claimant.ts';
@@ -94,29 +96,14 @@ function stepDisplaced(world: World, ticket: Ticket, steps: Steps): void {
     const abandonAtMs = sinceMs + ticket.restore.maxWaitMs;
     if (saved && ticket.phase === 'Saving') {
       const message = 'its state is saved; the pod is going';
-      steps.do({
-        kind: 'SetTicketPhase',
-        ticket,
-        phase: 'Displacing',
-        reason: 'Evicted',
-        message,
-        ...evictionOf(world, ticket),
-        ...stateFor(view, ticket),
-      });
+      moveSaved(view, ticket, { phase: 'Displacing', reason: 'Evicted', message, ...evictionOf(world, ticket) }, steps);
     } else if (nowMs < abandonAtMs) steps.lookAgainAt(abandonAtMs);
     else steps.move(ticket, 'Abandoned', 'VictimRemains', 'the displaced pod was not gone within maxWait');
     return;
   }
   if (saved && isGone(world, ticket.pod.uid, steps)) {
-    steps.do({
-      kind: 'SetTicketPhase',
-      ticket,
-      phase: 'Waiting',
-      reason: 'Queued',
-      message: WAITS_FOR_CAPACITY,
-      ...evictionOf(world, ticket),
-      ...stateFor(view, ticket),
-    });
+    const queued = { phase: 'Waiting', reason: 'Queued', message: WAITS_FOR_CAPACITY } as const;
+    moveSaved(view, ticket, { ...queued, ...evictionOf(world, ticket) }, steps);
   } else if (!saved && !isUndecided(world, ticket, steps) && seesAll(world, steps))
     steps.move(ticket, 'Abandoned', 'NotSaved', 'the pod went before its state was saved');
 }
@@ -223,7 +210,8 @@ function stepClaimed(world: World, ticket: Ticket, claim: NonNullable<Ticket['cl
     const failed = pod.gateExpired ? ticket.failedNodes.find(({ node }) => node === pod.nodeName) : undefined;
     if (failed !== undefined)
       steps.move(ticket, 'ColdStarted', 'RestoreFailed', `waited maxGate for a node other than ${failed.node}`);
-    else if (ticket.phase !== 'Restoring') steps.move(ticket, 'Restoring', 'Placed', `on ${pod.nodeName}`);
+    else if (ticket.phase !== 'Restoring' || stateFor(view, ticket).state !== undefined)
+      moveSaved(view, ticket, { phase: 'Restoring', reason: 'Placed', message: `on ${pod.nodeName}` }, steps);
     else if (pod.phase === 'Running') {
       if (nowMs < ticket.phaseMs + RESTORE_REPORT_MS) steps.lookAgainAt(ticket.phaseMs + RESTORE_REPORT_MS);
       else
@@ -238,7 +226,12 @@ function stepClaimed(world: World, ticket: Ticket, claim: NonNullable<Ticket['cl
     return;
   }
   if (ticket.phase === 'Waiting' || ticket.phase === 'Held')
-    steps.move(ticket, 'Admitted', 'Admitted', 'kube-scheduler places it');
+    moveSaved(view, ticket, { phase: 'Admitted', reason: 'Admitted', message: 'kube-scheduler places it' }, steps);
+}
+
+/** Says as well where the state lies, for a ticket that does not yet: this one is new, or of a version before. */
+function moveSaved(view: ClusterView, ticket: Ticket, change: PhaseChange, steps: Steps): void {
+  steps.do({ kind: 'SetTicketPhase', ticket, ...change, ...stateFor(view, ticket) });
 }
 
 /** Nothing is left to wait for: the state of a ticket was deleted, or is being deleted. */
