@@ -1,3 +1,4 @@
+import { messageOf } from '../domain/message-of.ts';
 import type { ReprieveConfiguration } from '../config/configuration.ts';
 import { loadKubeConfig, type ClusterAccess } from '../kube/kube-config.ts';
 import { AppError } from '../observe/error-codes.ts';
@@ -10,7 +11,7 @@ export function clusterAccess({ kubernetes }: ReprieveConfiguration): Promise<Cl
     ...(kubeconfig !== null && { path: kubeconfig }),
     ...(context !== null && { context }),
   }).catch((error: unknown) => {
-    throw new AppError('KubeconfigUnusable', { cause: error instanceof Error ? error.message : String(error) }, error);
+    throw new AppError('KubeconfigUnusable', { cause: messageOf(error) }, error);
   });
 }
 

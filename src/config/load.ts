@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { parseDocument, type Document } from 'yaml';
 import type { z } from 'zod';
+import { messageOf } from '../domain/message-of.ts';
 import { AppError } from '../observe/error-codes.ts';
 import { resolved, type ReprieveConfiguration } from './configuration.ts';
 import { nearestName } from './did-you-mean.ts';
@@ -73,7 +74,7 @@ function valueOf(document: Document, path: string): unknown {
     return document.toJS();
   } catch (cause) {
     // Aliases are followed only now: one without an anchor, or so many that the file would fill the memory.
-    throw new ConfigurationError(path, [`file: ${cause instanceof Error ? cause.message : String(cause)}`]);
+    throw new ConfigurationError(path, [`file: ${messageOf(cause)}`]);
   }
 }
 

@@ -1,3 +1,4 @@
+import { messageOf } from '../domain/message-of.ts';
 import type { IndexDiff } from '../index/types.ts';
 import { sleep, type Clock, type Timer } from '../ports/clock.ts';
 import { KubeApiError } from './api-error.ts';
@@ -173,7 +174,7 @@ export class Reflector<T> {
   }
 
   #pauseAfter(error: unknown): number {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     if (error instanceof KubeApiError) {
       if (error.status === 410) {
         this.#versions.startOver();
@@ -329,7 +330,7 @@ export class Reflector<T> {
     } catch (error) {
       this.#tally.invalid++;
       const name = `${object.metadata.namespace ?? ''}/${object.metadata.name}`;
-      this.#notice('invalid-object', `${name}: ${error instanceof Error ? error.message : String(error)}`);
+      this.#notice('invalid-object', `${name}: ${messageOf(error)}`);
       return null;
     }
   }

@@ -1,4 +1,5 @@
 import { parse, type TomlTable } from 'smol-toml';
+import { messageOf } from '../domain/message-of.ts';
 import { AppError } from '../observe/error-codes.ts';
 import { NODE_PATHS } from './node-paths.ts';
 
@@ -146,5 +147,5 @@ function stringsOf(value: unknown): string[] {
 }
 
 function firstLine(cause: unknown): string {
-  return (cause instanceof Error ? cause.message : String(cause)).split('\n', 1)[0] as string;
+  return messageOf(cause).split('\n', 1)[0] as string;
 }

@@ -1,3 +1,4 @@
+import { messageOf } from '../../domain/message-of.ts';
 import { sleep, type Clock } from '../../ports/clock.ts';
 import { backoffMs } from '../backoff.ts';
 import type { KubeClient } from '../client.ts';
@@ -70,7 +71,7 @@ export class CertificateKeeper {
       } catch (error) {
         const waitMs = backoffMs(failures, random);
         if (clock.monotonic() + waitMs > deadlineMs) throw error;
-        this.#notice('retry', error instanceof Error ? error.message : String(error));
+        this.#notice('retry', messageOf(error));
         await sleep(clock, waitMs);
       }
     }

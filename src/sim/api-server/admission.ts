@@ -1,3 +1,4 @@
+import { messageOf } from '../../domain/message-of.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import type { Draft } from './api-object.ts';
@@ -126,7 +127,7 @@ export async function callWebhook(
     const patch: unknown = JSON.parse(Buffer.from(response.patch, 'base64').toString('utf8'));
     return copyJson(applyJsonPatch(draft, patch)) as Draft;
   } catch (error) {
-    throw internalError(error instanceof Error ? error.message : String(error));
+    throw internalError(messageOf(error));
   }
 }
 

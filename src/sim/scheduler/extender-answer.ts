@@ -1,3 +1,4 @@
+import { messageOf } from '../../domain/message-of.ts';
 import { isRecord, type JsonRecord } from '../api-server/json.ts';
 
 /** An answer that Go's decoder, or the code behind it, refuses: the call has failed. */
@@ -69,7 +70,7 @@ function decode(body: string): unknown {
   try {
     return JSON.parse(body);
   } catch (error) {
-    throw new ExtenderError(error instanceof Error ? error.message : String(error), { cause: error });
+    throw new ExtenderError(messageOf(error), { cause: error });
   }
 }
 

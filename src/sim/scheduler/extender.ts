@@ -1,3 +1,4 @@
+import { messageOf } from '../../domain/message-of.ts';
 import type { WirePod } from '../controllers/objects.ts';
 import {
   ExtenderError,
@@ -146,7 +147,7 @@ export class Extender {
     try {
       return await this.#config.transport.call(verb, body);
     } catch (error) {
-      throw new ExtenderError(error instanceof Error ? error.message : String(error), { cause: error });
+      throw new ExtenderError(messageOf(error), { cause: error });
     }
   }
 }

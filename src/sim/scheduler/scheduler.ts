@@ -1,3 +1,4 @@
+import { messageOf } from '../../domain/message-of.ts';
 import { KubeClient } from '../../kube/client.ts';
 import type { KubeTransport } from '../../kube/transport.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -231,7 +232,7 @@ export class Scheduler {
     } catch (error) {
       if (!isApiFailure(error)) throw error;
       if (cache.forget(uid)) queue.notify({ type: 'assigned-pod-removed', maxPriority: Infinity });
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       await this.#fail(queued, { reason: 'SchedulerError', message, nomination: '', rejectors: new Set() });
       return;
     }
