@@ -142,3 +142,15 @@ export function beneficiaryOf({ cause }: Pick<Displacement, 'cause'>): Beneficia
 export function nodesOf({ pods }: Displacement): ReadonlySet<NodeName> {
   return new Set(pods.map(({ node }) => node));
 }
+
+/** Which of these displacements moves a pod, and what it does with it; null: none. A pod is in one. */
+export function movingIn(
+  displacements: Iterable<Displacement>,
+  uid: PodUid,
+): { readonly displacement: Displacement; readonly victim: DisplacedPod } | null {
+  for (const displacement of displacements) {
+    const victim = displacement.pods.find((displaced) => displaced.uid === uid);
+    if (victim !== undefined) return { displacement, victim };
+  }
+  return null;
+}

@@ -1,3 +1,4 @@
+import { movingIn } from '../../domain/displacement.ts';
 import type { Pod } from '../../domain/pod.ts';
 import { rulingPolicy, type Protection, type UnprotectedReason } from '../../domain/protection.ts';
 import type { ClusterView } from '../../index/types.ts';
@@ -65,8 +66,5 @@ export function shortcomingOf(protection: Protection): string | null {
 }
 
 function isPlannedUnsaved(book: Displacements, { uid, nodeName }: Pod): boolean {
-  if (nodeName === null) return false;
-  for (const { pods } of book.on(nodeName))
-    if (pods.some((pod) => pod.uid === uid && pod.plan === 'Evict')) return true;
-  return false;
+  return nodeName !== null && movingIn(book.on(nodeName), uid)?.victim.plan === 'Evict';
 }

@@ -19,7 +19,7 @@
  * 4. Requests go by name: after a wait only the pod that was asked for is let go.
  * 5. A pod is frozen for an eviction only while the eviction API would let it go.
  */
-import type { DisplacedPod, Displacement } from '../../domain/displacement.ts';
+import { movingIn, type DisplacedPod, type Displacement } from '../../domain/displacement.ts';
 import type { PodUid } from '../../domain/ids.ts';
 import type { Node } from '../../domain/node.ts';
 import { isTerminal, type Pod } from '../../domain/pod.ts';
@@ -87,10 +87,9 @@ function answer(request: GuardRequest, uid: PodUid | null, context: GuardContext
     return isOurs ? denied('NoLeader', 'another replica of Reprieve decides', SHORT_S) : allowed('NotProtected');
   }
   // What is being saved stays protected, whatever becomes of its policy (`displacement-terms.ts`).
-  const open = [...world.book.on(node.name)].find(({ pods }) => pods.some((displaced) => displaced.uid === pod.uid));
-  if (open === undefined) return firstAnswer(request, { pod, node, protection }, { ...context, world });
-  const victim = open.pods.find((displaced) => displaced.uid === pod.uid) as DisplacedPod;
-  const verdict = verdictOn(request, { world, displacement: open, victim, policy });
+  const moving = movingIn(world.book.on(node.name), pod.uid);
+  if (moving === null) return firstAnswer(request, { pod, node, protection }, { ...context, world });
+  const verdict = verdictOn(request, { world, ...moving, policy });
   asked.note(pod.uid, verdict.allowed);
   return verdict;
 }
