@@ -1,4 +1,5 @@
-import type { LabelSelector } from './selector.ts';
+import type { Pod } from './pod.ts';
+import { selects, type LabelSelector } from './selector.ts';
 
 /** A PodDisruptionBudget: what it selects and how many more of its pods may go now. */
 export interface DisruptionBudget {
@@ -15,4 +16,9 @@ export interface DisruptionBudget {
   readonly ignoresUnhealthy: boolean;
   /** Names of pods whose eviction the API server has allowed and `disruptionsAllowed` already counts. */
   readonly disruptedPods: readonly string[];
+}
+
+/** Whether the budget is about a pod of its namespace. */
+export function isAbout({ selector }: DisruptionBudget, { labels }: Pod): boolean {
+  return selector !== null && selects(selector, labels);
 }

@@ -1,7 +1,7 @@
 import type { Displacement } from '../../domain/displacement.ts';
+import { isAbout } from '../../domain/disruption-budget.ts';
 import type { Pod } from '../../domain/pod.ts';
 import type { Policy } from '../../domain/policy.ts';
-import { selects } from '../../domain/selector.ts';
 import { serviceOf } from '../../domain/service.ts';
 import type { ClusterView } from '../../index/types.ts';
 
@@ -27,9 +27,7 @@ interface BudgetRefusal {
 
 /** Why kube-apiserver itself would refuse the eviction, by the budgets as they are; null: it would not. */
 export function budgetRefusal(view: Pick<ClusterView, 'budgets'>, pod: Pod): BudgetRefusal | null {
-  const [budget, another] = view
-    .budgets(pod.namespace)
-    .filter(({ selector }) => selector !== null && selects(selector, pod.labels));
+  const [budget, another] = view.budgets(pod.namespace).filter((one) => isAbout(one, pod));
   if (budget === undefined) return null;
   if (another !== undefined)
     return { isFinal: true, message: `it has more than one PodDisruptionBudget: ${budget.name}, ${another.name}` };

@@ -1,7 +1,6 @@
 import type { Displacement } from '../../domain/displacement.ts';
-import type { DisruptionBudget } from '../../domain/disruption-budget.ts';
+import { isAbout, type DisruptionBudget } from '../../domain/disruption-budget.ts';
 import { standsOn, type Pod } from '../../domain/pod.ts';
-import { selects } from '../../domain/selector.ts';
 import type { ClusterView } from '../../index/types.ts';
 import type { Offer } from './offer.ts';
 
@@ -69,6 +68,6 @@ export class BudgetUse {
   }
 }
 
-function covers({ selector, disruptedPods }: DisruptionBudget, { labels, name }: Pod): boolean {
-  return selector !== null && selects(selector, labels) && !disruptedPods.includes(name);
+function covers(budget: DisruptionBudget, pod: Pod): boolean {
+  return isAbout(budget, pod) && !budget.disruptedPods.includes(pod.name);
 }
