@@ -2,8 +2,8 @@ import type { DisplacementFor, EvictionCause } from '../../domain/displacement.t
 import type { Steps, World } from '../core/steps.ts';
 import { WAYS } from '../guard/ways.ts';
 import { budgetRefusal } from '../guard/eviction.ts';
-import type { CloseReason } from '../displace/close-reasons.ts';
 import type { CauseRules, Ending } from './cause-rules.ts';
+import { restUnless } from './resting.ts';
 
 /**
  * Somebody else is about to delete or evict the pod, such as a kube-scheduler that does not ask our extender, or `kubectl drain`, and is told to wait until it is
@@ -19,21 +19,14 @@ export const EVICTION: CauseRules<EvictionCause> = {
   afterGone: (_world, displacement, steps) => {
     steps.close(displacement, 'Gone', 'the request that waited has deleted its pod');
   },
-  onEnding: ({ rests, settings }, { pods }, because) => {
-    for (const { uid } of pods) {
-      if (UNFAILED.has(because)) rests.forget(uid);
-      else rests.failed(uid, because, settings.retryNodeAfterMs);
-    }
-  },
+  // It is opened anew as soon as somebody asks.
+  onEnding: restUnless(new Set(['Gone', 'NotRepeated', 'BudgetForbids', 'Paused'])),
   disruption: null,
   say: {
     purpose: ({ by, requester }) => `before ${requester} ${by === 'Eviction' ? 'evicts' : 'deletes'} it`,
     subject: ({ by, requester }) => `the ${by === 'Eviction' ? 'eviction' : 'deletion'} by ${requester}`,
   },
 };
-
-/** It did not fail: it is opened anew as soon as somebody asks. */
-const UNFAILED: ReadonlySet<CloseReason> = new Set(['Gone', 'NotRepeated', 'BudgetForbids', 'Paused']);
 
 /** Others have used up the budget of the pod: kube-apiserver would refuse the eviction now, however long the pod stays frozen. */
 function whyRefused({ view }: World, { cause, pods }: DisplacementFor<EvictionCause>): Ending | null {

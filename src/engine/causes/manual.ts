@@ -1,6 +1,7 @@
 import type { ManualCause, ManualDisplacement } from '../../domain/displacement.ts';
 import type { World } from '../core/steps.ts';
 import type { CauseRules, Ending } from './cause-rules.ts';
+import { restUnless } from './resting.ts';
 
 /** A person asked for it: the pod is saved and evicted for as long as the annotation says so, and nobody waits for its room. */
 export const MANUAL: CauseRules<ManualCause> = {
@@ -12,12 +13,7 @@ export const MANUAL: CauseRules<ManualCause> = {
   afterGone: (_world, displacement, steps) => {
     steps.close(displacement, 'Moved', 'its pod has left the node');
   },
-  onEnding: ({ rests, settings }, { pods }, because) => {
-    for (const { uid } of pods) {
-      if (because === 'Moved' || because === 'Paused') rests.forget(uid);
-      else rests.failed(uid, because, settings.retryNodeAfterMs);
-    }
-  },
+  onEnding: restUnless(new Set(['Moved', 'Paused'])),
   disruption: ({ cause }) => ({
     reason: 'DisplacedByHand',
     message: `Reprieve: saved, and moved off its node: ${cause.why}`,
