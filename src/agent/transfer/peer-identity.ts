@@ -94,7 +94,7 @@ export class PeerIdentity {
   #isDue(): boolean {
     const nowMs = this.#options.clock.now();
     const [certificate] = certificatesIn(this.#current?.cert ?? '');
-    return certificate === undefined || isDue(certificate, nowMs) || isExpired(certificate, nowMs);
+    return certificate === undefined || isDue(certificate, nowMs);
   }
 
   /** Rejects where the request was refused, or is gone. Waits for an answer as long as there is none. */
