@@ -80,7 +80,7 @@ const spec = described(
       withDefault(
         object({
           servingPods: described(
-            'A ready pod to which a Service with an address sends traffic, when it is evicted from its node (kubectl drain). Evict: as without Reprieve, it leaves the Service at once. Save: it is saved; until its readiness probe fails the Service goes on sending to the frozen pod.',
+            'What an eviction (kubectl drain) does with a ready pod to which a Service with an address sends traffic. Evict: the pod is not saved, and leaves the Service at once. Save: the pod is saved; until its readiness probe fails, the Service still sends traffic to the frozen pod.',
             withDefault(oneOf('Evict', 'Save'), displacement.servingPods),
           ),
         }),
