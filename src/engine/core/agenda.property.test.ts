@@ -387,6 +387,28 @@ const replacedTurn: fc.Arbitrary<Turn> = fc.oneof(
   { weight: 8, arbitrary: fc.constant<Turn>({ do: 'look' }) },
 );
 
+/** What one pass remembers for the next, read and not written: of two passes over one world neither may see what the other promised. */
+class UnchangedMemory extends RoomMemory {
+  readonly #memory: RoomMemory;
+
+  constructor(memory: RoomMemory) {
+    super();
+    this.#memory = memory;
+  }
+
+  override get promises(): RoomMemory['promises'] {
+    return this.#memory.promises;
+  }
+
+  override justPromised(...of: Parameters<RoomMemory['justPromised']>): ReturnType<RoomMemory['justPromised']> {
+    return this.#memory.justPromised(...of);
+  }
+
+  override openSinceMs(uid: PodUid): number | undefined {
+    return this.#memory.openSinceMs(uid);
+  }
+}
+
 /** The same world, looked at as a whole and by what changed. */
 class Twins {
   readonly index = new ClusterIndex();
@@ -462,7 +484,7 @@ class Twins {
     this.book.refresh(this.index);
     this.book.forgetSettled();
 
-    const whole = nextSteps(this.#world());
+    const whole = nextSteps({ ...this.#world(), roomMemory: new UnchangedMemory(this.#roomMemory) });
     const findings = noFindings();
     do for (const _ of this.#agenda.pass(() => this.#world(), findings));
     while (this.#agenda.isDue);

@@ -60,7 +60,7 @@ export function* admit(world: World, queue: RestoreQueue, room: Room, steps: Ste
   const { until: expired, next } = queue.createdUntil(nowMs - settings.maxGateMs);
   if (next !== undefined) steps.lookAgainAt(next.pod.creationMs + settings.maxGateMs);
   const hopeful = queue.gatedOf((sort) => !room.isHopeless(sort));
-  const looked = new Set([...expired, ...hopeful]);
+  const looked = [...new Set([...expired, ...hopeful])].sort(byTurn);
   const newcomers = new NewcomersOfPass(world, room, hopeful, steps);
   const starving = new Starving(world, queue, room, steps);
   const leaves = new Set<Queued>();
@@ -82,7 +82,7 @@ export function* admit(world: World, queue: RestoreQueue, room: Room, steps: Ste
       if (room.expect(entry, { former: promise.node, mayMove: false, isSoon: true })) admitted.add(entry);
     }
     const { namespaces } = queue;
-    for (const entry of inTurn([...looked].sort(byTurn), (waiting) => room.isOverShare(waiting, namespaces))) {
+    for (const entry of inTurn(looked, (waiting) => room.isOverShare(waiting, namespaces))) {
       yield* newcomers.expectAbove(entry.ticket.priority);
       if (++looks % LOOKS_OF_A_SLICE === 0 || entry.pod.constraints !== null) yield;
       let node = admitted.has(entry) ? null : room.find(entry);

@@ -26,8 +26,8 @@ export class RoomMemory {
   setPromises(promises: ReadonlyMap<PodUid, NodeName>, steadyMs: number): void {
     const promisedMs = new Map<PodUid, number>();
     for (const [uid, node] of promises) {
-      const sinceMs = this.#promises.get(uid) === node ? this.#promisedMs.get(uid) : undefined;
-      promisedMs.set(uid, sinceMs ?? steadyMs);
+      const isKept = this.#promises.get(uid) === node && this.justPromised(uid, steadyMs) !== undefined;
+      promisedMs.set(uid, isKept ? (this.#promisedMs.get(uid) as number) : steadyMs);
     }
     this.#promises = promises;
     this.#promisedMs = promisedMs;
