@@ -123,7 +123,8 @@ server.bind(('', 8080)); server.listen()`;
     },
     {
       name: 'ended',
-      command: ['sleep', '1000000'],
+      // Nothing is in its way but the other container: the first reason counts that the pod tells.
+      command: ['sh', '-c', 'while true; do sleep 1; done'],
       image: IMAGES.testTools,
       others: [fetched],
       reason: 'ContainerEnded',
