@@ -5,6 +5,7 @@ export default defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     exclude: ['test/cluster/**', 'test/node/**'],
+    setupFiles: ['test/support/property-seed.ts'],
     maxWorkers: 2,
     testTimeout: 60_000,
   },
