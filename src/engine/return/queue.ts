@@ -61,8 +61,12 @@ export function* admit(world: World, queue: RestoreQueue, room: Room, steps: Ste
   if (next !== undefined) steps.lookAgainAt(next.pod.creationMs + settings.maxGateMs);
   const hopeful = queue.gatedOf((sort) => !room.isHopeless(sort));
   const looked = [...new Set([...expired, ...hopeful])].sort(byTurn);
-  const newcomers = new NewcomersOfPass(world, room, hopeful, steps);
   const starving = new Starving(world, queue, room, steps);
+  if (looked.length === 0 && !starving.isAnybody) {
+    roomMemory.keepPromises();
+    return;
+  }
+  const newcomers = new NewcomersOfPass(world, room, hopeful, steps);
   const leaves = new Set<Queued>();
   let looks = 0;
   try {

@@ -17,6 +17,7 @@ interface Group {
  *
  *     #gated   t1 t2 t3 t4 t5 t6     by turn: the first may have a node kept clear for it
  *     #byAge   t2 t1 t4 t3 t6 t5     oldest pod first: those whose gate expires next
+ *     #byWait  t2 t1 t4 t6 t3 t5     those that wait longest first: the first to starve
  *     #bySort  A: t1 t4 t5           where no node has room for one of a sort, none has for the others
  *              B: t2 t3 t6
  */
@@ -24,6 +25,7 @@ export class RestoreQueue {
   readonly #ungated: Queued[] = []; // without a gate, and no node yet; in order
   readonly #gated: Queued[] = []; // in order
   readonly #byAge: Queued[] = []; // of #gated
+  readonly #byWait: Queued[] = []; // of #gated
   readonly #bySort = new Map<Sort, Group>();
   readonly #byNamespace = new Map<string, number>(); // namespace -> how many of #gated
 
@@ -39,6 +41,7 @@ export class RestoreQueue {
     if (isGated(entry.pod)) {
       for (const list of [this.#gated, group.gated]) insert(list, entry, byTurn);
       insert(this.#byAge, entry, byAge);
+      insert(this.#byWait, entry, byWait);
       changeCount(this.#byNamespace, entry.pod.namespace, 1);
     } else {
       insert(this.#ungated, entry, byTurn);
@@ -52,6 +55,7 @@ export class RestoreQueue {
     if (isGated(entry.pod)) {
       for (const list of [this.#gated, group.gated]) remove(list, entry, byTurn);
       remove(this.#byAge, entry, byAge);
+      remove(this.#byWait, entry, byWait);
       changeCount(this.#byNamespace, entry.pod.namespace, -1);
     } else {
       remove(this.#ungated, entry, byTurn);
@@ -76,6 +80,11 @@ export class RestoreQueue {
 
   ungated(): readonly Queued[] {
     return this.#ungated;
+  }
+
+  /** Since when the gated entry has waited that waits longest, by the wall clock. */
+  get waitsSinceMs(): number | undefined {
+    return this.#byWait[0]?.ticket.phaseMs;
   }
 
   /** Gated entries of the sorts of which `is` is true. */
@@ -111,6 +120,10 @@ export function byTurn(a: Queued, b: Queued): number {
 
 function byAge(a: Queued, b: Queued): number {
   return a.pod.creationMs - b.pod.creationMs || byTurn(a, b);
+}
+
+function byWait(a: Queued, b: Queued): number {
+  return a.ticket.phaseMs - b.ticket.phaseMs || byTurn(a, b);
 }
 
 function compareStrings(a: string, b: string): number {

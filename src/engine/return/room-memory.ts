@@ -50,6 +50,12 @@ export class RoomMemory {
     this.#openSinceMs = sinceMs;
   }
 
+  /** Nobody could be admitted, and no node be kept clear: what was promised stands, unchecked. */
+  keepPromises(): void {
+    this.#openSinceMs = new Map();
+    this.reservation = null;
+  }
+
   clear(): void {
     this.#openSinceMs = new Map();
     this.reservation = null;

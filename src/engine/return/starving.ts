@@ -18,6 +18,9 @@ export class Starving {
   #next: Queued | undefined;
   #isReserved = false;
 
+  /** A pod waits so long that a node may be kept clear for it. */
+  readonly isAnybody: boolean;
+
   constructor(world: World, queue: RestoreQueue, room: Room, steps: Steps) {
     this.#world = world;
     this.#room = room;
@@ -26,11 +29,13 @@ export class Starving {
     this.#isOverShare = (entry) => room.isOverShare(entry, namespaces);
     this.#inOrder = queue.gated()[Symbol.iterator]();
     this.#next = this.#inOrder.next().value;
+    const { waitsSinceMs } = queue;
+    this.isAnybody = waitsSinceMs !== undefined && this.#starves(waitsSinceMs);
   }
 
   /** `entry` is to be admitted. True where a node was reserved for a pod before it just now. `leaves`: pods that this pass lets go. */
   reserveBefore(entry: Queued, leaves: ReadonlySet<Queued>): boolean {
-    if (this.#isReserved) return false;
+    if (this.#isReserved || !this.isAnybody) return false;
     const aside = this.#standBack.find(
       (waiting) => waiting.ticket.priority > entry.ticket.priority && !leaves.has(waiting),
     );
@@ -38,7 +43,7 @@ export class Starving {
     for (; !this.#isReserved; this.#next = this.#inOrder.next().value) {
       const waiting = this.#next;
       if (waiting === undefined || byTurn(waiting, entry) >= 0) return false;
-      if (leaves.has(waiting) || !this.#starves(waiting)) continue;
+      if (leaves.has(waiting) || !this.#starves(waiting.ticket.phaseMs)) continue;
       if (waiting.ticket.priority === entry.ticket.priority && this.#isOverShare(waiting))
         this.#standBack.push(waiting);
       else this.#isReserved = this.#room.reserveBest(waiting);
@@ -46,9 +51,10 @@ export class Starving {
     return true;
   }
 
-  #starves({ ticket }: Queued): boolean {
+  /** A pod that waits since then. Looks again when it begins to. */
+  #starves(sinceMs: number): boolean {
     const { nowMs, settings } = this.#world;
-    const starvesAtMs = ticket.phaseMs + settings.starvationMs;
+    const starvesAtMs = sinceMs + settings.starvationMs;
     if (nowMs < starvesAtMs) this.#steps.lookAgainAt(starvesAtMs);
     return nowMs >= starvesAtMs;
   }
