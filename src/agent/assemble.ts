@@ -92,7 +92,7 @@ function enginesOf(
   const peers = new PeerStates({ api, clock, identity });
   const store = new DiskStore({ nodeName, stateDir, clock, peers });
   const desk = new DumpDesk({ settings, store, runc, run, clock, log, compatibility });
-  const checkpointer = new CriuCheckpointer({ index, runc, run, memoryOf, desk });
+  const checkpointer = new CriuCheckpointer({ index, runc, run, memoryOf, desk, clock });
   return { processes: new RuntimeProcesses({ index, runc }), checkpointer, store };
 }
 

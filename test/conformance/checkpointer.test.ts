@@ -83,7 +83,8 @@ async function criu(store: StateStore, folder: string): Promise<Engines> {
     mounts: () => Promise.resolve(parseMountinfo(overlay)),
   });
   const proc = join(folder, 'proc');
-  const checkpointer = new CriuCheckpointer({ index, runc, run: runCommand, memoryOf: () => 0, proc, desk });
+  const parts = { index, runc, run: runCommand, memoryOf: () => 0, proc, desk, clock: systemClock };
+  const checkpointer = new CriuCheckpointer(parts);
   return { checkpointer, processes: new RuntimeProcesses({ index, runc }) };
 }
 

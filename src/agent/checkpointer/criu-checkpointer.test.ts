@@ -8,6 +8,7 @@ import type { KubeObject } from '../../kube/transport.ts';
 import { CommandError, type RunCommand } from '../runtime/command.ts';
 import type { ContainerIndex, RuntimeContainer } from '../runtime/containers.ts';
 import { DumpError, type Runc } from '../runtime/runc.ts';
+import { VirtualClock } from '../../sim/virtual-clock.ts';
 import { CriuCheckpointer } from './criu-checkpointer.ts';
 
 const POD = { namespace: 'shop', name: 'web-0', uid: 'u1' };
@@ -27,7 +28,9 @@ let id: string;
 let status: RuntimeContainer['status'];
 let dumps: number;
 let memoryBytes: number;
+let clock: VirtualClock;
 beforeEach(async () => {
+  clock = new VirtualClock();
   proc = await mkdtemp(join(tmpdir(), 'proc-'));
   id = 'c1';
   status = 'running';
@@ -75,12 +78,16 @@ function makeCheckpointer(failing?: unknown): CriuCheckpointer {
     run,
     proc,
     memoryOf: () => memoryBytes,
+    clock,
     desk: {
       bytesPerSecond: null,
       progress: () => Promise.resolve(null),
       dump: () => {
         dumps++;
-        if (failing !== undefined) return Promise.reject(failing);
+        const error = typeof failing === 'function' ? (failing as () => unknown)() : failing;
+        if (error === null)
+          return Promise.resolve({ failure: null, saved: { containers: [], bytes: 0, manifestDigest: '' } });
+        if (error !== undefined) return Promise.reject(error);
         return Promise.resolve({ failure: { reason: 'DumpFailed', message: 'of the test' } });
       },
     },
@@ -114,23 +121,72 @@ describe('a dump that fails', () => {
   });
 });
 
-describe('a pod that CRIU could not save', () => {
-  const failure = new DumpError({ reason: 'Other', message: 'criu: some new trouble' }, null);
-
-  it('is an obstacle for the next one, until it begins anew', async () => {
-    const checkpointer = makeCheckpointer(failure);
-    await holds();
+describe('a pod that could not be saved', () => {
+  const byCriu = new DumpError({ reason: 'Other', message: 'criu: some new trouble' }, null);
+  const save = async (checkpointer: CriuCheckpointer): Promise<void> => {
     status = 'paused';
     await checkpointer.save(REQUEST, new AbortController().signal);
     status = 'running';
-    expect(await checkpointer.lastingObstacle(OBJECT, DEFAULT_RULES)).toEqual({
+  };
+  const told = async (checkpointer: CriuCheckpointer) => checkpointer.lastingObstacle(OBJECT, DEFAULT_RULES);
+  beforeEach(() => holds());
+
+  it('is an obstacle at once where CRIU refused it, until it begins anew', async () => {
+    const checkpointer = makeCheckpointer(byCriu);
+    await save(checkpointer);
+    expect(await told(checkpointer)).toEqual({
       reason: 'SaveFailed',
-      message: 'it could not be saved: criu: some new trouble',
+      message:
+        'it could not be saved: criu: some new trouble; the next try is after 2026-01-01T00:10:00.000Z, or when its containers have started anew',
     });
     id = 'c2';
-    expect(await checkpointer.lastingObstacle(OBJECT, DEFAULT_RULES)).toBeNull();
+    expect(await told(checkpointer)).toBeNull();
     id = 'c1';
-    expect(await checkpointer.lastingObstacle(OBJECT, DEFAULT_RULES)).toBeNull();
+    expect(await told(checkpointer)).toBeNull();
+  });
+
+  it('is an obstacle for a time that doubles, and then may be tried again', async () => {
+    const checkpointer = makeCheckpointer(byCriu);
+    for (const restMs of [600_000, 1_200_000, 2_400_000]) {
+      await save(checkpointer);
+      await clock.advance(restMs - 1);
+      expect(await told(checkpointer)).not.toBeNull();
+      await clock.advance(1);
+      expect(await told(checkpointer)).toBeNull();
+    }
+  });
+
+  it('is not even frozen after three failures in a row, whatever failed', async () => {
+    const checkpointer = makeCheckpointer(new Error('no such file'));
+    for (let failures = 1; failures < 3; failures++) {
+      await save(checkpointer);
+      expect(await told(checkpointer)).toBeNull();
+      expect(await checkpointer.obstacle(OBJECT)).toBeNull();
+    }
+    await save(checkpointer);
+    const message = expect.stringContaining('3 times in a row, at last: no such file') as string;
+    expect(await told(checkpointer)).toEqual({ reason: 'SaveFailed', message });
+    expect(await checkpointer.obstacle(OBJECT)).toEqual({ reason: 'NotCheckpointable', message });
+    await clock.advance(600_000);
+    expect(await checkpointer.obstacle(OBJECT)).toBeNull();
+  });
+
+  it('is not blamed for the disk of its node', async () => {
+    const checkpointer = makeCheckpointer(new DumpError({ reason: 'NoSpace', message: 'full' }, null));
+    for (let failures = 0; failures < 4; failures++) await save(checkpointer);
+    expect(await told(checkpointer)).toBeNull();
+  });
+
+  it('begins from zero once it was saved', async () => {
+    let failing: Error | null = new Error('no such file');
+    const checkpointer = makeCheckpointer(() => failing);
+    await save(checkpointer);
+    await save(checkpointer);
+    failing = null;
+    await save(checkpointer);
+    failing = new Error('no such file');
+    await save(checkpointer);
+    expect(await told(checkpointer)).toBeNull();
   });
 });
 

@@ -1,12 +1,13 @@
 import { isTooLarge, type CheckpointRules } from '../../domain/checkpoint-rules.ts';
 import { messageOf } from '../../domain/message-of.ts';
 import type { KubeObject } from '../../kube/transport.ts';
+import type { Clock } from '../../ports/clock.ts';
 import type { Dump, DumpProgress, SaveFailure } from '../orders/savable-pod.ts';
 import type { Obstacle } from '../pods/obstacle-watch.ts';
 import { inSpecOrder } from '../pods/spec-containers.ts';
 import { CommandError, type RunCommand } from '../runtime/command.ts';
 import { ownContainers, type ContainerIndex, type RuntimeContainer } from '../runtime/containers.ts';
-import { externalSocketFailure, type DumpFailure, type DumpFailureReason } from '../runtime/dump-failure.ts';
+import { externalSocketFailure, type DumpFailure } from '../runtime/dump-failure.ts';
 import { viewOf } from '../obstacles/container-view.ts';
 import { obstaclesIn } from '../obstacles/kinds.ts';
 import { podObstacle } from '../obstacles/pod-kinds.ts';
@@ -18,6 +19,7 @@ import { outsideSockets, type OutsideSocket } from '../runtime/unix-sockets.ts';
 import { volumePaths } from '../state/pod-folders.ts';
 import type { Checkpointer, SaveRequest } from './checkpointer.ts';
 import type { DumpDesk } from './dump-desk.ts';
+import { OBSTACLE_REASONS } from './obstacle-reasons.ts';
 import { SavedInVain } from './saved-in-vain.ts';
 
 /** What a look at all pods of a node takes, and less than passes between two looks. */
@@ -34,17 +36,19 @@ export interface CriuCheckpointerOptions {
   /** Other than /proc in tests. */
   readonly proc?: string;
   readonly desk: Pick<DumpDesk, 'dump' | 'progress' | 'bytesPerSecond'>;
+  readonly clock: Clock;
 }
 
 /** {@link Checkpointer} by runc and CRIU: dumps frozen containers, and leaves them frozen. */
 export class CriuCheckpointer implements Checkpointer {
   readonly guarantee = 'StaysFrozen';
   readonly #options: CriuCheckpointerOptions;
-  readonly #inVain = new SavedInVain();
+  readonly #inVain: SavedInVain;
   readonly #connected = new Map<string, ReadonlySet<number>>(); // container id -> inodes of connected sockets that were in the way at the last look
 
   constructor(options: CriuCheckpointerOptions) {
     this.#options = options;
+    this.#inVain = new SavedInVain(options.clock);
   }
 
   get bytesPerSecond(): number | null {
@@ -61,6 +65,8 @@ export class CriuCheckpointer implements Checkpointer {
 
   async obstacle(pod: KubeObject): Promise<SaveFailure | null> {
     const containers = await this.#lasting(pod, JUST_LISTED_MS);
+    const refusal = this.#inVain.refusal(uidOf(pod), idsOf(containers));
+    if (refusal !== null) return refusal;
     const found = await this.#firstOf(containers, async (container) => {
       const [first] = await this.#obstacles(container);
       return first;
@@ -71,11 +77,10 @@ export class CriuCheckpointer implements Checkpointer {
   /** What runc says of the containers may be some seconds old. */
   async lastingObstacle(pod: KubeObject, rules: CheckpointRules): Promise<Obstacle | null> {
     const containers = await this.#lasting(pod, ROUND_MS);
-    const ids = containers.map(({ id }) => id);
     const found =
       this.#tooLarge(containers, rules) ??
       podObstacle(pod, { memoryBytes: this.#memoryOf(containers), bytesPerSecond: this.bytesPerSecond }) ??
-      this.#inVain.reason(uidOf(pod), ids) ??
+      this.#inVain.reason(uidOf(pod), idsOf(containers)) ??
       (await this.#sharedSegments(containers)) ??
       (await this.#firstOf(containers, async (container) => {
         const [first] = await this.#obstacles(container);
@@ -94,26 +99,42 @@ export class CriuCheckpointer implements Checkpointer {
       }
       containers.push(container);
     }
+    const { dump, byCriu } = await this.#saveFrozen(request, containers, stop);
+    if (dump.failure === null) this.#inVain.saved(request.pod.uid);
+    else this.#inVain.failed(request.pod.uid, request.containers, { ...dump.failure, byCriu });
+    return dump;
+  }
+
+  /** `byCriu`: CRIU itself refused something in the processes. */
+  async #saveFrozen(
+    request: SaveRequest,
+    containers: readonly RuntimeContainer[],
+    stop: AbortSignal,
+  ): Promise<{ readonly dump: Dump; readonly byCriu: boolean }> {
     try {
-      const shared = await this.#sharedSegments(containers);
-      if (shared !== null) return { failure: { reason: 'NotCheckpointable', message: shared.message } };
-      for (const container of containers) {
-        // Only now, with all of them frozen: a connection of a moment ago is none of now.
-        const failure = await this.#failureOf(container, request.rules);
-        if (failure === null) continue;
-        return { failure: { ...failure, message: `container ${container.name}: ${failure.message}` } };
-      }
-      return await this.#options.desk.dump(request, containers, stop);
+      const failure = await this.#failureOfAll(containers, request.rules);
+      return {
+        dump: failure === null ? await this.#options.desk.dump(request, containers, stop) : { failure },
+        byCriu: false,
+      };
     } catch (error) {
       stop.throwIfAborted();
-      const message = messageOf(error);
-      if (isOutOfSpace(error)) return { failure: { reason: 'NoSpace', message } };
-      if (error instanceof DumpError) this.#inVain.failed(request.pod.uid, request.containers, message);
-      return { failure: { reason: 'DumpFailed', message } };
+      const failure = { reason: isOutOfSpace(error) ? 'NoSpace' : 'DumpFailed', message: messageOf(error) } as const;
+      return { dump: { failure }, byCriu: error instanceof DumpError };
     }
   }
 
-  /** Why a frozen container is not to be saved. */
+  /** Why frozen containers are not to be saved. Only now, with all of them frozen: a connection of a moment ago is none of now. */
+  async #failureOfAll(containers: readonly RuntimeContainer[], rules: CheckpointRules): Promise<SaveFailure | null> {
+    const shared = await this.#sharedSegments(containers);
+    if (shared !== null) return { reason: 'NotCheckpointable', message: shared.message };
+    for (const container of containers) {
+      const failure = await this.#failureOf(container, rules);
+      if (failure !== null) return { ...failure, message: `container ${container.name}: ${failure.message}` };
+    }
+    return null;
+  }
+
   async #failureOf(container: RuntimeContainer, { sockets, volumes }: CheckpointRules): Promise<SaveFailure | null> {
     const { runc, proc = '/proc' } = this.#options;
     const pids = runc.pidsWith(container);
@@ -217,30 +238,10 @@ function isOutOfSpace(error: unknown): boolean {
   return code === 'ENOSPC' || (error instanceof CommandError && message.includes('No space left on device'));
 }
 
-const OBSTACLE_REASONS: Partial<Readonly<Record<DumpFailureReason, Obstacle['reason']>>> = {
-  IoUring: 'IoUringInUse',
-  Device: 'DeviceInUse',
-  ExternalSocket: 'SocketShared',
-  ConnectedTcp: 'TcpEstablished',
-  TooLarge: 'TooLarge',
-  SharedProcesses: 'SpecUnsupported',
-  Terminal: 'SpecUnsupported',
-  SpecForbids: 'SpecUnsupported',
-  Traced: 'ProcessTraced',
-  OtherUser: 'AgentRightsMissing',
-  NestedNamespace: 'NamespaceNested',
-  InnerMount: 'MountUnsupported',
-  SocketKind: 'SocketUnsupported',
-  BoundAddress: 'AddressBound',
-  FileKind: 'FileUnsupported',
-  Inotify: 'FileUnsupported',
-  PodFile: 'FileUnsupported',
-  SharedIpc: 'IpcShared',
-  ContainerEnded: 'ContainerEnded',
-  ProbesTooStrict: 'ProbesTooStrict',
-  SavedInVain: 'SaveFailed',
-};
-
 function uidOf({ metadata }: KubeObject): string {
   return metadata.uid ?? '';
+}
+
+function idsOf(containers: readonly RuntimeContainer[]): readonly string[] {
+  return containers.map(({ id }) => id);
 }

@@ -134,7 +134,8 @@ export const POD_CONDITIONS = {
       },
       SaveFailed: {
         status: 'False',
-        meaning: 'CRIU could not save it the last time, and it has not begun anew since.',
+        meaning:
+          'CRIU could not save it the last time, or saving it failed three times in a row. It is tried again later: the message says when.',
       },
       Unsupported: { status: 'False', meaning: 'Something else that cannot be saved; the message names it.' },
     },

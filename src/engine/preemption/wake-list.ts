@@ -6,7 +6,7 @@ import type { ClusterView } from '../../index/types.ts';
 import type { Clock } from '../../ports/clock.ts';
 import { isTaken } from '../causes/causes.ts';
 import type { Command } from '../core/commands.ts';
-import { growingWaitMs } from '../core/growing-wait.ts';
+import { growingWaitMs } from '../../domain/growing-wait.ts';
 import type { DisplacementBook } from '../displace/displacement-book.ts';
 import { refusesUnsaved } from '../displace/displacement-terms.ts';
 import type { Steps } from '../core/steps.ts';

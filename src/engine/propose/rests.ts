@@ -1,6 +1,6 @@
 import type { PodUid } from '../../domain/ids.ts';
 import { setNewest } from '../../domain/newest.ts';
-import { growingWaitMs } from '../core/growing-wait.ts';
+import { growingWaitMs } from '../../domain/growing-wait.ts';
 import type { CloseReason } from '../displace/close-reasons.ts';
 import type { Clock } from '../../ports/clock.ts';
 
