@@ -7,11 +7,14 @@ import type { Truth } from './truth.ts';
 
 /** `ExtenderPreemptionArgs`, as far as it is looked at. */
 export interface PreemptQuestion {
-  readonly Pod: { readonly metadata: { readonly uid: string }; readonly spec: { readonly priority?: number } };
+  readonly Pod: {
+    readonly metadata: { readonly uid: string; readonly name: string };
+    readonly spec: { readonly priority?: number };
+  };
   readonly NodeNameToMetaVictims?: Readonly<Record<string, MetaVictims>>;
 }
 
-interface Answer {
+export interface PreemptAnswer {
   readonly NodeNameToMetaVictims?: Readonly<Record<string, MetaVictims | null>>;
 }
 
@@ -23,7 +26,7 @@ interface MetaVictims {
 const WHAT = 'kube-scheduler gets a valid answer';
 
 export function invalidAnswer(truth: Truth, verb: string, body: string, text: string): string | null {
-  const answer = JSON.parse(text) as Answer | null;
+  const answer = JSON.parse(text) as PreemptAnswer | null;
   if (answer === null) return `${verb}: null`;
   if (verb !== 'preempt') return null;
   const question = JSON.parse(body) as PreemptQuestion;
@@ -75,6 +78,6 @@ function unasked(
   return unless(truth, WHAT, broken, { 'victims that are going for it already': isGoing });
 }
 
-function isGoingOrGone(pod: KubeObject | undefined): boolean {
+export function isGoingOrGone(pod: KubeObject | undefined): boolean {
   return pod === undefined || pod.metadata.deletionTimestamp !== undefined;
 }

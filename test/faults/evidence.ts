@@ -28,6 +28,7 @@ export type Seen =
   | { readonly kind: 'sent'; readonly process: string; readonly request: KubeRequest }
   | {
       readonly kind: 'answer';
+      readonly by: string;
       readonly verb: string;
       readonly body: string;
       readonly answer: { readonly status: number; readonly body: string };

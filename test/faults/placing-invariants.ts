@@ -21,6 +21,7 @@ import {
   tickets,
   type Invariant,
 } from './evidence.ts';
+import { isGoingOrGone, type PreemptAnswer, type PreemptQuestion } from './answers.ts';
 import { checkpointOf, nodeOf, podOf } from './parsed.ts';
 import type { Truth } from './truth.ts';
 
@@ -47,17 +48,18 @@ export const PLACING_INVARIANTS = {
   },
 
   'a node that was emptied in vain is not emptied again at once': (truth, seen) => {
-    if (seen.kind !== 'opened') return null;
-    const { preemptor, node } = preemptionIn(seen.displacement);
-    const before = truth.inVain.get(`${preemptor.uid} ${node}`);
-    if (before === undefined || before.by !== seen.by || before.atMs < truth.leadingSinceMs) return null;
-    const sinceMs = truth.world.elapsedMs - before.atMs;
-    // The first time may have been bad luck, such as another pod that came first: the answer that notices it may choose it again.
-    if (before.times === 1 && sinceMs === 0) return null;
-    const leastMs = truth.world.plan.settings.retryNodeAfterMs ?? DEFAULT_ENGINE_SETTINGS.retryNodeAfterMs;
-    return sinceMs < leastMs - 1_000
-      ? `${node} is to be emptied for ${preemptor.name}, which was not bound there ${sinceMs} ms ago`
-      : null;
+    if (seen.kind === 'opened') {
+      const { preemptor, node } = preemptionIn(seen.displacement);
+      return emptiedInVain(truth, seen.by, preemptor, node);
+    }
+    if (seen.kind !== 'answer' || seen.verb !== 'preempt' || seen.answer.status !== 200) return null;
+    // A pod that is bound and does not run yet is not saved: kube-scheduler evicts it by this answer.
+    const preemptor = (JSON.parse(seen.body) as PreemptQuestion).Pod.metadata;
+    for (const node of nodesToEmpty(truth, seen.answer.body)) {
+      const broken = emptiedInVain(truth, seen.by, preemptor, node);
+      if (broken !== null) return broken;
+    }
+    return null;
   },
 
   'nobody is admitted where no node may take it': (truth, seen) => {
@@ -110,6 +112,31 @@ export const PLACING_INVARIANTS = {
       : null;
   },
 } as const satisfies Record<string, Invariant>;
+
+/** Nodes in an answer to `preempt` of which a victim still runs. */
+function nodesToEmpty(truth: Truth, answer: string): readonly string[] {
+  const { NodeNameToMetaVictims: victims } = (JSON.parse(answer) ?? {}) as PreemptAnswer;
+  return Object.entries(victims ?? {}).flatMap(([node, on]) =>
+    (on?.Pods ?? []).some((pod) => !isGoingOrGone(podWith(truth, pod?.UID))) ? [node] : [],
+  );
+}
+
+function emptiedInVain(
+  truth: Truth,
+  by: string,
+  preemptor: { readonly uid: string; readonly name: string },
+  node: string,
+): string | null {
+  const before = truth.inVain.get(`${preemptor.uid} ${node}`);
+  if (before === undefined || before.by !== by || before.atMs < truth.leadingSinceMs) return null;
+  const sinceMs = truth.world.elapsedMs - before.atMs;
+  // The first time may have been bad luck, such as another pod that came first: the answer that notices it may choose it again.
+  if (before.times === 1 && sinceMs === 0) return null;
+  const leastMs = truth.world.plan.settings.retryNodeAfterMs ?? DEFAULT_ENGINE_SETTINGS.retryNodeAfterMs;
+  return sinceMs < leastMs - 1_000
+    ? `${node} is to be emptied for ${preemptor.name}, which was not bound there ${sinceMs} ms ago`
+    : null;
+}
 
 function suits(raw: KubeObject, pod: KubeObject): boolean {
   return whyUnfit(nodeOf(raw), podOf(pod).tolerations) === null && matchesRequired(podInfoOf(pod), raw);

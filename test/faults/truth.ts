@@ -250,7 +250,11 @@ export class Truth {
       this.bound.set(object.metadata.uid ?? '', { node: nodeName, atMs: this.world.elapsedMs });
     }
     if (kind === RESOURCES.podCheckpoints) this.#noteCheckpoint(write);
-    if (kind === RESOURCES.nodes && type === 'DELETED') this.nodeGoneMs = this.world.elapsedMs;
+    if (kind === RESOURCES.nodes && type === 'DELETED') {
+      this.nodeGoneMs = this.world.elapsedMs;
+      // One of that name that comes later is another node, which may be free for the preemptor.
+      for (const key of this.inVain.keys()) if (key.endsWith(` ${object.metadata.name}`)) this.inVain.delete(key);
+    }
     if (kind === RESOURCES.nodes && placesOf(object) !== placesOf(write.previous))
       this.nodesChangedMs.set(object.metadata.name, this.world.elapsedMs);
     if (kind === RESOURCES.reprieves) this.#noteTicket(ticketOf(object), type === 'DELETED');
@@ -294,7 +298,7 @@ export class Truth {
       if (answer.body === '{}') this.#waitsFor(uid, by);
       else this.waitingFor.delete(uid);
     }
-    this.#check({ kind: 'answer', verb, body, answer });
+    this.#check({ kind: 'answer', by, verb, body, answer });
   }
 
   second(): void {
