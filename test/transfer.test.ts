@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { access, appendFile, mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
@@ -12,7 +12,8 @@ import { SavedPodLayout } from '../src/agent/state/layout.ts';
 import { makeManifest } from '../src/agent/state/make-manifest.ts';
 import { listFiles, verify, writeManifest } from '../src/agent/state/manifest.ts';
 import type { AskedState } from '../src/agent/transfer/entitlements.ts';
-import { fetchState, WrongStateError, type FetchStateOptions } from '../src/agent/transfer/fetch-state.ts';
+import { FetchRoom } from '../src/agent/transfer/fetch-room.ts';
+import { fetchState, NoRoomError, WrongStateError, type FetchStateOptions } from '../src/agent/transfer/fetch-state.ts';
 import type { PeerCredentials } from '../src/agent/transfer/peer-identity.ts';
 import { PeerServer } from '../src/agent/transfer/peer-server.ts';
 import { AgentCertificates } from './support/agent-certificates.ts';
@@ -80,6 +81,8 @@ function fetched(options: Partial<FetchStateOptions> = {}): Promise<unknown> {
     ticket: 't',
     layout: wanted,
     manifestDigest: digest,
+    bytes: CONTENT.length,
+    room: new FetchRoom(() => Promise.resolve(CONTENT.length)),
     patienceMs: 30_000,
     clock: systemClock,
     stop: new AbortController().signal,
@@ -126,6 +129,7 @@ describe('a state that is fetched', () => {
   it.each<[string, () => Promise<unknown>, string]>([
     ['a file is missing', () => rm(join(held.folder, PAGES)), `${PAGES} is missing`],
     ['a file is too short', () => truncate(join(held.folder, PAGES), 1), `${PAGES} has another size`],
+    ['a file is too long', () => appendFile(join(held.folder, PAGES), CONTENT), `${PAGES} has another size`],
     ['the manifest is another', () => writeManifest(held.manifest, makeManifest()), 'not the one that was verified'],
     ['it is gone', () => rm(held.folder, { recursive: true }), 'has it no more'],
   ])('is refused at once where %s', async (_, spoil, message) => {
@@ -133,6 +137,33 @@ describe('a state that is fetched', () => {
     const error: unknown = await fetched().catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(WrongStateError);
     expect((error as Error).message).toContain(message);
+  });
+});
+
+describe('what a fetch may write', () => {
+  const part = (): string => join(wanted.folder, `${PAGES}.part`);
+
+  it('is no more of a file than its manifest says', async () => {
+    await appendFile(join(held.folder, PAGES), CONTENT);
+    await expect(fetched()).rejects.toThrow(WrongStateError);
+    await expect(access(part())).rejects.toThrow('ENOENT');
+  });
+
+  it('is no more than its PodCheckpoint says, whatever its manifest says', async () => {
+    const fetching = fetched({ bytes: CONTENT.length - 1 });
+    await expect(fetching).rejects.toThrow('its PodCheckpoint says 3299999');
+    await expect(fetching).rejects.toThrow(WrongStateError);
+    await expect(access(wanted.folder)).rejects.toThrow('ENOENT');
+  });
+
+  it('is no more than the disk has room for; what has arrived already needs none', async () => {
+    const room = new FetchRoom(() => Promise.resolve(CONTENT.length - 100_000));
+    await expect(fetched({ room })).rejects.toThrow(NoRoomError);
+    await expect(access(part())).rejects.toThrow('ENOENT');
+    await mkdir(dirname(part()), { recursive: true });
+    await writeFile(part(), CONTENT.subarray(0, 100_000));
+    await fetched({ room });
+    expect(await readFile(join(wanted.folder, PAGES))).toEqual(CONTENT);
   });
 });
 

@@ -8,6 +8,7 @@ import type { Log } from '../observe/log.ts';
 import type { Clock } from '../ports/clock.ts';
 import { CriuCheckpointer } from './checkpointer/criu-checkpointer.ts';
 import { DumpDesk } from './checkpointer/dump-desk.ts';
+import { keptBytes } from './checkpointer/kept-space.ts';
 import { memoryOf } from './checkpointer/space.ts';
 import { NodeAgent, type NodeAgentOptions, type NodeEngines, type RestoreSide } from './node-agent.ts';
 import type { NodeApi } from './node-api.ts';
@@ -24,6 +25,7 @@ import { ContainerIndex } from './runtime/containers.ts';
 import { Runc } from './runtime/runc.ts';
 import { DiskStore } from './state/disk-store.ts';
 import { checkpointsFolder } from './state/layout.ts';
+import type { StateStore } from './state/state-store.ts';
 import { Entitlements } from './transfer/entitlements.ts';
 import { PeerIdentity } from './transfer/peer-identity.ts';
 import { PeerServer } from './transfer/peer-server.ts';
@@ -89,8 +91,9 @@ function enginesOf(
 ): NodeEngines {
   const { stateDir } = settings;
   const run = runCommand;
-  const peers = new PeerStates({ api, clock, identity });
-  const store = new DiskStore({ nodeName, stateDir, clock, peers });
+  const roomBytes = async (): Promise<number> => (await store.freeBytes()) - (await keptBytes(settings));
+  const peers = new PeerStates({ api, clock, identity, roomBytes });
+  const store: StateStore = new DiskStore({ nodeName, stateDir, clock, peers });
   const desk = new DumpDesk({ settings, store, runc, run, clock, log, compatibility });
   const checkpointer = new CriuCheckpointer({ index, runc, run, memoryOf, desk, clock });
   return { processes: new RuntimeProcesses({ index, runc }), checkpointer, store };

@@ -124,7 +124,7 @@ describe.each<[string, (store: StateStore, folder: string) => Promise<Engines>]>
     if (dump.failure !== null) throw new Error(dump.failure.message);
     const { containers, bytes, manifestDigest } = dump.saved;
     const location = { node: 'n1', reference: KEY };
-    const state = await store.open({ location, manifestDigest, podUid: 'u2', ticket: 't' }, NEVER);
+    const state = await store.open({ location, manifestDigest, bytes, podUid: 'u2', ticket: 't' }, NEVER);
     if ('refusal' in state) throw new Error(state.refusal.message);
     expect(state.manifest).toMatchObject({ pod: REQUEST.pod, containers: [{ name: 'main' }] });
     expect(bytes).toBe(state.manifest.files.reduce((sum, file) => sum + file.bytes, 0));

@@ -77,7 +77,12 @@ async function twoDisks(): Promise<Bench> {
     });
     port = server.port;
   });
-  const peers = new PeerStates({ api, clock, identity: { current: credentials.n2 } });
+  const peers = new PeerStates({
+    api,
+    clock,
+    identity: { current: credentials.n2 },
+    roomBytes: () => Promise.resolve(1e9),
+  });
   return {
     writer,
     reader: () => new DiskStore({ nodeName: 'n2', stateDir: here, clock, peers }),
@@ -116,6 +121,7 @@ describe.each([
   const wanted = (manifestDigest: string): WantedState => ({
     location: { node: 'n1', reference: REFERENCE },
     manifestDigest,
+    bytes: Object.values(FILES).reduce((sum, { length }) => sum + length, 0),
     podUid: 'u2',
     ticket: 't',
   });

@@ -106,13 +106,15 @@ describe('a node refuses to stage a state', () => {
 it('a node opens the state that the ticket names, whatever its PodCheckpoint says now', async () => {
   const { status } = checkpoint as unknown as { readonly status: object };
   const location = { node: 'n3', reference: 'default_c_uid-c' };
-  const forged = { ...checkpoint, status: { ...status, location, manifestDigest: `sha256:${'1'.repeat(64)}` } };
+  const digest = `sha256:${'1'.repeat(64)}`;
+  const forged = { ...checkpoint, status: { ...status, location, manifestDigest: digest, bytes: 7 } };
   const wanted: WantedState[] = [];
   await staged(pod(), ticket('Any'), forged, { refusal: { reason: 'FetchFailed', message: '' } }, wanted);
   expect(wanted).toEqual([
     {
       location: { node: 'n1', reference: STATE.reference },
       manifestDigest: STATE.manifestDigest,
+      bytes: 7,
       podUid: 'uid-new',
       ticket: 't',
     },

@@ -67,7 +67,8 @@ export class Stager {
       return refused('Incompatible', `its policy restores it on node ${madeOn} only`);
     const podUid = pod.metadata.uid as string;
     const { manifestDigest, node, reference } = state;
-    const wanted = { location: { node, reference }, manifestDigest, podUid, ticket: ticketName };
+    const { bytes } = checkpoint;
+    const wanted = { location: { node, reference }, manifestDigest, bytes, podUid, ticket: ticketName };
     const opened = await this.#options.store.open(wanted, stop);
     if ('refusal' in opened) return opened;
     const names = new Set(lastingContainers(pod));

@@ -47,6 +47,7 @@ export interface DiskStoreOptions {
 export class DiskStore implements StateStore {
   readonly #options: DiskStoreOptions;
   readonly #stamps = new FileStamps();
+  readonly #opening = new Map<string, Promise<unknown>>(); // pod uid -> what is being brought here for it
 
   constructor(options: DiskStoreOptions) {
     this.#options = options;
@@ -116,6 +117,20 @@ export class DiskStore implements StateStore {
   }
 
   async open(wanted: WantedState, stop: AbortSignal): Promise<OpenedState> {
+    const { podUid } = wanted;
+    const opening = this.#open(wanted, stop);
+    this.#opening.set(podUid, opening);
+    try {
+      const opened = await opening;
+      // Nobody asks for the rest of what was refused; what came before a break, another try continues.
+      if ('refusal' in opened) await this.#clear(podUid);
+      return opened;
+    } finally {
+      if (this.#opening.get(podUid) === opening) this.#opening.delete(podUid);
+    }
+  }
+
+  async #open(wanted: WantedState, stop: AbortSignal): Promise<OpenedState> {
     const { nodeName, peers } = this.#options;
     const { location, manifestDigest, podUid } = wanted;
     const isHere = location.node === nodeName;
@@ -133,6 +148,11 @@ export class DiskStore implements StateStore {
   }
 
   async close(podUid: string): Promise<void> {
+    await this.#opening.get(podUid)?.catch(() => undefined);
+    await this.#clear(podUid);
+  }
+
+  async #clear(podUid: string): Promise<void> {
     await rm(join(this.#fetched, podUid), { recursive: true, force: true });
   }
 

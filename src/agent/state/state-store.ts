@@ -25,6 +25,8 @@ export interface WantedState {
   /** As it stands in the ticket. */
   readonly location: { readonly node: string; readonly reference: string };
   readonly manifestDigest: string;
+  /** Of all its files, as its PodCheckpoint says. */
+  readonly bytes: number;
   /** Of the pod that continues it. */
   readonly podUid: string;
   /** Name of the ticket by which it does. */
@@ -69,10 +71,10 @@ export interface StateStore {
   remove(reference: string): Promise<void>;
   /**
    * The verified files of a state on this node; may take minutes. A refusal is a verdict about this node and this state; what may pass
-   * (a disk or API error) rejects. What is brought here for the pod lies here until {@link close}.
+   * (a disk or API error) rejects. What is brought here for the pod lies here until {@link close}; after a refusal nothing does.
    */
   open(wanted: WantedState, stop: AbortSignal): Promise<OpenedState>;
-  /** Removes what was brought here for a pod; the state stays where it lies. */
+  /** Removes what was brought here for a pod, once an `open` that was called off has ended; the state stays where it lies. */
   close(podUid: string): Promise<void>;
   /** The same for all other pods than these. */
   closeOthers(podUids: ReadonlySet<string>): Promise<void>;

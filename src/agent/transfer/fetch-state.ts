@@ -8,7 +8,8 @@ import type { FileDigest } from '../state/digest.ts';
 import type { SavedPodLayout } from '../state/layout.ts';
 import { decodeManifest, manifestDigest, twoAtATime, type Manifest } from '../state/manifest.ts';
 import { nodeOf, type PeerCredentials } from './peer-identity.ts';
-import { receive } from './receive.ts';
+import type { FetchRoom } from './fetch-room.ts';
+import { receive, TooLongError } from './receive.ts';
 
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 10_000;
@@ -28,6 +29,9 @@ export interface FetchStateOptions {
   readonly layout: SavedPodLayout;
   /** What the API server says of it. */
   readonly manifestDigest: string;
+  /** The same of its size: no more than that is written. */
+  readonly bytes: number;
+  readonly room: FetchRoom;
   /** How long to try while the other does not answer. */
   readonly patienceMs: number;
   readonly clock: Clock;
@@ -39,6 +43,11 @@ export class WrongStateError extends Error {
   override readonly name = 'WrongStateError';
 }
 
+/** The disk of this node has no room for it. */
+export class NoRoomError extends Error {
+  override readonly name = 'NoRoomError';
+}
+
 export interface Fetched {
   /** Path -> what was written there, of the files that came in one piece. The others have to be read to be known. */
   readonly digests: ReadonlyMap<string, FileDigest>;
@@ -46,8 +55,8 @@ export interface Fetched {
 
 /**
  * Brings a saved pod from the agent that holds it, two files at a time; what has arrived is not asked for again, also after
- * a break in the middle of a file or of this process. The files are yet to be verified. Rejects with {@link WrongStateError},
- * with the last error when `patienceMs` have passed without a byte, or with the reason of `stop`.
+ * a break in the middle of a file or of this process. The files are yet to be verified. Rejects with {@link WrongStateError} or
+ * {@link NoRoomError}, with the last error when `patienceMs` have passed without a byte, or with the reason of `stop`.
  */
 export async function fetchState(options: FetchStateOptions): Promise<Fetched> {
   const { clock, patienceMs, stop } = options;
@@ -60,7 +69,7 @@ export async function fetchState(options: FetchStateOptions): Promise<Fetched> {
       return { digests };
     } catch (error) {
       stop.throwIfAborted();
-      if (error instanceof WrongStateError) throw error;
+      if (error instanceof WrongStateError || error instanceof NoRoomError) throw error;
       if (clock.monotonic() - progress.lastMs >= patienceMs) throw error;
     }
     await sleep(clock, pauseMs, stop);
@@ -92,14 +101,24 @@ async function connected(
 
 interface Arrivals {
   readonly digests: Map<string, FileDigest>;
-  readonly onBytes: () => void;
+  readonly onBytes: (bytes: number) => void;
 }
 
 async function fetchAll(options: FetchStateOptions, agent: Agent, arrivals: Arrivals): Promise<void> {
-  const { layout, stop } = options;
+  const { layout, stop, room } = options;
   const { manifest, encoded } = await fetchManifest(options, agent);
   await mkdir(layout.folder, { recursive: true, mode: 0o700 });
-  await twoAtATime(manifest.files, (file) => fetchFile(options, agent, file, arrivals));
+  const claim = await room.claim(await bytesToCome(layout, manifest));
+  if (typeof claim === 'string') throw new NoRoomError(claim);
+  const onBytes = (bytes: number): void => {
+    claim.arrived(bytes);
+    arrivals.onBytes(bytes);
+  };
+  try {
+    await twoAtATime(manifest.files, (file) => fetchFile(options, agent, file, { ...arrivals, onBytes }));
+  } finally {
+    claim.release();
+  }
   stop.throwIfAborted();
   // Last, as where it was saved: a folder with a manifest is whole.
   await writeFile(layout.manifest, encoded, { mode: 0o600 });
@@ -121,6 +140,9 @@ async function fetchManifest(
   if (manifest === null || manifestDigest(encoded) !== options.manifestDigest) {
     throw new WrongStateError('its manifest is not the one that was verified');
   }
+  const bytes = manifest.files.reduce((sum, file) => sum + file.bytes, 0);
+  if (bytes > options.bytes)
+    throw new WrongStateError(`its files have ${bytes} bytes, and its PodCheckpoint says ${options.bytes}`);
   return { manifest, encoded };
 }
 
@@ -140,14 +162,14 @@ async function fetchFile(
     const { statusCode, body } = await get(options, agent, `files/${path}`, have);
     if (statusCode === 404) throw await gone(path, body);
     if (statusCode !== (have > 0 ? 206 : 200)) throw await refused(statusCode, body);
-    const digest = await receive(body as AsyncIterable<Buffer>, part, { from: have, bytes, onBytes });
+    const receiving = receive(body as AsyncIterable<Buffer>, part, { from: have, bytes, onBytes });
+    const digest = await receiving.catch(async (error: unknown) => {
+      throw error instanceof TooLongError ? await otherSize(path, part) : error;
+    });
     stop.throwIfAborted();
     if (digest !== null) digests.set(path, digest);
   }
-  if ((await sizeOf(part)) !== bytes) {
-    await rm(part, { force: true });
-    throw new WrongStateError(`${path} has another size than its manifest says`);
-  }
+  if ((await sizeOf(part)) !== bytes) throw await otherSize(path, part);
   await rename(part, target);
 }
 
@@ -160,6 +182,21 @@ function get(
   const headers = from > 0 ? { range: `bytes=${from}-` } : {};
   const url = `https://${peer}/v1/states/${layout.reference}/${name}?ticket=${ticket}`;
   return request(url, { dispatcher: agent, headers, signal: stop });
+}
+
+/** What the manifest names and is not here yet. */
+async function bytesToCome({ folder }: SavedPodLayout, { files }: Manifest): Promise<number> {
+  const missing = await twoAtATime(files, async ({ path, bytes }) => {
+    const target = join(folder, path);
+    const here = (await sizeOf(target)) ?? (await sizeOf(`${target}.part`)) ?? 0;
+    return Math.max(0, bytes - here);
+  });
+  return missing.reduce((sum, bytes) => sum + bytes, 0);
+}
+
+async function otherSize(path: string, part: string): Promise<WrongStateError> {
+  await rm(part, { force: true });
+  return new WrongStateError(`${path} has another size than its manifest says`);
 }
 
 async function gone(path: string, body: Dispatcher.ResponseData['body']): Promise<WrongStateError> {

@@ -47,6 +47,15 @@ it('keeps what came before a break, and goes on there, without a digest of what 
   expect((await readFile(path)).equals(data)).toBe(true);
 });
 
+it('refuses what is beyond the file, and writes none of it', async () => {
+  const data = randomBytes(100_000);
+  const receiving = receive(inPieces(data, 16_384), path, { ...fromStart, bytes: 50_000 });
+  await expect(receiving).rejects.toThrow('more arrives than the file has');
+  const kept = await readFile(path);
+  expect(kept.length).toBeLessThanOrEqual(50_000);
+  expect(kept.equals(data.subarray(0, kept.length))).toBe(true);
+});
+
 it('leaves nothing of an older file behind', async () => {
   await writeFile(path, randomBytes(5000));
   await receive(inPieces(Buffer.from('new'), 3), path, fromStart);

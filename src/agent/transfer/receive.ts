@@ -13,9 +13,14 @@ const SYNCS = new Turns();
 export interface ReceiveOptions {
   /** What the file has already; the rest of it is received. */
   readonly from: number;
-  /** How long the file is to be; what comes beyond that is written as well. */
+  /** How long the file is to be; what comes beyond that is refused, and not written. */
   readonly bytes: number;
-  readonly onBytes: () => void;
+  readonly onBytes: (bytes: number) => void;
+}
+
+/** More arrives than the file is to have. */
+export class TooLongError extends Error {
+  override readonly name = 'TooLongError';
 }
 
 /**
@@ -38,6 +43,7 @@ export async function receive(
     const bufferBytes = Math.min(BUFFER_BYTES, Math.max(LEAST_BUFFER_BYTES, wanted - from));
     let [filling, spare] = [Buffer.allocUnsafe(bufferBytes), Buffer.allocUnsafe(bufferBytes)];
     let [filled, bytes] = [0, from];
+    let left = wanted - from;
     let writing: Promise<void> = Promise.resolve();
     const flush = async (): Promise<void> => {
       await writing;
@@ -51,7 +57,9 @@ export async function receive(
     };
     try {
       for await (const chunk of body) {
-        onBytes();
+        left -= chunk.length;
+        if (left < 0) throw new TooLongError('more arrives than the file has');
+        onBytes(chunk.length);
         for (let taken = 0; taken < chunk.length;) {
           const copied = chunk.copy(filling, filled, taken);
           taken += copied;

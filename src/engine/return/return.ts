@@ -26,6 +26,7 @@
 import { ownerKey } from '../../domain/ids.ts';
 import { keepsName } from '../../domain/owner-kinds.ts';
 import { hasOurClass, isTerminal } from '../../domain/pod.ts';
+import { restoredWithinMs } from '../../domain/restore-time.ts';
 import { makesWay, isFinal, type Ticket } from '../../domain/ticket.ts';
 import type { ClusterView } from '../../index/types.ts';
 import type { PhaseChange } from '../../ports/cluster-writer.ts';
@@ -43,10 +44,6 @@ import { isGone, seesAll, type Steps, type World } from '../core/steps.ts';
 
 /** A pod that runs and whose node never said how the restore went: the ticket does not wait for ever. */
 const RESTORE_REPORT_MS = 600_000;
-
-/** A pod on a node is restored within this, plus the time its state takes to come over a slow network; else that is a failed attempt. */
-const RESTORED_WITHIN_MS = 600_000;
-const SLOW_FETCH_BYTES_PER_MS = 20_000; // 20 MB/s: a gigabit link that six fetches share
 
 /** A replacement that came without the gate is observed for this long before its ticket ends. */
 const REPLACED_MS = 10_000;
@@ -218,7 +215,7 @@ function stepClaimed(world: World, ticket: Ticket, claim: NonNullable<Ticket['cl
         steps.move(ticket, 'ColdStarted', 'NotReported', 'the pod runs, and its node never said that it was restored');
     } else if (!stepSilentAgent(world, ticket, pod, steps)) {
       const bytes = checkpointOf(view, ticket)?.bytes ?? 0;
-      const overdueMs = ticket.phaseMs + RESTORED_WITHIN_MS + Math.ceil(bytes / SLOW_FETCH_BYTES_PER_MS);
+      const overdueMs = ticket.phaseMs + restoredWithinMs(bytes);
       const message = 'the pod was not restored within the bound, and its node did not say why';
       if (nowMs < overdueMs) steps.lookAgainAt(overdueMs);
       else afterFailedRestore(world, ticket, pod, { reason: 'RestoreFailed', message }, steps);
