@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createLog } from '../src/observe/log.ts';
 import { systemClock } from '../src/ports/clock.ts';
+import { VirtualClock } from '../src/sim/virtual-clock.ts';
 import { SavedPodLayout } from '../src/agent/state/layout.ts';
 import { makeManifest } from '../src/agent/state/make-manifest.ts';
 import { listFiles, verify, writeManifest } from '../src/agent/state/manifest.ts';
@@ -40,6 +41,7 @@ let server: PeerServer;
 let asked: AskedState[];
 let refusal: string | null;
 let digest: string;
+let clock: VirtualClock; // of the server
 let files: Awaited<ReturnType<typeof listFiles>>;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'transfer-'));
@@ -55,6 +57,7 @@ beforeEach(async () => {
   files = await listFiles(held.folder);
   digest = await writeManifest(held.manifest, makeManifest({ files }));
   [asked, refusal] = [[], null];
+  clock = new VirtualClock();
   server = await PeerServer.start({
     peer: { address: '127.0.0.1', port: 0 },
     identity: { current: credentials.n1, onChange: () => undefined },
@@ -65,6 +68,7 @@ beforeEach(async () => {
       },
     },
     stateDir: join(folder, 'there'),
+    clock,
     log: createLog('silent'),
   });
 });
@@ -186,6 +190,32 @@ describe('a state is given', () => {
     refusal = 'the pod that continues the ticket is not on that node';
     for (const name of ['manifest.json', `files/${PAGES}`])
       expect(await statusOf(`/v1/states/${REFERENCE}/${name}?ticket=t`)).toBe(403);
+  });
+
+  /** So many requests for the pages that nobody reads; they are longer than what the network takes unread. */
+  const unread = async (count: number): Promise<IncomingMessage[]> => {
+    await truncate(join(held.folder, PAGES), 64 * 2 ** 20);
+    return Promise.all(
+      Array.from({ length: count }, () => answered(`/v1/states/${REFERENCE}/files/${PAGES}?ticket=t`)),
+    );
+  };
+
+  it('to a node for few files at once, and the others wait', async () => {
+    const responses = await unread(4);
+    expect(responses.map(({ statusCode }) => statusCode)).toEqual([200, 200, 200, 200]);
+    expect(await statusOf(MANIFEST)).toBe(503);
+    for (const response of responses) response.destroy();
+    await expect.poll(() => statusOf(MANIFEST)).toBe(200);
+  });
+
+  it('to a node that does not read it for no longer than a fetch may take', async () => {
+    const [response] = (await unread(1)) as [IncomingMessage];
+    response.on('error', () => undefined);
+    const closed = new Promise((resolve) => response.on('close', resolve));
+    await clock.advance(300_000 + CONTENT.length / 20_000);
+    response.resume();
+    await closed;
+    expect(response.complete).toBe(false);
   });
 
   it('to nobody who names no ticket', async () => {

@@ -127,7 +127,7 @@ function restoreSide(
       if (peer !== null && identity !== null) {
         await identity.load();
         const entitlements = new Entitlements({ api, checkpoint, clock, log });
-        server = await PeerServer.start({ peer, identity, entitlements, stateDir, log });
+        server = await PeerServer.start({ peer, identity, entitlements, stateDir, clock, log });
         void identity.run(stopped.signal);
       }
       const here = new Set(pods.list().map(({ metadata }) => metadata.uid as string));

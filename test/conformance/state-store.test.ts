@@ -73,6 +73,7 @@ async function twoDisks(): Promise<Bench> {
       identity: { current: credentials.n1, onChange: () => undefined },
       entitlements: { refusal: () => Promise.resolve(null) },
       stateDir: dirname(dirname(folder)),
+      clock,
       log,
     });
     port = server.port;

@@ -14,6 +14,7 @@ import { receive, TooLongError } from './receive.ts';
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 10_000;
 const SILENCE_MS = 30_000;
+const BUSY = 503;
 const MAX_MANIFEST_BYTES = 16 * 1024 * 1024;
 
 export interface FetchStateOptions {
@@ -43,6 +44,11 @@ export class WrongStateError extends Error {
   override readonly name = 'WrongStateError';
 }
 
+/** The holder gives too many states away just now: it is there, and asking again helps. */
+class BusyError extends Error {
+  override readonly name = 'BusyError';
+}
+
 /** The disk of this node has no room for it. */
 export class NoRoomError extends Error {
   override readonly name = 'NoRoomError';
@@ -56,7 +62,8 @@ export interface Fetched {
 /**
  * Brings a saved pod from the agent that holds it, two files at a time; what has arrived is not asked for again, also after
  * a break in the middle of a file or of this process. The files are yet to be verified. Rejects with {@link WrongStateError} or
- * {@link NoRoomError}, with the last error when `patienceMs` have passed without a byte, or with the reason of `stop`.
+ * {@link NoRoomError}, with the last error when `patienceMs` have passed without a byte
+ * or the answer that the holder is busy, or with the reason of `stop`.
  */
 export async function fetchState(options: FetchStateOptions): Promise<Fetched> {
   const { clock, patienceMs, stop } = options;
@@ -70,6 +77,7 @@ export async function fetchState(options: FetchStateOptions): Promise<Fetched> {
     } catch (error) {
       stop.throwIfAborted();
       if (error instanceof WrongStateError || error instanceof NoRoomError) throw error;
+      if (error instanceof BusyError) progress.lastMs = clock.monotonic();
       if (clock.monotonic() - progress.lastMs >= patienceMs) throw error;
     }
     await sleep(clock, pauseMs, stop);
@@ -206,6 +214,7 @@ async function gone(path: string, body: Dispatcher.ResponseData['body']): Promis
 
 async function refused(status: number, body: Dispatcher.ResponseData['body']): Promise<Error> {
   await body.dump();
+  if (status === BUSY) return new BusyError('the agent that holds the state gives too many others away');
   return new Error(`the agent that holds the state answered HTTP ${status}`);
 }
 

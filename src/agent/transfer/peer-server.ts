@@ -6,12 +6,15 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import type { PeerConfiguration } from '../../config/configuration.ts';
+import { fetchedWithinMs } from '../../domain/restore-time.ts';
 import { AppError } from '../../observe/error-codes.ts';
 import type { Log } from '../../observe/log.ts';
+import type { Clock } from '../../ports/clock.ts';
 import { SavedPodLayout } from '../state/layout.ts';
 import { decodeManifest, type Manifest } from '../state/manifest.ts';
 import type { Entitlements } from './entitlements.ts';
 import { nodeOf, type PeerIdentity } from './peer-identity.ts';
+import { TransferSlots } from './transfer-slots.ts';
 
 const PIECE_BYTES = 1024 * 1024;
 const PATH = /^\/v1\/states\/([a-z0-9._-]+)\/(manifest\.json|files\/[\w./-]+)\?ticket=([a-z0-9.-]+)$/;
@@ -21,20 +24,24 @@ export interface PeerServerOptions {
   readonly identity: Pick<PeerIdentity, 'current' | 'onChange'>;
   readonly entitlements: Pick<Entitlements, 'refusal'>;
   readonly stateDir: string;
+  readonly clock: Clock;
   readonly log: Log;
 }
 
 /**
  * Gives saved pods to other agents: `GET /v1/states/<reference>/manifest.json?ticket=<name>` and `…/files/<path>?ticket=<name>` for each
  * file that the manifest names, with `Range: bytes=N-`. Memory of pods is in them: the certificate says which node asks, and the ticket,
- * read from the API server, whether the pod that continues this state is on that node (`entitlements.ts`).
+ * read from the API server, whether the pod that continues this state is on that node (`entitlements.ts`). Answers 503 while too many
+ * states are given away (`transfer-slots.ts`), and gives up a node that reads a file for longer than its fetch may take.
  */
 export class PeerServer {
   readonly #options: PeerServerOptions;
   readonly #server: Server;
+  readonly #slots: TransferSlots;
 
   private constructor(options: PeerServerOptions) {
     this.#options = options;
+    this.#slots = new TransferSlots(options.clock);
     // Without a certificate every handshake fails, until there is one.
     this.#server = createServer({ requestCert: true, rejectUnauthorized: false }, (request, response) => {
       this.#answer(request, response).catch((error: unknown) => {
@@ -72,20 +79,40 @@ export class PeerServer {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { stateDir, entitlements } = this.#options;
+    const { entitlements } = this.#options;
     const node = askingNode(request.socket as TLSSocket);
     if (node === null) return end(response, 401);
     if (request.method !== 'GET') return end(response, 405);
     const [, reference = '', name = '', ticket = ''] = PATH.exec(request.url ?? '') ?? [];
-    const layout = layoutOf(stateDir, reference);
+    const layout = layoutOf(this.#options.stateDir, reference);
     if (layout === null) return end(response, 404);
     if ((await entitlements.refusal({ node, reference, ticket })) !== null) return end(response, 403);
+    const leave = this.#slots.enter(node, reference);
+    if (leave === null) return end(response, 503);
+    try {
+      await this.#give(request, response, { layout, name });
+    } finally {
+      leave();
+    }
+  }
+
+  async #give(
+    request: IncomingMessage,
+    response: ServerResponse,
+    { layout, name }: { readonly layout: SavedPodLayout; readonly name: string },
+  ): Promise<void> {
+    const { clock } = this.#options;
     const encoded = await readFile(layout.manifest, 'utf8').catch(() => null);
     if (encoded === null) return end(response, 404);
     if (name === 'manifest.json') return end(response, 200, encoded);
     const file = fileIn(decodeManifest(encoded), name.slice('files/'.length));
     if (file === undefined) return end(response, 404);
-    await sendFile(request, response, join(layout.folder, file.path));
+    const timer = clock.setTimer(fetchedWithinMs(file.bytes), () => response.destroy());
+    try {
+      await sendFile(request, response, join(layout.folder, file.path));
+    } finally {
+      timer.cancel();
+    }
   }
 
   #renew(): void {
