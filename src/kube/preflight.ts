@@ -9,7 +9,7 @@ import { askPatiently, credentialsRefused, type PatienceOptions, type PatientAns
 import { API_GROUP, API_VERSION, pathOf, RESOURCES } from './resources.ts';
 import type { KubeObject, KubeRequest, KubeResponse } from './transport.ts';
 
-/** Deadlines of checkpoints are absolute times that agents compare with their own clocks: more than this would cut them short. */
+/** Records hold times of day. This process and the agents count by the clock of the API server; people compare with that of the machine. */
 const MAX_SKEW_MS = 10_000;
 /** A `Date` header has whole seconds, rounded down. */
 const DATE_RESOLUTION_MS = 1000;

@@ -6,15 +6,16 @@ const FILE = 'order.json';
 /** Holds the time since when nobody knows what the state beside it is for. `reprieve node doctor` lists such states. */
 export const UNKNOWN_FILE = 'unknown-since';
 
+/** What a record lacks that another version wrote is no reason to leave its containers frozen: they are due at once. */
 const schema = z.object({
   pod: z.object({ namespace: z.string(), name: z.string(), uid: z.string() }),
   /** Ids of the containers that may stand frozen. */
   containers: z.array(z.string()),
   /** See `HoldTerms`. */
-  thawAt: z.object({ serverMs: z.number(), monotonicMs: z.number() }),
-  keepFrozen: z.boolean(),
+  thawAt: z.object({ serverMs: z.number(), monotonicMs: z.number() }).catch({ serverMs: 0, monotonicMs: 0 }),
+  keepFrozen: z.boolean().catch(true),
   /** In the environment of the runtime that dumps them, and of all that it starts; nobody but root can know it. */
-  token: z.string(),
+  token: z.string().catch(''),
 });
 
 /** Which containers an order has frozen, or was about to: what a later agent process needs to let them go on. */

@@ -11,6 +11,7 @@ import type { Checkpointer, Guarantee } from '../checkpointer/checkpointer.ts';
 import type { Dump } from '../orders/savable-pod.ts';
 import { DiskStore } from '../state/disk-store.ts';
 import { checkpointsFolder } from '../state/layout.ts';
+import { HoldRecords, type HoldRecord } from './hold-record.ts';
 import { NodePods } from './node-pods.ts';
 import type { PodContainer, PodProcesses } from './pod-processes.ts';
 
@@ -396,6 +397,15 @@ describe('a later process', () => {
     const pods = await start();
     expect(found).toEqual([KEY]);
     expect(pods.find(UID)?.hold).toMatchObject({ ...TERMS, isSaved: true });
+  });
+
+  it('finds what an agent of another version left, and has it thawed at once', async () => {
+    await leftFrozen({ saved: true });
+    const { pod, containers } = (await new HoldRecords(folder).read(KEY)) as HoldRecord;
+    await writeFile(join(folder, KEY, 'order.json'), JSON.stringify({ pod, containers }));
+    const pods = await start();
+    expect(pods.find(UID)?.hold).toMatchObject({ thawAt: { serverMs: 0, monotonicMs: 0 }, keepFrozen: true });
+    expect(errors).toEqual([]);
   });
 
   it('starts though it cannot find out what stands frozen, and thaws that at its time', async () => {

@@ -195,7 +195,7 @@ export class NodePods implements SavablePods {
     if (!this.#isHeld(key) && this.#unwanted.delete(key)) await this.forget(key);
   }
 
-  /** What of a record is still frozen, looked for until there is an answer. At `thawAt` all goes on without one. */
+  /** What of a record is still frozen, looked for until there is an answer. At `thawAt` all goes on without one, once no dump is under way. */
   async #found(key: string, record: HoldRecord): Promise<HeldContainers | null> {
     const { clock, onError, processes, checkpointer } = this.#options;
     await checkpointer.undisturbed(record.token);

@@ -7,9 +7,8 @@ import { beginFreeze, cgroupOf, isFrozen, processesOf, thaw, type CgroupFolder, 
 import { BULK_LIMIT_MS, CommandError, type RunCommand } from './command.ts';
 import { dumpFailure, type DumpFailure } from './dump-failure.ts';
 
-/** How often it is looked whether a dump has ended, and how long: what hangs longer than this does not end. */
+/** How often it is looked whether a dump has ended. */
 const LOOK_EVERY_MS = 100;
-const DUMP_ENDS_WITHIN_MS = 600_000;
 /** In the environment of a dump, and of all that it starts. */
 const TOKEN_VARIABLE = 'REPRIEVE_DUMP';
 /**
@@ -200,9 +199,13 @@ export class Runc {
     return folder === null ? [] : processesOf(folder.path);
   }
 
-  /** Resolves when no dump with this token is under way, whichever process of the agent began it, or hangs. */
+  /**
+   * Resolves when no dump with this token is under way, whichever process of the agent began it, or when it has had the time that any
+   * dump has. The empty token is that of no dump.
+   */
   async undisturbed(token: string): Promise<void> {
-    for (let leftMs = DUMP_ENDS_WITHIN_MS; leftMs > 0 && (await isAnyOf(token)); leftMs -= LOOK_EVERY_MS) {
+    if (token === '') return;
+    for (let leftMs = BULK_LIMIT_MS; leftMs > 0 && (await isAnyOf(token)); leftMs -= LOOK_EVERY_MS) {
       await sleep(LOOK_EVERY_MS);
     }
   }

@@ -4,7 +4,7 @@ import type { Pod } from '../../domain/pod.ts';
 import { isOpenAndFree, type Ticket } from '../../domain/ticket.ts';
 import type { World } from '../core/steps.ts';
 
-/** Clocks of this process and of the API server may differ by 10 s (preflight), and a watch may be late. */
+/** The time of the API server is known to a second here, and a watch may be late. */
 const FREED_SLACK_MS = 15_000;
 
 /**

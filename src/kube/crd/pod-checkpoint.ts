@@ -113,7 +113,7 @@ const status = described(
     ),
     compatibility: described('It can be restored on nodes whose label has this value.', optional(text(63))),
     thawAt: described(
-      'When the agent thaws the frozen pod, even if the API server is unreachable then: the earliest of spec.thawAt, or the limit without it, and the moment at which a liveness probe would kill the pod.',
+      'When the agent thaws the frozen pod, even if the API server is unreachable then, and later only where CRIU has not finished: the earliest of spec.thawAt, or the limit without it, and the moment at which a liveness probe would kill the pod.',
       optional(timestamp),
     ),
     startedAt: described('The agent began.', optional(timestamp)),
