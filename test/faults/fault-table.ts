@@ -240,6 +240,10 @@ export const FAULTS = {
         killAgent(world, machine, 2_000);
       }),
   },
+  'freezes fail': {
+    what: 'runc does not say which containers there are, the first few times',
+    strike: (world, { calls }) => nodeFault(world, 'freezeFails', 1 + (calls % 3)),
+  },
   'thaws fail': {
     what: 'runc says no, the first few times',
     strike: (world, { calls }) => nodeFault(world, 'thawFails', 1 + (calls % 3)),

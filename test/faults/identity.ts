@@ -3,7 +3,7 @@ import type { KubeObject } from '../../src/kube/transport.ts';
 import { RANK_LABEL } from './teams.ts';
 
 /**
- * Design 6.2 over raw objects, apart from the code under test: which pod is the same work as another one. Kinds of controllers that
+ * Over raw objects, apart from the code under test: which pod is the same work as another one. Kinds of controllers that
  * tell their pods apart by nothing are listed; teams do it by rank, whatever the policy says of it; of all others the name counts.
  */
 interface RawPod {

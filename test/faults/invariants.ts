@@ -63,7 +63,7 @@ const THAW_MS = 15_000;
 /** A node that has been well for this long has heard of a deletion, by its watch or by asking before it thaws. */
 const HEARD_MS = 10_000;
 
-/** Design 7, as checks over what is true in the API server and on the nodes. Each returns how it was broken, or null. */
+/** The invariants of ARCHITECTURE.md, as checks over what is true in the API server and on the nodes. Each returns how it was broken, or null. */
 export const INVARIANTS = {
   ...RETURN_INVARIANTS,
   ...NODE_INVARIANTS,

@@ -1,4 +1,4 @@
-/** What becomes of displaced pods and of their tickets where controllers change: design 6, judged by the stored objects. */
+/** What becomes of displaced pods and of their tickets where controllers change (`src/domain/owner-kinds.ts`), judged by the stored objects. */
 import type { Ticket } from '../../src/domain/ticket.ts';
 import { byNewestState, isFinal, isOpenAndFree } from '../../src/domain/ticket.ts';
 import { RESOURCES, type ResourceType } from '../../src/kube/resources.ts';

@@ -45,6 +45,7 @@ const WEBHOOK_TIMEOUT_MS = 2 * SECOND;
 
 /** How many times longer everything takes on a slow disk. */
 const SLOW_DISK = 20;
+const RUNC_FAILS = 'runc list: exit status 1';
 
 /** In one virtual second, of all processes together. */
 const MOST_REQUESTS = 10_000;
@@ -87,7 +88,7 @@ export class World {
   };
   /** Nodes that another extender allows no serving pod, until a time. */
   readonly refusedNodes = new Map<string, number>();
-  readonly nodeFaults = { dumpFails: 0, dumpHangs: 0, restoreFails: 0, thawFails: 0 };
+  readonly nodeFaults = { freezeFails: 0, dumpFails: 0, dumpHangs: 0, restoreFails: 0, thawFails: 0 };
   /** When a thaw failed last. */
   thawFailedMs = 0;
   /** Tickets that somebody edited. */
@@ -377,11 +378,12 @@ export class World {
     };
     return {
       slowness: () => (!this.isQuiet && this.elapsedMs < (this.slowDisks.get(name) ?? 0) ? SLOW_DISK : 1),
+      freezeFails: () => (counted('freezeFails') ? RUNC_FAILS : null),
       dumpFails: () => (counted('dumpFails') ? 'disk full' : null),
       thawFails: () => {
         if (!counted('thawFails')) return null;
         this.thawFailedMs = this.clock.now();
-        return 'runc list: exit status 1';
+        return RUNC_FAILS;
       },
       dumpHangs: () => counted('dumpHangs'),
       restoreFails: () => (counted('restoreFails') ? 'criu says no' : null),

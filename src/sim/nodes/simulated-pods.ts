@@ -22,6 +22,8 @@ import { containersOf, PROGRESS_ANNOTATION, rounded, workloadOf } from './worklo
 export interface NodeFaults {
   /** Message of a dump that fails; null: it succeeds. */
   readonly dumpFails?: (pod: KubeObject) => string | null;
+  /** Message of a freeze that fails; null: it succeeds. */
+  readonly freezeFails?: (pod: KubeObject) => string | null;
   /** Message of a thaw that fails; null: it succeeds. */
   readonly thawFails?: (pod: KubeObject) => string | null;
   readonly dumpHangs?: (pod: KubeObject) => boolean;
@@ -140,8 +142,10 @@ class SimulatedPod implements SavablePod {
   }
 
   async freeze(terms: HoldTerms, stop: AbortSignal): Promise<SaveFailure | null> {
-    const { node, clock, ledger, onFrozen } = this.#options;
+    const { node, clock, ledger, faults, onFrozen } = this.#options;
     await sleep(clock, node.spec.freezeMs, stop);
+    const failure = faults.freezeFails?.(this.object) ?? null;
+    if (failure !== null) throw new Error(failure);
     if (this.state !== 'running') {
       return { reason: 'NotRunning', message: `pod ${this.object.metadata.name} ended before it was frozen` };
     }
