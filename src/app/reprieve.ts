@@ -86,6 +86,8 @@ interface ReprieveState extends EngineState {
 export class Reprieve {
   readonly index: ClusterIndex;
   readonly engine: Engine;
+  /** Its time of day is that of the API server. */
+  readonly clock: Clock;
   readonly reader: ClusterReader;
   readonly agents: AgentWatch;
   readonly #recorder: EventRecorder;
@@ -118,6 +120,7 @@ export class Reprieve {
     });
     const timed = new TimedTransport(transport, clock);
     const dated = serverClock(timed, clock);
+    this.clock = dated;
     const client = new KubeClient(timed);
     const writing = new KubeClient(new FencedTransport(timed, leadership));
     this.#tickets = new TicketProgress(clock);

@@ -84,7 +84,7 @@ async function run(configuration: ReprieveConfiguration): Promise<void> {
   });
   const metrics = new Metrics();
   const { engine, index } = reprieve;
-  measureEngine({ metrics, engine, view: index, clock: systemClock });
+  measureEngine({ metrics, engine, view: index, clock: reprieve.clock });
   measureWatches(metrics, () => reprieve.reader.stats(), systemClock);
   measureAgents(metrics, reprieve.agents);
   measureLeadership(metrics, {
