@@ -10,6 +10,7 @@ const SPAN = /\.now\(\)\s*[-+<>]|(?:[-+<]|(?<!=)>)=?\s*[\w.#]*clock\.now\(\)/;
 
 /** Where it is right: the other end of the length is a time of day that a record or another process gave. */
 const RIGHT: Readonly<Record<string, string>> = {
+  'src/agent/checkpointer/saved-in-vain.ts': 'the time of day at which a pod is tried again, as people are told',
   'src/agent/orders/quarantine.ts': 'since a time that is written on the disk, which outlives the boot of the machine',
   'src/cli/timeline.ts': 'since the creation of a pod, as the API server says',
   'src/engine/core/reconciler.ts': 'until a time of day that a record names: deadlines, and how long a ticket waits',

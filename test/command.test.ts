@@ -13,12 +13,19 @@ interface Ended {
   readonly stderr: string;
 }
 
-/** Plays the demo as fast as it goes; `hangUp` closes its standard output after the first bytes, as `| head -1` does. */
-async function demo(
-  args: readonly string[],
-  { env = {}, hangUp = false }: { readonly env?: Record<string, string>; readonly hangUp?: boolean } = {},
-): Promise<Ended> {
-  const child = spawn(process.execPath, [join(root, 'src/main.ts'), 'demo', '--speed', '100000', ...args], {
+interface How {
+  readonly env?: Record<string, string>;
+  /** Closes its standard output after the first bytes, as `| head -1` does. */
+  readonly hangUp?: boolean;
+}
+
+/** Plays the demo as fast as it goes. */
+function demo(args: readonly string[], how: How = {}): Promise<Ended> {
+  return run(['demo', '--speed', '100000', ...args], how);
+}
+
+async function run(args: readonly string[], { env = {}, hangUp = false }: How = {}): Promise<Ended> {
+  const child = spawn(process.execPath, [join(root, 'src/main.ts'), ...args], {
     env: { PATH: process.env['PATH'], ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -55,4 +62,10 @@ describe('reprieve demo', () => {
     expect(escapes(forced.stdout)).toBeGreaterThan(10);
     expect(Math.max(...plain.stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80);
   });
+});
+
+it('reprieve node doctor --json prints one object, and nothing else', async () => {
+  const { stdout, stderr } = await run(['node', 'doctor', '--json']);
+  expect(stderr).toBe('');
+  expect(JSON.parse(stdout)).toMatchObject({ checks: expect.any(Array) });
 });

@@ -197,7 +197,7 @@ function recorded({ metrics, log }: AppOptions, verb: string, handle: Handler): 
 
 /** Calls that change nothing are the many; only what a person would ask about is worth a line at `info`. */
 function logCall(log: Log, { status, fields, error }: Answer, tookMs: number): void {
-  const line = { ...fields, status, tookMs: Number(tookMs.toFixed(3)) };
+  const line = { ...fields, status, tookMs };
   if (error !== null) log.error({ ...line, err: error }, 'call failed');
   else if (status !== 200) log.warn(line, 'call refused');
   else if (fields['verb'] === 'preempt' || fields['gated'] || fields['refused']) log.info(line, 'call answered');
