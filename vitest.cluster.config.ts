@@ -6,6 +6,7 @@ export default defineConfig({
     include: ['test/cluster/**/*.test.ts'],
     maxWorkers: 1,
     fileParallelism: false,
+    maxConcurrency: 50, // tests of one table that share a cluster: they wait more than they work
     testTimeout: 120_000,
     hookTimeout: 180_000,
   },

@@ -1,6 +1,6 @@
 /** Objects the story creates: victims of each kind, and those who displace them. All in namespace `default`. */
 
-interface PodShape {
+export interface PodShape {
   readonly priorityClassName: string;
   readonly cpu: string;
   /** Size of the state that is saved; the simulated disk writes 500 MiB/s. */
