@@ -173,6 +173,16 @@ describe('images as CRIU wrote them', () => {
       'has CAP_CHOWN, and the container may not have it',
     ],
     [
+      'a lower limit of open files',
+      { process: { ...SPEC.process, rlimits: [{ type: 'RLIMIT_NOFILE', hard: 64, soft: 64 }] } },
+      'has RLIMIT_NOFILE 20000, and the container 64',
+    ],
+    [
+      'a limit of core dumps',
+      { process: { ...SPEC.process, rlimits: [{ type: 'RLIMIT_CORE', hard: 0, soft: 0 }] } },
+      'has RLIMIT_CORE unlimited, and the container 0',
+    ],
+    [
       'a label',
       { process: { ...SPEC.process, apparmorProfile: 'cri-containerd.apparmor.d' } },
       'the security label none',
@@ -339,6 +349,24 @@ describe('images that somebody has edited', () => {
       header.write('0004755\0', 100);
     });
     expect(await checkImages(folder, rights())).toContain('makes ./urandom with the setuid or setgid bit');
+  });
+
+  it('are refused without the limits that the container has', async () => {
+    const limited = { ...SPEC.process, rlimits: [{ type: 'RLIMIT_NOFILE', hard: 2 ** 30, soft: 1024 }] };
+    expect(await checkImages(folder, rights({ process: limited }))).toBeNull();
+    await edit(CORE, 0, [TASK, 8], null);
+    expect(await checkImages(folder, rights({ process: limited }))).toContain(
+      'process 9 has no RLIMIT_NOFILE of its own',
+    );
+  });
+
+  it('are refused with another SELinux level than that of the container', async () => {
+    await edit('inventory.img', 0, [6], 1);
+    const label = (level: string): string => `system_u:system_r:container_t:s0:${level}`;
+    for (const core of ['core-1.img', CORE]) await edit(core, 0, [...CREDENTIALS, 15], label('c1,c2'));
+    const of = (level: string): ContainerRights => rights({ process: { ...SPEC.process, selinuxLabel: label(level) } });
+    expect(await checkImages(folder, of('c1,c2'))).toBeNull();
+    expect(await checkImages(folder, of('c3,c4'))).toContain('s0:c1,c2, and the container');
   });
 
   it('are refused where they are cut off anywhere, and never accepted for it', async () => {

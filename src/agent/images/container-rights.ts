@@ -18,10 +18,18 @@ export interface ContainerRights {
 
 /** Resources of the node that no cgroup bounds: memory that is locked, a higher priority, realtime. Resource -> its name in /proc. */
 export const CHECKED_LIMITS = new Map([
-  [8, { line: 'Max locked memory', oci: 'RLIMIT_MEMLOCK' }],
-  [13, { line: 'Max nice priority', oci: 'RLIMIT_NICE' }],
-  [14, { line: 'Max realtime priority', oci: 'RLIMIT_RTPRIO' }],
+  [8, 'Max locked memory'],
+  [13, 'Max nice priority'],
+  [14, 'Max realtime priority'],
 ]);
+
+/** What the kernel has for no limit. */
+export const UNLIMITED = 2 ** 64 - 1;
+/** Limits as the OCI specification calls them, in the order of the kernel (include/uapi/asm-generic/resource.h) and of the images. */
+export const LIMITS =
+  'CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE RTPRIO RTTIME'
+    .split(' ')
+    .map((name) => `RLIMIT_${name}`);
 
 /** In the order of the kernel (include/uapi/linux/capability.h). */
 const CAPABILITIES = [

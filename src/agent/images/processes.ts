@@ -1,4 +1,11 @@
-import { capabilitiesIn, CHECKED_LIMITS, mayHave, type ContainerRights } from './container-rights.ts';
+import {
+  capabilitiesIn,
+  CHECKED_LIMITS,
+  LIMITS,
+  mayHave,
+  UNLIMITED,
+  type ContainerRights,
+} from './container-rights.ts';
 import { ImageRefused, type Message } from './decode.ts';
 import { checkFilters } from './seccomp.ts';
 
@@ -160,20 +167,30 @@ function checkTask(rights: ContainerRights, task: Message, who: string): void {
     );
   }
   if (mayHave(rights, 'CAP_SYS_RESOURCE')) return;
-  const limits = task.message('rlimits')?.messages('rlimits') ?? [];
-  for (const [resource, { oci }] of CHECKED_LIMITS) {
-    const limit = limits[resource];
-    const most = spec.process?.rlimits?.find(({ type }) => type === oci)?.hard ?? runtime.limits.get(resource) ?? 0;
-    if (limit !== undefined && limit.number('max') > most) {
-      throw new ImageRefused(`${who} has ${oci} ${limit.number('max')}, and the container ${most}`);
-    }
-  }
+  checkLimits(rights, task.message('rlimits')?.messages('rlimits') ?? [], who);
   // The kubelet gives a Burstable pod 2 to 999 by the memory of the node: which of them makes no difference here.
   const least = Math.min(spec.process?.oomScoreAdj ?? 0, 2);
   if (task.has('oom_score_adj') && task.number('oom_score_adj') < least) {
     throw new ImageRefused(
       `${who} has oom_score_adj ${task.number('oom_score_adj')}, and the container ${spec.process?.oomScoreAdj ?? 0}`,
     );
+  }
+}
+
+/** A process may lower its limits, and not raise them again. What the images leave out, a restored process has of the runtime. */
+function checkLimits({ spec, runtime }: ContainerRights, saved: readonly Message[], who: string): void {
+  for (const [resource, name] of LIMITS.entries()) {
+    const own = spec.process?.rlimits?.find(({ type }) => type === name)?.hard;
+    const most = own ?? (CHECKED_LIMITS.has(resource) ? (runtime.limits.get(resource) ?? 0) : Infinity);
+    const limit = saved[resource]?.number('max');
+    if (limit === undefined && own !== undefined) {
+      throw new ImageRefused(`${who} has no ${name} of its own, and the container ${own}`);
+    }
+    if (limit !== undefined && limit > most) {
+      throw new ImageRefused(
+        `${who} has ${name} ${limit === UNLIMITED ? 'unlimited' : limit}, and the container ${most}`,
+      );
+    }
   }
 }
 

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { IPC_SETTINGS } from '../images/check-images.ts';
-import { CHECKED_LIMITS, type ContainerRights } from '../images/container-rights.ts';
+import { CHECKED_LIMITS, UNLIMITED, type ContainerRights } from '../images/container-rights.ts';
 import type { RunCommand } from '../runtime/command.ts';
 import type { OciSpec } from '../runtime/oci-spec.ts';
 
@@ -24,7 +24,7 @@ export async function rightsOf({ spec, wrapper, run }: RightsOptions): Promise<C
     runtime: {
       nice: Number(stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[NICE_FIELD] ?? 0),
       loginuid: Number(loginuid || NO_LOGINUID),
-      limits: new Map([...CHECKED_LIMITS].map(([resource, { line }]) => [resource, hardLimit(limits ?? '', line)])),
+      limits: new Map([...CHECKED_LIMITS].map(([resource, line]) => [resource, hardLimit(limits ?? '', line)])),
     },
     ipc: ipc ? await ipcSettings(ipc, run) : null,
     exists: existsSync,
@@ -34,8 +34,6 @@ export async function rightsOf({ spec, wrapper, run }: RightsOptions): Promise<C
 /** proc_pid_stat(5) counts it as 19; the first two are cut off. */
 const NICE_FIELD = 16;
 const NO_LOGINUID = 0xffffffff;
-/** What the kernel has for no limit. */
-const UNLIMITED = 2 ** 64 - 1;
 
 /** `Max locked memory         8388608              8388608              bytes`: the second number. */
 function hardLimit(limits: string, line: string): number {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { restoreShapeOf } from '../../kube/project/restore-shape.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import type { NodeApi } from '../node-api.ts';
@@ -75,6 +76,20 @@ describe('a node refuses to stage a state', () => {
     const refusal = { reason: 'RestoreFailed', message: 'it failed here before: RestoreFailed' };
     expect(await staged(pod({ 'reprieve.dev/gate-expired': 'true' }), failed)).toEqual(refusal);
     expect(await staged(pod(), failed)).not.toMatchObject(refusal);
+  });
+
+  it('of a pod of another template, whoever let it claim the ticket', async () => {
+    const container = { name: 'web', args: ['--serve'], env: [{ name: 'ROLE', value: 'reader' }] };
+    const of = (changed: object): KubeObject => ({ ...pod(), spec: { containers: [{ ...container, ...changed }] } });
+    const { spec, ...record } = ticket('Any') as KubeObject & { readonly spec: object };
+    const given = { ...record, spec: { ...spec, restoreShape: restoreShapeOf(of({})) } };
+    expect(await staged(of({}), given)).toMatchObject({ reason: 'FetchFailed' });
+    expect(await staged(of({ args: ['--delete'], env: [{ name: 'ROLE', value: 'writer' }] }), given)).toEqual({
+      reason: 'TemplateDiffers',
+      message: 'ticket t is of a pod that differs in: args, env',
+    });
+    const before = { ...record, spec: { ...spec, restoreShape: 'of another version' } };
+    expect(await staged(of({ args: [] }), before)).toMatchObject({ reason: 'FetchFailed' });
   });
 
   it('that another PodCheckpoint holds, whatever the ticket says', async () => {

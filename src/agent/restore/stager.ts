@@ -1,8 +1,10 @@
 import type { Checkpoint } from '../../domain/checkpoint.ts';
 import { GATE_EXPIRED_ANNOTATION, TICKET_ANNOTATION } from '../../domain/labels.ts';
+import { differingFields } from '../../domain/restore-shape.ts';
 import { isFinal, type Ticket } from '../../domain/ticket.ts';
 import { checkpointOf } from '../../kube/project/checkpoint.ts';
 import { controllerOf } from '../../kube/project/metadata.ts';
+import { restoreShapeOf } from '../../kube/project/restore-shape.ts';
 import { ticketOf } from '../../kube/project/ticket.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/transport.ts';
@@ -48,6 +50,11 @@ export class Stager {
     if (failed !== undefined) return refused('RestoreFailed', `it failed here before: ${failed.reason}`);
     const foreign = foreignness(pod, ticket);
     if (foreign !== null) return refused('OwnerDiffers', `ticket ${ticketName}: ${foreign}`);
+    const { restoreShape } = ticket;
+    // By the controller as well, before the claim. But it is the node that hands the memory of one pod to another.
+    const fields = differingFields(restoreShape, restoreShapeOf(pod));
+    if (fields.length > 0)
+      return refused('TemplateDiffers', `ticket ${ticketName} is of a pod that differs in: ${fields.join(', ')}`);
     const rawCheckpoint = await api.read(RESOURCES.podCheckpoints, namespace, ticket.checkpoint, stop);
     if (rawCheckpoint === null) return refused('CheckpointMissing', `there is no PodCheckpoint ${ticket.checkpoint}`);
     const checkpoint = checkpointOf(rawCheckpoint);

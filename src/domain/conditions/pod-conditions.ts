@@ -34,6 +34,11 @@ export const POD_CONDITIONS = {
         meaning: 'The saved files are not those that were verified when it was saved.',
       },
       OwnerDiffers: { status: 'False', meaning: 'The state is of a pod of another namespace or owner.' },
+      TemplateDiffers: {
+        status: 'False',
+        meaning:
+          'The pod has another template (command, args, env, ...) than the one that was saved; the message names the fields.',
+      },
       SecurityContextDiffers: {
         status: 'False',
         meaning: 'The pod runs with other rights (user, capabilities, seccomp, ...) than the one that was saved.',

@@ -18,6 +18,7 @@ const SAME_EVERYWHERE: ReadonlySet<RestoreFailure> = new Set([
   'CheckpointMissing',
   'DigestMismatch',
   'OwnerDiffers',
+  'TemplateDiffers',
   'MountsDiffer',
 ]);
 
