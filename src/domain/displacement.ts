@@ -125,17 +125,9 @@ export function isManual(displacement: Displacement): displacement is ManualDisp
   return displacement.cause.kind === 'Manual';
 }
 
-/** The pod for which room is made; null for a cause that has none. */
+/** The pod for which room is made, which a cause of any kind names as `preemptor`; null for a cause that has none. */
 export function beneficiaryOf({ cause }: Pick<Displacement, 'cause'>): Beneficiary | null {
-  switch (cause.kind) {
-    case 'Preemption':
-      return cause.preemptor;
-    case 'Manual':
-    case 'Eviction':
-      return null;
-    default:
-      return cause satisfies never;
-  }
+  return 'preemptor' in cause ? cause.preemptor : null;
 }
 
 /** Nodes that pods of the displacement are moved off. */

@@ -121,6 +121,8 @@ const RECORDS = { Preemption: PREEMPTION, Manual: MANUAL, Eviction: EVICTION } a
   CauseKind,
   unknown
 >;
+/** Every kind of cause. */
+export const CAUSE_KINDS = Object.keys(RECORDS) as readonly CauseKind[];
 /** The same, for whoever has a cause of any kind. */
 const ROWS: Readonly<Record<CauseKind, CauseRecord<Cause, unknown>>> = RECORDS;
 

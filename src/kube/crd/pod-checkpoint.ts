@@ -1,3 +1,4 @@
+import { CAUSE_KINDS } from '../cause-records.ts';
 import { RESOURCES } from '../resources.ts';
 import { maxBytes, sockets, volumes } from './checkpoint-rules.ts';
 import { conditionPath, type CustomResource } from './definition.ts';
@@ -35,7 +36,7 @@ const spec = described(
     {
       pod: described('The pod to save, in the namespace of this object.', object({ name, uid })),
       node: described('The node it runs on; the agent of that node carries out the request.', optional(name)),
-      reason: described('Why it is made.', oneOf('Preemption', 'Manual', 'Eviction')),
+      reason: described('Why it is made.', oneOf(...CAUSE_KINDS)),
       hold: described(
         'UntilDeleted: the pod stays frozen after it was saved, until it is deleted, until release is set, or until thawAt. None, or absent: the pod runs on.',
         optional(oneOf('UntilDeleted', 'None')),
