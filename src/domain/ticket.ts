@@ -6,25 +6,27 @@ import type { Policy } from './policy.ts';
 import type { Resources } from './resources.ts';
 
 /** Where a ticket stands, as `kubectl get reprieves` prints it. */
-export type TicketPhase =
+export const TICKET_PHASES = [
   /** The victim is being saved; nothing has been evicted. */
-  | 'Saving'
+  'Saving',
   /** The eviction has begun: the victim is, or may be, deleted. */
-  | 'Displacing'
+  'Displacing',
   /** The victim is gone; the ticket stands in the queue. */
-  | 'Waiting'
+  'Waiting',
   /** A pod has claimed it and its gate was lifted; kube-scheduler places it. */
-  | 'Admitted'
+  'Admitted',
   /** The pod is on a node, which restores it. */
-  | 'Restoring'
+  'Restoring',
   /** Every attempt to restore it failed, and its policy says Hold: its pod stays gated until a person decides. */
-  | 'Held'
+  'Held',
   /** It goes on. Final. */
-  | 'Restored'
+  'Restored',
   /** It started from nothing, with the reason in a condition. Final. */
-  | 'ColdStarted'
+  'ColdStarted',
   /** Nobody will continue it, with the reason in a condition. Final. */
-  | 'Abandoned';
+  'Abandoned',
+] as const;
+export type TicketPhase = (typeof TICKET_PHASES)[number];
 
 /** A Reprieve: the ticket of one displaced pod. */
 export interface Ticket {
@@ -92,15 +94,17 @@ export interface ReplacedPod {
   readonly reason: ReplacedBecause;
 }
 
-export type ReplacedBecause =
+export const REPLACED_BECAUSE = [
   /** kube-scheduler did not place the admitted pod within the bound. */
-  | 'NotPlaced'
+  'NotPlaced',
   /** The admitted pod requires nodes of a compatibility class, or one node, and none of them exists any more. */
-  | 'NodesGone'
+  'NodesGone',
   /** The pod ended before it ran: its node was shut down, or the kubelet refused the pod. */
-  | 'Disrupted'
+  'Disrupted',
   /** The agent of its node does not answer. */
-  | 'AgentSilent';
+  'AgentSilent',
+] as const;
+export type ReplacedBecause = (typeof REPLACED_BECAUSE)[number];
 
 /** Pods that Reprieve deletes so that another one continues the ticket. */
 export function podsMakingWay({ failedNodes, replacedPods }: Ticket): readonly { readonly pod: PodUid }[] {

@@ -1,4 +1,4 @@
-import { isFinal, type TicketPhase } from '../domain/ticket.ts';
+import { isFinal, TICKET_PHASES, type TicketPhase } from '../domain/ticket.ts';
 import type { PreemptVerdict } from '../engine/preemption/callbacks.ts';
 import type { Engine } from '../engine/engine.ts';
 import { frozenPods, type FrozenCause } from '../engine/displace/frozen-pods.ts';
@@ -20,17 +20,6 @@ export interface EngineMetricsOptions {
   readonly clock: Clock;
 }
 
-const PHASES: Readonly<Record<TicketPhase, null>> = {
-  Saving: null,
-  Displacing: null,
-  Waiting: null,
-  Admitted: null,
-  Restoring: null,
-  Held: null,
-  Restored: null,
-  ColdStarted: null,
-  Abandoned: null,
-};
 const KINDS: Readonly<Record<IndexedKind, null>> = {
   pod: null,
   node: null,
@@ -121,9 +110,7 @@ function readTickets({ metrics, view, clock }: EngineMetricsOptions): void {
     queue.oldestMs = Math.min(queue.oldestMs, phaseMs);
     queues.set(priority, queue);
   }
-  for (const phase in PHASES) {
-    metrics.set('reprieve_tickets', { phase }, byPhase.get(phase as TicketPhase) ?? 0);
-  }
+  for (const phase of TICKET_PHASES) metrics.set('reprieve_tickets', { phase }, byPhase.get(phase) ?? 0);
   const nowMs = clock.now();
   const samples = [...queues].map(([priority, queue]) => ({ labels: { priority: String(priority) }, queue }));
   metrics.setOnly(

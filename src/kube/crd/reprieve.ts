@@ -1,3 +1,4 @@
+import { REPLACED_BECAUSE, TICKET_PHASES } from '../../domain/ticket.ts';
 import { RESOURCES } from '../resources.ts';
 import type { CustomResource } from './definition.ts';
 import { priority } from '../cause-records.ts';
@@ -81,19 +82,7 @@ const status = described(
     observedGeneration: optional(integer(0)),
     phase: described(
       'Saving: nothing is evicted yet. Displacing: it is being evicted. Waiting: it stands in the queue. Admitted: a pod has claimed it. Restoring: on its node. Held: every attempt failed, and its pod stays gated until a person decides (annotation reprieve.dev/decide: retry, cold or abandon). Restored, ColdStarted, Abandoned: final.',
-      optional(
-        oneOf(
-          'Saving',
-          'Displacing',
-          'Waiting',
-          'Admitted',
-          'Restoring',
-          'Held',
-          'Restored',
-          'ColdStarted',
-          'Abandoned',
-        ),
-      ),
+      optional(oneOf(...TICKET_PHASES)),
     ),
     phaseTime: described('When it entered the phase.', optional(timestamp)),
     evictedTime: described(
@@ -144,7 +133,7 @@ const status = described(
         list(
           object({
             pod: described('UID of the pod.', uid),
-            reason: oneOf('NotPlaced', 'NodesGone', 'Disrupted', 'AgentSilent'),
+            reason: oneOf(...REPLACED_BECAUSE),
           }),
           MAX_REPLACED_PODS,
         ),
