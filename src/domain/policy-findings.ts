@@ -1,8 +1,7 @@
 import type { Policy, PolicyFinding } from './policy.ts';
 import type { ConditionReason } from './condition-reasons.ts';
-import { successorUnknown } from './protection.ts';
+import { NO_RUNTIME_CLASS, successorUnknown, type Circumstances } from './protection.ts';
 import { impossibleKey } from './satisfiable.ts';
-import type { WebhookReach } from './webhook-reach.ts';
 
 const ACCEPTED: PolicyFinding = { holds: true, reason: 'Accepted', message: 'nothing in it contradicts itself' };
 
@@ -62,11 +61,15 @@ export function conflict(policy: Policy, rulesNone: boolean, { before, after, ru
  * evicted unsaved.
  */
 export function restorability(
-  { isCalled, reason, message }: WebhookReach,
+  { reach: { isCalled, reason, message }, hasRuntimeClass }: Pick<Required<Circumstances>, 'reach' | 'hasRuntimeClass'>,
   { missedIn, leftOutIn, unknownSuccessors, failing }: Unrestorable,
 ): PolicyFinding {
   const consequence = 'pods of controllers are evicted unsaved, because their replacements would start cold';
   if (!isCalled) return { holds: false, reason, message: `${message}; ${consequence}` };
+  if (!hasRuntimeClass) {
+    const pods = 'pods are evicted unsaved, because their replacements would start cold';
+    return { holds: false, reason: 'NoRuntimeClass', message: `${NO_RUNTIME_CLASS}; ${pods}` };
+  }
   const partly: { reason: ConditionReason<'ReprievePolicy', 'Restorable'>; message: string }[] = [];
   if (missedIn.size > 0) {
     const cause = `a replacement was created without a review of the webhook in namespace ${sorted(missedIn)}`;

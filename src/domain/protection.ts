@@ -1,4 +1,4 @@
-import { NAMESPACE_NAME_LABEL } from './labels.ts';
+import { NAMESPACE_NAME_LABEL, RUNTIME_CLASS } from './labels.ts';
 import type { Node } from './node.ts';
 import { hasKnownSuccessor, returnsToItsNode } from './owner-kinds.ts';
 import { isTerminal, isTerminating, type Pod } from './pod.ts';
@@ -33,6 +33,8 @@ export type UnprotectedReason =
   | 'NodeCannotCheckpoint'
   /** The agent of its node is silent. */
   | 'AgentSilent'
+  /** Our RuntimeClass does not exist, so no pod may name it: the replacement would start cold. */
+  | 'NoRuntimeClass'
   /** The selectors of the webhook leave it out: the replacement would start cold. */
   | 'OutOfScope'
   /** kube-apiserver is not known to call the webhook: the same. */
@@ -42,10 +44,14 @@ export type UnprotectedReason =
 export interface Circumstances {
   readonly reach?: WebhookReach;
   readonly isPaused?: boolean;
+  readonly hasRuntimeClass?: boolean;
 }
 
 /** The end of a sentence. */
 export const PAUSED = 'operators have paused Reprieve (kubectl get namespace shows the annotation reprieve.dev/pause)';
+
+/** The end of a sentence. */
+export const NO_RUNTIME_CLASS = `RuntimeClass ${RUNTIME_CLASS}, which restores pods, does not exist (deploy/runtimeclass.yaml)`;
 
 /** `policies` in the order of {@link comparePolicies}: the first that selects the pod is its policy, also where it says no. */
 export function protectionOf(
@@ -53,10 +59,10 @@ export function protectionOf(
   node: Node | undefined,
   policies: readonly Policy[],
   namespaceLabels: Readonly<Record<string, string>>,
-  { reach = ASSUMED_REACH, isPaused = false }: Circumstances = {},
+  { reach = ASSUMED_REACH, isPaused = false, hasRuntimeClass = true }: Circumstances = {},
 ): Protection {
   const policy = rulingPolicy(pod, policies, namespaceLabels);
-  const reason = whyUnprotected(pod, node, policy, namespaceLabels, { reach, isPaused });
+  const reason = whyUnprotected(pod, node, policy, namespaceLabels, { reach, isPaused, hasRuntimeClass });
   if (reason === null) return { protected: true, policy: policy as Policy };
   return { protected: false, reason, message: MESSAGES[reason](pod, policy?.name ?? '') };
 }
@@ -67,10 +73,11 @@ export function protectingPolicy(
   node: Node | undefined,
   policies: readonly Policy[],
   namespaceLabels: Readonly<Record<string, string>>,
-  { reach = ASSUMED_REACH, isPaused = false }: Circumstances = {},
+  { reach = ASSUMED_REACH, isPaused = false, hasRuntimeClass = true }: Circumstances = {},
 ): Policy | null {
   const policy = rulingPolicy(pod, policies, namespaceLabels);
-  return policy !== undefined && whyUnprotected(pod, node, policy, namespaceLabels, { reach, isPaused }) === null
+  return policy !== undefined &&
+    whyUnprotected(pod, node, policy, namespaceLabels, { reach, isPaused, hasRuntimeClass }) === null
     ? policy
     : null;
 }
@@ -80,7 +87,7 @@ function whyUnprotected(
   node: Node | undefined,
   policy: Policy | undefined,
   namespaceLabels: Readonly<Record<string, string>>,
-  { reach, isPaused }: Required<Circumstances>,
+  { reach, isPaused, hasRuntimeClass }: Required<Circumstances>,
 ): UnprotectedReason | null {
   if (policy === undefined) return SYSTEM_NAMESPACES.includes(pod.namespace) ? 'SystemNamespace' : 'NoPolicy';
   if (policy.preemption.decision === 'Never') return 'DecisionNever';
@@ -92,6 +99,8 @@ function whyUnprotected(
   if (node === undefined || !node.canCheckpoint) return 'NodeCannotCheckpoint';
   // A policy that refuses to let its pods go unsaved refuses that here too: their decision fails, and another node is tried.
   if (node.agentSilent && policy.preemption.onFailure !== 'Refuse') return 'AgentSilent';
+  // A bare pod is made again by Reprieve, which waits for the class where it must not start cold.
+  if (!hasRuntimeClass && (pod.owner !== null || policy.restore.onFailure === 'ColdStart')) return 'NoRuntimeClass';
   if (pod.owner !== null && !isInScope(reach.scope, pod, namespaceLabels)) return 'OutOfScope';
   return comesBack(pod, reach) ? null : 'NotRestorable';
 }
@@ -109,6 +118,7 @@ const MESSAGES: Readonly<Record<UnprotectedReason, (pod: Pod, policy: string) =>
   NotCheckpointable: ({ notCheckpointable }) => notCheckpointable?.message ?? '',
   NodeCannotCheckpoint: () => 'no agent saves pods on its node',
   AgentSilent: () => 'the agent of its node does not answer',
+  NoRuntimeClass: () => `${NO_RUNTIME_CLASS}: its replacement would start cold`,
   NotRestorable: () => 'kube-apiserver does not call the webhook: its replacement would start cold',
 };
 

@@ -212,6 +212,13 @@ describe('a victim that a policy selects and that is not protected', () => {
     expect(evicted(index, engine, { ...low, owner })).toMatchObject([{ reason: 'NotRestorable' }]);
   });
 
+  it('is told of where no pod may name our RuntimeClass', () => {
+    const { engine, index } = setUp();
+    index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });
+    index.setRuntimeClass(false);
+    expect(evicted(index, engine, { ...low, owner })).toMatchObject([{ reason: 'NoRuntimeClass' }]);
+  });
+
   it('is told of where its node found what cannot be saved', () => {
     const { engine, index } = setUp();
     index.apply({ type: 'upsert', kind: 'policy', value: makePolicy() });

@@ -4,6 +4,7 @@ import type { Pod } from '../domain/pod.ts';
 import type { Policy } from '../domain/policy.ts';
 import { protectingPolicy } from '../domain/protection.ts';
 import { dominantShare } from '../domain/resources.ts';
+import { circumstancesIn } from './circumstances.ts';
 import type { ClusterView } from './types.ts';
 
 /**
@@ -93,7 +94,7 @@ export class VictimSheet {
     const policies = view.policies();
     if (this.#decidedBy !== policies) {
       this.#decidedBy = policies;
-      const circumstances = { reach: view.webhookReach(), isPaused: view.pausedFor() !== null };
+      const circumstances = circumstancesIn(view);
       this.#policies = this.#pods.map((pod) =>
         protectingPolicy(pod, this.#node, policies, view.namespaceLabels(pod.namespace), circumstances),
       );

@@ -163,7 +163,7 @@ export const EVENT_REASONS = {
     action: 'Protecting',
     on: 'policy',
     meaning:
-      'Pods of controllers that the policy selects are evicted unsaved, because their replacements would not be gated or recognized; the message says which, condition `Restorable` when that is over.',
+      'Pods of controllers that the policy selects are evicted unsaved, because their replacements would not be gated, restored or recognized; the message says which, condition `Restorable` when that is over.',
   },
   RecordsConflict: {
     type: 'Warning',

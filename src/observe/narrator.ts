@@ -166,7 +166,7 @@ function narrateRelease({ victim, because }: CommandOf<'ReleaseCheckpoint'>, sin
 }
 
 /** Reasons for which the policy's pods, not the webhook, are the cause. */
-const ON_PODS: ReadonlySet<string> = new Set(['OutOfScope', 'SuccessorUnknown', 'JobWouldFail']);
+const ON_PODS: ReadonlySet<string> = new Set(['OutOfScope', 'SuccessorUnknown', 'JobWouldFail', 'NoRuntimeClass']);
 
 /** Once: the status that was written says so from then on. */
 function narrateReport({ policy, report }: CommandOf<'SetPolicyStatus'>, sink: EventSink): void {

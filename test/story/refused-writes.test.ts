@@ -142,8 +142,10 @@ it('a bare pod that the quota does not admit waits, says so, and comes back when
 describe('while the RuntimeClass of restored pods is missing', () => {
   const missing = 'pods "victim" is forbidden: pod rejected: RuntimeClass "reprieve" not found';
 
+  /** It goes when the victim is being saved. */
   async function withoutClass(): Promise<Story> {
     const story = await begun('Evict');
+    for (let ms = 0; story.cluster.api.list(RESOURCES.reprieves).length === 0;) await story.play((ms += SECOND));
     story.cluster.reprieve?.setRuntimeClass(false);
     story.cluster.api.hooks.intercept = ({ method, path, body }) => {
       const isRefused =
@@ -157,6 +159,14 @@ describe('while the RuntimeClass of restored pods is missing', () => {
     });
     return story;
   }
+
+  it('nobody is saved who would start cold', async () => {
+    const story = await begun('Evict');
+    story.cluster.reprieve?.setRuntimeClass(false);
+    await story.play(100 * SECOND);
+    expect(podNamed(story, 'serving')?.nodeName).toBe('node-1');
+    expect(story.cluster.api.list(RESOURCES.reprieves)).toEqual([]);
+  });
 
   it('a bare pod is made again when it exists again', async () => {
     const story = await withoutClass();

@@ -19,6 +19,11 @@ export const POLICY_CONDITIONS = {
         status: 'False',
         meaning: 'No canary was answered: kube-apiserver refused it or did not answer; the message says how.',
       },
+      NoRuntimeClass: {
+        status: 'False',
+        meaning:
+          'RuntimeClass `reprieve` does not exist, so kube-apiserver refuses pods that name it. Pods are evicted unsaved, except bare ones whose policy says `restore.onFailure: Hold`.',
+      },
       NamespaceNotReviewed: {
         status: 'False',
         meaning:

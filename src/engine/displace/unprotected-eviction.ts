@@ -22,6 +22,7 @@ const SHORTCOMINGS: ReadonlySet<UnprotectedReason> = new Set([
   'NotCheckpointable',
   'NodeCannotCheckpoint',
   'AgentSilent',
+  'NoRuntimeClass',
   'NotRestorable',
 ]);
 

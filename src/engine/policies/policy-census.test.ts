@@ -204,6 +204,14 @@ describe('finds whether pods of controllers come back', () => {
     expect(restorables(world)).toEqual(['web WebhookNotCalled 2']);
   });
 
+  it('not while no pod may name our RuntimeClass, except bare ones that wait for it', () => {
+    const { restore } = makePolicy();
+    const held = { ...selecting('db', 'db'), restore: { ...restore, onFailure: 'Hold' } as const };
+    const world = cluster(selecting('web', 'web'), held).put('pod', pod('owned', 'db', { owner }));
+    world.index.setRuntimeClass(false);
+    expect(restorables(world)).toEqual(['db NoRuntimeClass 1', 'web NoRuntimeClass 0']);
+  });
+
   it('not where a replacement was not reviewed, and only for policies with such pods', () => {
     const world = cluster(selecting('web', 'web'), selecting('db', 'db'));
     world.put('pod', pod('owned', 'web', { owner }));

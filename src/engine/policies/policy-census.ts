@@ -18,6 +18,7 @@ import type { Policy, PolicyReport } from '../../domain/policy.ts';
 import { acceptance, conflict, restorability } from '../../domain/policy-findings.ts';
 import { protectionOf, selectsPod, type UnprotectedReason } from '../../domain/protection.ts';
 import { comesBack } from '../../domain/webhook-reach.ts';
+import { circumstancesIn } from '../../index/circumstances.ts';
 import type { ClusterView } from '../../index/types.ts';
 
 /** What the pods counted so far show about one policy. */
@@ -105,7 +106,8 @@ export class PolicyCensus {
   #count(pod: Pod, node: Node | undefined): void {
     const tallies = this.#tallies;
     const labels = this.#view.namespaceLabels(pod.namespace);
-    const reach = this.#view.webhookReach();
+    const circumstances = circumstancesIn(this.#view);
+    const { reach } = circumstances;
     let ruler = -1;
     for (let place = 0; place < tallies.length; place++) {
       const tally = tallies[place] as Tally;
@@ -114,10 +116,7 @@ export class PolicyCensus {
       if (ruler < 0) {
         ruler = place;
         tally.ruling++;
-        const protection = protectionOf(pod, node, [tally.policy], labels, {
-          reach,
-          isPaused: this.#view.pausedFor() !== null,
-        });
+        const protection = protectionOf(pod, node, [tally.policy], labels, circumstances);
         if (protection.protected) this.#countProtected(pod, tally);
         else countUnprotected(pod, tally, protection.reason);
         if (reach.isCalled && !comesBack(pod, reach)) tally.missedIn.add(pod.namespace);
@@ -158,7 +157,7 @@ export class PolicyCensus {
       observedGeneration: policy.generation,
       accepted: acceptance(policy),
       conflicted: conflict(policy, ruling === 0, { before, after, rulers: at(rulers) }),
-      restorable: restorability(this.#view.webhookReach(), tally),
+      restorable: restorability(circumstancesIn(this.#view), tally),
       selectedPods: selected,
       rulingPods: ruling,
       protectedPods: saved,
