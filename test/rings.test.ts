@@ -44,6 +44,18 @@ function ringOf(path: string): number {
 
 const imports = sources(src).flatMap(importsOf);
 
+/** A longer file of the engine holds two things. */
+const LONGEST_OF_ENGINE = 250;
+
+it('the engine has no long file', () => {
+  const files = sources(join(src, 'engine'));
+  expect(files.length).toBeGreaterThan(50);
+  const long = files
+    .map((file) => ({ file: relative(src, file), lines: readFileSync(file, 'utf8').trimEnd().split('\n').length }))
+    .filter(({ lines }) => lines > LONGEST_OF_ENGINE);
+  expect(long).toEqual([]);
+});
+
 describe('rings', () => {
   it('finds the imports it is to judge', () => {
     expect(imports.length).toBeGreaterThan(100);
