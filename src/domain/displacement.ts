@@ -121,10 +121,6 @@ export function isPreemption(displacement: Displacement): displacement is Preemp
   return displacement.cause.kind === 'Preemption';
 }
 
-export function isManual(displacement: Displacement): displacement is ManualDisplacement {
-  return displacement.cause.kind === 'Manual';
-}
-
 /** The pod for which room is made, which a cause of any kind names as `preemptor`; null for a cause that has none. */
 export function beneficiaryOf({ cause }: Pick<Displacement, 'cause'>): Beneficiary | null {
   return 'preemptor' in cause ? cause.preemptor : null;

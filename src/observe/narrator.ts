@@ -1,8 +1,8 @@
 import { formatBytes } from '../domain/quantity.ts';
 import type { Pod } from '../domain/pod.ts';
-import { beneficiaryOf, isManual, isPreemption, type Displacement, type Preemption } from '../domain/displacement.ts';
+import { beneficiaryOf, isPreemption, type Displacement, type Preemption } from '../domain/displacement.ts';
 import { isFinal, type Ticket } from '../domain/ticket.ts';
-import { purposeOf } from '../engine/causes/causes.ts';
+import { purposeOf, rulesOf } from '../engine/causes/causes.ts';
 import type { Command, CommandKind, CommandOf } from '../engine/core/commands.ts';
 import type { EngineEvents } from '../engine/engine-events.ts';
 import type { ClusterView } from '../index/types.ts';
@@ -57,8 +57,9 @@ export function narrate(events: EngineEvents, view: ClusterView, sink: EventSink
   });
   events.on('pod:stays', ({ pod, why }) => say(sink, 'NotMoved', podObject(pod), why));
   events.on('displacement:closed', ({ displacement, because, message }) => {
-    if (isManual(displacement) && because !== 'Moved')
-      for (const pod of displacement.pods) say(sink, 'NotMoved', podObject(pod), `stays on ${pod.node}: ${message}`);
+    const whyPodsStay = rulesOf(displacement).say.whyPodsStay({ because, message });
+    for (const pod of whyPodsStay === null ? [] : displacement.pods)
+      say(sink, 'NotMoved', podObject(pod), `stays on ${pod.node}: ${whyPodsStay}`);
     if (!isPreemption(displacement)) return;
     const preemptor = podObject(displacement.cause.preemptor);
     if (because === 'Bound') {

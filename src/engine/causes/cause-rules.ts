@@ -57,4 +57,6 @@ interface CauseTexts<Of extends Cause> {
   readonly purpose: (cause: Of) => string;
   /** The displacement as the subject of a sentence: `the preemption by default/serving`. */
   readonly subject: (cause: Of) => string;
+  /** What its pods are told (Event `NotMoved`) when it has ended so; null: nothing. */
+  readonly whyPodsStay: (ending: Ending) => string | null;
 }

@@ -6,7 +6,8 @@
  * its record in `src/kube/cause-records.ts`.
  *
  * Invariants:
- * 1. No step compares `cause.kind` to decide what happens; `preemption` looks for displacements of its own kind only.
+ * 1. No step compares `cause.kind` to decide what happens. `preemption` and `guard` look for displacements of their own kind only, and
+ *    the Events `Preemption...` and the demo tell of preemptions only.
  * 2. A rule that a step asks is as pure as the step (`core/next-steps.ts`). Only `onEnding` acts, on the wake list.
  * 3. Of two displacements that want one node or one pod, one outranks the other: by rank, then by the priority of the beneficiary.
  *    Equal ones leave it to the one that has it.
@@ -30,8 +31,13 @@ const CAUSES: { readonly [Kind in CauseKind]: CauseRules<CauseOf<Kind>> } = {
 };
 
 /** The rules for a displacement of whatever cause: they take that cause, which the compiler cannot follow through the table. */
-export function rulesOf({ cause }: Displacement): CauseRules<Cause> {
+export function rulesOf({ cause }: Pick<Displacement, 'cause'>): CauseRules<Cause> {
   return CAUSES[cause.kind] as CauseRules<Cause>;
+}
+
+/** Whoever asked for it deletes its pods, and answers for their PodDisruptionBudgets. */
+export function isEvictedByOthers(displacement: Pick<Displacement, 'cause'>): boolean {
+  return rulesOf(displacement).disruption === null;
 }
 
 /** For what its pods are saved and evicted: `for default/serving`. */

@@ -25,6 +25,7 @@ export const EVICTION: CauseRules<EvictionCause> = {
   say: {
     purpose: ({ by, requester }) => `before ${requester} ${by === 'Eviction' ? 'evicts' : 'deletes'} it`,
     subject: ({ by, requester }) => `the ${by === 'Eviction' ? 'eviction' : 'deletion'} by ${requester}`,
+    whyPodsStay: () => null,
   },
 };
 

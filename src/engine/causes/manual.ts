@@ -21,6 +21,7 @@ export const MANUAL: CauseRules<ManualCause> = {
   say: {
     purpose: ({ why }) => `by hand: ${why}`,
     subject: () => 'the displacement by hand',
+    whyPodsStay: ({ because, message }) => (because === 'Moved' ? null : message),
   },
 };
 

@@ -55,6 +55,7 @@ export const PREEMPTION: CauseRules<PreemptionCause> = {
   say: {
     purpose: ({ preemptor }) => `for ${preemptor.namespace}/${preemptor.name}`,
     subject: ({ preemptor }) => `the preemption by ${preemptor.namespace}/${preemptor.name}`,
+    whyPodsStay: () => null,
   },
 };
 

@@ -549,7 +549,7 @@ function idsOf(displacements: readonly Displacement[]): string[] {
 }
 
 function proposed(proposals: readonly Proposal[]): string[] {
-  return proposals.map(({ pod: moved, node: from, cause }) => `${moved.uid} ${from} ${cause.kind} ${cause.why}`).sort();
+  return proposals.map(({ pod: moved, node: from, cause }) => `${moved.uid} ${from} ${JSON.stringify(cause)}`).sort();
 }
 
 /** Without the order within a stage, which follows that of the changes. */

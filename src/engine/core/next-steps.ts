@@ -29,7 +29,7 @@ import { stepDisplacement, stepDeletedCheckpoint, stepLeftover } from '../displa
 import { admit, stepQueued } from '../return/queue.ts';
 import { RestoreQueue } from '../return/restore-queue.ts';
 import { stepReturn } from '../return/return.ts';
-import { stepByHand } from '../propose/by-hand.ts';
+import { PROPOSERS } from '../propose/proposers.ts';
 import { stepRetention } from '../checkpoints/retention.ts';
 import { placeOf } from '../return/place.ts';
 import { Room } from '../return/room.ts';
@@ -61,7 +61,9 @@ export const STAGES: readonly Stage[] = [
     },
   },
   { of: 'ticket', step: onTicket(stepLeftover) },
-  { of: 'wishes', step: stepByHand },
+  ...PROPOSERS.map(({ of, step, budget }): Stage => {
+    return { of, step: (world, key, steps) => step(world, key, steps, budget) };
+  }),
   { of: 'checkpoint', step: onCheckpoint(stepDeletedCheckpoint) },
   { of: 'checkpoint', step: onCheckpoint(stepRetention) },
   { of: 'claims', step: stepClaims },

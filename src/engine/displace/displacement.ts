@@ -27,7 +27,7 @@ import { isTerminal, standsOn, wantsRoom, type Pod } from '../../domain/pod.ts';
 import { beneficiaryOf, nodesOf, type DisplacedPod, type Displacement } from '../../domain/displacement.ts';
 import { isBeforeEviction, type Ticket } from '../../domain/ticket.ts';
 import type { Ending } from '../causes/cause-rules.ts';
-import { outranks, rulesOf, subjectOf } from '../causes/causes.ts';
+import { isEvictedByOthers, outranks, rulesOf, subjectOf } from '../causes/causes.ts';
 import { isAdopted, isTakenOver } from './adoption.ts';
 import { whyContradicted } from './evidence.ts';
 import { stepBarrier } from './barrier.ts';
@@ -138,7 +138,7 @@ function obstacleTo(
   { victim, state }: VictimInState,
 ): { readonly because: CloseReason; readonly message: string } | null {
   // What was refused to us is nothing to whoever else deletes the pod.
-  const refusal = rulesOf(displacement).disruption === null ? undefined : book.refusalOf(victim.uid);
+  const refusal = isEvictedByOthers(displacement) ? undefined : book.refusalOf(victim.uid);
   if (refusal?.act === 'evict' && steadyMs < refusal.untilMs && (state.kind === 'ready' || state.kind === 'failed'))
     return { because: 'EvictionRefused', message: `${refusal.reason}: ${refusal.message}` };
   if (state.kind === 'failed' && !mayGoUnsaved(view, state.pod, victim, displacement)) {

@@ -1,6 +1,6 @@
 /**
  * Displacements that nobody asks for by a request: a step looks at a node, and proposes what should leave it. Begin with this file;
- * `proposal.ts` makes the displacement, `rests.ts` says when what failed is proposed again.
+ * `proposers.ts` lists these steps, `proposal.ts` makes the displacement, `rests.ts` says when what failed is proposed again.
  *
  *     annotation of a pod or node ──> index ──> stepByHand ──> Proposal ──> reconciler ──> DisplacementBook ──> (engine/displace)
  *                                                        └──> why a pod stays: an Event
@@ -8,9 +8,10 @@
  * Invariants:
  * 1. Only a pod that would be saved is proposed, and it is never evicted unsaved.
  * 2. What a PodDisruptionBudget does not allow to go is not frozen.
- * 3. A proposal takes nothing from another displacement: while a preemption is about a node, nothing is proposed there.
+ * 3. A proposal takes nothing from another displacement: while a node is emptied for a pod, nothing is proposed there, and a pod that
+ *    another displacement moves is proposed again when that is over.
  */
-import { isPreemption, type ManualCause } from '../../domain/displacement.ts';
+import { beneficiaryOf, type ManualCause } from '../../domain/displacement.ts';
 import type { Pod } from '../../domain/pod.ts';
 import type { Policy } from '../../domain/policy.ts';
 import type { NodeName } from '../../domain/ids.ts';
@@ -19,21 +20,19 @@ import type { NodeSnapshot } from '../../index/types.ts';
 import type { Steps, World } from '../core/steps.ts';
 import { protectionIn } from '../policies/protection-in.ts';
 import { BudgetUse } from '../preemption/budget-use.ts';
-
-/** Pods of one node that are saved by hand at the same time: its disk saves one after the other, and the next one is ready. */
-const MOST_AT_A_TIME = 2;
+import type { ProposerBudget } from './proposers.ts';
 
 /** What people ask to leave this node: pods with `reprieve.dev/displace`, and all where the node has `reprieve.dev/evacuate`. */
-export function stepByHand(world: World, name: string, steps: Steps): void {
+export function stepByHand(world: World, name: string, steps: Steps, { podsOfNode }: ProposerBudget): void {
   const node = name as NodeName;
   const on = world.view.node(node);
   if (on === undefined) return;
   const open = [...world.book.on(node)];
-  if (open.some(isPreemption)) return;
+  if (open.some((one) => beneficiaryOf(one) !== null)) return;
   const moving = new Set(open.flatMap(({ pods }) => pods.map(({ uid }) => uid)));
   // One that is going, perhaps for ever, is on the disk already.
   const budgets = new BudgetUse(world.view, world.book);
-  let places = MOST_AT_A_TIME - on.pods.filter(({ uid, deletionMs }) => deletionMs === null && moving.has(uid)).length;
+  let places = podsOfNode - on.pods.filter(({ uid, deletionMs }) => deletionMs === null && moving.has(uid)).length;
   for (const pod of on.node.evacuateFor === null ? world.view.podsToMove(node) : on.pods) {
     const cause = causeFor(on, pod);
     if (cause === null || moving.has(pod.uid)) continue;

@@ -1,16 +1,11 @@
-import {
-  isPreemption,
-  LONGEST_SAVE_MS,
-  type Displacement,
-  type EvictionCause,
-  type ManualCause,
-} from '../../domain/displacement.ts';
+import { beneficiaryOf, LONGEST_SAVE_MS, type Cause, type Displacement } from '../../domain/displacement.ts';
 import type { NodeName } from '../../domain/ids.ts';
 import type { Pod } from '../../domain/pod.ts';
 import type { Policy } from '../../domain/policy.ts';
 import type { CostModel } from '../../domain/victim-cost.ts';
 import type { ClusterView } from '../../index/types.ts';
 import type { Clock } from '../../ports/clock.ts';
+import { isEvictedByOthers } from '../causes/causes.ts';
 import type { DisplacementBook } from '../displace/displacement-book.ts';
 import { checkpointNameOf, ticketNameOf } from '../displace/names.ts';
 import type { EngineEvents } from '../engine-events.ts';
@@ -19,7 +14,7 @@ import { bytesBeingWritten, stateBytesOf } from '../preemption/plan.ts';
 
 /** A pod that a step would have displaced. The reconciler makes a displacement of it, if nothing came in between. */
 export interface Proposal {
-  readonly cause: ManualCause | EvictionCause;
+  readonly cause: Cause;
   readonly pod: Pod;
   readonly node: NodeName;
   /** The one that protects the pod. */
@@ -52,14 +47,15 @@ export function openProposals(proposals: readonly Proposal[], opening: Opening):
   }
 }
 
-/** A displacement that was decided meanwhile is about other pods, and has not chosen the whole node. */
-function isBeside(open: Displacement, { cause, pod }: Proposal): boolean {
-  return (cause.kind === 'Eviction' || !isPreemption(open)) && open.pods.every(({ uid }) => uid !== pod.uid);
+/** A displacement that was decided meanwhile is about other pods, and does not empty the node for a pod. */
+function isBeside(open: Displacement, proposal: Proposal): boolean {
+  const mayShare = isEvictedByOthers(proposal) || beneficiaryOf(open) === null;
+  return mayShare && open.pods.every(({ uid }) => uid !== proposal.pod.uid);
 }
 
 /** Two pods of one PodDisruptionBudget may have been proposed beside each other: the first one takes what it allows. */
-function mayBeDisrupted({ cause, pod }: Proposal, { view, book }: Opening): boolean {
-  return cause.kind === 'Eviction' || new BudgetUse(view, book).forbidding(pod) === null;
+function mayBeDisrupted(proposal: Proposal, { view, book }: Opening): boolean {
+  return isEvictedByOthers(proposal) || new BudgetUse(view, book).forbidding(proposal.pod) === null;
 }
 
 function displacementOf(
