@@ -98,7 +98,15 @@ export interface AgentConfiguration {
   readonly maxConcurrentDumps: number;
   readonly reserveBytes: number;
   readonly keepUnknownMs: number;
+  /** Of the states on the disk of one node. */
+  readonly quota: Readonly<Record<'node' | 'namespace', StateLimits>>;
   readonly peer: PeerConfiguration | null;
+}
+
+export interface StateLimits {
+  /** Null: no limit. */
+  readonly bytes: number | null;
+  readonly states: number;
 }
 
 /** How agents reach each other. */
@@ -178,12 +186,17 @@ export function resolved(file: ConfigurationFile): ReprieveConfiguration {
   };
 }
 
-function agentOf({ reserve, keepUnknown, ...agent }: ConfigurationFile['agent']): AgentConfiguration {
+function agentOf({ reserve, keepUnknown, quota, ...agent }: ConfigurationFile['agent']): AgentConfiguration {
   return {
     ...agent,
     reserveBytes: quantityToInteger(reserve),
     keepUnknownMs: ms(keepUnknown),
+    quota: { node: limitsOf(quota.node), namespace: limitsOf(quota.namespace) },
   };
+}
+
+function limitsOf({ bytes, states }: ConfigurationFile['agent']['quota']['node']): StateLimits {
+  return { bytes: bytes === null ? null : quantityToInteger(bytes), states };
 }
 
 function tlsOf(tls: NonNullable<ConfigurationFile['server']['tls']>): TlsConfiguration {

@@ -239,6 +239,22 @@ function folder(defaultPath: string, description: string) {
     .meta({ description });
 }
 
+function limits(whose: string, states: number) {
+  return z
+    .strictObject({
+      bytes: bytes(1, '')
+        .unwrap()
+        .nullable()
+        .default(null)
+        .meta({
+          description: `Bytes of all states ${whose}. Null: as much as the disk holds beyond the reserve.`,
+          title: 'quantity',
+        }),
+      states: integer(states, 1, 1_000_000, `Number of states ${whose}.`),
+    })
+    .prefault({});
+}
+
 const peer = z.strictObject({
   address: text('Address to listen on.').default('0.0.0.0'),
   port: integer(9444, 1, 65_535, 'Port to listen on; the same on every node.'),
@@ -280,6 +296,16 @@ const agent = z.strictObject({
     'Pods that are written to the disk at the same time; others run until it is their turn.',
   ),
   reserve: bytes(1024 ** 3, 'Free space that a dump must leave on the disk of stateDir.'),
+  quota: z
+    .strictObject({
+      node: limits('on one node', 1000),
+      namespace: limits('of one namespace on one node', 500),
+    })
+    .prefault({})
+    .meta({
+      description:
+        'What saved pods may take of a node. A pod that would exceed it is not saved: its PodCheckpoint fails with QuotaExceeded.',
+    }),
   keepUnknown: duration(
     24 * 3_600_000,
     'How long a saved pod is kept on the disk whose PodCheckpoint is gone without a deletion that the agent saw, as after a restore of etcd.',

@@ -16,7 +16,7 @@ import type { StateStore } from '../../src/agent/state/state-store.ts';
 import { createLog } from '../../src/observe/log.ts';
 import { systemClock } from '../../src/ports/clock.ts';
 import { DEFAULT_RULES } from '../support/builders.ts';
-import { NO_PEERS, ObedientRuntime } from '../support/obedient-runtime.ts';
+import { NO_PEERS, NO_QUOTA, ObedientRuntime } from '../support/obedient-runtime.ts';
 
 const KEY = 'shop_web-0_11111111';
 const NEVER = new AbortController().signal;
@@ -72,6 +72,7 @@ async function criu(store: StateStore, folder: string): Promise<Engines> {
       kubeletDir: folder,
       kubeletConfig: '',
       reserveBytes: 0,
+      quota: NO_QUOTA,
       runtime: { command: 'runc', root: '', bundles: '', containerdAddress: '' },
     },
     store,

@@ -234,6 +234,29 @@ describe.each([
     await expect(Promise.resolve().then(() => store.begin(reference))).rejects.toThrow(RangeError);
   });
 
+  it('says what each state takes, whole or not', async () => {
+    const bytes = Object.values(FILES).reduce((sum, { length }) => sum + length, 0);
+    expect(await store.usage()).toEqual(new Map());
+    await drafted();
+    await drafted(OTHER);
+    expect(await store.usage()).toEqual(
+      new Map([
+        [REFERENCE, bytes],
+        [OTHER, bytes],
+      ]),
+    );
+    await commit();
+    expect((await store.usage()).get(REFERENCE)).toBe(bytes);
+    expect((await bench.writer().usage()).get(REFERENCE)).toBe(bytes);
+    const draft = await store.begin(REFERENCE);
+    expect((await store.usage()).get(REFERENCE) ?? 0).toBe(0);
+    await mkdir(draft.folder, { recursive: true });
+    await writeFile(join(draft.folder, 'shm.tar'), 'less');
+    expect((await store.usage()).get(REFERENCE)).toBe(4);
+    await store.remove(REFERENCE);
+    expect(await store.usage()).toEqual(new Map([[OTHER, bytes]]));
+  });
+
   it('says how much it can take', async () => {
     expect(await store.freeBytes()).toBeGreaterThan(0);
   });

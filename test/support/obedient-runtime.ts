@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Checkpointer, Guarantee, SaveRequest } from '../../src/agent/checkpointer/checkpointer.ts';
 import { savedPartsOf } from '../../src/agent/checkpointer/dump-desk.ts';
+import type { AgentConfiguration } from '../../src/config/configuration.ts';
 import type { Dump } from '../../src/agent/orders/savable-pod.ts';
 import type { PodContainer, PodProcesses } from '../../src/agent/pods/pod-processes.ts';
 import type { DiskStoreOptions } from '../../src/agent/state/disk-store.ts';
@@ -11,6 +12,12 @@ import type { StateStore } from '../../src/agent/state/state-store.ts';
 /** For a disk of one node. */
 export const NO_PEERS: DiskStoreOptions['peers'] = {
   fetch: ({ location }) => Promise.reject(new Error(`there is no node ${location.node}`)),
+};
+
+/** States without number. */
+export const NO_QUOTA: AgentConfiguration['quota'] = {
+  node: { bytes: null, states: 1_000_000 },
+  namespace: { bytes: null, states: 1_000_000 },
 };
 
 /** One container (`i1`, `main`) that obeys, and a backend that saves it as one file. */

@@ -13,6 +13,7 @@ import type { SaveRequest } from './checkpointer.ts';
 import { dumpPod } from './dump.ts';
 import { keptBytes } from './kept-space.ts';
 import { SizeLimit } from './size-limit.ts';
+import { quotaExcess } from './state-quota.ts';
 import { diskUsage, estimateSpace, excessOf, lackOfSpace, ranFull } from './space.ts';
 
 /** How much the newest dump counts in the speed that is told; and what is too small to say anything about the disk. */
@@ -20,7 +21,10 @@ const NEWEST_SHARE = 0.3;
 const TELLING_BYTES = 32 * 1024 * 1024;
 
 export interface DumpDeskOptions {
-  readonly settings: Pick<AgentConfiguration, 'stateDir' | 'kubeletDir' | 'kubeletConfig' | 'reserveBytes' | 'runtime'>;
+  readonly settings: Pick<
+    AgentConfiguration,
+    'stateDir' | 'kubeletDir' | 'kubeletConfig' | 'reserveBytes' | 'quota' | 'runtime'
+  >;
   readonly runc: Pick<Runc, 'checkpoint' | 'pidsWith'>;
   readonly run: RunCommand;
   readonly clock: Clock;
@@ -93,6 +97,8 @@ export class DumpDesk {
     const freeBytes = (await store.freeBytes()) - (await this.#claimedBefore(key));
     const lack = lackOfSpace(estimate, { freeBytes, keepFreeBytes });
     if (lack !== null) return { failure: { reason: 'NoSpace', message: lack } };
+    const excessive = quotaExcess({ reference: key, bytes: expectedBytes }, await this.#usage(), settings.quota);
+    if (excessive !== null) return { failure: { reason: 'QuotaExceeded', message: excessive } };
     const excess = excessOf(estimate, rules);
     if (excess !== null) return { failure: { reason: 'TooLarge', message: excess } };
     const seconds = expectedBytes / (this.#bytesPerSecond ?? Infinity);
@@ -156,6 +162,13 @@ export class DumpDesk {
       return Math.max(0, bytes - written);
     });
     return (await Promise.all(left)).reduce((sum, bytes) => sum + bytes, 0);
+  }
+
+  /** On the disk, or about to be: of a dump that is under way all that it may write counts. */
+  async #usage(): Promise<ReadonlyMap<string, number>> {
+    const usage = new Map(await this.#options.store.usage());
+    for (const [key, { bytes }] of this.#claims) usage.set(key, Math.max(bytes, usage.get(key) ?? 0));
+    return usage;
   }
 
   async #imagesOf(containers: readonly RuntimeContainer[]): Promise<ReadonlyMap<string, string>> {

@@ -26,6 +26,7 @@ import type {
   StateStore,
   WantedState,
 } from './state-store.ts';
+import { StateUsage } from './state-usage.ts';
 import { together } from './together.ts';
 
 export interface DiskStoreOptions {
@@ -47,10 +48,12 @@ export interface DiskStoreOptions {
 export class DiskStore implements StateStore {
   readonly #options: DiskStoreOptions;
   readonly #stamps = new FileStamps();
+  readonly #usage: StateUsage;
   readonly #opening = new Map<string, Promise<unknown>>(); // pod uid -> what is being brought here for it
 
   constructor(options: DiskStoreOptions) {
     this.#options = options;
+    this.#usage = new StateUsage(options.stateDir);
   }
 
   async list(): Promise<readonly string[]> {
@@ -58,6 +61,10 @@ export class DiskStore implements StateStore {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const entries = await readdir(folder, { withFileTypes: true });
     return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  }
+
+  async usage(): Promise<ReadonlyMap<string, number>> {
+    return this.#usage.of(await this.list());
   }
 
   /** Without what the file system keeps for root: where only that is left, everybody else's disk is full. */
@@ -68,6 +75,7 @@ export class DiskStore implements StateStore {
 
   async begin(reference: string): Promise<SavedPodLayout> {
     const draft = this.#layoutOf(reference);
+    this.#usage.forget(reference);
     await draft.clear();
     return draft;
   }
@@ -108,6 +116,7 @@ export class DiskStore implements StateStore {
 
   async invalidate(reference: string): Promise<void> {
     const folder = this.#folderOf(reference);
+    this.#usage.forget(reference);
     await rm(join(folder, MANIFEST_FILE), { force: true });
     await syncPath(folder);
   }

@@ -235,6 +235,19 @@ export async function twoAtATime<T, R>(items: readonly T[], work: (item: T) => P
   return results;
 }
 
+/** Sizes of all files below a folder, whatever they are; 0 where it is gone. */
+export async function sizesBelow(folder: string): Promise<number> {
+  const entries = await readdir(folder, { withFileTypes: true, recursive: true }).catch(() => []);
+  const files = entries.filter((entry) => entry.isFile());
+  const sizes = await twoAtATime(files, ({ parentPath, name }) =>
+    stat(join(parentPath, name)).then(
+      ({ size }) => size,
+      () => 0,
+    ),
+  );
+  return sizes.reduce((sum, bytes) => sum + bytes, 0);
+}
+
 interface Found {
   readonly files: readonly FoundFile[];
   /** The first that is neither file nor folder (a symlink, a device). */

@@ -55,6 +55,8 @@ export type OpenedState =
 export interface StateStore {
   /** References of all that this node keeps, drafts included. */
   list(): Promise<readonly string[]>;
+  /** What each of them takes, by its reference. */
+  usage(): Promise<ReadonlyMap<string, number>>;
   /** How much a draft can still take. */
   freeBytes(): Promise<number>;
   /** An empty draft: what an earlier process left under the reference is gone. Throws a RangeError for what is no reference. */

@@ -69,6 +69,11 @@ export const CHECKPOINT_CONDITIONS = {
         meaning: 'It has an established TCP connection, and `sockets: Refuse` says that such a pod is not saved.',
       },
       TooLarge: { status: 'True', meaning: 'Its state is, or would be, larger than `maxBytes` allows.' },
+      QuotaExceeded: {
+        status: 'True',
+        meaning:
+          'The states of its namespace, or of all, on this node have reached `agent.quota`; the message says which.',
+      },
       NoSpace: { status: 'True', meaning: 'The disk of the node has no room for its state.' },
       DumpFailed: { status: 'True', meaning: 'Its state could not be written; the message says why.' },
       DeadlineExceeded: {
