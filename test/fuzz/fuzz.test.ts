@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { fuzzConnections } from './connections.ts';
-import { fuzzBlock, SUBJECTS } from './fuzz.ts';
+import { fuzzBlock, SUBJECTS, subjectsNamed } from './fuzz.ts';
 import { shrink } from './shrink.ts';
 import type { FuzzSubject } from './subject.ts';
 
@@ -25,6 +25,12 @@ describe('input from outside', () => {
     expect((await fuzzBlock(7, options)).answers).toEqual((await fuzzBlock(7, options)).answers);
     expect((await fuzzBlock(7, options)).answers).not.toEqual((await fuzzBlock(8, options)).answers);
   });
+});
+
+it('is that of one subject where it is asked for', async () => {
+  const { answers } = await fuzzBlock(0, { ...OPTIONS, subjects: subjectsNamed('records'), cases: 20 });
+  expect([...answers.keys()].filter((answer) => !answer.startsWith('records: '))).toEqual([]);
+  expect(subjectsNamed('all')).toBe(SUBJECTS);
 });
 
 describe('connections', () => {

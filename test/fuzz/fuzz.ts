@@ -10,6 +10,11 @@ import { verbs } from './verbs.ts';
 /** Everything that takes input from outside. */
 export const SUBJECTS: readonly FuzzSubject[] = [verbs, admission, objects, configurations, records];
 
+/** The subject of that name, or all. */
+export function subjectsNamed(name: string): readonly FuzzSubject[] {
+  return name === 'all' ? SUBJECTS : SUBJECTS.filter((subject) => subject.name === name);
+}
+
 /** Cases of one block share engines and indexes, which remember: a block is what a seed repeats. */
 export const BLOCK = 1000;
 

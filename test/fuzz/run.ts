@@ -1,15 +1,15 @@
 /**
- * `npm run test:fuzz -- --bodies N --seed S [--from BLOCK] [--seconds N] [--connections N] [--workers N]`: input from
- * outside, by the million, in two processes, and beside them real connections to a real server. Ends after so many bodies,
+ * `npm run test:fuzz -- --bodies N --seed S [--from BLOCK] [--seconds N] [--connections N] [--workers N] [--only SUBJECT]`:
+ * input from outside, by the million, in two processes, and beside them real connections to a real server. Ends after so many bodies,
  * or when the seconds are over. Prints which answers were seen and how often; a failure with the command that repeats it,
  * its input and a smaller one. Fails on any violation, on a worker that ends by itself, and where the heap grows with the
  * number of bodies.
  */
 import { fork } from 'node:child_process';
 import { join } from 'node:path';
-import { argumentsOf, wholeNumber } from '../support/arguments.ts';
+import { argumentsOf, oneWordOf, wholeNumber } from '../support/arguments.ts';
 import { fuzzConnections } from './connections.ts';
-import { BLOCK, type Failure } from './fuzz.ts';
+import { BLOCK, SUBJECTS, type Failure } from './fuzz.ts';
 import type { Order, Progress } from './worker.ts';
 
 /** `httpTimeout` of preempt in config/kube-scheduler.yaml, and `timeoutSeconds` in deploy/webhook.yaml. */
@@ -25,7 +25,8 @@ const USAGE = `npm run test:fuzz -- [options]: input from outside that is nearly
   --bodies N       how many (100000); --seed S  of which kind (1); --from BLOCK  the first block of ${BLOCK} (0)
   --seconds N      ends after so many seconds (3600)
   --connections N  how many that misbehave (1000; 0: none)
-  --workers N      processes for the bodies (2)`;
+  --workers N      processes for the bodies (2)
+  --only SUBJECT   ${SUBJECTS.map(({ name }) => name).join(', ')} (all)`;
 
 const values = argumentsOf(USAGE, {
   bodies: { type: 'string', default: '100000' },
@@ -34,11 +35,17 @@ const values = argumentsOf(USAGE, {
   seconds: { type: 'string', default: '3600' },
   workers: { type: 'string', default: '2' },
   connections: { type: 'string', default: '1000' },
+  only: { type: 'string', default: 'all' },
 });
 const MAY_BE_NONE: ReadonlySet<string> = new Set(['seed', 'from', 'connections']);
+const { only, ...numbers } = values;
+oneWordOf(USAGE, 'only', only, [...SUBJECTS.map(({ name }) => name), 'all']);
 const { bodies, seed, from, seconds, workers, connections } = Object.fromEntries(
-  Object.entries(values).map(([name, value]) => [name, wholeNumber(USAGE, name, value, MAY_BE_NONE.has(name) ? 0 : 1)]),
-) as Record<keyof typeof values, number>;
+  Object.entries(numbers).map(([name, value]) => [
+    name,
+    wholeNumber(USAGE, name, value, MAY_BE_NONE.has(name) ? 0 : 1),
+  ]),
+) as Record<keyof typeof numbers, number>;
 const to = from + Math.ceil(bodies / BLOCK);
 const startMs = performance.now();
 const untilMs = Date.now() + seconds * 1000;
@@ -59,7 +66,9 @@ for (const [answer, count] of [...answers].sort(([a], [b]) => (a < b ? -1 : 1)))
 for (const { subject, recipe, violations, block, input, shrunk } of failures) {
   console.log(`\nFAILED  ${subject}: ${recipe.join(', ')}`);
   for (const violation of violations.slice(0, 5)) console.log(`        ${violation}`);
-  console.log(`        again: npm run test:fuzz -- --seed ${seed} --from ${block} --bodies ${BLOCK} --connections 0`);
+  console.log(
+    `        again: npm run test:fuzz -- --seed ${seed} --from ${block} --bodies ${BLOCK} --connections 0 --only ${only}`,
+  );
   console.log(`        input: ${shown(input)}\n        shrunk: ${shown(shrunk)}`);
 }
 const problems = [
@@ -87,7 +96,7 @@ function runWorker(worker: number): Promise<string[]> {
     failures.push(...progress.failures);
     if (progress.heapBytes !== null) heap.push(progress.heapBytes);
   });
-  const order: Order = { seed, from: from + worker, to, stride: workers, deadlineMs: DEADLINE_MS, untilMs };
+  const order: Order = { seed, only, from: from + worker, to, stride: workers, deadlineMs: DEADLINE_MS, untilMs };
   child.send(order);
   return new Promise((resolve) => {
     child.on('exit', (code, signal) => {

@@ -1,9 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { fuzzBlock, type Failure } from './fuzz.ts';
+import { fuzzBlock, subjectsNamed, type Failure } from './fuzz.ts';
 
 /** What a worker is told: every `stride`-th block from `from` to before `to`. */
 export interface Order {
   readonly seed: number;
+  /** Name of a subject, or `all`. */
+  readonly only: string;
   readonly from: number;
   readonly to: number;
   readonly stride: number;
@@ -27,14 +29,14 @@ const LOOK_EVERY = 10;
 
 process.once('message', (order: Order) => void run(order));
 
-async function run({ seed, from, to, stride, deadlineMs, untilMs }: Order): Promise<void> {
+async function run({ seed, only, from, to, stride, deadlineMs, untilMs }: Order): Promise<void> {
   // What nobody awaited would fail in no test of ours, and end the process of a user.
   process.on('unhandledRejection', (error) => {
     throw error;
   });
   const blocks = Math.ceil((to - from) / stride);
   for (let done = 1; done <= blocks && Date.now() < untilMs; done++) {
-    const report = await fuzzBlock(from + (done - 1) * stride, { seed, deadlineMs });
+    const report = await fuzzBlock(from + (done - 1) * stride, { seed, subjects: subjectsNamed(only), deadlineMs });
     await pause(0); // timers and rejections that a block left behind
     tell({ ...report, answers: [...report.answers], heapBytes: done % LOOK_EVERY === 0 ? liveBytes() : null });
     if (report.failures.length > 0) break;

@@ -28,6 +28,12 @@ export function wholeNumber(usage: string, name: string, text: string, least = 0
   return refuse(usage, `--${name} takes a whole number of at least ${least}, not "${text}"`);
 }
 
+/** One of these words; anything else ends the process with the usage. */
+export function oneWordOf(usage: string, name: string, text: string, words: readonly string[]): string {
+  if (words.includes(text)) return text;
+  return refuse(usage, `--${name} takes ${words.join(', ')}, not "${text}"`);
+}
+
 function refuse(usage: string, message: string): never {
   console.error(`${message}\n\n${usage}`);
   process.exit(2);
