@@ -34,6 +34,8 @@ export interface Volume {
   readonly nodeTerms: readonly NodeTerm[] | null;
   /** Zone and region in its labels: a node with such labels must have one of these values. */
   readonly topology: Readonly<Record<string, readonly string[]>> | null;
+  /** The CSI driver that attaches it, and its name there; null where no CSI driver does. */
+  readonly csi: { readonly driver: string; readonly handle: string } | null;
 }
 
 export interface StorageClass {
@@ -43,8 +45,19 @@ export interface StorageClass {
   /** Volumes are bound or provisioned when their pod is scheduled (`WaitForFirstConsumer`). */
   readonly waitsForPod: boolean;
   readonly provisions: boolean;
+  /** Of a class that provisions: the CSI driver. */
+  readonly provisioner: string;
   /** `allowedTopologies`, one of which must select the node; null: anywhere. */
   readonly topologies: readonly LabelSelector[] | null;
+}
+
+/** A CSINode: what the kubelet of a node says of its CSI drivers. */
+export interface CsiNode {
+  readonly name: NodeName;
+  readonly uid: string;
+  readonly resourceVersion: string;
+  /** CSI driver -> how many volumes it can attach to the node; drivers without a limit are missing. */
+  readonly limits: Readonly<Record<string, number>>;
 }
 
 /** As kube-scheduler's plugins VolumeBinding and VolumeZone say it of a bound volume. */

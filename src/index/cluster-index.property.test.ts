@@ -284,6 +284,7 @@ function volume(names: Pick<Volume, 'name' | 'uid' | 'resourceVersion'>, amount:
     isAvailable: amount % 2 === 0,
     nodeTerms: null,
     topology: null,
+    csi: null,
   };
 }
 
@@ -304,6 +305,7 @@ const KINDS = [
   'volumeClaim',
   'volume',
   'storageClass',
+  'csiNode',
   'policy',
   'ticket',
   'checkpoint',

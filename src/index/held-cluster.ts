@@ -9,7 +9,7 @@ import type { Policy } from '../domain/policy.ts';
 import { comparePolicies } from '../domain/protection.ts';
 import type { Service } from '../domain/service.ts';
 import type { Ticket } from '../domain/ticket.ts';
-import type { StorageClass, Volume, VolumeClaim } from '../domain/volume.ts';
+import type { CsiNode, StorageClass, Volume, VolumeClaim } from '../domain/volume.ts';
 import { ASSUMED_REACH, type WebhookReach } from '../domain/webhook-reach.ts';
 import type { WebhookReplica } from '../domain/webhook-replica.ts';
 import { ListedResources } from './listed-resources.ts';
@@ -33,6 +33,7 @@ export class HeldCluster implements ClusterView {
     volumeClaim: new ObjectTable<VolumeClaim, ObjectKey>(keyOf),
     volume: new ObjectTable<Volume, string>((volume) => volume.name),
     storageClass: new ObjectTable<StorageClass, string>((storageClass) => storageClass.name),
+    csiNode: new ObjectTable<CsiNode, NodeName>((csiNode) => csiNode.name),
     policy: new ObjectTable<Policy, string>((policy) => policy.name),
     checkpoint: new ObjectTable<Checkpoint, ObjectKey>(keyOf),
     ticket: new ObjectTable<Ticket, ObjectKey>(keyOf),
@@ -162,6 +163,10 @@ export class HeldCluster implements ClusterView {
 
   storageClass(name: string): StorageClass | undefined {
     return this.tables.storageClass.named(name);
+  }
+
+  csiNode(name: NodeName): CsiNode | undefined {
+    return this.tables.csiNode.named(name);
   }
 
   namespaceLabels(name: string): Readonly<Record<string, string>> {
@@ -295,6 +300,7 @@ export class HeldCluster implements ClusterView {
         return;
       case 'volumeClaim':
       case 'storageClass':
+      case 'csiNode':
         return;
       case 'policy':
         this.#policies = [...this.tables.policy.values()].sort(comparePolicies);

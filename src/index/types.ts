@@ -10,7 +10,7 @@ import type { Policy } from '../domain/policy.ts';
 import type { Resources } from '../domain/resources.ts';
 import type { Service } from '../domain/service.ts';
 import type { Ticket } from '../domain/ticket.ts';
-import type { StorageClass, Volume, VolumeClaim } from '../domain/volume.ts';
+import type { CsiNode, StorageClass, Volume, VolumeClaim } from '../domain/volume.ts';
 import type { WebhookReach } from '../domain/webhook-reach.ts';
 import type { WebhookReplica } from '../domain/webhook-replica.ts';
 import type { VictimSheet } from './victim-sheet.ts';
@@ -35,6 +35,7 @@ export interface IndexedKinds {
   readonly volumeClaim: VolumeClaim;
   readonly volume: Volume;
   readonly storageClass: StorageClass;
+  readonly csiNode: CsiNode;
   readonly policy: Policy;
   readonly checkpoint: Checkpoint;
   readonly ticket: Ticket;
@@ -127,6 +128,7 @@ export interface ClusterView {
   /** Volumes of this class that nobody has claimed. */
   availableVolumes(storageClass: string): readonly Volume[];
   storageClass(name: string): StorageClass | undefined;
+  csiNode(name: NodeName): CsiNode | undefined;
 
   namespaceLabels(name: string): Readonly<Record<string, string>>;
   /**

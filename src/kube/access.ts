@@ -50,7 +50,7 @@ export const DEPLOYED_NAMES: AccessNames = {
  */
 export function accessRights(names: AccessNames): readonly AccessRight[] {
   const { pods, nodes, namespaces, events, podDisruptionBudgets, customResourceDefinitions } = RESOURCES;
-  const { volumeClaims, volumes, storageClasses, certificateRequests } = RESOURCES;
+  const { volumeClaims, volumes, storageClasses, csiNodes, certificateRequests } = RESOURCES;
   const { reprievePolicies, podCheckpoints, reprieves, leases, secrets, mutatingWebhooks, runtimeClasses } = RESOURCES;
   const { replicaSets, replicationControllers, statefulSets, jobs } = RESOURCES;
   const everywhere: readonly AccessRight[] = [
@@ -72,6 +72,7 @@ export function accessRights(names: AccessNames): readonly AccessRight[] {
     cluster(volumeClaims, ['list', 'watch'], 'the index: which nodes reach the volumes of a pod that comes back'),
     cluster(volumes, ['list', 'watch'], 'the index: as for claims'),
     cluster(storageClasses, ['list', 'watch'], 'the index: as for claims, of volumes that do not exist yet'),
+    cluster(csiNodes, ['list', 'watch'], 'the index: how many volumes a node can attach'),
     cluster(events, ['create', 'patch'], 'telling what happens to a pod, and how often'),
     ...[replicaSets, replicationControllers, statefulSets, jobs].map((kind) =>
       cluster(kind, ['get'], 'whether a displaced pod is still wanted'),

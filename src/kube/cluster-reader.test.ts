@@ -32,6 +32,7 @@ it('reads every kind into the index, says when it has all, and stops', async () 
   const kinds = [
     'budget',
     'checkpoint',
+    'csiNode',
     'namespace',
     'node',
     'pod',

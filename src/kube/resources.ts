@@ -49,6 +49,13 @@ export const RESOURCES = {
     kind: 'StorageClass',
     namespaced: false,
   },
+  csiNodes: {
+    group: 'storage.k8s.io',
+    version: 'v1',
+    plural: 'csinodes',
+    kind: 'CSINode',
+    namespaced: false,
+  },
   priorityClasses: {
     group: 'scheduling.k8s.io',
     version: 'v1',

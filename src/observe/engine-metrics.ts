@@ -29,6 +29,7 @@ const KINDS: Readonly<Record<IndexedKind, null>> = {
   volumeClaim: null,
   volume: null,
   storageClass: null,
+  csiNode: null,
   policy: null,
   checkpoint: null,
   ticket: null,

@@ -49,6 +49,10 @@ const KINDS: Readonly<Record<string, Kind>> = {
     count: VOLUMES,
     spec: (at) => ({ volumes: [{ name: 'data', persistentVolumeClaim: { claimName: `data-${at}` } }] }),
   },
+  attached: {
+    count: 2 * NODES.length - 2,
+    spec: (at) => ({ volumes: [{ name: 'data', persistentVolumeClaim: { claimName: `attached-${at}` } }] }),
+  },
   web: { count: 5, hostPort: 8080 },
   metrics: { count: 5, hostPort: 9100 },
   plain: { count: 25 },
@@ -109,6 +113,43 @@ function volumes(): readonly object[] {
         spec: { accessModes, storageClassName, resources: { requests: size } },
       },
     ]).flat(),
+  ];
+}
+
+/** Volumes of a driver that can attach two to each node. */
+function attachedVolumes(): readonly object[] {
+  const driver = 'disk.example.com';
+  const shared = { storageClassName: 'attached', accessModes: ['ReadWriteOnce'] };
+  const drivers = (nodeID: string): object => ({ drivers: [{ name: driver, nodeID, allocatable: { count: 2 } }] });
+  return [
+    ...NODES.map((name) => ({
+      apiVersion: 'storage.k8s.io/v1',
+      kind: 'CSINode',
+      metadata: { name },
+      spec: drivers(name),
+    })),
+    ...Array.from({ length: KINDS['attached']?.count ?? 0 }, (_, at) => {
+      const claim = `attached-${at}`;
+      return [
+        {
+          apiVersion: 'v1',
+          kind: 'PersistentVolume',
+          metadata: { name: claim },
+          spec: {
+            ...shared,
+            capacity: { storage: '1Gi' },
+            claimRef: { namespace: 'default', name: claim },
+            csi: { driver, volumeHandle: claim },
+          },
+        },
+        {
+          apiVersion: 'v1',
+          kind: 'PersistentVolumeClaim',
+          metadata: { name: claim },
+          spec: { ...shared, resources: { requests: { storage: '1Gi' } }, volumeName: claim },
+        },
+      ];
+    }).flat(),
   ];
 }
 
@@ -180,7 +221,7 @@ it('removes gates only where kube-scheduler places the pod at once, and keeps th
     await cluster.kubectl('label', 'node', node, `zone=${at < NODES.length / 2 ? 'a' : 'b'}`);
   await cluster.kubectl('taint', 'node', 'node-6', 'dedicated=few:NoSchedule');
   const pods = batchPods();
-  await cluster.applyObjects(policy('batch', 'batch'), ...volumes(), ...pods);
+  await cluster.applyObjects(policy('batch', 'batch'), ...volumes(), ...attachedVolumes(), ...pods);
   const victims = await seenOf('Pod', 'pods running', pods.length, (object) =>
     isRunning(object) && object.metadata.namespace === 'default' ? object.metadata.uid : null,
   );

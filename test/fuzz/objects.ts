@@ -50,6 +50,7 @@ const BODIES: Readonly<Record<Exclude<IndexedKind, CustomKind>, readonly Body[]>
         storageClassName: 'local',
         accessModes: ['ReadWriteOnce'],
         capacity: { storage: '1Gi' },
+        csi: { driver: 'disk.example.com', volumeHandle: 'h' },
         nodeAffinity: {
           required: { nodeSelectorTerms: [{ matchExpressions: [{ key: 'a', operator: 'In', values: ['b'] }] }] },
         },
@@ -64,6 +65,7 @@ const BODIES: Readonly<Record<Exclude<IndexedKind, CustomKind>, readonly Body[]>
       allowedTopologies: [{ matchLabelExpressions: [{ key: 'a', values: ['b'] }] }],
     },
   ],
+  csiNode: [{ spec: { drivers: [{ name: 'disk.example.com', nodeID: 'n1', allocatable: { count: 4 } }] } }],
   service: [{ spec: { clusterIP: '10.0.0.1', selector: { app: 'a' } } }],
   budget: [
     {
@@ -84,6 +86,7 @@ const NAMES: Readonly<Record<IndexedKind, readonly string[]>> = {
   volumeClaim: ['claim'],
   volume: ['v'],
   storageClass: ['local'],
+  csiNode: knownNames.nodes,
   policy: ['everything', 'first', 'second', 'third'],
   checkpoint: ['of-the-restored-pod', 'another'],
   ticket: [RESTORED_TICKET, 'waiting', 'other'],
@@ -101,6 +104,7 @@ const KINDS: readonly IndexedKind[] = [
   'volumeClaim',
   'volume',
   'storageClass',
+  'csiNode',
   'namespace',
 ];
 

@@ -85,6 +85,7 @@ export function partsOf(kind: IndexedKind, value: object): readonly Part[] {
     case 'volumeClaim':
     case 'volume':
     case 'storageClass':
+    case 'csiNode':
       return [VOLUMES];
     case 'policy':
       return []; // noticed by another array, see ClusterView.policies

@@ -5,7 +5,7 @@ import type { OwnerFacts } from '../../domain/owner-facts.ts';
 import type { Pod } from '../../domain/pod.ts';
 import type { PodConstraints } from '../../domain/pod-constraints.ts';
 import type { Ticket } from '../../domain/ticket.ts';
-import type { StorageClass, Volume, VolumeClaim } from '../../domain/volume.ts';
+import type { CsiNode, StorageClass, Volume, VolumeClaim } from '../../domain/volume.ts';
 import type { PodQuestion } from '../../index/pod-matches.ts';
 import type { ClusterView, NodeSnapshot } from '../../index/types.ts';
 import { ONLY } from './parts.ts';
@@ -133,6 +133,10 @@ export class TrackedView extends TrackedRules implements ClusterView {
 
   storageClass(name: string): StorageClass | undefined {
     return this.#all('volume', this.view.storageClass(name));
+  }
+
+  csiNode(name: NodeName): CsiNode | undefined {
+    return this.#all('volume', this.view.csiNode(name));
   }
 
   ticket(key: ObjectKey): Ticket | undefined {

@@ -6,7 +6,8 @@
  *                                        └──> PodFit: asked of each node ──> the first obstacle, or null
  *
  * - `pod-fit.ts`: which rules a pod has, and host ports.
- * - `topology.ts`: affinity, anti-affinity and spread over domains; `volumes.ts`: claims and volumes.
+ * - `topology.ts`: affinity, anti-affinity and spread over domains; `volumes.ts`: claims and volumes;
+ *   `attach-limits.ts`: how many volumes a node can attach.
  * - `counted-requests.ts`: which requests kube-scheduler compares with nodes. The comparison is `src/index/node-capacity.ts`.
  *
  * Invariants:
@@ -21,6 +22,7 @@ import type { Node } from '../../domain/node.ts';
 import type { Pod } from '../../domain/pod.ts';
 import { portsConflict, type HostPort } from '../../domain/pod-constraints.ts';
 import type { ClusterView, NodeSnapshot } from '../../index/types.ts';
+import { attachRule } from './attach-limits.ts';
 import { volumesRule } from './volumes.ts';
 import { affinityRule, antiAffinityRule, repelledRule, spreadRule, type ComingPod, type PodsThen } from './topology.ts';
 
@@ -31,6 +33,7 @@ export const FIT_OBSTACLES = {
   podAntiAffinity: 'the anti-affinity of the pod, or of a pod there, excludes it',
   topologySpread: 'a topology spread constraint would be broken',
   volume: 'a volume of it cannot be used there',
+  attachLimit: 'its driver can attach no more volumes',
   resourceClaims: 'what it asks for with ResourceClaims is not known',
 } as const;
 
@@ -54,7 +57,7 @@ export interface FitQuestion {
 export type PodFit = (on: NodeSnapshot) => FitObstacle | null;
 
 /**
- * What kube-scheduler's plugins NodePorts, VolumeBinding, InterPodAffinity and PodTopologySpread will say, at the price of one look
+ * What kube-scheduler's plugins NodePorts, VolumeBinding, NodeVolumeLimits, InterPodAffinity and PodTopologySpread will say, at the price of one look
  * at the pods that are selected. Null for a pod that has none of this and that no other pod repels: then it costs nothing.
  *
  * Of the devices of a ResourceClaim the index knows nothing: no node is known to take such a pod.
@@ -77,7 +80,11 @@ export function podFitOf(question: FitQuestion): PodFit | null {
       const isTaken = (other: Pod): boolean => takesPort(other, hostPorts) && other.uid !== pod.uid;
       rules.push(['hostPort', (on) => !holdersOn(then, on, respects).some(isTaken)]);
     }
-    if (volumeClaims.length > 0) add('volume', volumesRule(then, pod, volumeClaims));
+    if (volumeClaims.length > 0) {
+      add('volume', volumesRule(then, pod, volumeClaims));
+      const attaches = attachRule(view, pod, (on) => holdersOn(then, on, respects));
+      if (attaches !== null) rules.push(['attachLimit', attaches]);
+    }
     if (affinity.length > 0) add('podAffinity', affinityRule(then, pod, affinity));
     if (antiAffinity.length > 0) add('podAntiAffinity', antiAffinityRule(then, antiAffinity));
     if (spread.length > 0) add('topologySpread', spreadRule(then, pod, spread, mayTake));

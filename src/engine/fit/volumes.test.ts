@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { makeNode, makePod } from '../../../test/support/builders.ts';
 import { TestWorld } from '../../../test/support/world.ts';
-import { storageClassOf, volumeClaimOf, volumeOf } from '../../kube/project/volume.ts';
+import { csiNodeOf, storageClassOf, volumeClaimOf, volumeOf } from '../../kube/project/volume.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import { podFitOf, type FitQuestion } from './pod-fit.ts';
 
@@ -147,5 +147,49 @@ describe('volumes of a pod', () => {
     expect(fitting(w)).toBe('n1 n2 n3');
     const coming = [{ pod: makePod({ name: 'other', constraints }), node: makeNode({ name: 'n1' }) }];
     expect(fitting(w, { coming })).toBe('');
+  });
+});
+
+describe('volumes that a CSI driver attaches', () => {
+  const attachesTo = (name: string, count?: number) =>
+    csiNodeOf(
+      object(name, {
+        spec: { drivers: [{ name: late.provisioner, ...(count !== undefined && { allocatable: { count } }) }] },
+      }),
+    );
+  const attached = (name: string, volumeHandle: string) => ({
+    ...volume({ csi: { driver: late.provisioner, volumeHandle } }),
+    name,
+    uid: name,
+  });
+  const claimOf = (name: string, volumeName: string) =>
+    volumeClaimOf(object(name, { spec: { volumeName }, status: { phase: 'Bound' } }, { namespace: 'default' }));
+  const other = makePod({ name: 'other', nodeName: 'n1', constraints: { ...constraints, volumeClaims: ['another'] } });
+  /** n1 attaches one volume, n2 as many as are wanted; n3 says nothing. */
+  const w = (handle: string): TestWorld =>
+    world()
+      .put('csiNode', attachesTo('n1', 1), attachesTo('n2'))
+      .put('volume', attached('v', 'h'), attached('w', handle))
+      .put('volumeClaim', claimOf('data', 'v'), claimOf('another', 'w'));
+
+  it('are refused where the driver can attach no more', () => {
+    expect(fitting(w('i'))).toBe('n1 n2 n3');
+    expect(fitting(w('i').put('pod', other))).toBe('n2 n3');
+    expect(fitting(w('i').put('pod', other), { leaving: new Set([other.uid]) })).toBe('n1 n2 n3');
+    const coming = [{ pod: { ...other, nodeName: null }, node: makeNode({ name: 'n1' }) }];
+    expect(fitting(w('i'), { coming })).toBe('n2 n3');
+  });
+
+  it('count once for all the pods of a node', () => {
+    expect(fitting(w('h').put('pod', other))).toBe('n1 n2 n3');
+    expect(fitting(w('h').put('pod', other).put('csiNode', attachesTo('n1', 0)))).toBe('n1 n2 n3');
+  });
+
+  it('count before they exist, by the class that provisions them', () => {
+    const unbound = w('i')
+      .put('pod', other)
+      .put('storageClass', storage(late))
+      .put('volumeClaim', claim({ storageClassName: 'fast' }));
+    expect(fitting(unbound)).toBe('n2 n3');
   });
 });

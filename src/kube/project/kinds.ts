@@ -9,7 +9,7 @@ import { podOf } from './pod.ts';
 import { policyOf } from './policy.ts';
 import { serviceOf } from './service.ts';
 import { ticketOf } from './ticket.ts';
-import { storageClassOf, volumeClaimOf, volumeOf } from './volume.ts';
+import { csiNodeOf, storageClassOf, volumeClaimOf, volumeOf } from './volume.ts';
 
 /** For each kind of the index: where its objects are, and how one becomes a value. */
 export const INDEXED_RESOURCES: {
@@ -26,6 +26,7 @@ export const INDEXED_RESOURCES: {
   volumeClaim: { type: RESOURCES.volumeClaims, project: volumeClaimOf },
   volume: { type: RESOURCES.volumes, project: volumeOf },
   storageClass: { type: RESOURCES.storageClasses, project: storageClassOf },
+  csiNode: { type: RESOURCES.csiNodes, project: csiNodeOf },
   policy: { type: RESOURCES.reprievePolicies, project: policyOf },
   checkpoint: { type: RESOURCES.podCheckpoints, project: checkpointOf },
   ticket: { type: RESOURCES.reprieves, project: ticketOf },

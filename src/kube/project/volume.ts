@@ -1,8 +1,8 @@
-import type { V1PersistentVolume, V1PersistentVolumeClaim, V1StorageClass } from '@kubernetes/client-node';
+import type { V1CSINode, V1PersistentVolume, V1PersistentVolumeClaim, V1StorageClass } from '@kubernetes/client-node';
 import type { NodeName } from '../../domain/ids.ts';
 import { quantityToInteger } from '../../domain/quantity.ts';
 import type { LabelRequirement } from '../../domain/selector.ts';
-import { ZONE_LABELS, type StorageClass, type Volume, type VolumeClaim } from '../../domain/volume.ts';
+import { ZONE_LABELS, type CsiNode, type StorageClass, type Volume, type VolumeClaim } from '../../domain/volume.ts';
 import type { KubeObject } from '../transport.ts';
 import { metadataOf } from './metadata.ts';
 import { nodeTermsOf } from './node-constraints.ts';
@@ -44,6 +44,7 @@ export function volumeOf(object: KubeObject): Volume {
     isAvailable: status?.phase === 'Available' && !spec?.claimRef,
     nodeTerms: required ? nodeTermsOf(required) : null,
     topology: topologyOf(labels),
+    csi: spec?.csi ? { driver: spec.csi.driver ?? '', handle: spec.csi.volumeHandle ?? '' } : null,
   };
 }
 
@@ -62,9 +63,20 @@ export function storageClassOf(object: KubeObject): StorageClass {
     uid,
     resourceVersion,
     waitsForPod: volumeBindingMode === 'WaitForFirstConsumer',
+    provisioner: provisioner ?? '',
     provisions: provisioner !== 'kubernetes.io/no-provisioner',
     topologies: topologies.length === 0 ? null : topologies,
   };
+}
+
+export function csiNodeOf(object: KubeObject): CsiNode {
+  const { name, uid, resourceVersion } = metadataOf(object);
+  const limits: Record<string, number> = {};
+  for (const { name: driver, allocatable } of wireOf<V1CSINode>(object).spec?.drivers ?? []) {
+    const count = allocatable?.count;
+    if (driver && count !== undefined && count !== null) limits[driver] = count;
+  }
+  return { name: name as NodeName, uid, resourceVersion, limits };
 }
 
 function topologyOf(labels: Readonly<Record<string, string>>): Volume['topology'] {
