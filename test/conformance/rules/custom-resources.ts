@@ -1,10 +1,11 @@
+import { readFileSync } from 'node:fs';
 import { expect } from 'vitest';
 import { RESOURCES } from '../../../src/kube/resources.ts';
 import type { KubeObject } from '../../../src/kube/transport.ts';
 import type { Rule } from '../api-conformance.ts';
 import { accepted, expectRefusal, uniqueName, versionOf, type Item } from '../item.ts';
 
-const { podCheckpoints, reprievePolicies } = RESOURCES;
+const { podCheckpoints, reprievePolicies, reprieves } = RESOURCES;
 const READY = {
   type: 'Ready',
   status: 'True',
@@ -150,6 +151,25 @@ export function customResourceRules(rule: Rule): void {
     expect(found?.metadata.uid).toBe(metadata.uid);
   });
 
+  rule('a displacement has exactly one cause', async (item) => {
+    const spec = recordedTicket()['spec'] as { readonly displacement: object };
+    const create = (cause: object): ReturnType<Item['post']> => {
+      const displacement = { ...spec.displacement, cause };
+      return item.post(reprieves, {
+        apiVersion: 'reprieve.dev/v1alpha1',
+        kind: 'Reprieve',
+        metadata: { generateName: 'ticket-' },
+        spec: { ...spec, displacement },
+      });
+    };
+    const manual = { askedOn: 'Pod', why: 'its disk is slow' };
+    const eviction = { by: 'Eviction', requester: 'admin', why: 'EvictionByEvictionAPI' };
+    accepted(await create({ manual }));
+    accepted(await create({ eviction }));
+    for (const cause of [{}, { manual, eviction }])
+      expectRefusal(await create(cause), 422, 'Invalid', /a displacement has exactly one cause/);
+  });
+
   rule('a custom resource is held to its schema', async (item) => {
     const response = await item.post(podCheckpoints, {
       apiVersion: 'reprieve.dev/v1alpha1',
@@ -159,6 +179,15 @@ export function customResourceRules(rule: Rule): void {
     });
     expectRefusal(response, 422, 'Invalid', /spec/);
   });
+}
+
+/** A ticket as revision 9 of the CRDs recorded it. */
+function recordedTicket(): KubeObject {
+  const file = new URL('../../fixtures/records/revision-9.json', import.meta.url);
+  const objects = JSON.parse(readFileSync(file, 'utf8')) as readonly KubeObject[];
+  const ticket = objects.find(({ kind }) => kind === reprieves.kind);
+  if (ticket === undefined) throw new Error('no ticket is recorded');
+  return ticket;
 }
 
 function specOf(node: string): object {
