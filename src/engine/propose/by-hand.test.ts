@@ -35,3 +35,21 @@ it('a pod that is going, and may stay terminating for ever, keeps no other one o
   for (const pod of pods.slice(0, 2)) world.put('pod', { ...pod, deletionMs: 9_000 });
   expect(proposed(world)).toEqual(['c']);
 });
+
+it('a request by hand takes over no displacement: it waits while a preemption empties the node', () => {
+  const world = evacuated();
+  for (const name of ['a', 'b']) world.book.close(byHand(name));
+  const preemption = makeDisplacement({ pods: [makeVictim({ name: 'a', uid: uidOf('a') })] });
+  world.book.open(preemption);
+  expect(proposed(world)).toEqual([]);
+  world.book.close(preemption);
+  expect(proposed(world)).toEqual(['a', 'b']);
+});
+
+it('a pod that a drain moves is not proposed, and others of its node are', () => {
+  const world = evacuated();
+  for (const name of ['a', 'b']) world.book.close(byHand(name));
+  const drain = { kind: 'Eviction', by: 'Eviction', requester: 'admin', why: 'EvictionByEvictionAPI' } as const;
+  world.book.open({ ...byHand('a'), cause: drain });
+  expect(proposed(world)).toEqual(['b']);
+});
