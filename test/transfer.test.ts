@@ -212,7 +212,7 @@ describe('a state is given', () => {
     const [response] = (await unread(1)) as [IncomingMessage];
     response.on('error', () => undefined);
     const closed = new Promise((resolve) => response.on('close', resolve));
-    await clock.advance(300_000 + CONTENT.length / 20_000);
+    await clock.advance(480_000 + CONTENT.length / 20_000);
     response.resume();
     await closed;
     expect(response.complete).toBe(false);

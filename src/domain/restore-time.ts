@@ -1,7 +1,7 @@
 /** 20 MB/s: a gigabit link that six fetches share. */
 const SLOW_FETCH_BYTES_PER_MS = 20_000;
 /** Beside the time that the bytes take: to wait for a turn, and for an agent that is just being restarted. */
-const FETCHED_WITHIN_MS = 300_000;
+const FETCHED_WITHIN_MS = 480_000;
 /** The rest is for the checks, the files and the processes: the node gives up before the controller does, and says why. */
 const RESTORED_WITHIN_MS = 600_000;
 
