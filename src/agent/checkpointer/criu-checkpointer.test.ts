@@ -7,6 +7,7 @@ import type { CheckpointRules } from '../../domain/checkpoint-rules.ts';
 import type { KubeObject } from '../../kube/transport.ts';
 import { CommandError, type RunCommand } from '../runtime/command.ts';
 import type { ContainerIndex, RuntimeContainer } from '../runtime/containers.ts';
+import type { SaveFailure } from '../orders/savable-pod.ts';
 import { DumpError, type Runc } from '../runtime/runc.ts';
 import { VirtualClock } from '../../sim/virtual-clock.ts';
 import { CriuCheckpointer } from './criu-checkpointer.ts';
@@ -28,6 +29,7 @@ let id: string;
 let status: RuntimeContainer['status'];
 let dumps: number;
 let memoryBytes: number;
+let usedUp: SaveFailure | null;
 let clock: VirtualClock;
 beforeEach(async () => {
   clock = new VirtualClock();
@@ -36,6 +38,7 @@ beforeEach(async () => {
   status = 'running';
   dumps = 0;
   memoryBytes = 0;
+  usedUp = null;
 });
 afterEach(() => rm(proc, { recursive: true }));
 
@@ -82,6 +85,7 @@ function makeCheckpointer(failing?: unknown): CriuCheckpointer {
     desk: {
       bytesPerSecond: null,
       progress: () => Promise.resolve(null),
+      quotaUsedUp: () => Promise.resolve(usedUp),
       dump: () => {
         dumps++;
         const error = typeof failing === 'function' ? (failing as () => unknown)() : failing;
@@ -169,6 +173,15 @@ describe('a pod that could not be saved', () => {
     expect(await checkpointer.obstacle(OBJECT)).toEqual({ reason: 'NotCheckpointable', message });
     await clock.advance(600_000);
     expect(await checkpointer.obstacle(OBJECT)).toBeNull();
+  });
+
+  it('is not frozen where the quota is used up, and not blamed for it', async () => {
+    const checkpointer = makeCheckpointer();
+    usedUp = { reason: 'QuotaExceeded', message: 'namespace shop has 2 states on this node, of 2' };
+    for (let tries = 0; tries < 4; tries++) expect(await checkpointer.obstacle(OBJECT)).toEqual(usedUp);
+    usedUp = null;
+    expect(await checkpointer.obstacle(OBJECT)).toBeNull();
+    expect(await told(checkpointer)).toBeNull();
   });
 
   it('is not blamed for the disk of its node', async () => {

@@ -35,7 +35,7 @@ export interface CriuCheckpointerOptions {
   readonly memoryOf: (pid: number) => number;
   /** Other than /proc in tests. */
   readonly proc?: string;
-  readonly desk: Pick<DumpDesk, 'dump' | 'progress' | 'bytesPerSecond'>;
+  readonly desk: Pick<DumpDesk, 'dump' | 'progress' | 'bytesPerSecond' | 'quotaUsedUp'>;
   readonly clock: Clock;
 }
 
@@ -67,6 +67,8 @@ export class CriuCheckpointer implements Checkpointer {
     const containers = await this.#lasting(pod, JUST_LISTED_MS);
     const refusal = this.#inVain.refusal(uidOf(pod), idsOf(containers));
     if (refusal !== null) return refusal;
+    const usedUp = await this.#options.desk.quotaUsedUp(pod.metadata.namespace ?? '');
+    if (usedUp !== null) return usedUp;
     const found = await this.#firstOf(containers, async (container) => {
       const [first] = await this.#obstacles(container);
       return first;

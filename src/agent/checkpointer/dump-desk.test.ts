@@ -126,8 +126,10 @@ it('saves no pod beyond the quota of its namespace, those counted that are being
 
 it('saves no pod beyond the number of states, and one that was saved before again', async () => {
   const quota = { ...NO_QUOTA, node: { bytes: null, states: 1 } };
-  const { dump } = await makeDesk({ freeBytes: 100 * MIB, quota });
+  const { desk, dump } = await makeDesk({ freeBytes: 100 * MIB, quota });
+  expect(await desk.quotaUsedUp('shop')).toBeNull();
   expect(await dump('a')).toMatchObject({ failure: null });
+  expect(await desk.quotaUsedUp('shop')).toMatchObject({ reason: 'QuotaExceeded' });
   expect(await dump('b')).toMatchObject({ failure: { reason: 'QuotaExceeded' } });
   expect(await dump('a')).toMatchObject({ failure: null });
 });

@@ -1,7 +1,7 @@
 import type { AgentConfiguration } from '../../config/configuration.ts';
 import type { Log } from '../../observe/log.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { Dump, DumpProgress, SavedParts } from '../orders/savable-pod.ts';
+import type { Dump, DumpProgress, SavedParts, SaveFailure } from '../orders/savable-pod.ts';
 import type { RunCommand } from '../runtime/command.ts';
 import type { RuntimeContainer } from '../runtime/containers.ts';
 import { imageOf } from '../runtime/image.ts';
@@ -13,7 +13,7 @@ import type { SaveRequest } from './checkpointer.ts';
 import { dumpPod } from './dump.ts';
 import { keptBytes } from './kept-space.ts';
 import { SizeLimit } from './size-limit.ts';
-import { quotaExcess } from './state-quota.ts';
+import { quotaExcess, type NewState } from './state-quota.ts';
 import { diskUsage, estimateSpace, excessOf, lackOfSpace, ranFull } from './space.ts';
 
 /** How much the newest dump counts in the speed that is told; and what is too small to say anything about the disk. */
@@ -60,6 +60,16 @@ export class DumpDesk {
     return { writtenBytes: await diskUsage([folder], this.#options.run), expectedBytes };
   }
 
+  /** Why no pod of a namespace can be saved now, however small: its states, or all, have used up their quota. */
+  quotaUsedUp(namespace: string): Promise<SaveFailure | null> {
+    return this.#overQuota({ namespace, reference: null, bytes: 1 });
+  }
+
+  async #overQuota(state: NewState): Promise<SaveFailure | null> {
+    const message = quotaExcess(state, await this.#usage(), this.#options.settings.quota);
+    return message === null ? null : { reason: 'QuotaExceeded', message };
+  }
+
   async dump(request: SaveRequest, containers: readonly RuntimeContainer[], stop: AbortSignal): Promise<Dump> {
     try {
       return await this.#dump(request, containers, stop);
@@ -97,8 +107,8 @@ export class DumpDesk {
     const freeBytes = (await store.freeBytes()) - (await this.#claimedBefore(key));
     const lack = lackOfSpace(estimate, { freeBytes, keepFreeBytes });
     if (lack !== null) return { failure: { reason: 'NoSpace', message: lack } };
-    const excessive = quotaExcess({ reference: key, bytes: expectedBytes }, await this.#usage(), settings.quota);
-    if (excessive !== null) return { failure: { reason: 'QuotaExceeded', message: excessive } };
+    const excessive = await this.#overQuota({ namespace: pod.namespace, reference: key, bytes: expectedBytes });
+    if (excessive !== null) return { failure: excessive };
     const excess = excessOf(estimate, rules);
     if (excess !== null) return { failure: { reason: 'TooLarge', message: excess } };
     const seconds = expectedBytes / (this.#bytesPerSecond ?? Infinity);

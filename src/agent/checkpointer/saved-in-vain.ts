@@ -11,8 +11,8 @@ const FIRST_REST_MS = 600_000;
 /** Several times as many as a node runs; pods that are gone are among them. */
 const MOST_PODS = 1_000;
 
-/** Failures that say nothing about the pod: the next save may succeed as soon as the node has room. */
-const OF_THE_NODE: ReadonlySet<SaveFailure['reason']> = new Set(['NoSpace']);
+/** Failures that say nothing about the pod: the next save may succeed as soon as the node has room, or the quota. */
+const OF_THE_NODE: ReadonlySet<SaveFailure['reason']> = new Set(['NoSpace', 'QuotaExceeded']);
 
 interface Failed {
   readonly containers: readonly string[];

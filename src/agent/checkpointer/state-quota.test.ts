@@ -9,7 +9,7 @@ const usage = new Map([
   ['left by nobody', 5 * MIB],
 ]);
 const wide = { bytes: null, states: 100 };
-const state = { reference: 'shop_d_4', bytes: 10 * MIB };
+const state = { namespace: 'shop', reference: 'shop_d_4', bytes: 10 * MIB };
 
 it.each([
   ['states of the namespace', { node: wide, namespace: { bytes: null, states: 3 } }],
@@ -43,11 +43,11 @@ it.each([
 
 it('counts a state that is written anew once', () => {
   const quota = { node: wide, namespace: { bytes: 30 * MIB, states: 2 } };
-  expect(quotaExcess({ reference: 'shop_a_1', bytes: 10 * MIB }, usage, quota)).toBeNull();
+  expect(quotaExcess({ namespace: 'shop', reference: 'shop_a_1', bytes: 10 * MIB }, usage, quota)).toBeNull();
 });
 
 it('counts what other namespaces have for the node only', () => {
   const quota = { node: wide, namespace: { bytes: 40 * MIB, states: 3 } };
-  expect(quotaExcess({ reference: 'bank_e_5', bytes: MIB }, usage, quota)).not.toBeNull();
-  expect(quotaExcess({ reference: 'farm_e_5', bytes: MIB }, usage, quota)).toBeNull();
+  expect(quotaExcess({ namespace: 'bank', reference: 'bank_e_5', bytes: MIB }, usage, quota)).not.toBeNull();
+  expect(quotaExcess({ namespace: 'farm', reference: null, bytes: MIB }, usage, quota)).toBeNull();
 });

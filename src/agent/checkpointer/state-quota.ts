@@ -4,7 +4,9 @@ import { mebibytes } from './space.ts';
 
 /** A state that is about to be written. */
 export interface NewState {
-  readonly reference: string;
+  readonly namespace: string;
+  /** Null: not known yet. */
+  readonly reference: string | null;
   readonly bytes: number;
 }
 
@@ -13,12 +15,11 @@ export interface NewState {
  * the disk or is about to, by its reference; the state itself may be among it.
  */
 export function quotaExcess(
-  { reference, bytes }: NewState,
+  { namespace, reference, bytes }: NewState,
   usage: ReadonlyMap<string, number>,
   quota: AgentConfiguration['quota'],
 ): string | null {
   const others = [...usage].filter(([other]) => other !== reference);
-  const namespace = namespaceOf(reference);
   const ofNamespace = others.filter(([other]) => namespaceOf(other) === namespace);
   const excess = ([whose, setting, limits, states]: Scope): string | null => {
     const fix = `remove PodCheckpoints that nobody needs, or raise ${setting}`;
