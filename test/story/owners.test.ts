@@ -172,7 +172,7 @@ const EVENTS: Readonly<
   },
   'is suspended': {
     // Kubernetes counts the pod that it deletes for the suspension as a failed one.
-    change: withSpec({ backoffLimit: 1 }),
+    change: withOneRetry,
     do: (played) => patchOwner(played, { spec: { suspend: true } }),
     undo: (played) => patchOwner(played, { spec: { suspend: false } }),
     want: {
@@ -206,6 +206,11 @@ const EVENTS: Readonly<
 
 function withSpec(more: object): (object: object) => object {
   return (object) => ({ ...object, spec: { ...(object as { readonly spec: object }).spec, ...more } });
+}
+
+function withOneRetry(object: object): object {
+  const { spec } = object as { readonly spec: object };
+  return withSpec('backoffLimitPerIndex' in spec ? { backoffLimitPerIndex: 1 } : { backoffLimit: 1 })(object);
 }
 
 function patchOwner({ cluster, scenario }: Story, patch: object): Promise<unknown> {

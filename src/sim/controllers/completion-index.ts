@@ -4,9 +4,21 @@ import type { KubeObject } from '../../kube/transport.ts';
 export const COMPLETION_INDEX = 'batch.kubernetes.io/job-completion-index';
 export const COMPLETION_INDEX_ENV = 'JOB_COMPLETION_INDEX';
 
+/** Annotation of the pods of a Job with `backoffLimitPerIndex`: how many pods of the index it has counted as failed. */
+export const INDEX_FAILURES = 'batch.kubernetes.io/job-index-failure-count';
+
 /** The index of a pod, or null where it has none. */
-export function completionIndexOf({ metadata }: KubeObject): number | null {
-  const text = metadata.annotations?.[COMPLETION_INDEX];
+export function completionIndexOf(pod: KubeObject): number | null {
+  return numberIn(pod, COMPLETION_INDEX);
+}
+
+/** Of the pods of its index before this one. */
+export function indexFailuresOf(pod: KubeObject): number {
+  return numberIn(pod, INDEX_FAILURES) ?? 0;
+}
+
+function numberIn({ metadata }: KubeObject, annotation: string): number | null {
+  const text = metadata.annotations?.[annotation];
   return text !== undefined && /^\d+$/.test(text) ? Number(text) : null;
 }
 

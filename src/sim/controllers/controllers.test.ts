@@ -145,6 +145,37 @@ describe('Job', () => {
     expect(isTrue(cluster, 'Complete')).toBe(true);
   });
 
+  it.each<[string, string, readonly (string | undefined)[]]>([
+    ['after its retry', 'Count', ['0', '1', undefined]],
+    ['at once on a rule FailIndex', 'FailIndex', ['0', undefined]],
+    ['never on a rule Ignore', 'Ignore', ['0', '0', '0']],
+  ])('fails an index %s, and itself when the others are done', async (_, action, failures) => {
+    const rules = [{ action, onExitCodes: { operator: 'In', values: [42] } }];
+    const spec = { completionMode: 'Indexed', completions: 2, parallelism: 2, backoffLimitPerIndex: 1 };
+    const cluster = await jobCluster({ ...spec, backoffLimit: null, podFailurePolicy: { rules } });
+    const podOf = (index: string): KubeObject | undefined =>
+      cluster
+        .pods()
+        .find(
+          ({ metadata, status }) =>
+            metadata.annotations?.['batch.kubernetes.io/job-completion-index'] === index &&
+            (status as { readonly phase?: string } | undefined)?.phase !== 'Failed',
+        );
+    const containerStatuses = [{ name: 'main', state: { terminated: { exitCode: 42 } } }];
+    for (const want of failures) {
+      const pod = podOf('0');
+      expect(pod?.metadata.annotations?.['batch.kubernetes.io/job-index-failure-count']).toBe(want);
+      if (pod !== undefined) await cluster.setStatus(pod.metadata.name, { phase: 'Failed', containerStatuses });
+      await cluster.clock.advance(60_000);
+    }
+    const isFailed = failures.includes(undefined);
+    expect(jobStatus(cluster)).toMatchObject({ failedIndexes: isFailed ? '0' : '' });
+    expect(isTrue(cluster, 'Failed')).toBe(false);
+    await cluster.setStatus(podOf('1')?.metadata.name ?? '', { phase: 'Succeeded' });
+    await cluster.clock.advance(1000);
+    expect([isTrue(cluster, 'Failed'), isTrue(cluster, 'Complete')]).toEqual([isFailed, false]);
+  });
+
   it('deletes its pods while it is suspended', async () => {
     const cluster = await jobCluster({});
     const before = names(cluster);

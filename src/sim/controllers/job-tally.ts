@@ -1,7 +1,7 @@
 import type { V1Job, V1JobStatus } from '@kubernetes/client-node';
 import { wireOf, type Wire } from '../../kube/project/wire.ts';
 import type { KubeObject } from '../../kube/transport.ts';
-import { completionIndexOf, formatIndexes, parseIndexes } from './completion-index.ts';
+import { completionIndexOf, formatIndexes, indexFailuresOf, parseIndexes } from './completion-index.ts';
 import { isActivePod, isDeleting, isTerminalPod, phaseOf, uidOf } from './objects.ts';
 import { failureActionOf } from './pod-failure-policy.ts';
 
@@ -17,10 +17,17 @@ export interface JobTally {
   readonly succeeded: number;
   readonly failed: number;
   readonly succeededIndexes: ReadonlySet<number>;
+  /** Where the Job has a `backoffLimitPerIndex`: those that are not tried again. */
+  readonly failedIndexes: ReadonlySet<number>;
+  /** Where the Job has one: index -> failures that its next pod is told of, from the pods that have ended. */
+  readonly indexFailures: ReadonlyMap<number, number>;
   /** A pod with a rule `FailJob`, or null. */
   readonly fatal: KubeObject | null;
   /** Counters to write: those whose finalizer is off are counted for good, the others wait in `uncountedTerminatedPods`. */
-  readonly status: Pick<Wire<V1JobStatus>, 'succeeded' | 'failed' | 'completedIndexes' | 'uncountedTerminatedPods'>;
+  readonly status: Pick<
+    Wire<V1JobStatus>,
+    'succeeded' | 'failed' | 'completedIndexes' | 'failedIndexes' | 'uncountedTerminatedPods'
+  >;
 }
 
 export function isIndexed(job: KubeObject): boolean {
@@ -48,6 +55,9 @@ export function tallyOf(job: KubeObject, pods: readonly KubeObject[], released: 
   const failed = (status?.failed ?? 0) + failedBefore.length - failedUids.length;
 
   const indexes = new Set(parseIndexes(status?.completedIndexes));
+  const ofIndex = spec?.backoffLimitPerIndex ?? null;
+  const failedIndexes = new Set(parseIndexes(status?.failedIndexes));
+  const indexFailures = new Map<number, number>();
   const ended: KubeObject[] = [];
   let fatal: KubeObject | null = null;
   for (const pod of pods) {
@@ -64,6 +74,11 @@ export function tallyOf(job: KubeObject, pods: readonly KubeObject[], released: 
       const action = failureActionOf(spec?.podFailurePolicy, pod);
       if (action === 'FailJob') fatal ??= pod;
       if (action !== 'Ignore' && !failedUids.includes(uid)) failedUids.push(uid);
+      const index = completionIndexOf(pod);
+      if (ofIndex === null || index === null || action === 'Ignore') continue;
+      const before = indexFailuresOf(pod);
+      indexFailures.set(index, Math.max(before + 1, indexFailures.get(index) ?? 0));
+      if (action === 'FailIndex' || before >= ofIndex) failedIndexes.add(index);
     }
   }
   const total = isIndexed(job) ? indexes.size : succeeded + succeededUids.length;
@@ -74,11 +89,14 @@ export function tallyOf(job: KubeObject, pods: readonly KubeObject[], released: 
     succeeded: total,
     failed: failed + failedUids.length,
     succeededIndexes: indexes,
+    failedIndexes,
+    indexFailures,
     fatal,
     status: {
       succeeded: isIndexed(job) ? total : succeeded,
       failed,
       ...(isIndexed(job) && { completedIndexes: formatIndexes(indexes) }),
+      ...(ofIndex !== null && { failedIndexes: formatIndexes(failedIndexes) }),
       uncountedTerminatedPods: {
         // A merge patch takes a list away by null only.
         succeeded: succeededUids.length > 0 ? succeededUids : null,

@@ -39,10 +39,21 @@ export function verdictOf(job: KubeObject, tally: JobTally, nowMs: number): JobV
     const { namespace = '', name } = tally.fatal.metadata;
     return ends('Failed', 'PodFailurePolicy', `Pod ${namespace}/${name} matches a rule with action FailJob`);
   }
-  if (tally.failed > (spec?.backoffLimit ?? 6)) {
+  const ofIndex = spec?.backoffLimitPerIndex ?? null;
+  if (tally.failed > (spec?.backoffLimit ?? (ofIndex === null ? 6 : Infinity))) {
     return ends('Failed', 'BackoffLimitExceeded', 'Job has reached the specified backoff limit');
   }
   const completions = spec?.completions ?? null;
+  if (tally.failedIndexes.size > (spec?.maxFailedIndexes ?? Infinity)) {
+    return ends(
+      'Failed',
+      'MaxFailedIndexesExceeded',
+      'Job has exceeded the specified maximal number of failed indexes',
+    );
+  }
+  if (tally.failedIndexes.size > 0 && tally.failedIndexes.size + tally.succeeded >= (completions ?? 0)) {
+    return ends('Failed', 'FailedIndexes', 'Job has failed indexes');
+  }
   const isComplete =
     completions === null ? tally.succeeded > 0 && tally.active.length === 0 : tally.succeeded >= completions;
   const deadlineMs = spec?.activeDeadlineSeconds == null ? null : spec.activeDeadlineSeconds * 1000;

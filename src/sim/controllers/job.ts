@@ -3,7 +3,7 @@ import { isNotFound } from '../../kube/api-error.ts';
 import { wireOf } from '../../kube/project/wire.ts';
 import { RESOURCES } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/transport.ts';
-import { COMPLETION_INDEX, COMPLETION_INDEX_ENV, completionIndexOf } from './completion-index.ts';
+import { COMPLETION_INDEX, COMPLETION_INDEX_ENV, completionIndexOf, INDEX_FAILURES } from './completion-index.ts';
 import { JobBackoff } from './job-backoff.ts';
 import { conditionsAfter, isFinished, verdictOf } from './job-verdict.ts';
 import { isIndexed, JOB_TRACKING_FINALIZER, replacesEndedOnly, tallyOf, type JobTally } from './job-tally.ts';
@@ -33,6 +33,8 @@ export function startJobController(context: ControllerContext): Controller {
   const released = new Set<string>(); // UIDs of pods whose finalizer is off, until they are gone
   const backoffs = new Map<string, JobBackoff>(); // UID of the job
 
+  const indexFailures = new Map<string, Map<number, number>>(); // UID of the job -> index -> failures, also of pods that are gone
+
   const queue = new WorkQueue(context, async (key) => {
     const { namespace, name } = splitKey(key);
     const job = informers.jobs.byName(namespace, name);
@@ -49,6 +51,9 @@ export function startJobController(context: ControllerContext): Controller {
     const tally = tallyOf(job, pods, released);
     const backoff = backoffs.get(uidOf(job)) ?? new JobBackoff();
     backoffs.set(uidOf(job), backoff.record(tally.ended));
+    const failures = indexFailures.get(uidOf(job)) ?? new Map<number, number>();
+    for (const [index, count] of tally.indexFailures) failures.set(index, Math.max(count, failures.get(index) ?? 0));
+    indexFailures.set(uidOf(job), failures);
     const verdict = verdictOf(job, tally, clock.now());
     if (isUpToDate) {
       if (verdict.end !== null || spec?.suspend) for (const pod of tally.active) await podControl.delete(job, pod);
@@ -63,7 +68,10 @@ export function startJobController(context: ControllerContext): Controller {
     const { spec } = wireOf<V1Job>(job);
     const [active, parallelism] = [tally.active.length, spec?.parallelism ?? 1];
     const completions = spec?.completions ?? null;
-    let wanted = Math.max(0, Math.min(parallelism, (completions ?? Infinity) - tally.succeeded));
+    let wanted = Math.max(
+      0,
+      Math.min(parallelism, (completions ?? Infinity) - tally.succeeded - tally.failedIndexes.size),
+    );
     // A work queue: after the first success whatever runs may finish, and nothing new begins.
     if (completions === null && tally.succeeded > 0) wanted = active;
     if (active > wanted) {
@@ -83,7 +91,7 @@ export function startJobController(context: ControllerContext): Controller {
       return;
     }
     for (const index of freeIndexes(job, tally, completions ?? 0).slice(0, missing)) {
-      await podControl.create(job, podOf(job, index));
+      await podControl.create(job, podOf(job, index, indexFailures.get(uidOf(job))?.get(index)));
     }
   }
 
@@ -133,6 +141,7 @@ export function startJobController(context: ControllerContext): Controller {
   informers.jobs.onChange((before, after) => {
     if (after !== null || before === null) return;
     backoffs.delete(uidOf(before));
+    indexFailures.delete(uidOf(before));
     podControl.forget(uidOf(before));
     for (const pod of informers.dependentsOf(uidOf(before))) orphans.add(keyOf(pod));
   });
@@ -144,15 +153,15 @@ export function startJobController(context: ControllerContext): Controller {
   };
 }
 
-/** Indexes that have neither succeeded nor a pod that may still succeed, lowest first. */
+/** Indexes that have neither succeeded nor failed, nor have a pod that may still succeed, lowest first. */
 function freeIndexes(job: KubeObject, tally: JobTally, completions: number): readonly number[] {
-  const taken = new Set(tally.succeededIndexes);
+  const taken = new Set([...tally.succeededIndexes, ...tally.failedIndexes]);
   const holders = replacesEndedOnly(job) ? [...tally.active, ...tally.terminating] : tally.active;
   for (const pod of holders) taken.add(completionIndexOf(pod) ?? -1);
   return Array.from({ length: completions }, (_, index) => index).filter((index) => !taken.has(index));
 }
 
-function podOf(job: KubeObject, index: number | null): object {
+function podOf(job: KubeObject, index: number | null, failures = 0): object {
   const { namespace = '', name } = job.metadata;
   const common = { namespace, owner: ownedBy(RESOURCES.jobs, job), finalizers: [JOB_TRACKING_FINALIZER] };
   const { spec } = wireOf<V1Job>(job);
@@ -163,7 +172,7 @@ function podOf(job: KubeObject, index: number | null): object {
     generateName: `${name}-${index}-`,
     hostname: `${name}-${index}`,
     labels: mark,
-    annotations: mark,
+    annotations: spec?.backoffLimitPerIndex == null ? mark : { ...mark, [INDEX_FAILURES]: String(failures) },
     env: { name: COMPLETION_INDEX_ENV, value: String(index) },
   });
 }

@@ -4,14 +4,16 @@ import type { KubeObject } from '../../kube/transport.ts';
 import type { WirePod } from './objects.ts';
 
 /** What a failed pod means to its Job. */
-export type FailureAction = 'Count' | 'Ignore' | 'FailJob';
+export type FailureAction = 'Count' | 'Ignore' | 'FailIndex' | 'FailJob';
+
+const SPECIAL: readonly FailureAction[] = ['Ignore', 'FailIndex', 'FailJob'];
 
 /** The action of the first rule that matches; without a rule every failure counts (`matchPodFailurePolicy`). */
 export function failureActionOf(policy: Wire<V1PodFailurePolicy> | null | undefined, pod: KubeObject): FailureAction {
   const { status } = pod as WirePod;
   for (const rule of policy?.rules ?? []) {
     const matches = rule.onExitCodes ? matchesExitCode(rule.onExitCodes, status) : matchesCondition(rule, status);
-    if (matches) return rule.action === 'Ignore' || rule.action === 'FailJob' ? rule.action : 'Count';
+    if (matches) return SPECIAL.find((action) => action === rule.action) ?? 'Count';
   }
   return 'Count';
 }
