@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { hasKnownSuccessor, identityOf, identityOfPod, keepsName } from './owner-kinds.ts';
+import { countsEvictions, hasKnownSuccessor, identityOf, identityOfPod, keepsName } from './owner-kinds.ts';
 import type { PodOwner } from './pod.ts';
 
 const owner = (apiVersion: string, kind: string): PodOwner => ({ apiVersion, kind, name: 'o', uid: 'uid-o' });
@@ -51,6 +51,12 @@ describe('the successor of a pod', () => {
     expect(identity({ rank: '1', job: 'a', other: 'x' })).toBe(identity({ job: 'a', rank: '1' }));
     expect(identity({ job: 'a', rank: '2' })).not.toBe(identity({ job: 'a', rank: '1' }));
     expect(identity({ job: 'a' })).toBe('p');
+  });
+
+  it('counts as a retry of a Job of Kubernetes, and of no other controller', () => {
+    const counts = (apiVersion: string, kind: string) => countsEvictions(owner(apiVersion, kind));
+    expect(counts('batch/v1', 'Job')).toBe(true);
+    expect([counts('batch.volcano.sh/v1alpha1', 'Job'), counts('apps/v1', 'StatefulSet')]).toEqual([false, false]);
   });
 
   it('is known by its name where the controller chooses it', () => {

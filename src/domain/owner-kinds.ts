@@ -7,6 +7,8 @@ interface OwnerKind {
   readonly identity: IdentityRule;
   /** The controller makes the successor on the same node, in the same moment: saving the pod frees nothing. */
   readonly returnsToItsNode: boolean;
+  /** It counts a pod that is deleted before it ended as a failure. */
+  readonly countsEvictions: boolean;
 }
 
 /** Which new pod of the same controller continues the work of a displaced one. */
@@ -22,16 +24,16 @@ type IdentityRule =
 
 /** Kind of the controller -> what is known of it. A kind with rules of its own is one row here. */
 const OWNER_KINDS: Readonly<Record<string, OwnerKind>> = {
-  ReplicaSet: { group: 'apps', identity: 'Interchangeable', returnsToItsNode: false },
-  ReplicationController: { group: '', identity: 'Interchangeable', returnsToItsNode: false },
-  Job: { group: 'batch', identity: 'CompletionIndex', returnsToItsNode: false },
-  StatefulSet: { group: 'apps', identity: 'Name', returnsToItsNode: false },
-  DaemonSet: { group: 'apps', identity: 'Name', returnsToItsNode: true },
+  ReplicaSet: { group: 'apps', identity: 'Interchangeable', returnsToItsNode: false, countsEvictions: false },
+  ReplicationController: { group: '', identity: 'Interchangeable', returnsToItsNode: false, countsEvictions: false },
+  Job: { group: 'batch', identity: 'CompletionIndex', returnsToItsNode: false, countsEvictions: true },
+  StatefulSet: { group: 'apps', identity: 'Name', returnsToItsNode: false, countsEvictions: false },
+  DaemonSet: { group: 'apps', identity: 'Name', returnsToItsNode: true, countsEvictions: false },
   /** The kubelet itself, which runs static pods. */
-  Node: { group: '', identity: 'Name', returnsToItsNode: true },
+  Node: { group: '', identity: 'Name', returnsToItsNode: true, countsEvictions: false },
 };
 /** Others may give each pod a part of its own (a rank, a role), which only its name or its labels tell. */
-const OTHERS: OwnerKind = { group: '', identity: 'LabelsOrName', returnsToItsNode: false };
+const OTHERS: OwnerKind = { group: '', identity: 'LabelsOrName', returnsToItsNode: false, countsEvictions: false };
 
 /** What tells the work of one pod from that of its siblings. */
 export interface Identifiable {
@@ -47,9 +49,9 @@ export function returnsToItsNode(owner: PodOwner): boolean {
   return ownerKindOf(owner).returnsToItsNode;
 }
 
-/** It counts a pod that is deleted before it ended as a failure. */
-export function mayFailByEviction({ apiVersion, kind }: PodOwner): boolean {
-  return kind === 'Job' && groupOf(apiVersion) === 'batch';
+/** It counts a pod that is deleted before it ended as a failure, and may fail by it. */
+export function countsEvictions(owner: PodOwner): boolean {
+  return ownerKindOf(owner).countsEvictions;
 }
 
 /** The successor of a pod has its name: that of a bare pod (null), which Reprieve creates again, and of a StatefulSet. */

@@ -12,7 +12,7 @@ import { ownerKey, type OwnerKey } from '../../domain/ids.ts';
  * 2. A status is written only where it differs from what the policy says.
  */
 import type { Node } from '../../domain/node.ts';
-import { mayFailByEviction } from '../../domain/owner-kinds.ts';
+import { countsEvictions } from '../../domain/owner-kinds.ts';
 import type { Pod, PodOwner } from '../../domain/pod.ts';
 import type { Policy, PolicyReport } from '../../domain/policy.ts';
 import { acceptance, conflict, restorability } from '../../domain/policy-findings.ts';
@@ -129,7 +129,7 @@ export class PolicyCensus {
 
   #countProtected({ owner, namespace }: Pod, tally: Tally): void {
     tally.protected++;
-    if (owner === null || !mayFailByEviction(owner)) return;
+    if (owner === null || !countsEvictions(owner)) return;
     const key = ownerKey(namespace, owner);
     this.savedJobs.set(key, { namespace, owner });
     if (this.#view.failingOwners().has(key)) tally.failing.add(`${namespace}/${owner.name}`);

@@ -72,6 +72,10 @@ describe('an admitted pod', () => {
     expect(at(w, 300_000).commands()).toEqual([]);
     w.put('node', makeNode({ compatibility: 'v2' }));
     expect(replacedFor(w)).toBe('NodesGone');
+    const volcano = { ...job, apiVersion: 'batch.volcano.sh/v1alpha1' };
+    expect(replacedFor(at(admitted({ ticket: { owner: volcano }, pod: { owner: volcano } }), 300_000))).toBe(
+      'NotPlaced',
+    );
   });
 
   it('is replaced once where kube-scheduler does not place it', () => {

@@ -1,4 +1,5 @@
 import { COMPATIBILITY_LABEL } from '../../domain/labels.ts';
+import { countsEvictions } from '../../domain/owner-kinds.ts';
 import { sourceNodeOf, wasReplaced } from '../../domain/ticket.ts';
 import type { ClusterView } from '../../index/types.ts';
 import type { Steps, World } from '../core/steps.ts';
@@ -115,5 +116,5 @@ function mayWaitGated({ ticket }: Queued): boolean {
 
 /** Once for a ticket, whose next pod may run anywhere. */
 function mayReplace({ ticket }: Queued): boolean {
-  return !wasReplaced(ticket, 'NotPlaced') && ticket.owner?.kind !== 'Job';
+  return !wasReplaced(ticket, 'NotPlaced') && (ticket.owner === null || !countsEvictions(ticket.owner));
 }
