@@ -1,4 +1,5 @@
 import type { TicketReason } from './condition-reasons.ts';
+import type { Pod } from './pod.ts';
 import type { Ticket } from './ticket.ts';
 
 /** What a controller said of itself when it was last read: whether it still makes pods that could continue its displaced ones. */
@@ -7,8 +8,8 @@ export interface OwnerFacts {
   readonly what: string;
   /** It makes no pod any more; null while it does. */
   readonly end: { readonly reason: OwnerEnd; readonly message: string } | null;
-  /** The eviction of more of its pods than it bears would fail it for good, and why; null where it bears that of all. */
-  readonly failsByEviction: { readonly bears: number; readonly message: string } | null;
+  /** How many evictions of its pods it bears; null where it bears that of all. */
+  readonly failsByEviction: EvictionLimit | null;
   /** Pods that it makes to have as many as it wants; null where its pods are told apart, or it waits (a suspended Job). */
   readonly count: {
     readonly wants: number;
@@ -24,6 +25,24 @@ export interface OwnerFacts {
     /** Work that is over, as a Job writes it: `1,3-5`. */
     readonly done: readonly string[];
   } | null;
+}
+
+/** What a controller bears that counts the eviction of a pod as its failure. */
+export interface EvictionLimit {
+  /** The eviction of more of its pods would fail it for good. */
+  readonly bears: number;
+  /** More failures of the pods of one index would fail that index for good, and the controller with it; null: none is counted by index. */
+  readonly bearsOfIndex: number | null;
+  /** What fails by it, and what prevents that. */
+  readonly message: string;
+}
+
+/** The eviction of this pod alone would fail its controller for good. */
+export function failsAlone(
+  { bears, bearsOfIndex }: EvictionLimit,
+  { indexFailures }: Pick<Pod, 'indexFailures'>,
+): boolean {
+  return bears === 0 || (bearsOfIndex !== null && indexFailures >= bearsOfIndex);
 }
 
 type OwnerEnd = Extract<TicketReason, 'OwnerGone' | 'OwnerComplete' | 'OwnerFailed'>;

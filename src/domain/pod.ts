@@ -91,6 +91,8 @@ export interface Pod {
   readonly displacements: number;
   /** `batch.kubernetes.io/job-completion-index`; null outside indexed Jobs. */
   readonly completionIndex: number | null;
+  /** Pods of its index that its Job counted as failed (`batch.kubernetes.io/job-index-failure-count`); 0 where the Job counts none by index. */
+  readonly indexFailures: number;
   readonly runtimeClassName: string | null;
   /** Why the pod cannot be checkpointed, by its spec or by the agent of its node; null: nothing is known to forbid it. */
   readonly notCheckpointable: NotCheckpointable | null;

@@ -84,7 +84,7 @@ export function restorability(
     partly.push({ reason: 'SuccessorUnknown', message: `${cause}; until then they are evicted unsaved` });
   }
   if (failing.size > 0) {
-    const message = `the eviction of a pod would fail its Job for good: ${sorted(failing)}; a podFailurePolicy rule that ignores DisruptionTarget prevents that`;
+    const message = `the eviction of a pod would fail its Job for good: ${sorted(failing)}; a podFailurePolicy whose first rule ignores DisruptionTarget prevents that`;
     partly.push({ reason: 'JobWouldFail', message });
   }
   const [first] = partly;

@@ -144,7 +144,8 @@ export class ClusterIndex extends HeldCluster {
   setOwner(owner: OwnerKey, facts: OwnerFacts | null): void {
     if (facts === null) this.owners.delete(owner);
     else this.owners.set(owner, facts);
-    if (facts?.failsByEviction?.bears === 0) this.failing.add(owner);
+    const limit = facts?.failsByEviction;
+    if (limit != null && (limit.bears === 0 || limit.bearsOfIndex !== null)) this.failing.add(owner);
     else this.failing.delete(owner);
     for (const ticket of this.ticketsOfOwner(owner).slice())
       this.#changed({ type: 'upsert', kind: 'ticket', value: ticket }, ticket, ticket);

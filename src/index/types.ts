@@ -159,7 +159,7 @@ export interface ClusterView {
   ownerFacts(owner: OwnerKey): OwnerFacts | undefined;
   /** Of a pod without a controller, by its `namespace/name`: its successor has the same. */
   ticketsOfBarePod(pod: ObjectKey): readonly Ticket[];
-  /** Controllers that the eviction of one of their pods would fail for good, as far as they were read. */
+  /** Controllers that the eviction of one of their pods would fail for good, or of some of them, as far as they were read (`failsAlone`). */
   failingOwners(): ReadonlySet<OwnerKey>;
   /** Tickets that name this pod as the one that continues them; more than one only where records contradict each other. */
   ticketsOfClaimant(pod: PodKey): readonly Ticket[];

@@ -56,6 +56,7 @@ export function makePod(overrides: Partial<Omit<Pod, 'nodeName' | 'uid' | 'nomin
     stateBytes: null,
     displacements: 0,
     completionIndex: null,
+    indexFailures: 0,
     runtimeClassName: overrides.gates?.includes(RESTORE_GATE) || overrides.ticket ? RUNTIME_CLASS : null,
     notCheckpointable: null,
     restoreShape: null,

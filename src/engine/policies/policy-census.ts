@@ -20,6 +20,7 @@ import { protectionOf, selectsPod, type UnprotectedReason } from '../../domain/p
 import { comesBack } from '../../domain/webhook-reach.ts';
 import { circumstancesIn } from '../../index/circumstances.ts';
 import type { ClusterView } from '../../index/types.ts';
+import { endsItsJob } from './job-limit.ts';
 
 /** What the pods counted so far show about one policy. */
 interface Tally {
@@ -127,12 +128,13 @@ export class PolicyCensus {
     }
   }
 
-  #countProtected({ owner, namespace }: Pod, tally: Tally): void {
+  #countProtected(pod: Pod, tally: Tally): void {
+    const { owner, namespace } = pod;
     tally.protected++;
     if (owner === null || !countsEvictions(owner)) return;
     const key = ownerKey(namespace, owner);
     this.savedJobs.set(key, { namespace, owner });
-    if (this.#view.failingOwners().has(key)) tally.failing.add(`${namespace}/${owner.name}`);
+    if (endsItsJob(this.#view, pod)) tally.failing.add(`${namespace}/${owner.name}`);
   }
 
   /** Policies come in order of precedence, so the equals of `place` stand just before it, and none before the ruler selects the pod. */

@@ -1,6 +1,6 @@
 import type { Checkpoint } from '../../domain/checkpoint.ts';
 import { LONGEST_SAVE_MS, type DisplacedPod, type Preemption } from '../../domain/displacement.ts';
-import { type NodeName, ownerKey, type OwnerKey } from '../../domain/ids.ts';
+import type { NodeName } from '../../domain/ids.ts';
 import { standsOn, type Pod } from '../../domain/pod.ts';
 import { dominantShare } from '../../domain/resources.ts';
 import { planVictim, type CostModel, type VictimPlan } from '../../domain/victim-cost.ts';
@@ -8,6 +8,7 @@ import type { ClusterView, NodeSnapshot } from '../../index/types.ts';
 import type { PodRef } from '../../ports/cluster-writer.ts';
 import { NO_HOLDS, type Holds } from '../displace/adoption.ts';
 import { isCalledOff } from '../checkpoints/saved-state.ts';
+import { endsItsJob } from '../policies/job-limit.ts';
 import { displacementsOf, HOUR_MS } from '../return/recent-displacements.ts';
 import { checkpointNameOf, ticketNameOf } from '../displace/names.ts';
 import type { CheaperEviction } from './cheaper-evictions.ts';
@@ -64,7 +65,7 @@ function plansOf(
   const { node, sheet } = on;
   const preemptorShare = dominantShare(preemptor.requests, node.allocatable);
   const saved = view.checkpointsOn(node.name);
-  const failing = view.failingOwners();
+  const mayEndJobs = view.failingOwners().size > 0;
   let queuedBytes = bytesBeingWritten(view, on, context.costs);
   const plans: VictimPlan[] = [];
   for (const place of places) {
@@ -83,7 +84,7 @@ function plansOf(
         dumpBytesPerSecond: node.dumpBytesPerSecond,
         preemptorShare,
         queuedBytes,
-        endsItsJob: failing.size > 0 && endsItsJob(failing, sheet.pod(place)),
+        endsItsJob: mayEndJobs && endsItsJob(view, sheet.pod(place)),
         nowMs: context.nowMs,
       },
       context.costs,
@@ -92,10 +93,6 @@ function plansOf(
     plans.push(plan);
   }
   return plans;
-}
-
-function endsItsJob(failing: ReadonlySet<OwnerKey>, { namespace, owner }: Pod): boolean {
-  return owner !== null && failing.has(ownerKey(namespace, owner));
 }
 
 /** A pod tells by its annotation how often it was displaced, which its author may write: beyond this its word adds no cost. */

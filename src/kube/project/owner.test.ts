@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { whyUnwanted } from '../../domain/owner-facts.ts';
 import type { KubeObject } from '../transport.ts';
+import { failsAlone } from '../../domain/owner-facts.ts';
 import { ownerFactsOf, ownerReadingOf } from './owner.ts';
 
 const job = { apiVersion: 'batch/v1', kind: 'Job' };
@@ -124,9 +125,21 @@ it('a Job of another group is not read', () => {
 });
 
 describe('a Job that an eviction would fail for good', () => {
-  const rule = (action: string, condition: object) => ({ rules: [{ action, onPodConditions: [condition] }] });
+  const rules = (...all: readonly object[]) => ({ rules: all });
+  const rule = (action: string, condition: object) => rules({ action, onPodConditions: [condition] });
+  const exit = (action: string, operator: string, values: readonly number[], containerName?: string) => ({
+    action,
+    onExitCodes: { operator, values, ...(containerName !== undefined && { containerName }) },
+  });
   const disrupted = { type: 'DisruptionTarget' };
-  const cases: Record<string, { readonly spec: object; readonly status?: object; readonly fails: boolean }> = {
+  const ignores = { action: 'Ignore', onPodConditions: [disrupted] };
+  const containers = [{ name: 'main' }];
+  const initContainers = [{ name: 'init' }, { name: 'sidecar', restartPolicy: 'Always' }];
+  const template = { spec: { containers, initContainers } };
+  const cases: Record<
+    string,
+    { readonly spec: object; readonly status?: object; readonly indexFailures?: number; readonly fails: boolean }
+  > = {
     'has no retry left': { spec: { backoffLimit: 0 }, fails: true },
     'has used its retries up': { spec: { backoffLimit: 2 }, status: { failed: 2 }, fails: true },
     'is not one that has a retry left': { spec: { backoffLimit: 2 }, status: { failed: 1 }, fails: false },
@@ -151,18 +164,76 @@ describe('a Job that an eviction would fail for good', () => {
       fails: true,
     },
     'has no retry for an index': { spec: { backoffLimitPerIndex: 0 }, fails: true },
-    'is not one with retries for each index': {
+    'is not one with a retry for each index': {
       spec: { backoffLimitPerIndex: 1 },
       status: { failed: 9 },
       fails: false,
     },
+    'has used the retries of the index up': { spec: { backoffLimitPerIndex: 2 }, indexFailures: 2, fails: true },
+    'has retries for each index, and has used those of all indexes up': {
+      spec: { backoffLimitPerIndex: 2, backoffLimit: 3 },
+      status: { failed: 3 },
+      fails: true,
+    },
+    'counts the exit code of a killed container before it ignores disruptions': {
+      spec: { backoffLimit: 0, podFailurePolicy: rules(exit('Count', 'In', [137]), ignores) },
+      fails: true,
+    },
+    'fails by any exit code before it ignores disruptions': {
+      spec: { podFailurePolicy: rules(exit('FailJob', 'NotIn', [0]), ignores) },
+      fails: true,
+    },
+    'fails the index by the exit code of the container that is named': {
+      spec: { backoffLimitPerIndex: 5, podFailurePolicy: rules(exit('FailIndex', 'In', [137], 'main'), ignores) },
+      fails: true,
+    },
+    'fails by the exit code of a sidecar': {
+      spec: { podFailurePolicy: rules(exit('FailJob', 'In', [137], 'sidecar'), ignores) },
+      fails: true,
+    },
+    'is not one that asks for the exit code of a container that has ended before': {
+      spec: { backoffLimit: 0, podFailurePolicy: rules(exit('FailJob', 'In', [137], 'init'), ignores) },
+      fails: false,
+    },
+    'is not one that fails by another exit code, and else ignores disruptions': {
+      spec: { backoffLimit: 0, podFailurePolicy: rules(exit('FailJob', 'In', [42]), ignores) },
+      fails: false,
+    },
+    'is not one that fails by any but the exit code of a killed container': {
+      spec: { backoffLimit: 0, podFailurePolicy: rules(exit('FailJob', 'NotIn', [0, 137]), ignores) },
+      fails: false,
+    },
+    'is not one that ignores the exit code of a killed container': {
+      spec: { backoffLimit: 0, podFailurePolicy: rules(exit('Ignore', 'In', [137])) },
+      fails: false,
+    },
+    'fails by a disruption': {
+      spec: { podFailurePolicy: rules({ action: 'FailJob', onPodConditions: [disrupted] }, ignores) },
+      fails: true,
+    },
+    'is not one whose first rule that matches ignores disruptions': {
+      spec: { backoffLimit: 0, podFailurePolicy: rules(ignores, exit('FailJob', 'NotIn', [0])) },
+      fails: false,
+    },
+    'is not one whose first rule has an action that nobody knows': {
+      spec: {
+        backoffLimit: 0,
+        podFailurePolicy: rules({ action: 'Celebrate', onPodConditions: [disrupted] }, ignores),
+      },
+      fails: false,
+    },
   };
-  for (const [sentence, { spec, status, fails }] of Object.entries(cases)) {
+  for (const [sentence, { spec, status, indexFailures = 0, fails }] of Object.entries(cases)) {
     it(sentence, () => {
       const owner = { ...job, name: 'o', uid: 'uid-o' };
-      const object = { metadata: { name: 'o', uid: 'uid-o' }, spec, status } as KubeObject;
+      const metadata = { name: 'o', uid: 'uid-o' };
+      const object = { metadata, spec: { template, ...spec }, status } as unknown as KubeObject;
       const reading = ownerReadingOf(owner) as NonNullable<ReturnType<typeof ownerReadingOf>>;
-      expect(ownerFactsOf(owner, object, reading).failsByEviction !== null).toBe(fails);
+      const { failsByEviction } = ownerFactsOf(owner, object, reading);
+      const active = (spec as { readonly parallelism?: number }).parallelism ?? 1;
+      const isOver =
+        failsByEviction !== null && (failsAlone(failsByEviction, { indexFailures }) || active > failsByEviction.bears);
+      expect(isOver).toBe(fails);
     });
   }
 });

@@ -1,11 +1,12 @@
-import type { V1Job, V1JobSpec, V1JobStatus, V1ReplicaSet, V1StatefulSet } from '@kubernetes/client-node';
+import type { V1Job, V1ReplicaSet, V1StatefulSet } from '@kubernetes/client-node';
 import { groupOf } from '../../domain/owner-kinds.ts';
 import type { OwnerFacts } from '../../domain/owner-facts.ts';
 import type { PodOwner } from '../../domain/pod.ts';
 import { RESOURCES, type ResourceType } from '../resources.ts';
 import type { KubeObject } from '../transport.ts';
 import { isConditionTrue, conditionOf } from './conditions.ts';
-import { wireOf, type Wire } from './wire.ts';
+import { evictionLimitOf } from './job-failures.ts';
+import { wireOf } from './wire.ts';
 
 interface OwnerReading {
   readonly resource: ResourceType;
@@ -55,7 +56,8 @@ function statefulFacts(object: KubeObject): Said {
 }
 
 function jobFacts(object: KubeObject): Said {
-  const { spec, status } = wireOf<V1Job>(object);
+  const job = wireOf<V1Job>(object);
+  const { spec, status } = job;
   const is = (type: string): boolean => isConditionTrue(status?.conditions, type);
   const what = `Job ${object.metadata.name}`;
   if (is('Complete') || is('SuccessCriteriaMet')) {
@@ -65,7 +67,7 @@ function jobFacts(object: KubeObject): Said {
     const { reason, message } = conditionOf(status?.conditions, is('Failed') ? 'Failed' : 'FailureTarget') ?? {};
     return { ...NOTHING, end: { reason: 'OwnerFailed', message: `${what} failed: ${reason}: ${message}` } };
   }
-  const failsByEviction = failsByEvictionOf(what, spec, status);
+  const failsByEviction = evictionLimitOf(what, job);
   if (spec?.suspend) return { ...NOTHING, failsByEviction };
   const { completions, parallelism = 1, completionMode } = spec ?? {};
   const { completedIndexes, failedIndexes, active = 0, succeeded = 0 } = status ?? {};
@@ -77,29 +79,4 @@ function jobFacts(object: KubeObject): Said {
   const left = completions == null ? ((succeeded ?? 0) > 0 ? 0 : Infinity) : completions - (succeeded ?? 0);
   const wants = Math.max(0, Math.min(parallelism ?? 1, left));
   return { ...NOTHING, failsByEviction, count: { wants, lacks: wants - (active ?? 0), isSettled: false } };
-}
-
-/** A Job counts each pod that is deleted before it ended as a failure, unless its podFailurePolicy ignores disruptions. */
-function failsByEvictionOf(
-  what: string,
-  spec: Wire<V1JobSpec> | undefined | null,
-  status: Wire<V1JobStatus> | undefined | null,
-): OwnerFacts['failsByEviction'] {
-  const ignores = spec?.podFailurePolicy?.rules?.some(
-    ({ action, onPodConditions }) =>
-      action === 'Ignore' &&
-      onPodConditions?.some(
-        (condition) => condition.type === 'DisruptionTarget' && (condition.status ?? 'True') === 'True',
-      ),
-  );
-  if (ignores) return null;
-  const remedy = 'a podFailurePolicy rule that ignores DisruptionTarget prevents that';
-  if (spec?.backoffLimitPerIndex === 0)
-    return { bears: 0, message: `${what} fails the index of an evicted pod (backoffLimitPerIndex 0); ${remedy}` };
-  if (spec?.backoffLimitPerIndex != null) return null;
-  const [limit, failed] = [spec?.backoffLimit ?? 6, status?.failed ?? 0];
-  const bears = Math.max(0, limit - failed);
-  if (bears >= Math.max(1, status?.active ?? spec?.parallelism ?? 1)) return null;
-  const pods = bears === 0 ? 'a pod of it is' : `more than ${bears} of its pods are`;
-  return { bears, message: `${what} fails if ${pods} evicted (backoffLimit ${limit}, ${failed} failed); ${remedy}` };
 }

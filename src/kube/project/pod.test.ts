@@ -230,22 +230,26 @@ describe('podOf', () => {
       'reprieve.dev/displacements': '2',
       'reprieve.dev/state-bytes': '4294967296',
       'batch.kubernetes.io/job-completion-index': '0',
+      'batch.kubernetes.io/job-index-failure-count': '3',
     };
     expect(podOf(pod({ metadata: { annotations } }))).toMatchObject({
       ticket: 't1',
       displacements: 2,
       stateBytes: 2 ** 32,
       completionIndex: 0,
+      indexFailures: 3,
     });
     const odd = {
       'reprieve.dev/state-bytes': '1e99',
       'reprieve.dev/displacements': '-1',
       'batch.kubernetes.io/job-completion-index': 'x',
+      'batch.kubernetes.io/job-index-failure-count': '',
     };
     expect(podOf(pod({ metadata: { annotations: odd } }))).toMatchObject({
       stateBytes: null,
       displacements: 0,
       completionIndex: null,
+      indexFailures: 0,
     });
   });
 

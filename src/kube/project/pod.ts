@@ -35,6 +35,8 @@ import { wireOf, type Wire } from './wire.ts';
 const PARKED_MESSAGE =
   /preemption: (?:no candidate node for preemption|Post "[^"]*\/preempt": |failed preempt with extender )/;
 const COMPLETION_INDEX_ANNOTATION = 'batch.kubernetes.io/job-completion-index';
+/** Written by the Job controller on the pods of a Job with `backoffLimitPerIndex` (`JobIndexFailureCountAnnotation`). */
+const INDEX_FAILURES_ANNOTATION = 'batch.kubernetes.io/job-index-failure-count';
 const NO_GATES: readonly string[] = Object.freeze([]);
 
 /** {@link podOf} for who keeps very many: what they have alike is held once. */
@@ -102,6 +104,7 @@ function podWith(pool: Pick<PartPool, keyof PartPool>, object: KubeObject, isInd
     completionIndex: countOf(
       metadata.annotations?.[COMPLETION_INDEX_ANNOTATION] ?? labels[COMPLETION_INDEX_ANNOTATION],
     ),
+    indexFailures: countOf(metadata.annotations?.[INDEX_FAILURES_ANNOTATION]) ?? 0,
     runtimeClassName: pool.text(spec?.runtimeClassName || null),
     notCheckpointable: forbiddenBy(spec) ?? obstacleOf(conditions),
     restoreShape: gates.includes(RESTORE_GATE) ? restoreShapeOf(object) : null,
