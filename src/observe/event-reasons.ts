@@ -154,7 +154,7 @@ export const EVENT_REASONS = {
   },
   JobWouldFail: {
     type: 'Warning',
-    action: 'Preempting',
+    action: 'Displacing',
     on: 'victim',
     meaning: 'The pod is about to be evicted, and its Job counts that as a failure and fails; says what prevents it.',
   },

@@ -282,7 +282,7 @@ describe('a Job of which several pods are displaced together', () => {
   const pods = ['a', 'b'].map((name) => makePod({ name, uid: `uid-${name}` as PodUid, owner }));
   const warned = (bears: number): number => {
     const told = new Told().put('pod', ...pods);
-    const failsByEviction = { bears, message: 'Job train fails' };
+    const failsByEviction = { bears, bearsOfIndex: null, message: 'Job train fails' };
     const facts = { what: 'Job train', end: null, count: null, numbers: null, failsByEviction };
     told.index.setOwner(ownerKey('default', owner), facts);
     told.opened(makeDisplacement({ pods: pods.map(({ name }) => planFor(name)) }));
@@ -291,7 +291,7 @@ describe('a Job of which several pods are displaced together', () => {
 
   it('and another one just before is warned of, where they are more than it bears', () => {
     const told = new Told().put('pod', ...pods);
-    const failsByEviction = { bears: 1, message: 'Job train fails' };
+    const failsByEviction = { bears: 1, bearsOfIndex: null, message: 'Job train fails' };
     told.index.setOwner(ownerKey('default', owner), {
       what: '',
       end: null,
@@ -309,4 +309,16 @@ describe('a Job of which several pods are displaced together', () => {
     [1, 2],
     [2, 0],
   ])('that bears %i evictions is warned of on %i pods', (bears, count) => expect(warned(bears)).toBe(count));
+
+  it.each<[string, Displacement['cause']]>([
+    ['an eviction', { kind: 'Eviction', by: 'Eviction', requester: 'admin', why: 'EvictionByEvictionAPI' }],
+    ['a request by hand', { kind: 'Manual', askedOn: 'Pod', why: 'new kernel' }],
+  ])('for %s is warned of on the pod whose index has no retry left', (_, cause) => {
+    const told = new Told().put('pod', ...pods.map((pod, at) => ({ ...pod, indexFailures: at })));
+    const failsByEviction = { bears: 9, bearsOfIndex: 1, message: 'Job train fails' };
+    const facts = { what: 'Job train', end: null, count: null, numbers: null, failsByEviction };
+    told.index.setOwner(ownerKey('default', owner), facts);
+    told.opened({ ...makeDisplacement({ pods: pods.map(({ name }) => planFor(name)) }), cause });
+    expect(told.lines()).toEqual(['b JobWouldFail (-): Job train fails']);
+  });
 });

@@ -24,11 +24,12 @@ export function narrate(events: EngineEvents, view: ClusterView, sink: EventSink
     else if (refusal !== null) narrateRefusal(command, refusal, sink);
   });
   events.on('displacement:opened', ({ displacement }) => {
-    if (!isPreemption(displacement)) return;
-    const preemptor = podObject(displacement.cause.preemptor);
-    say(sink, 'PreemptionHeld', preemptor, heldMessage(displacement), onlyVictim(displacement));
+    if (isPreemption(displacement)) {
+      const preemptor = podObject(displacement.cause.preemptor);
+      say(sink, 'PreemptionHeld', preemptor, heldMessage(displacement), onlyVictim(displacement));
+    }
     for (const { victim, message } of jobs.warnings(displacement))
-      say(sink, 'JobWouldFail', podObject(victim), message, preemptor);
+      say(sink, 'JobWouldFail', podObject(victim), message, beneficiaryObject(displacement));
   });
   events.on('victim:cheaper', ({ victim, preemptor, policy, evictCost, savingCost }) => {
     const costs = `eviction costs ${nodeSeconds(evictCost)}, saving ${nodeSeconds(savingCost)}`;

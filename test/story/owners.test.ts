@@ -300,6 +300,56 @@ it('a Job that an eviction would fail says so beforehand, on the policy and on t
   expect(told).toMatchObject([{ involvedObject: { kind: 'Pod' }, message: /backoffLimit 0/ }]);
 });
 
+describe('a Job whose index an eviction would fail', () => {
+  const told = ({ cluster }: Story, reason: string): readonly string[] =>
+    cluster.api
+      .list(events)
+      .filter((event) => event['reason'] === reason)
+      .map(({ message }) => String(message));
+  const killed = { action: 'FailIndex', onExitCodes: { operator: 'In', values: [137] } };
+  const failsFirst = withSpec({
+    backoffLimitPerIndex: 3,
+    podFailurePolicy: { rules: [killed, ...ignoresDisruption.rules] },
+  });
+
+  it('by a rule before the one that ignores disruptions says so beforehand', async () => {
+    const played = await displaced('Job with retries per index', failsFirst);
+    expect(told(played, 'JobWouldFail')).toMatchObject([/podFailurePolicy rule 1: FailIndex/]);
+    await played.play(130 * SECOND);
+    expect(outcome(played)).toEqual(['Abandoned OwnerFailed']);
+  });
+
+  it('keeps its pod where a person asks to move it', async () => {
+    const played = await displaced('Job with retries per index', failsFirst, 50);
+    const annotations = { 'reprieve.dev/displace': 'new kernel' };
+    const [pod] = work(played);
+    await played.cluster.client.patch(
+      pods,
+      'default',
+      pod?.name ?? '',
+      { metadata: { annotations } },
+      { type: 'merge' },
+    );
+    await played.play(59 * SECOND);
+    expect(told(played, 'NotMoved')).toMatchObject([/reprieve.dev\/displace asks: Job work fails the index/]);
+    expect(work(played)).toMatchObject([{ uid: pod?.uid, frozenBy: null }]);
+  });
+
+  it('because its retry was used up says so beforehand, and not before', async () => {
+    const played = await displaced(
+      'Job with retries per index',
+      withSpec({ backoffLimitPerIndex: 1, podFailurePolicy: null }),
+    );
+    expect(told(played, 'JobWouldFail')).toEqual([]);
+    expect(await leaves(played, 200)).toEqual(['Restored']);
+    const high = { metadata: { name: 'high' }, spec: podSpec('serving') };
+    await played.cluster.client.create(pods, 'default', high);
+    await played.play(300 * SECOND);
+    expect(told(played, 'JobWouldFail')).toMatchObject([/backoffLimitPerIndex 1/]);
+    expect(outcome(played).toSorted()).toEqual(['Abandoned OwnerFailed', 'Restored']);
+  });
+});
+
 it('the newest state is continued, and the one before it is not, when a pod came past the webhook between them', async () => {
   const played = await displaced('StatefulSet');
   const { client, api } = played.cluster;

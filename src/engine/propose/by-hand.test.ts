@@ -1,8 +1,11 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { makeDisplacement, makeNode, makePod, makePolicy, makeVictim } from '../../../test/support/builders.ts';
 import { TestWorld, uidOf } from '../../../test/support/world.ts';
-import type { NodeName } from '../../domain/ids.ts';
+import { ownerKey, type NodeName } from '../../domain/ids.ts';
 import type { Displacement } from '../../domain/displacement.ts';
+import { DEFAULT_COST_MODEL } from '../../domain/victim-cost.ts';
+import type { EngineEvents } from '../engine-events.ts';
+import { openProposals } from './proposal.ts';
 
 const names = ['a', 'b', 'c'];
 const pods = names.map((name) => makePod({ name, nodeName: 'n1', priority: 10 }));
@@ -52,4 +55,51 @@ it('a pod that a drain moves is not proposed, and others of its node are', () =>
   const drain = { kind: 'Eviction', by: 'Eviction', requester: 'admin', why: 'EvictionByEvictionAPI' } as const;
   world.book.open({ ...byHand('a'), cause: drain });
   expect(proposed(world)).toEqual(['b']);
+});
+
+describe('a pod that a person asks to move, and whose Job an eviction would fail', () => {
+  const owner = { apiVersion: 'batch/v1', kind: 'Job', name: 'train', uid: 'uid-train' };
+  const asked = names.map((name) => ({ ...makePod({ name, nodeName: 'n1', owner }), displaceFor: 'new kernel' }));
+  const ofJob = (bears: number, bearsOfIndex: number | null, failures: readonly number[] = []): TestWorld => {
+    const world = new TestWorld()
+      .put('node', makeNode())
+      .put('policy', makePolicy())
+      .put('pod', ...asked.map((pod, at) => ({ ...pod, indexFailures: failures[at] ?? 0 })));
+    const failsByEviction = { bears, bearsOfIndex, message: 'Job train fails by it' };
+    const facts = { what: 'Job train', end: null, count: null, numbers: null, failsByEviction };
+    world.index.setOwner(ownerKey('default', owner), facts);
+    return world;
+  };
+  const stays = (world: TestWorld): string[] => world.steps().staying.map(({ pod, why }) => `${pod.name}: ${why}`);
+
+  it('stays, and is told why', () => {
+    const world = ofJob(0, null);
+    expect(proposed(world)).toEqual([]);
+    expect(stays(world)[0]).toBe('a: not displaced, as reprieve.dev/displace asks: Job train fails by it');
+  });
+
+  it('stays where its index has used its retries up, and others go', () => {
+    const world = ofJob(9, 1, [0, 1, 0]);
+    expect(proposed(world)).toEqual(['a', 'c']);
+    expect(stays(world)).toHaveLength(1);
+  });
+
+  it('stays while as many others of its Job are being moved as the Job bears', () => {
+    const world = ofJob(1, null);
+    expect(proposed(world)).toEqual(['a', 'b']);
+    const opened: Displacement[] = [];
+    const { book, index: view } = world;
+    const events = { emit: (_: string, { displacement }: { displacement: Displacement }) => opened.push(displacement) };
+    const clock = { now: () => world.nowMs };
+    openProposals(world.steps().proposals, {
+      view,
+      book,
+      clock,
+      costs: DEFAULT_COST_MODEL,
+      newDisplacementId: () => `d${opened.length}`,
+      events: events as unknown as Pick<EngineEvents, 'emit'>,
+    });
+    expect(opened.flatMap(({ pods: moved }) => moved.map(({ name }) => name))).toEqual(['a']);
+    expect([proposed(world), stays(world).length]).toEqual([[], 2]);
+  });
 });

@@ -8,7 +8,8 @@
  * Invariants:
  * 1. Only a pod that would be saved is proposed, and it is never evicted unsaved.
  * 2. What a PodDisruptionBudget does not allow to go is not frozen.
- * 3. A proposal takes nothing from another displacement: while a node is emptied for a pod, nothing is proposed there, and a pod that
+ * 3. A pod whose eviction would fail its Job for good stays.
+ * 4. A proposal takes nothing from another displacement: while a node is emptied for a pod, nothing is proposed there, and a pod that
  *    another displacement moves is proposed again when that is over.
  */
 import { beneficiaryOf, type ManualCause } from '../../domain/displacement.ts';
@@ -18,6 +19,7 @@ import type { NodeName } from '../../domain/ids.ts';
 import { PAUSED, type UnprotectedReason } from '../../domain/protection.ts';
 import type { NodeSnapshot } from '../../index/types.ts';
 import type { Steps, World } from '../core/steps.ts';
+import { JOB_READ_EVERY_MS, jobEndedBy } from '../policies/job-limit.ts';
 import { protectionIn } from '../policies/protection-in.ts';
 import { BudgetUse } from '../preemption/budget-use.ts';
 import type { ProposerBudget } from './proposers.ts';
@@ -60,7 +62,7 @@ const NOBODYS: ReadonlySet<string> = new Set<UnprotectedReason>(['NoPolicy', 'Sy
 type Verdict = { readonly policy: Policy } | { readonly why: string } | 'later';
 
 function judge(
-  { view, nowMs, steadyMs, rests }: World,
+  { view, book, nowMs, steadyMs, rests }: World,
   { node }: NodeSnapshot,
   pod: Pod,
   { askedOn }: ManualCause,
@@ -85,5 +87,11 @@ function judge(
   }
   const budget = budgets.forbidding(pod);
   if (budget !== null) return { why: `PodDisruptionBudget ${budget.name} allows no disruption now` };
+  const ended = jobEndedBy(view, book, pod, nowMs);
+  if (ended !== null) {
+    // Listeners do not hear of it when a Job was read again.
+    steps.lookAgainAt(nowMs + JOB_READ_EVERY_MS);
+    return { why: ended };
+  }
   return { policy: protection.policy };
 }

@@ -9,6 +9,7 @@ import { isEvictedByOthers } from '../causes/causes.ts';
 import type { DisplacementBook } from '../displace/displacement-book.ts';
 import { checkpointNameOf, ticketNameOf } from '../displace/names.ts';
 import type { EngineEvents } from '../engine-events.ts';
+import { jobEndedBy } from '../policies/job-limit.ts';
 import { BudgetUse } from '../preemption/budget-use.ts';
 import { bytesBeingWritten, stateBytesOf } from '../preemption/plan.ts';
 
@@ -53,9 +54,11 @@ function isBeside(open: Displacement, proposal: Proposal): boolean {
   return mayShare && open.pods.every(({ uid }) => uid !== proposal.pod.uid);
 }
 
-/** Two pods of one PodDisruptionBudget may have been proposed beside each other: the first one takes what it allows. */
-function mayBeDisrupted(proposal: Proposal, { view, book }: Opening): boolean {
-  return isEvictedByOthers(proposal) || new BudgetUse(view, book).forbidding(proposal.pod) === null;
+/** Two pods of one PodDisruptionBudget or Job may have been proposed beside each other: the first one takes what is left. */
+function mayBeDisrupted(proposal: Proposal, { view, book, clock }: Opening): boolean {
+  if (isEvictedByOthers(proposal)) return true;
+  const { pod } = proposal;
+  return new BudgetUse(view, book).forbidding(pod) === null && jobEndedBy(view, book, pod, clock.now()) === null;
 }
 
 function displacementOf(
