@@ -22,12 +22,7 @@ import { TrackedDisplacements } from './tracked-displacements.ts';
 import { TrackedView } from './tracked-view.ts';
 
 /** Kinds that the search for capacity reads beside nodes. */
-const VOLUME_KINDS: ReadonlySet<IndexedKind> = new Set<IndexedKind>([
-  'volumeClaim',
-  'volume',
-  'storageClass',
-  'csiNode',
-]);
+const VOLUME_KINDS: ReadonlySet<IndexedKind> = new Set(['volumeClaim', 'volume', 'storageClass', 'csiNode']);
 
 /** The wall clock was set if its distance from the monotonic clock changed by more than this. */
 const SET_CLOCK_MS = 1_000;
