@@ -176,7 +176,7 @@ export function isEvictedProtected(truth: Truth, seen: Seen): Evicted | null {
   if (raw === undefined || pod.startMs === null || truth.world.clock.now() - pod.startMs < behindMs(truth)) return null;
   if (ticket !== undefined && isSavedAndStill(truth, victim.object, ticket)) return null;
   if (planned?.plan === 'Reuse' && stillHolds(truth, planned.checkpoint)) return null;
-  if (pod.owner !== null && truth.isUnreached(behindMs(truth))) return null;
+  if ((pod.owner !== null && truth.isUnreached(behindMs(truth))) || truth.isClassMissing(behindMs(truth))) return null;
   // Not protected when that was decided. That its agent is back may be known before the eviction is seen.
   if (truth.holder !== null && pod.nodeName !== null && truth.takesForSilent(truth.holder, pod.nodeName)) return null;
   const isProtected = (policies: readonly Policy[]): boolean =>
@@ -246,6 +246,7 @@ export function whyNotUnsaved(truth: Truth, object: KubeObject, { plan, onFailur
   const broken = `${pod.name} was deleted unsaved though its policy refuses that`;
   return unless(truth, EVICTED_SAVED, refuses(truth.policiesWithin(0).at(-1) ?? []) ? broken : null, {
     'a webhook that is not known to be called': () => pod.owner !== null && truth.isUnreached(behindMs(truth)),
+    'a RuntimeClass that is missing': () => truth.isClassMissing(behindMs(truth)),
     'a policy that demanded it only a moment ago': () => !truth.policiesWithin(behindMs(truth)).every(refuses),
   });
 }
@@ -320,6 +321,7 @@ export function demandsSaving(
   const broken = `${pod.name} was evicted unsaved though its policy says Always and Refuse`;
   return unless(truth, what, demand(truth.policiesWithin(0).at(-1) ?? []) ? broken : null, {
     'a webhook that is not known to be called': () => pod.owner !== null && truth.isUnreached(behindMs(truth)),
+    'a RuntimeClass that is missing': () => truth.isClassMissing(behindMs(truth)),
     'a policy that demanded it only a moment ago': () => !truth.policiesWithin(behindMs(truth)).every(demand),
     'a start that was only a moment ago': () => truth.world.clock.now() - startMs < behindMs(truth),
   });

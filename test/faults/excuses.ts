@@ -15,6 +15,7 @@ export interface Excuse {
 const REASONS = {
   'a victim is evicted saved, or as its policy allows': {
     'a webhook that is not known to be called': 'the replacement of a controller would start cold',
+    'a RuntimeClass that is missing': 'the replacement would start cold',
     'a policy that demanded it only a moment ago': 'watches lag, and a request may be slow on its way',
     'a start that was only a moment ago': 'the pod was not running yet, as far as the decision could know',
     'the terms of another displacement':
@@ -27,6 +28,7 @@ const REASONS = {
   },
   'kube-scheduler evicts nobody that is to be saved': {
     'a webhook that is not known to be called': 'the replacement of a controller would start cold',
+    'a RuntimeClass that is missing': 'the replacement would start cold',
     'a policy that demanded it only a moment ago': 'watches lag, and a request may be slow on its way',
     'a start that was only a moment ago': 'the pod was not running yet, as far as the decision could know',
   },

@@ -458,6 +458,7 @@ export const FAULTS = {
       }
       world.until.classRefused = world.elapsedMs + lengthMs;
       if (pick < 0.75) return;
+      world.until.classMissing = world.elapsedMs + lengthMs;
       for (const replica of world.replicas) {
         replica?.reprieve.setRuntimeClass(false);
         world.clock.setTimer(lengthMs, () => replica?.reprieve.setRuntimeClass(true));

@@ -381,6 +381,11 @@ export class Truth {
     return !this.#isReached() || this.world.elapsedMs - this.#unreachedMs < ms;
   }
 
+  /** As far as a process could know within the last `ms`. */
+  isClassMissing(ms: number): boolean {
+    return this.world.elapsedMs - this.world.until.classMissing < ms && this.world.until.classMissing > 0;
+  }
+
   #isReached(): boolean {
     const { reach } = this;
     return reach !== null && reach.isCalled && reach.missedIn.size === 0;

@@ -85,6 +85,7 @@ export class World {
     answersLost: 0,
     podsRefused: 0,
     classRefused: 0,
+    classMissing: 0,
   };
   /** Nodes that another extender allows no serving pod, until a time. */
   readonly refusedNodes = new Map<string, number>();
