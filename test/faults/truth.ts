@@ -187,10 +187,11 @@ export class Truth {
     );
   }
 
-  /** Displacements of the present leader that it has not closed: those it decided, and those it found. */
+  /** Displacements of the present leader that it has not closed: those it decided, and those it found and adopted. */
   openByLeader(): readonly Displacement[] {
     const made = this.#displacements.filter((one) => one.by === this.#holder && one.overMs === Infinity);
-    return [...made.map(({ displacement }) => displacement), ...this.displacementsInherited()];
+    const adopted = this.displacementsInherited().filter((displacement) => !this.#isOverruled(displacement));
+    return [...made.map(({ displacement }) => displacement), ...adopted];
   }
 
   /** What the present leader may go by: what it decided since it leads, and what was recorded then or later. */
@@ -203,12 +204,15 @@ export class Truth {
 
   /** The present leader has closed it, or knows of a newer one about the same preemptor. */
   isOver(displacement: Displacement): boolean {
-    const { id, decidedMs } = displacement;
-    const cause = preemptionIn(displacement);
-    if (this.#closed.has(id)) return true;
-    return this.displacementsKnown().some(
-      (other) =>
-        preemptionIn(other).preemptor.uid === cause.preemptor.uid && other.id !== id && other.decidedMs > decidedMs,
+    if (this.#closed.has(displacement.id)) return true;
+    return this.displacementsKnown().some((other) => isNewerForSame(other, displacement));
+  }
+
+  /** The present leader found a newer one about the same preemptor beside it, and adopted that one. */
+  #isOverruled(displacement: Displacement): boolean {
+    return [...this.#adoptable.values()].some(
+      ({ displacement: other, fromMs, untilMs }) =>
+        fromMs < this.leadingSinceMs && untilMs >= this.leadingSinceMs && isNewerForSame(other, displacement),
     );
   }
 
@@ -482,6 +486,13 @@ export class Truth {
       `${by?.user ?? '(webhook)'}: ${kind.kind} ${name} ${verb}${facts.length > 0 ? ` [${facts.join(' ')}]` : ''}`,
     );
   }
+}
+
+function isNewerForSame(displacement: Displacement, than: Displacement): boolean {
+  return (
+    displacement.decidedMs > than.decidedMs &&
+    preemptionIn(displacement).preemptor.uid === preemptionIn(than).preemptor.uid
+  );
 }
 
 interface DisplacementMade {
