@@ -108,6 +108,10 @@ const REASONS = {
   'nobody waits for a process that no longer leads': {
     'room that is being made for it': 'nothing but waiting is left while the node of a victim is cut off',
   },
+  'no budget is overdrawn where another node would do': {
+    'a node where an attempt has failed':
+      'its pods would stand still in vain again, and the preemptor would wait for that',
+  },
   'kube-scheduler gets a valid answer': {
     'victims that are going for it already': 'a question about other nodes is answered by what was decided before',
   },

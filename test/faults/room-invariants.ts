@@ -3,11 +3,14 @@ import { preemptionIn } from '../support/preemption.ts';
 import type { Displacement } from '../../src/domain/displacement.ts';
 import { RESOURCES } from '../../src/kube/resources.ts';
 import { podWith, type Invariant } from './evidence.ts';
+import { unless } from './excuses.ts';
 import { podOf } from './parsed.ts';
 import type { Truth } from './truth.ts';
 
+const BUDGET_KEPT = 'no budget is overdrawn where another node would do';
+
 export const ROOM_INVARIANTS = {
-  'no budget is overdrawn where another node would do': (truth, seen) => {
+  [BUDGET_KEPT]: (truth, seen) => {
     if (seen.kind !== 'opened' || !isUndisturbed(truth)) return null;
     const { preemptor, node } = preemptionIn(seen.displacement);
     const asked = truth.questions.get(seen.by);
@@ -18,10 +21,14 @@ export const ROOM_INVARIANTS = {
     };
     const budget = overdrawn(node);
     const used = new Set(truth.openByLeader().map((open) => preemptionIn(open).node as string));
-    const other = Object.keys(offered).find((name) => !used.has(name) && overdrawn(name) === undefined);
-    return budget === undefined || other === undefined
-      ? null
-      : `${node} is emptied for ${preemptor.name}, which ${budget} does not allow beside what goes already; ${other} would do`;
+    const others = Object.keys(offered).filter((name) => !used.has(name) && overdrawn(name) === undefined);
+    if (budget === undefined || others.length === 0) return null;
+    const hasFailed = (name: string): boolean => truth.failedAttempts.mayBeLeftOut(truth, seen.by, preemptor.uid, name);
+    const other = others.find((name) => !hasFailed(name)) ?? others[0];
+    const broken = `${node} is emptied for ${preemptor.name}, which ${budget} does not allow beside what goes already; ${other} would do`;
+    return unless(truth, BUDGET_KEPT, broken, {
+      'a node where an attempt has failed': () => others.every(hasFailed),
+    });
   },
 
   'a pod that grows has its room before it is taken for served': (truth, seen) => {
@@ -34,7 +41,7 @@ export const ROOM_INVARIANTS = {
   },
 } as const satisfies Record<string, Invariant>;
 
-/** What Reprieve sees is what is, and nothing keeps a node from being emptied but what the question says. */
+/** What Reprieve sees is what is, and nothing fails but what nodes and policies do not allow. */
 function isUndisturbed({ world: { plan } }: Truth): boolean {
   return plan.lagMs === 0 && plan.steps.every(({ kind }) => kind === 'operation');
 }

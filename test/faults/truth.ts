@@ -18,6 +18,7 @@ import { RESOURCES } from '../../src/kube/resources.ts';
 import { deletionBegun, isCalm, isGated, podWith, tickets, type Seen } from './evidence.ts';
 import type { PreemptQuestion } from './answers.ts';
 import { RefusedCreations } from './creations.ts';
+import { FailedAttempts } from './failed-attempts.ts';
 import { FailedJobs } from './failed-jobs.ts';
 import { INVARIANTS } from './invariants.ts';
 import { noteOwnerEnds } from './owner-invariants.ts';
@@ -59,6 +60,7 @@ export class Truth {
   readonly ownerEnds = new Map<string, { readonly reason: string; readonly atMs: number }>(); // ticket uid
   /** When that was so last. */
   readonly ownerEndsSeen = new Map<string, number>(); // `${ticket uid} ${reason}` -> time
+  readonly failedAttempts = new FailedAttempts();
   readonly failedJobs = new FailedJobs();
   readonly creations = new RefusedCreations();
   readonly replacements = new Replacements();
@@ -144,6 +146,7 @@ export class Truth {
       const times = before?.by === by ? before.times + 1 : 1;
       this.inVain.set(key, { by, atMs: this.world.elapsedMs, times });
     }
+    this.failedAttempts.closed(this, by, displacement, because);
     this.#check({ kind: 'closed', by, displacement, because });
     this.#displacements = this.#displacements.map((made) =>
       made.by === by && made.displacement.id === displacement.id ? { ...made, overMs: this.world.elapsedMs } : made,
@@ -258,6 +261,7 @@ export class Truth {
       this.nodeGoneMs = this.world.elapsedMs;
       // One of that name that comes later is another node, which may be free for the preemptor.
       for (const key of this.inVain.keys()) if (key.endsWith(` ${object.metadata.name}`)) this.inVain.delete(key);
+      this.failedAttempts.nodeGone(object.metadata.name);
     }
     if (kind === RESOURCES.nodes && placesOf(object) !== placesOf(write.previous))
       this.nodesChangedMs.set(object.metadata.name, this.world.elapsedMs);
@@ -341,6 +345,7 @@ export class Truth {
     this.deadlines.clear();
     this.ungatedByHand.clear();
     for (const memory of [this.decidedByHand, this.restoredPods, this.ownerEndsSeen, this.deletedMs]) memory.clear();
+    this.failedAttempts.clear();
     this.failedJobs.clear();
     this.creations.clear();
     this.inVain.clear();

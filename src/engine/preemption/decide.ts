@@ -11,7 +11,10 @@ import { offerOf, passedOn, toCandidate, type Offer } from './offer.ts';
 import { cheaperIn, planOf, toDisplacement, type PlanContext } from './plan.ts';
 
 export interface DecideContext extends PlanContext {
-  /** Nodes that must not be chosen for this preemptor: used by displacements of equal or higher priority, or tried and failed. */
+  /**
+   * Nodes that must not be chosen for this preemptor: used by displacements of equal or higher priority, or tried and failed. Nor are
+   * they chosen where each other node violates a budget, which kube-scheduler does not promise to keep either.
+   */
   isExcluded(node: NodeName): boolean;
   /** Open displacements. */
   readonly displacements: { readonly size: number; all(): Iterable<Displacement> };

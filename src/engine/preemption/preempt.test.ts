@@ -147,6 +147,11 @@ describe('preempt', () => {
       expect(chosen(saving())).toBe('n3');
     });
 
+    it('is violated where the other node has just failed for this preemptor', () => {
+      const isRefused = (_: unknown, node: NodeName): boolean => node === 'n3';
+      expect(saving().preempt(next, { n2: [q2], n3: [free] }, { isRefused }).verdict.node).toBe('n2');
+    });
+
     it('allows as many as its status says beside that', () => {
       expect(chosen(saving({ disruptionsAllowed: 2 }))).toBe('n2');
       expect(chosen(saving({ selector: { requirements: [{ key: 'app', operator: 'In', values: ['other'] }] } }))).toBe(
