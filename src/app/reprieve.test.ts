@@ -111,6 +111,7 @@ describe('a follower', () => {
       priorityClassName: '',
       dryRun: false,
       gated: false,
+      plainFor: null,
       object: {},
     };
     expect(await reprieve.engine.admitPod(request)).toEqual({ gate: true, reason: 'OpenTicket' });

@@ -459,6 +459,7 @@ describe('admitPod', () => {
     priorityClassName: 'low',
     dryRun: false,
     gated: false,
+    plainFor: null,
     object: {},
   };
 
@@ -477,6 +478,20 @@ describe('admitPod', () => {
     expect(await engine.admitPod(request)).toEqual({ gate: false, reason: 'NoRuntimeClass' });
     index.setRuntimeClass(true);
     expect(await engine.admitPod(request)).toEqual({ gate: true, reason: 'OpenTicket' });
+    engine.stop();
+  });
+
+  it('gates no bare pod that is made without the gate for its ticket, for with it the pod was refused', async () => {
+    const { engine, index } = setUp();
+    index.apply({
+      type: 'upsert',
+      kind: 'ticket',
+      value: makeTicket({ name: 'of-pod', owner: null, phase: 'Waiting' }),
+    });
+    const bare = { ...request, owner: null, name: 'pod' };
+    expect(await engine.admitPod({ ...bare, plainFor: 'of-pod' })).toEqual({ gate: false, reason: 'MadePlain' });
+    expect(await engine.admitPod({ ...bare, plainFor: 'another' })).toEqual({ gate: true, reason: 'OpenTicket' });
+    expect(await engine.admitPod(bare)).toEqual({ gate: true, reason: 'OpenTicket' });
     engine.stop();
   });
 

@@ -100,6 +100,14 @@ describe('handleAdmission', () => {
     expect(asked).toMatchObject([{ ...known, labels: { app: 'a' }, priorityClassName: 'low' }]);
   });
 
+  it('tells for which ticket a pod comes without the gate and without our class', async () => {
+    const annotations = { 'reprieve.dev/ticket': 'train-1' };
+    const plainFor = async (spec: object) => (await admit(review(pod(spec, { annotations })))).asked[0]?.plainFor;
+    expect(await plainFor({})).toBe('train-1');
+    expect(await plainFor({ runtimeClassName: RUNTIME_CLASS })).toBeNull();
+    expect(await plainFor({ schedulingGates: [{ name: RESTORE_GATE }] })).toBeNull();
+  });
+
   const untouched: Record<string, { body: string; verdict?: AdmissionVerdict; isAsked?: boolean }> = {
     'a pod without a ticket': { body: review(pod()), verdict: { gate: false, reason: 'NoTicket' }, isAsked: true },
     'a pod that has the gate': { body: review(pod({ schedulingGates: [{ name: RESTORE_GATE }] })), isAsked: true },

@@ -100,6 +100,7 @@ function isPodCreation({ operation, resource, subResource }: Review): boolean {
 }
 
 function requestOf(review: Review, pod: Pod): AdmissionRequest {
+  const gated = pod.gates.includes(RESTORE_GATE);
   return {
     // The object's own namespace may still be empty; the request's is the one it is created in.
     namespace: review.namespace || pod.namespace,
@@ -109,7 +110,8 @@ function requestOf(review: Review, pod: Pod): AdmissionRequest {
     labels: pod.labels,
     priorityClassName: pod.priorityClassName,
     dryRun: review.dryRun ?? false,
-    gated: pod.gates.includes(RESTORE_GATE),
+    gated,
+    plainFor: gated || pod.runtimeClassName === RUNTIME_CLASS ? null : pod.ticket,
     object: review.object as object,
   };
 }

@@ -531,6 +531,13 @@ describe('recreatePod', () => {
     expect((await get('web-0')).metadata.ownerReferences).toEqual([owner]);
   });
 
+  it('makes it without our RuntimeClass, whoever gave it that, where it is made plain', async () => {
+    const ticket = await createdTicket(await createPod('web-0', { spec: { runtimeClassName: 'reprieve' } }));
+    await client.delete(RESOURCES.pods, 'default', 'web-0', { gracePeriodSeconds: 0 });
+    expect(await writer.recreatePod(ticket, true)).toBe('done');
+    expect(podOf(await get('web-0'))).toMatchObject({ runtimeClassName: null, gates: [], ticket: 'web-0-ticket' });
+  });
+
   it('leaves a pod alone that somebody else made', async () => {
     const ticket = await createdTicket(await createPod('web-0'));
     await client.delete(RESOURCES.pods, 'default', 'web-0', { gracePeriodSeconds: 0 });

@@ -109,6 +109,8 @@ export function recreatedPod(ticket: Ticket, rawTicket: KubeObject, plain: boole
   // What admission derives it must derive again: it refuses the overhead of another runtime class, and a priority that
   // is no longer that of the class.
   const { overhead: _overhead, priority: _priority, preemptionPolicy: _policy, ...podSpec } = spec;
+  const { runtimeClassName, ...others } = podSpec;
+  const asGiven = runtimeClassName === RUNTIME_CLASS ? others : podSpec;
   return {
     metadata: {
       name: ticket.pod.name,
@@ -118,6 +120,6 @@ export function recreatedPod(ticket: Ticket, rawTicket: KubeObject, plain: boole
       ...(finalizers && { finalizers }),
       ...(ownerReferences && { ownerReferences }),
     },
-    spec: plain ? podSpec : { ...podSpec, schedulingGates: [{ name: RESTORE_GATE }], runtimeClassName: RUNTIME_CLASS },
+    spec: plain ? asGiven : { ...podSpec, schedulingGates: [{ name: RESTORE_GATE }], runtimeClassName: RUNTIME_CLASS },
   } as { readonly metadata: ObjectMeta };
 }

@@ -281,6 +281,7 @@ class WatchedWorld {
       priorityClassName: '',
       dryRun: false,
       gated: false,
+      plainFor: null,
       object: {},
     });
     return found;

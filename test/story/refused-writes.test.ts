@@ -187,3 +187,15 @@ describe('while the RuntimeClass of restored pods is missing', () => {
     expect(story.cluster.api.list(RESOURCES.podCheckpoints)).toHaveLength(1); // kept for ticketRetention
   });
 });
+
+it('a bare pod is made without our RuntimeClass after maxGate, where a policy of the cluster refuses that class', async () => {
+  const story = await begun('Evict');
+  story.cluster.api.hooks.validate = (type, object, old) =>
+    type === pods && old === null && JSON.stringify(object).includes('runtimeClassName') ? 'no such class here' : null;
+  await story.play(100 * SECOND);
+  expect(ticketIn(story).said).toMatchObject({ reason: 'Refused' });
+  await story.cluster.client.delete(pods, 'default', 'serving');
+  await story.play(380 * SECOND);
+  expect(podNamed(story, 'victim')).toMatchObject({ phase: 'Running', runtimeClassName: null, gates: [] });
+  expect(ticketIn(story)).toMatchObject({ phase: 'ColdStarted', said: { reason: 'OtherRuntimeClass' } });
+});

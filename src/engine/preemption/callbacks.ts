@@ -67,6 +67,8 @@ export interface AdmissionRequest {
   readonly dryRun: boolean;
   /** It carries the gate already: created by ourselves. */
   readonly gated: boolean;
+  /** The ticket that it names, where it comes without the gate and without our RuntimeClass; null: it names none, or has one of both. */
+  readonly plainFor: string | null;
   /** The pod as it was sent. */
   readonly object: object;
 }
@@ -74,5 +76,6 @@ export interface AdmissionRequest {
 export interface AdmissionVerdict {
   /** Add the gate `reprieve.dev/restore` and the runtime class. */
   readonly gate: boolean;
-  readonly reason: 'NoOwner' | 'NoTicket' | 'AlreadyGated' | 'OpenTicket' | 'NoRuntimeClass' | 'RefusedWithGate';
+  readonly reason:
+    'NoOwner' | 'NoTicket' | 'AlreadyGated' | 'MadePlain' | 'OpenTicket' | 'NoRuntimeClass' | 'RefusedWithGate';
 }

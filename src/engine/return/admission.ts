@@ -60,16 +60,22 @@ export class Admission {
     if (owner === null && name === null) return { gate: false, reason: 'NoOwner' };
     const { view, mayAct, knowsTickets, readTickets, events } = this.#options;
     const continues = (ticket: Ticket): boolean => mayComeFree(view, ticket) && sameIdentity(ticket, request);
-    if (ticketsOfKin(view, request).some(continues)) return this.#gated(request);
+    const known = ticketsOfKin(view, request).filter(continues);
+    if (known.length > 0) return this.#answerFor(known, request);
     if (mayAct() || knowsTickets() || this.#cannotHaveTicket(request, owner))
       return { gate: false, reason: 'NoTicket' };
     events.emit('admission:read', { namespace: request.namespace });
-    const tickets = await readTickets(request.namespace, owner?.uid ?? null);
-    return tickets.some(continues) ? this.#gated(request) : { gate: false, reason: 'NoTicket' };
+    const tickets = (await readTickets(request.namespace, owner?.uid ?? null)).filter(continues);
+    return tickets.length > 0 ? this.#answerFor(tickets, request) : { gate: false, reason: 'NoTicket' };
   }
 
-  /** No gate where the API server refuses a pod with it, or a pod of our RuntimeClass: the controller could create no pod at all. */
-  #gated(request: AdmissionRequest): AdmissionVerdict {
+  /**
+   * No gate where the API server refuses a pod with it, or a pod of our RuntimeClass: the controller could create no pod at all. For the
+   * same reason none for a bare pod that Reprieve makes without both.
+   */
+  #answerFor(tickets: readonly Ticket[], request: AdmissionRequest): AdmissionVerdict {
+    const { owner, plainFor } = request;
+    if (owner === null && tickets.some(({ name }) => name === plainFor)) return { gate: false, reason: 'MadePlain' };
     if (!this.#options.view.hasRuntimeClass()) return { gate: false, reason: 'NoRuntimeClass' };
     if (this.#creations.isAside(request)) return { gate: false, reason: 'RefusedWithGate' };
     this.#creations.gated(request);
