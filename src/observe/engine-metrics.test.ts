@@ -90,7 +90,7 @@ describe('measureEngine', () => {
 
   it('counts writes that the API server refuses, by their reason', async () => {
     const measured = new Measured();
-    const command: Command = { kind: 'RecreatePod', ticket: makeTicket(), plain: false };
+    const command: Command = { kind: 'RecreatePod', ticket: makeTicket(), plain: false, last: false };
     const refusal = { reason: 'Quota', message: 'exceeded quota' } as const;
     measured.engine.events.emit('command:done', {
       command,

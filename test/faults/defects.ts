@@ -358,7 +358,7 @@ export const DEFECTS: Readonly<Record<string, Defect>> = {
     },
     {
       file: 'engine/return/unmade.ts',
-      from: '  if (nowMs < plainMs) steps.lookAgainAt(plainMs);\n',
+      from: '  for (const atMs of [plainMs, lastMs]) if (nowMs < atMs) steps.lookAgainAt(atMs);\n',
       to: '',
     },
   ],

@@ -100,9 +100,11 @@ const COMMANDS = {
     readonly ticket: Ticket;
     /** Without our RuntimeClass and our gate: the pod starts cold. */
     readonly plain: boolean;
+    /** The ticket ends soon: it does not rest after what was refused before. */
+    readonly last: boolean;
   }>({
     key: ({ ticket }) => ticketKey(ticket),
-    asks: ({ plain }) => (plain ? 'plain' : ''),
+    asks: ({ plain, last }) => `${plain ? 'plain' : ''}${last ? ' last' : ''}`,
     about: ({ ticket }) => nameOf(ticket),
     carryOut: (writer, { ticket, plain }) => writer.recreatePod(ticket, plain),
   }),

@@ -518,6 +518,18 @@ describe('phases', () => {
     expect(w.steps().commands).toMatchObject([{ kind: 'RecreatePod', plain: true }]);
   });
 
+  it('tries to make a bare pod once more right before its ticket ends, whatever was refused', () => {
+    const w = world().put(
+      'ticket',
+      makeTicket({ phaseMs: 9_000, restore: { ...makeTicket().restore, maxWaitMs: 60_000 } }),
+    );
+    w.nowMs = 9_000 + 54_999;
+    expect(w.steps().commands).toMatchObject([{ kind: 'RecreatePod', last: false }]);
+    expect(w.steps().wakeAtMs).toBe(9_000 + 55_000);
+    w.nowMs = 9_000 + 55_000;
+    expect(w.steps().commands).toMatchObject([{ kind: 'RecreatePod', last: true }]);
+  });
+
   it('does not fight for a name that is taken', () => {
     const w = world()
       .put('ticket', makeTicket())
