@@ -170,19 +170,26 @@ export function isEvictedProtected(truth: Truth, seen: Seen): Evicted | null {
   const victim = evictionBegun(truth, seen);
   if (victim === null || !(victim.by.startsWith('reprieve') || victim.by.startsWith('scheduler'))) return null;
   const pod = podOf(victim.object);
-  const raw = truth.world.api.list(RESOURCES.nodes).find(({ metadata }) => metadata.name === pod.nodeName);
   const ticket = ticketOfVictim(truth, victim.uid);
   const planned = ticket?.displacement.pods.find(({ uid }) => uid === victim.uid);
-  if (raw === undefined || pod.startMs === null || truth.world.clock.now() - pod.startMs < behindMs(truth)) return null;
+  if (pod.startMs === null || truth.world.clock.now() - pod.startMs < behindMs(truth)) return null;
   if (ticket !== undefined && isSavedAndStill(truth, victim.object, ticket)) return null;
   if (planned?.plan === 'Reuse' && stillHolds(truth, planned.checkpoint)) return null;
   if ((pod.owner !== null && truth.isUnreached(behindMs(truth))) || truth.isClassMissing(behindMs(truth))) return null;
   // Not protected when that was decided. That its agent is back may be known before the eviction is seen.
   if (truth.holder !== null && pod.nodeName !== null && truth.takesForSilent(truth.holder, pod.nodeName)) return null;
-  const isProtected = (policies: readonly Policy[]): boolean =>
-    protectionOf({ ...pod, deletionMs: null }, nodeOf(raw), policies, {}).protected;
-  const policies = truth.policiesWithin(behindMs(truth));
-  return policies.length > 0 && policies.every(isProtected) ? victim : null;
+  return isProtectedFor(truth, victim.object, behindMs(truth)) ? victim : null;
+}
+
+/** All policies of the last `ms` would have this pod saved, which may be going by now, where it is. */
+export function isProtectedFor(truth: Truth, object: KubeObject, ms: number): boolean {
+  const pod = podOf(object);
+  const raw = truth.world.api.list(RESOURCES.nodes).find(({ metadata }) => metadata.name === pod.nodeName);
+  const policies = raw === undefined ? [] : truth.policiesWithin(ms);
+  return (
+    policies.length > 0 &&
+    policies.every((list) => protectionOf({ ...pod, deletionMs: null }, raw && nodeOf(raw), list, {}).protected)
+  );
 }
 
 /**

@@ -2,7 +2,7 @@ import { RESOURCES } from '../../src/kube/resources.ts';
 import type { KubeObject } from '../../src/kube/transport.ts';
 import type { ServerWrite } from '../../src/sim/api-server/server-options.ts';
 import { failureActionOf } from '../../src/sim/controllers/pod-failure-policy.ts';
-import { deletionBegun, isSavedAndStill, ticketOfVictim } from './evidence.ts';
+import { deletionBegun, isProtectedFor, isSavedAndStill, ticketOfVictim } from './evidence.ts';
 import { ownerOf } from './identity.ts';
 import type { Truth } from './truth.ts';
 
@@ -26,7 +26,8 @@ interface FailedJob extends Failures {
 export class FailedJobs {
   readonly #saved = new Map<string, Failures>(); // job uid -> saved pods that it counts as failures
   readonly #warned = new Set<string>(); // pod uid
-  readonly #changedMs = new Map<string, number>(); // job uid -> when it was made, its first pod ran, or one failed for another reason
+  /** When it was made, its first pod ran, policies came to save its pods, or one failed for another reason. */
+  readonly #changedMs = new Map<string, number>(); // job uid -> time
   #untold: readonly FailedJob[] = [];
 
   written(truth: Truth, write: ServerWrite): void {
@@ -79,6 +80,9 @@ export class FailedJobs {
       this.#changedMs.set(uid, truth.world.elapsedMs);
       return;
     }
+    // Jobs are read for the pods that policies save: a pod that they have just come to save tells of a Job that was not read before.
+    if (!this.#saved.has(uid) && !isProtectedFor(truth, deleted.object, READ_MS))
+      this.#changedMs.set(uid, truth.world.elapsedMs);
     const { pods, firstMs } = this.#saved.get(uid) ?? { pods: [], firstMs: truth.world.elapsedMs };
     this.#saved.set(uid, { pods: [...pods, deleted.uid], firstMs });
   }
