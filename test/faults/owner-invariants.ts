@@ -219,7 +219,9 @@ function surplusOf(truth: Truth, ticket: Ticket, wants: number): OwnerEnd | null
   const pods = truth.world.api.list(RESOURCES.pods).filter((pod) => ownerOf(pod)?.uid === ticket.owner?.uid);
   const active = pods.filter((pod) => pod.metadata.deletionTimestamp === undefined && !isTerminal(podOf(pod)));
   const unclaimed = active.filter(
-    (pod) => isGated(pod) && !all.some(({ claim, phase }) => claim?.uid === pod.metadata.uid && !isFinal(phase)),
+    (pod) =>
+      isGated(pod) &&
+      !all.some(({ claim, phase, deleting }) => claim?.uid === pod.metadata.uid && !isFinal(phase) && !deleting),
   );
   const comes = Math.max(0, wants - active.length) + unclaimed.length;
   const rivals = all.filter(

@@ -56,6 +56,17 @@ describe('a pod for a waiting ticket', () => {
     expect(ends(two().put('pod', gated('a')), facts({}))).toEqual({ old: 'OwnerWantsFewer', new: null });
   });
 
+  it('is there already behind its gate, whose own ticket has ended', () => {
+    const claim = { name: 'a', uid: gated('a').uid };
+    const world = (phase: 'ColdStarted' | 'Waiting', deleting = false) =>
+      two()
+        .put('pod', gated('a'))
+        .put('ticket', ticket('own', 3, { claim, phase, deleting }));
+    expect(ends(world('ColdStarted'), facts({}))).toMatchObject({ old: 'OwnerWantsFewer', new: null });
+    expect(ends(world('Waiting', true), facts({}))).toMatchObject({ old: 'OwnerWantsFewer', new: null });
+    expect(ends(world('Waiting'), facts({}))).toMatchObject({ old: 'OwnerWantsFewer', new: 'OwnerWantsFewer' });
+  });
+
   it('continues the newer state of a pod that was saved twice', () => {
     const set = { owner: statefulSet };
     const other = { pod: { ...makeTicket().pod, name: 'other' } };

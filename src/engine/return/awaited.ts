@@ -4,7 +4,7 @@ import type { OwnerFacts } from '../../domain/owner-facts.ts';
 import { whyUnwanted } from '../../domain/owner-facts.ts';
 import { identityOf } from '../../domain/owner-kinds.ts';
 import type { Pod } from '../../domain/pod.ts';
-import { byNewestState, isOpenAndFree, type Ticket } from '../../domain/ticket.ts';
+import { byNewestState, isFinal, isOpenAndFree, type Ticket } from '../../domain/ticket.ts';
 import type { ClusterView } from '../../index/types.ts';
 
 /**
@@ -41,9 +41,10 @@ function newerStateOf(view: ClusterView, ticket: Ticket): Ticket | undefined {
     );
 }
 
-/** Pods of that controller behind the gate that claim no ticket yet. */
+/** Pods of that controller behind the gate that claim no open ticket: one whose ticket has ended may still claim another. */
 export function unclaimedPods(view: ClusterView, owner: OwnerKey): readonly Pod[] {
-  return view.gatedPodsOfOwner(owner).filter((pod) => view.ticketsOfClaimant(pod).length === 0);
+  const isOpen = ({ phase, deleting }: Ticket): boolean => !isFinal(phase) && !deleting;
+  return view.gatedPodsOfOwner(owner).filter((pod) => !view.ticketsOfClaimant(pod).some(isOpen));
 }
 
 /**
