@@ -105,6 +105,11 @@ export class Process {
     return this.#lost.has(path);
   }
 
+  /** A watch of that path is open: what changes now reaches it. */
+  isWatching(path: string): boolean {
+    return [...this.#watches].some(([watch, watched]) => watched === path && !watch.hasFailed);
+  }
+
   get isPaused(): boolean {
     return this.#standstill !== null;
   }
@@ -366,6 +371,7 @@ class DeliveredWatch {
   #recent: WatchEvent[] = []; // the last few, oldest first
   #isListing: boolean;
   #isExpired = false;
+  #hasFailed = false;
   readonly #arrived: { readonly event: WatchEvent; readonly readyMs: number }[] = [];
   #end: { readonly error: unknown } | null = null;
   #wake: (() => void) | null = null;
@@ -376,6 +382,11 @@ class DeliveredWatch {
     this.#isListing = options.isListing;
     this.#iterator = options.source[Symbol.asyncIterator]();
     void this.#pump();
+  }
+
+  /** The API server has answered that it cannot go on from there, which may not have arrived yet. */
+  get hasFailed(): boolean {
+    return this.#hasFailed;
   }
 
   break(): void {
@@ -438,6 +449,7 @@ class DeliveredWatch {
 
   #arrive(event: WatchEvent): void {
     const { clock, lagMs, draw } = this.#options;
+    if (event.type === 'ERROR') this.#hasFailed = true;
     const isChange = CHANGES.has(event.type) && !this.#isListing;
     if (event.type === 'BOOKMARK') this.#isListing = false; // the first one ends a listing
     const mishap = isChange ? draw(event) : null;

@@ -1,4 +1,4 @@
-import { RESOURCES } from '../../src/kube/resources.ts';
+import { pathOf, RESOURCES } from '../../src/kube/resources.ts';
 import type { ServerWrite } from '../../src/sim/api-server/server-options.ts';
 import { podOf } from './parsed.ts';
 import { isEvictedProtected, type Evicted } from './evidence.ts';
@@ -8,9 +8,16 @@ import type { Truth } from './truth.ts';
 const TOLD_MS = 30_000;
 const REASONS: ReadonlySet<string> = new Set(['EvictedUnsaved', 'SavingCostsMore']);
 
+interface Untold extends Evicted {
+  readonly leader: string | null;
+  readonly atMs: number;
+  /** The leader watched pods at some moment at which this one was written while it was going. */
+  readonly isSeen: boolean;
+}
+
 /** Protected pods that were evicted without their state, until an Event says so. */
 export class UnsavedEvictions {
-  #untold: readonly (Evicted & { readonly leader: string | null; readonly atMs: number })[] = [];
+  #untold: readonly Untold[] = [];
 
   written(truth: Truth, write: ServerWrite): void {
     if (write.kind === RESOURCES.events) {
@@ -20,7 +27,17 @@ export class UnsavedEvictions {
     }
     const victim = isEvictedProtected(truth, { kind: 'write', write });
     if (victim !== null)
-      this.#untold = [...this.#untold, { ...victim, leader: truth.holder, atMs: truth.world.elapsedMs }];
+      this.#untold = [...this.#untold, { ...victim, leader: truth.holder, atMs: truth.world.elapsedMs, isSeen: false }];
+    if (write.kind === RESOURCES.pods) this.#noteSight(truth, write);
+  }
+
+  /** A pod that went while the watch of the leader was broken may be missing from what it lists again: nothing says then how it went. */
+  #noteSight(truth: Truth, { type, object }: ServerWrite): void {
+    const one = this.#untold.find(({ uid }) => uid === object.metadata.uid);
+    if (one === undefined) return;
+    const isSeen = one.isSeen || truth.world.leader()?.replica.process.isWatching(pathOf(RESOURCES.pods)) === true;
+    const others = this.#untold.filter((other) => other !== one);
+    this.#untold = type === 'DELETED' && !isSeen ? others : [...others, { ...one, isSeen }];
   }
 
   /** One that nobody has told of, though the same replica has led and been well since. */
