@@ -1,3 +1,5 @@
+import type { NodeName } from '../../domain/ids.ts';
+import type { Pod } from '../../domain/pod.ts';
 import type { ClusterWriter, WriteOutcome } from '../../ports/cluster-writer.ts';
 
 /** What the engine has to know of one kind of command, beside what the command says. */
@@ -33,4 +35,13 @@ export function gateKey({ uid }: { readonly uid: string }): string {
 
 export function nameOf({ namespace, name }: { readonly namespace: string; readonly name: string }): string {
   return `${namespace}/${name}`;
+}
+
+/** Only a change of a nomination that is not empty wakes kube-scheduler (Kubernetes, pkg/scheduler/eventhandlers.go). */
+export async function wake(writer: ClusterWriter, { pod, node }: { pod: Pod; node: NodeName }): Promise<WriteOutcome> {
+  if (pod.nominatedNodeName === null) {
+    const outcome = await writer.nominate(pod, node);
+    if (outcome !== 'done') return outcome;
+  }
+  return writer.nominate(pod, null);
 }

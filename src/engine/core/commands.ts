@@ -1,4 +1,4 @@
-import { gateKey, nameOf, podKey, row, ticketKey, type CommandRow } from './command-row.ts';
+import { gateKey, nameOf, podKey, row, ticketKey, wake, type CommandRow } from './command-row.ts';
 import type { Checkpoint, StateRecord } from '../../domain/checkpoint.ts';
 import type { NodeName } from '../../domain/ids.ts';
 import type { Pod } from '../../domain/pod.ts';
@@ -235,15 +235,6 @@ export function pausesOf(command: Command): { readonly pauseMs: number; readonly
 
 export function carryOut(writer: ClusterWriter, command: Command): Promise<WriteOutcome> {
   return rowOf(command).carryOut(writer, command);
-}
-
-/** Only a change of a nomination that is not empty wakes kube-scheduler (Kubernetes, pkg/scheduler/eventhandlers.go). */
-async function wake(writer: ClusterWriter, { pod, node }: { pod: Pod; node: NodeName }): Promise<WriteOutcome> {
-  if (pod.nominatedNodeName === null) {
-    const outcome = await writer.nominate(pod, node);
-    if (outcome !== 'done') return outcome;
-  }
-  return writer.nominate(pod, null);
 }
 
 /** The row of a command takes the arguments of its kind, which the compiler cannot follow through the table. */
