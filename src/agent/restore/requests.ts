@@ -108,7 +108,8 @@ export class RestoreRequests {
     }
     const known = this.#open.get(id);
     if (known && isSame(known.request, request)) return;
-    if (isAnswered) return;
+    // Also afterwards: the last one may have been answered, and the next attempt written, since.
+    if (isAnswered || (await hasAnswer(path))) return;
     known?.abort.abort(new Error('asked anew'));
     const abort = new AbortController();
     this.#open.set(id, { request, abort });
