@@ -61,7 +61,7 @@ export function conflict(policy: Policy, rulesNone: boolean, { before, after, ru
  * evicted unsaved.
  */
 export function restorability(
-  { reach: { isCalled, reason, message }, hasRuntimeClass }: Pick<Required<Circumstances>, 'reach' | 'hasRuntimeClass'>,
+  { reach: { isCalled, reason, message }, hasRuntimeClass }: Circumstances,
   { missedIn, leftOutIn, unknownSuccessors, failing }: Unrestorable,
 ): PolicyFinding {
   const consequence = 'pods of controllers are evicted unsaved, because their replacements would start cold';

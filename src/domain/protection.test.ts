@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { makeNode, makePod, makePolicy } from '../../test/support/builders.ts';
 import type { Policy } from './policy.ts';
-import { comparePolicies, protectionOf } from './protection.ts';
+import { ASSUMED_CIRCUMSTANCES, comparePolicies, protectionOf } from './protection.ts';
 import { selectorOf } from './selector.ts';
 import { ASSUMED_REACH, type WebhookReach } from './webhook-reach.ts';
 import { DEPLOYED_SCOPE } from './webhook-scope.ts';
@@ -141,7 +141,13 @@ describe('protectionOf, where the webhook is not known to be called', () => {
     ],
     ['saves in the other namespaces', { owner: owner('Job'), namespace: 'other' }, missed, 'protected'],
   ] as const)('%s', (_, pod, reach, want) => {
-    const protection = protectionOf(makePod({ ...running, ...pod }), makeNode(), [makePolicy()], {}, { reach });
+    const protection = protectionOf(
+      makePod({ ...running, ...pod }),
+      makeNode(),
+      [makePolicy()],
+      {},
+      { ...ASSUMED_CIRCUMSTANCES, reach },
+    );
     expect(protection.protected ? 'protected' : protection.reason).toBe(want);
   });
 });
@@ -159,7 +165,13 @@ describe('protectionOf, by the selectors of the webhook', () => {
     ['saves by their labels', scope(inTeam, { matchLabels: { app: 'train' } }), 'protected'],
   ] as const)('%s', (_, reach, want) => {
     const pod = makePod({ ...running, owner: owner('ReplicaSet') });
-    const protection = protectionOf(pod, makeNode(), [makePolicy()], { team: 'a' }, { reach });
+    const protection = protectionOf(
+      pod,
+      makeNode(),
+      [makePolicy()],
+      { team: 'a' },
+      { ...ASSUMED_CIRCUMSTANCES, reach },
+    );
     expect(protection.protected ? 'protected' : protection.reason).toBe(want);
   });
 
@@ -192,7 +204,13 @@ describe('protectionOf, while operators have paused Reprieve', () => {
   ] as const)('%s', (_, onFailure, want) => {
     const policy = makePolicy();
     const policies = [{ ...policy, preemption: { ...policy.preemption, onFailure } }];
-    const protection = protectionOf(makePod(running), makeNode(), policies, {}, { isPaused: true });
+    const protection = protectionOf(
+      makePod(running),
+      makeNode(),
+      policies,
+      {},
+      { ...ASSUMED_CIRCUMSTANCES, isPaused: true },
+    );
     expect(protection.protected ? 'protected' : protection.reason).toBe(want);
   });
 });

@@ -42,10 +42,14 @@ export type UnprotectedReason =
 
 /** What else than the pod, its node and the policies decides. */
 export interface Circumstances {
-  readonly reach?: WebhookReach;
-  readonly isPaused?: boolean;
-  readonly hasRuntimeClass?: boolean;
+  readonly reach: WebhookReach;
+  readonly isPaused: boolean;
+  /** Pods may name our RuntimeClass. */
+  readonly hasRuntimeClass: boolean;
 }
+
+/** Of a cluster in which all is well. */
+export const ASSUMED_CIRCUMSTANCES: Circumstances = { reach: ASSUMED_REACH, isPaused: false, hasRuntimeClass: true };
 
 /** The end of a sentence. */
 export const PAUSED = 'operators have paused Reprieve (kubectl get namespace shows the annotation reprieve.dev/pause)';
@@ -59,10 +63,10 @@ export function protectionOf(
   node: Node | undefined,
   policies: readonly Policy[],
   namespaceLabels: Readonly<Record<string, string>>,
-  { reach = ASSUMED_REACH, isPaused = false, hasRuntimeClass = true }: Circumstances = {},
+  circumstances: Circumstances = ASSUMED_CIRCUMSTANCES,
 ): Protection {
   const policy = rulingPolicy(pod, policies, namespaceLabels);
-  const reason = whyUnprotected(pod, node, policy, namespaceLabels, { reach, isPaused, hasRuntimeClass });
+  const reason = whyUnprotected(pod, node, policy, namespaceLabels, circumstances);
   if (reason === null) return { protected: true, policy: policy as Policy };
   return { protected: false, reason, message: MESSAGES[reason](pod, policy?.name ?? '') };
 }
@@ -73,11 +77,10 @@ export function protectingPolicy(
   node: Node | undefined,
   policies: readonly Policy[],
   namespaceLabels: Readonly<Record<string, string>>,
-  { reach = ASSUMED_REACH, isPaused = false, hasRuntimeClass = true }: Circumstances = {},
+  circumstances: Circumstances = ASSUMED_CIRCUMSTANCES,
 ): Policy | null {
   const policy = rulingPolicy(pod, policies, namespaceLabels);
-  return policy !== undefined &&
-    whyUnprotected(pod, node, policy, namespaceLabels, { reach, isPaused, hasRuntimeClass }) === null
+  return policy !== undefined && whyUnprotected(pod, node, policy, namespaceLabels, circumstances) === null
     ? policy
     : null;
 }
@@ -87,7 +90,7 @@ function whyUnprotected(
   node: Node | undefined,
   policy: Policy | undefined,
   namespaceLabels: Readonly<Record<string, string>>,
-  { reach, isPaused, hasRuntimeClass }: Required<Circumstances>,
+  { reach, isPaused, hasRuntimeClass }: Circumstances,
 ): UnprotectedReason | null {
   if (policy === undefined) return SYSTEM_NAMESPACES.includes(pod.namespace) ? 'SystemNamespace' : 'NoPolicy';
   if (policy.preemption.decision === 'Never') return 'DecisionNever';

@@ -107,8 +107,6 @@ export class PolicyCensus {
   #count(pod: Pod, node: Node | undefined): void {
     const tallies = this.#tallies;
     const labels = this.#view.namespaceLabels(pod.namespace);
-    const circumstances = circumstancesIn(this.#view);
-    const { reach } = circumstances;
     let ruler = -1;
     for (let place = 0; place < tallies.length; place++) {
       const tally = tallies[place] as Tally;
@@ -117,6 +115,8 @@ export class PolicyCensus {
       if (ruler < 0) {
         ruler = place;
         tally.ruling++;
+        const circumstances = circumstancesIn(this.#view);
+        const { reach } = circumstances;
         const protection = protectionOf(pod, node, [tally.policy], labels, circumstances);
         if (protection.protected) this.#countProtected(pod, tally);
         else countUnprotected(pod, tally, protection.reason);
