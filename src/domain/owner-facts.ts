@@ -27,6 +27,9 @@ export interface OwnerFacts {
   } | null;
 }
 
+/** A leader reads a Job of pods that would be saved so often: the count of the Job may lack what was evicted since. */
+export const JOB_READ_EVERY_MS = 60_000;
+
 /** What a controller bears that counts the eviction of a pod as its failure. */
 export interface EvictionLimit {
   /** The eviction of more of its pods would fail it for good. */

@@ -1,5 +1,5 @@
 import { ownerKey, type OwnerKey } from '../domain/ids.ts';
-import type { OwnerFacts } from '../domain/owner-facts.ts';
+import { JOB_READ_EVERY_MS, type OwnerFacts } from '../domain/owner-facts.ts';
 import type { PodOwner } from '../domain/pod.ts';
 import { isOpenAndFree, type Ticket } from '../domain/ticket.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
@@ -10,8 +10,6 @@ import { ownerFactsOf, ownerReadingOf } from './project/owner.ts';
 const LOOK_EVERY_MS = 5_000;
 /** A controller whose pod is missed is read no more often; two reads that agree make it settled. */
 const READ_EVERY_MS = 10_000;
-/** A Job of pods that would be saved: what matters of it changes when a pod of it fails. */
-const READ_JOB_EVERY_MS = 60_000;
 /** Reads of one look, of missed pods first, then the longest unread: ten a second for the whole cluster, however many there are. */
 const READS_PER_LOOK = 50;
 const READS_AT_ONCE = 5;
@@ -72,7 +70,7 @@ export class OwnerWatch {
     this.#follow();
     const nowMs = this.#options.clock.monotonic();
     const due = [...this.#owners.values()]
-      .filter(({ readMs, isMissing }) => readMs + (isMissing ? READ_EVERY_MS : READ_JOB_EVERY_MS) <= nowMs)
+      .filter(({ readMs, isMissing }) => readMs + (isMissing ? READ_EVERY_MS : JOB_READ_EVERY_MS) <= nowMs)
       .sort((a, b) => Number(b.isMissing) - Number(a.isMissing) || a.readMs - b.readMs)
       .slice(0, READS_PER_LOOK);
     for (let at = 0; at < due.length && term === this.#term; at += READS_AT_ONCE)

@@ -1,11 +1,8 @@
-import type { Displacement } from '../../domain/displacement.ts';
+import type { DisplacedPod, Displacement } from '../../domain/displacement.ts';
 import { ownerKey, type OwnerKey, type PodUid } from '../../domain/ids.ts';
-import { failsAlone, type EvictionLimit } from '../../domain/owner-facts.ts';
+import { failsAlone, JOB_READ_EVERY_MS, type EvictionLimit } from '../../domain/owner-facts.ts';
 import type { Pod } from '../../domain/pod.ts';
 import type { ClusterView } from '../../index/types.ts';
-
-/** A leader reads a Job once a minute: the count of the Job may lack what was evicted since. */
-export const JOB_READ_EVERY_MS = 60_000;
 
 /** The eviction of this pod alone would fail its Job for good. Cheap where there is no such Job. */
 export function endsItsJob(view: ClusterView, pod: Pod): boolean {
@@ -30,22 +27,24 @@ export function jobEndedBy(
   const limit = view.ownerFacts(owner)?.failsByEviction ?? null;
   if (limit === null) return null;
   if (failsAlone(limit, pod)) return limit.message;
-  const others = new Set(leaving(view, open, owner, nowMs));
+  const others = new Set(leaving(view, open.all(), owner, nowMs));
   others.delete(pod.uid);
   return others.size >= limit.bears ? limit.message : null;
 }
 
-function* leaving(
+/** Pods of a Job that these displacements move, or that have just gone, also by one of an earlier leader. */
+export function* leaving(
   view: ClusterView,
-  open: { all(): Iterable<Displacement> },
+  displacements: Iterable<Displacement>,
   owner: OwnerKey,
   nowMs: number,
 ): Generator<PodUid> {
-  for (const { pods } of open.all()) {
-    for (const { uid, namespace } of pods) {
-      const controller = view.pod(uid)?.owner;
-      if (controller != null && ownerKey(namespace, controller) === owner) yield uid;
-    }
-  }
+  for (const { pods } of displacements) for (const pod of pods) if (ownerOf(view, pod) === owner) yield pod.uid;
   for (const { phaseMs, pod } of view.ticketsOfOwner(owner)) if (nowMs < phaseMs + JOB_READ_EVERY_MS) yield pod.uid;
+}
+
+/** The controller of a displaced pod; null: it has none, or the index does not hold the pod. */
+export function ownerOf(view: ClusterView, { uid, namespace }: DisplacedPod): OwnerKey | null {
+  const owner = view.pod(uid)?.owner ?? null;
+  return owner === null ? null : ownerKey(namespace, owner);
 }

@@ -13,13 +13,14 @@
  *    another displacement moves is proposed again when that is over.
  */
 import { beneficiaryOf, type ManualCause } from '../../domain/displacement.ts';
+import { JOB_READ_EVERY_MS } from '../../domain/owner-facts.ts';
 import type { Pod } from '../../domain/pod.ts';
 import type { Policy } from '../../domain/policy.ts';
 import type { NodeName } from '../../domain/ids.ts';
 import { PAUSED, type UnprotectedReason } from '../../domain/protection.ts';
 import type { NodeSnapshot } from '../../index/types.ts';
 import type { Steps, World } from '../core/steps.ts';
-import { JOB_READ_EVERY_MS, jobEndedBy } from '../policies/job-limit.ts';
+import { jobEndedBy } from '../policies/job-limit.ts';
 import { protectionIn } from '../policies/protection-in.ts';
 import { BudgetUse } from '../preemption/budget-use.ts';
 import type { ProposerBudget } from './proposers.ts';
