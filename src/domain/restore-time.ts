@@ -1,4 +1,6 @@
-/** 20 MB/s: a gigabit link that six fetches share. */
+/** States that a node fetches, or gives away, at the same time. */
+export const FETCHES_OF_A_LINK = 6;
+/** 20 MB/s: a gigabit link that so many fetches share. */
 const SLOW_FETCH_BYTES_PER_MS = 20_000;
 /** Beside the time that the bytes take: to wait for a turn, and for an agent that is just being restarted. */
 const FETCHED_WITHIN_MS = 480_000;

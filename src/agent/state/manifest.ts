@@ -235,6 +235,11 @@ export async function twoAtATime<T, R>(items: readonly T[], work: (item: T) => P
   return results;
 }
 
+/** Of all files that it names. */
+export function bytesOf({ files }: Manifest): number {
+  return files.reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
 /** Sizes of all files below a folder, whatever they are; 0 where it is gone. */
 export async function sizesBelow(folder: string): Promise<number> {
   const entries = await readdir(folder, { withFileTypes: true, recursive: true }).catch(() => []);

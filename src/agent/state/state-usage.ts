@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { checkpointsFolder, MANIFEST_FILE } from './layout.ts';
-import { decodeManifest, sizesBelow } from './manifest.ts';
+import { bytesOf, decodeManifest, sizesBelow } from './manifest.ts';
 
 /** How much each state below a folder of states takes. That of a whole state is read once: it does not change. */
 export class StateUsage {
@@ -33,7 +33,7 @@ export class StateUsage {
     const encoded = await readFile(join(folder, MANIFEST_FILE), 'utf8').catch(() => '');
     const manifest = decodeManifest(encoded);
     if (manifest === null) return sizesBelow(folder);
-    const bytes = manifest.files.reduce((sum, file) => sum + file.bytes, 0);
+    const bytes = bytesOf(manifest);
     this.#whole.set(reference, bytes);
     return bytes;
   }

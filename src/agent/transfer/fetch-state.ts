@@ -6,7 +6,7 @@ import { Agent, request, type Dispatcher } from 'undici';
 import { sleep, type Clock } from '../../ports/clock.ts';
 import type { FileDigest } from '../state/digest.ts';
 import type { SavedPodLayout } from '../state/layout.ts';
-import { decodeManifest, manifestDigest, twoAtATime, type Manifest } from '../state/manifest.ts';
+import { bytesOf, decodeManifest, manifestDigest, twoAtATime, type Manifest } from '../state/manifest.ts';
 import { nodeOf, type PeerCredentials } from './peer-identity.ts';
 import type { FetchRoom } from './fetch-room.ts';
 import { receive, TooLongError } from './receive.ts';
@@ -62,8 +62,8 @@ export interface Fetched {
 /**
  * Brings a saved pod from the agent that holds it, two files at a time; what has arrived is not asked for again, also after
  * a break in the middle of a file or of this process. The files are yet to be verified. Rejects with {@link WrongStateError} or
- * {@link NoRoomError}, with the last error when `patienceMs` have passed without a byte
- * or the answer that the holder is busy, or with the reason of `stop`.
+ * {@link NoRoomError}, with the last error when `patienceMs` have passed without a byte or the answer that the holder is busy, or with
+ * the reason of `stop`.
  */
 export async function fetchState(options: FetchStateOptions): Promise<Fetched> {
   const { clock, patienceMs, stop } = options;
@@ -148,7 +148,7 @@ async function fetchManifest(
   if (manifest === null || manifestDigest(encoded) !== options.manifestDigest) {
     throw new WrongStateError('its manifest is not the one that was verified');
   }
-  const bytes = manifest.files.reduce((sum, file) => sum + file.bytes, 0);
+  const bytes = bytesOf(manifest);
   if (bytes > options.bytes)
     throw new WrongStateError(`its files have ${bytes} bytes, and its PodCheckpoint says ${options.bytes}`);
   return { manifest, encoded };

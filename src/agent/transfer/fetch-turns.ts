@@ -1,13 +1,12 @@
+import { FETCHES_OF_A_LINK } from '../../domain/restore-time.ts';
 import { Turns } from '../turns.ts';
 
-/** As many as `fetchedWithinMs` (`src/domain/restore-time.ts`) lets share a link. */
-const AT_ONCE = 6;
 /** One holder that is slow, or means to be, leaves turns for the states of the others. */
-const OF_ONE_HOLDER = 3;
+const OF_ONE_HOLDER = FETCHES_OF_A_LINK / 2;
 
 /** A few fetches at a time, and fewer from one node. */
 export class FetchTurns {
-  readonly #all = new Turns(AT_ONCE);
+  readonly #all = new Turns(FETCHES_OF_A_LINK);
   readonly #ofHolder = new Map<string, { readonly turns: Turns; fetches: number }>(); // node -> its fetches, those that wait included
 
   /** Runs `work` when it is its turn; rejects at once where `stop` comes before that. */

@@ -1,9 +1,8 @@
+import { FETCHES_OF_A_LINK } from '../../domain/restore-time.ts';
 import type { Clock } from '../../ports/clock.ts';
 
-/** As many as `fetchedWithinMs` (`src/domain/restore-time.ts`) lets share a link. */
-const TRANSFERS = 6;
 /** One node that reads slowly, or means to, leaves slots for the others. */
-const OF_ONE_NODE = 3;
+const OF_ONE_NODE = FETCHES_OF_A_LINK / 2;
 /** A fetch asks for two files at a time. */
 const REQUESTS_OF_ONE = 4;
 /** A transfer between two of its files keeps its slot for so long. */
@@ -32,7 +31,7 @@ export class TransferSlots {
     if (transfer.requests === REQUESTS_OF_ONE) return null;
     if (!this.#transfers.has(key)) {
       const ofNode = [...this.#transfers.values()].filter((other) => other.node === node).length;
-      if (this.#transfers.size === TRANSFERS || ofNode === OF_ONE_NODE) return null;
+      if (this.#transfers.size === FETCHES_OF_A_LINK || ofNode === OF_ONE_NODE) return null;
       this.#transfers.set(key, transfer);
     }
     transfer.requests++;
