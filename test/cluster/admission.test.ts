@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { RESTORE_GATE, RESTORED_CONDITION, TICKET_ANNOTATION } from '../../src/domain/labels.ts';
+import { RESTORED_CONDITION, TICKET_ANNOTATION } from '../../src/domain/labels.ts';
 import { DEFAULT_ENGINE_SETTINGS } from '../../src/engine/core/steps.ts';
 import type { KubeObject } from '../../src/kube/transport.ts';
-import { condition, field, type Version } from './story/history.ts';
+import { condition, type Version } from './story/history.ts';
 import { Lab } from './story/lab.ts';
-import { conditionIn, isRunning, nodeOf, phaseOf, victimUidOf } from './story/seen.ts';
+import { conditionIn, isGated, isRunning, nodeOf, phaseOf, victimUidOf } from './story/seen.ts';
 import { pod, policy } from './story/workloads.ts';
 
 /**
@@ -158,10 +158,6 @@ function serving(node: string): object {
   const made = pod(`serving-${node}`, { priorityClassName: 'serving', cpu: '4', node }) as Changed;
   return { ...made, spec: { ...made.spec, tolerations: [TOLERATION] } };
 }
-
-const gatesOf = (object: KubeObject): readonly { readonly name: string }[] =>
-  (field(object, 'spec', 'schedulingGates') as readonly { readonly name: string }[] | undefined) ?? [];
-const isGated = (object: KubeObject): boolean => gatesOf(object).some(({ name }) => name === RESTORE_GATE);
 
 /** Of each pod that Reprieve let go: why kube-scheduler found no node at its first try; null where it found one. */
 function firstTries(): ReadonlyMap<string, string | null> {

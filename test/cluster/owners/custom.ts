@@ -1,10 +1,10 @@
 import { expect } from 'vitest';
 import { RESOURCES } from '../../../src/kube/resources.ts';
 import type { KubeObject } from '../../../src/kube/transport.ts';
-import { conditionIn, nameOf, victimUidOf, wasEvicted } from '../story/seen.ts';
+import { conditionIn, isGated, nameOf, victimUidOf, wasEvicted } from '../story/seen.ts';
 import { played, type Rows } from './objects.ts';
 import { becomes, continued, settles } from './judge.ts';
-import { isGated, type OwnerRow } from './row.ts';
+import type { OwnerRow } from './row.ts';
 
 export const CUSTOM: Rows = {
   'makes the same name again': async (row) => {

@@ -2,11 +2,11 @@ import { expect } from 'vitest';
 import { RESOURCES } from '../../../src/kube/resources.ts';
 import type { KubeObject } from '../../../src/kube/transport.ts';
 import { field } from '../story/history.ts';
-import { nameOf, phaseOf, type RunningPod } from '../story/seen.ts';
+import { isGated, nameOf, phaseOf, type RunningPod } from '../story/seen.ts';
 import { job } from '../story/workloads.ts';
 import { indexOf, isOther, played, ticketNameOf, withSpec, type Rows } from './objects.ts';
 import { continued, ends, completes, told, settles } from './judge.ts';
-import { isGated, type OwnerRow } from './row.ts';
+import type { OwnerRow } from './row.ts';
 
 const { jobs } = RESOURCES;
 const cronJobs = { group: 'batch', version: 'v1', plural: 'cronjobs', kind: 'CronJob', namespaced: true };
@@ -116,11 +116,9 @@ async function indexed(row: OwnerRow, more: object): Promise<void> {
 
 /** Due once a year; its first run is due now, for the one before was long ago. Answers the Job of that run. */
 async function cronJob(row: OwnerRow, concurrencyPolicy: string): Promise<{ readonly name: string }> {
-  const { spec } = job('', row.shape({ workSeconds: 12 })) as { readonly spec: object };
-  const jobTemplate = { spec };
-  const schedule = '0 0 1 1 *';
-  const spec2 = { schedule, concurrencyPolicy, jobTemplate };
-  await row.create({ apiVersion: 'batch/v1', kind: 'CronJob', metadata: { name: row.name }, spec: spec2 });
+  const { spec: ofJob } = job('', row.shape({ workSeconds: 12 })) as { readonly spec: object };
+  const spec = { schedule: '0 0 1 1 *', concurrencyPolicy, jobTemplate: { spec: ofJob } };
+  await row.create({ apiVersion: 'batch/v1', kind: 'CronJob', metadata: { name: row.name }, spec });
   await row.patch(cronJobs, { status: { lastScheduleTime: '2020-06-01T00:00:00Z' } }, 'status');
   const { metadata } = await row.seen('the first run', () => true);
   return { name: metadata.ownerReferences?.[0]?.name ?? '' };

@@ -1,4 +1,4 @@
-import { RESTORE_GATE, RESTORED_CONDITION, TICKET_ANNOTATION } from '../../../src/domain/labels.ts';
+import { RESTORED_CONDITION, TICKET_ANNOTATION } from '../../../src/domain/labels.ts';
 import { KubeClient } from '../../../src/kube/client.ts';
 import { RESOURCES, type ResourceType } from '../../../src/kube/resources.ts';
 import type { KubeObject } from '../../../src/kube/transport.ts';
@@ -130,8 +130,3 @@ function typeOf({ apiVersion, kind }: Manifest): ResourceType {
   const [version = '', group = ''] = apiVersion.split('/').reverse();
   return { group, version, kind, plural: `${kind.toLowerCase()}s`, namespaced: true };
 }
-
-export const isGated = (object: KubeObject): boolean =>
-  ((field(object, 'spec', 'schedulingGates') ?? []) as readonly { readonly name: string }[]).some(
-    ({ name }) => name === RESTORE_GATE,
-  );

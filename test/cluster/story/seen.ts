@@ -1,4 +1,4 @@
-import { FROZEN_CONDITION, TICKET_ANNOTATION } from '../../../src/domain/labels.ts';
+import { FROZEN_CONDITION, RESTORE_GATE, TICKET_ANNOTATION } from '../../../src/domain/labels.ts';
 import type { KubeObject } from '../../../src/kube/transport.ts';
 import { condition, field, type History, type Version } from './history.ts';
 import type { ControlPlane } from '../control-plane/control-plane.ts';
@@ -14,6 +14,10 @@ export const nodeOf = (object: KubeObject): string | undefined =>
   field(object, 'spec', 'nodeName') as string | undefined;
 export const phaseOf = (object: KubeObject): unknown => field(object, 'status', 'phase');
 export const isRunning = (object: KubeObject): boolean => phaseOf(object) === 'Running';
+export const isGated = (object: KubeObject): boolean =>
+  ((field(object, 'spec', 'schedulingGates') ?? []) as readonly { readonly name: string }[]).some(
+    ({ name }) => name === RESTORE_GATE,
+  );
 export const victimUidOf = (record: KubeObject): unknown => field(record, 'spec', 'pod', 'uid');
 /** Seconds of work, as the simulated kubelet last wrote it. */
 export const progressOf = ({ metadata }: KubeObject): number =>
