@@ -192,7 +192,7 @@ describe('a state is given', () => {
       expect(await statusOf(`/v1/states/${REFERENCE}/${name}?ticket=t`)).toBe(403);
   });
 
-  /** So many requests for the pages that nobody reads; they are longer than what the network takes unread. */
+  /** So many answers with the pages, which this client does not read: they are longer than what the buffers of a connection hold. */
   const unread = async (count: number): Promise<IncomingMessage[]> => {
     await truncate(join(held.folder, PAGES), 64 * 2 ** 20);
     return Promise.all(

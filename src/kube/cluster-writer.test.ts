@@ -531,7 +531,7 @@ describe('recreatePod', () => {
     expect((await get('web-0')).metadata.ownerReferences).toEqual([owner]);
   });
 
-  it('makes it without our RuntimeClass, whoever gave it that, where it is made plain', async () => {
+  it('makes a plain pod without our RuntimeClass, also where the displaced pod had it', async () => {
     const ticket = await createdTicket(await createPod('web-0', { spec: { runtimeClassName: 'reprieve' } }));
     await client.delete(RESOURCES.pods, 'default', 'web-0', { gracePeriodSeconds: 0 });
     expect(await writer.recreatePod(ticket, true)).toBe('done');

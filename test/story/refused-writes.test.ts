@@ -160,7 +160,7 @@ describe('while the RuntimeClass of restored pods is missing', () => {
     return story;
   }
 
-  it('nobody is saved who would start cold', async () => {
+  it('a pod that would start cold is not saved', async () => {
     const story = await begun('Evict');
     story.cluster.reprieve?.setRuntimeClass(false);
     await story.play(100 * SECOND);

@@ -6,7 +6,7 @@ const usage = new Map([
   ['shop_a_1', 10 * MIB],
   ['shop_b_2', 20 * MIB],
   ['bank_c_3', 40 * MIB],
-  ['left by nobody', 5 * MIB],
+  ['no reference', 5 * MIB],
 ]);
 const wide = { bytes: null, states: 100 };
 const state = { namespace: 'shop', reference: 'shop_d_4', bytes: 10 * MIB };
@@ -23,19 +23,19 @@ it.each([
 it.each([
   [
     { node: wide, namespace: { bytes: null, states: 2 } },
-    'namespace shop has 2 states on this node, of 2: remove PodCheckpoints that nobody needs, or raise agent.quota.namespace.states',
+    'namespace shop has 2 states on this node, of 2: delete PodCheckpoints that are not needed, or raise agent.quota.namespace.states',
   ],
   [
     { node: wide, namespace: { bytes: 40 * MIB - 1, states: 100 } },
-    'namespace shop has 30 MiB of states on this node, of 40 MiB, and this pod up to 10 MiB: remove PodCheckpoints that nobody needs, or raise agent.quota.namespace.bytes',
+    'namespace shop has 30 MiB of states on this node, of 40 MiB, and this pod up to 10 MiB: delete PodCheckpoints that are not needed, or raise agent.quota.namespace.bytes',
   ],
   [
     { node: { bytes: null, states: 4 }, namespace: wide },
-    'all namespaces have 4 states on this node, of 4: remove PodCheckpoints that nobody needs, or raise agent.quota.node.states',
+    'all namespaces have 4 states on this node, of 4: delete PodCheckpoints that are not needed, or raise agent.quota.node.states',
   ],
   [
     { node: { bytes: 85 * MIB - 1, states: 100 }, namespace: wide },
-    'all namespaces have 75 MiB of states on this node, of 85 MiB, and this pod up to 10 MiB: remove PodCheckpoints that nobody needs, or raise agent.quota.node.bytes',
+    'all namespaces have 75 MiB of states on this node, of 85 MiB, and this pod up to 10 MiB: delete PodCheckpoints that are not needed, or raise agent.quota.node.bytes',
   ],
 ])('refuses a state beyond %j', (quota, message) => {
   expect(quotaExcess(state, usage, quota)).toBe(message);

@@ -22,7 +22,7 @@ export function quotaExcess(
   const others = [...usage].filter(([other]) => other !== reference);
   const ofNamespace = others.filter(([other]) => namespaceOf(other) === namespace);
   const excess = ([whose, setting, limits, states]: Scope): string | null => {
-    const fix = `remove PodCheckpoints that nobody needs, or raise ${setting}`;
+    const fix = `delete PodCheckpoints that are not needed, or raise ${setting}`;
     if (states.length >= limits.states)
       return `${whose} ${states.length} states on this node, of ${limits.states}: ${fix}.states`;
     const used = states.reduce((sum, [, size]) => sum + size, 0);

@@ -40,8 +40,7 @@ export interface CheckpointOrdersOptions {
  *
  * No pod is frozen for longer than its hold says: `thawAt` is on the disk before the first container is frozen, and at that
  * moment the pod is thawed without a word to the API server (`src/domain/thaw-rule.ts`); only a dump that CRIU has not finished
- * delays it. Nothing that fails ends the process:
- * it ends the order, as Failed, or is tried again.
+ * delays it. Nothing that fails ends the process: it ends the order, as Failed, or is tried again.
  */
 export class CheckpointOrders {
   readonly #options: CheckpointOrdersOptions;

@@ -44,7 +44,7 @@ export interface HoldsOptions {
 /**
  * How long the pods of this node stay frozen, and how they are thawed. There is one timer for each checkpoint request:
  *
- *     not frozen ── bound ──> frozen ── thawAt - UNMARK_BEFORE_MS ──> being unmarked ── thawAt ──> thawed, whoever is silent
+ *     not frozen ── bound ──> frozen ── thawAt - UNMARK_BEFORE_MS ──> being unmarked ── thawAt ──> thawed, also without the API server
  *          │                    │                                           │
  *          │ deadline           └── undo, or the pod is killed ─────────────┴── mark removed ──> thawed (unless it is being deleted)
  *          └──> expired
@@ -100,9 +100,9 @@ export class Holds {
   }
 
   /**
-   * Guarantees that the pod is thawed at `thawAt`, or as soon after it as CRIU has left its processes, whoever does not answer and
-   * whatever is not known yet. Shortly before `thawAt` the agent tries to remove the mark: that write tells it of a deletion of the
-   * pod that its watch has not delivered.
+   * Guarantees that the agent thaws the pod at `thawAt`, or as soon after it as CRIU has left the processes of the pod: also where the
+   * API server does not answer, and where the agent does not know the request any more. Shortly before `thawAt` the agent tries to
+   * remove the mark: that write tells it of a deletion of the pod that its watch has not delivered.
    */
   bound(pod: SavablePod, { key, thawAt }: HoldTerms): void {
     this.#timers.set(key, thawAt.monotonicMs - UNMARK_BEFORE_MS, () => {

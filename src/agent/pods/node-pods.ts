@@ -195,7 +195,10 @@ export class NodePods implements SavablePods {
     if (!this.#isHeld(key) && this.#unwanted.delete(key)) await this.forget(key);
   }
 
-  /** What of a record is still frozen, looked for until there is an answer. At `thawAt` all goes on without one, once no dump is under way. */
+  /**
+   * The containers of a hold record that still stand frozen. The agent asks the runtime until it answers; at `thawAt`, once no dump is
+   * under way, the agent resumes all of them without an answer.
+   */
   async #found(key: string, record: HoldRecord): Promise<HeldContainers | null> {
     const { clock, onError, processes, checkpointer } = this.#options;
     await checkpointer.undisturbed(record.token);

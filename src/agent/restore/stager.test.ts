@@ -78,7 +78,7 @@ describe('a node refuses to stage a state', () => {
     expect(await staged(pod(), failed)).not.toMatchObject(refusal);
   });
 
-  it('of a pod of another template, whoever let it claim the ticket', async () => {
+  it('of a pod of another template, also where the ticket names that pod as its claimant', async () => {
     const container = { name: 'web', args: ['--serve'], env: [{ name: 'ROLE', value: 'reader' }] };
     const of = (changed: object): KubeObject => ({ ...pod(), spec: { containers: [{ ...container, ...changed }] } });
     const { spec, ...record } = ticket('Any') as KubeObject & { readonly spec: object };

@@ -131,7 +131,7 @@ export class DiskStore implements StateStore {
     this.#opening.set(podUid, opening);
     try {
       const opened = await opening;
-      // Nobody asks for the rest of what was refused; what came before a break, another try continues.
+      // A refused state is not fetched again; after a break the next fetch continues with the files that lie here.
       if ('refusal' in opened) await this.#clear(podUid);
       return opened;
     } finally {

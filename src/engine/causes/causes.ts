@@ -35,7 +35,7 @@ export function rulesOf({ cause }: Pick<Displacement, 'cause'>): CauseRules<Caus
   return CAUSES[cause.kind] as CauseRules<Cause>;
 }
 
-/** Whoever asked for it deletes its pods, and answers for their PodDisruptionBudgets. */
+/** The client that asked for the displacement deletes the pods, and kube-apiserver holds it to their PodDisruptionBudgets. */
 export function isEvictedByOthers(displacement: Pick<Displacement, 'cause'>): boolean {
   return rulesOf(displacement).disruption === null;
 }

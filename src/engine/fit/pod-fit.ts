@@ -57,8 +57,8 @@ export interface FitQuestion {
 export type PodFit = (on: NodeSnapshot) => FitObstacle | null;
 
 /**
- * What kube-scheduler's plugins NodePorts, VolumeBinding, NodeVolumeLimits, InterPodAffinity and PodTopologySpread will say, at the price of one look
- * at the pods that are selected. Null for a pod that has none of this and that no other pod repels: then it costs nothing.
+ * What kube-scheduler's plugins NodePorts, VolumeBinding, NodeVolumeLimits, InterPodAffinity and PodTopologySpread will say, at the
+ * price of one look at the pods that are selected. Null for a pod that has none of this and that no other pod repels: then it costs nothing.
  *
  * Of the devices of a ResourceClaim the index knows nothing: no node is known to take such a pod.
  */

@@ -50,7 +50,7 @@ export class RoomMemory {
     this.#openSinceMs = sinceMs;
   }
 
-  /** Nobody could be admitted, and no node be kept clear: what was promised stands, unchecked. */
+  /** One pass could admit no pod and keep no node clear: the promises of the pass before stand, unchecked. */
   keepPromises(): void {
     this.#openSinceMs = new Map();
     this.reservation = null;

@@ -215,7 +215,7 @@ describe('a Job that an eviction would fail for good', () => {
       spec: { backoffLimit: 0, podFailurePolicy: rules(ignores, exit('FailJob', 'NotIn', [0])) },
       fails: false,
     },
-    'is not one whose first rule has an action that nobody knows': {
+    'is not one whose first rule has an unknown action': {
       spec: {
         backoffLimit: 0,
         podFailurePolicy: rules({ action: 'Celebrate', onPodConditions: [disrupted] }, ignores),
